@@ -1,0 +1,36 @@
+"""What a network did: spikes of every population and the read-out, in logical time.
+
+Torch, the simulator and both Lava runtimes all return this, so that they can be compared
+spike for spike and one energy account serves them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Activity:
+    """Recorded activity of N samples over T logical steps.
+
+    Args:
+        readout: membrane of the read-out after the last step, int64 (N, C, H, W), in state units
+            (1/64 of a weight unit).
+        counts: total spikes of each population, int64 (N,), the input included. For graded
+            input it counts messages (non-zero values), not their sum.
+        spikes: uint8 or int32 (N, T, C, H, W) of the populations that were recorded, the input
+            included; empty if none was asked for.
+        seconds: wall time of the run itself (set-up and compilation not included).
+    """
+
+    readout: np.ndarray
+    counts: Mapping[str, np.ndarray]
+    spikes: Mapping[str, np.ndarray] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def samples(self) -> int:
+        return len(self.readout)

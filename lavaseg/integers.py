@@ -1,0 +1,159 @@
+"""A network in integers: the description plus weights, biases and thresholds as Loihi holds them.
+
+This is what export produces, what a `.net` file stores, and what the simulator, the Lava
+builder, the energy account and every report read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lavaseg.encoders import Encoder
+from lavaseg.errors import LavasegError
+from lavaseg.network import Network, Population
+from lavaseg.neuron import NEVER, STATE_SCALE
+
+WEIGHT_MIN, WEIGHT_MAX = -256, 254
+"""Mixed-sign synapses hold the even integers of this range (7 bits and a sign)."""
+BIAS_MANTISSA_MAX = 4095
+BIAS_EXPONENT_MAX = 7
+STOCK_BIAS_EXPONENT = 6
+"""Stock NetX loads every bias with this exponent (lava.lib.dl.netx.hdf5)."""
+
+
+class RangeError(LavasegError):
+    """A number that Loihi cannot hold; the message names the layer, the value and the limit."""
+
+
+@dataclass(frozen=True)
+class Bias:
+    """mantissa * 2**exponent state units, one for each channel.
+
+    Args:
+        mantissa: int (channels,), 13 bits with sign.
+        exponent: 0 .. 7.
+    """
+
+    mantissa: np.ndarray
+    exponent: int = STOCK_BIAS_EXPONENT
+
+    @property
+    def state_units(self) -> np.ndarray:
+        """The bias that is added to v at each step, int64 (channels,)."""
+        return self.mantissa.astype(np.int64) << self.exponent
+
+
+@dataclass(frozen=True)
+class IntegerNetwork:
+    """Everything that runs: the description with integer thresholds, and its weights.
+
+    Args:
+        network: thresholds are mantissas (weight units); None marks the read-out.
+        weights: int16 for each projection that has weights, shaped as
+            `network.weight_shape(projection)`, in torch's orientation.
+        biases: for each population that has one.
+        encoder: turns a picture into the spikes of T steps; T is `encoder.steps`.
+        classes: names of the read-out's channels, in order.
+        scales: weight units for each trained unit, for each population (1.0 if unknown).
+
+    Raises:
+        RangeError: a value outside what Loihi holds.
+        LavasegError: missing weights or shapes that contradict the description.
+    """
+
+    network: Network
+    weights: Mapping[str, np.ndarray]
+    encoder: Encoder
+    classes: tuple[str, ...]
+    biases: Mapping[str, Bias] = field(default_factory=dict)
+    scales: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        net = self.network
+        for projection in net.projections:
+            shape = net.weight_shape(projection)
+            if shape is None:
+                continue
+            if projection.name not in self.weights:
+                raise LavasegError(f"projection {projection.name!r} has no weights")
+            weight = self.weights[projection.name]
+            if weight.shape != shape:
+                raise LavasegError(
+                    f"projection {projection.name!r}: weights have shape {weight.shape}, "
+                    f"the description expects {shape}"
+                )
+            check_weights(projection.name, weight)
+        for population in net.populations:
+            threshold = population.threshold
+            if threshold is not None and (
+                threshold != int(threshold) or not 0 < threshold <= NEVER
+            ):
+                raise RangeError(
+                    f"population {population.name!r}: threshold {threshold} must be an integer "
+                    f"from 1 to {NEVER}"
+                )
+        for name, bias in self.biases.items():
+            check_bias(name, bias, net.shape(name)[0])
+        if self.encoder.message_bits != net.input.message_bits:
+            raise LavasegError(
+                f"the {self.encoder.kind} encoder sends {self.encoder.message_bits}-bit messages, "
+                f"the input {net.input.name!r} expects {net.input.message_bits}"
+            )
+        channels = net.shape(net.readout)[0]
+        if len(self.classes) != channels:
+            raise LavasegError(
+                f"{len(self.classes)} class names for a read-out of {channels} channels"
+            )
+
+    @property
+    def steps(self) -> int:
+        """Logical time steps of one sample, T."""
+        return self.encoder.steps
+
+    def threshold(self, population: Population) -> int:
+        """Threshold mantissa as deployed: `NEVER` for a population that must not fire."""
+        return NEVER if population.threshold is None else int(population.threshold)
+
+    def bias(self, name: str) -> np.ndarray:
+        """Bias of a population in state units, int64 (channels,); zeros if it has none."""
+        if name in self.biases:
+            return self.biases[name].state_units
+        return np.zeros(self.network.shape(name)[0], np.int64)
+
+    def logits(self, readout: np.ndarray) -> np.ndarray:
+        """Read-out membranes (state units) in trained units, averaged over time, float32.
+
+        Args:
+            readout: int (N, C, H, W), as in `Activity.readout`.
+        """
+        scale = self.scales.get(self.network.readout, 1.0) * STATE_SCALE * self.steps
+        return (readout / scale).astype(np.float32)
+
+
+def check_weights(name: str, weight: np.ndarray) -> None:
+    """Raise RangeError unless all weights are even integers in -256 .. 254."""
+    if weight.size and (weight.min() < WEIGHT_MIN or weight.max() > WEIGHT_MAX):
+        raise RangeError(
+            f"projection {name!r}: weights reach from {weight.min()} to {weight.max()}, "
+            f"8-bit synapses hold {WEIGHT_MIN} to {WEIGHT_MAX}"
+        )
+    if not np.issubdtype(weight.dtype, np.integer) or (weight & 1).any():
+        raise RangeError(f"projection {name!r}: weights must be even integers (mixed-sign 8 bit)")
+
+
+def check_bias(name: str, bias: Bias, channels: int) -> None:
+    """Raise RangeError unless the bias fits a 13-bit mantissa and a 3-bit exponent."""
+    if bias.mantissa.shape != (channels,):
+        raise LavasegError(
+            f"population {name!r}: bias has shape {bias.mantissa.shape}, expected ({channels},)"
+        )
+    if not 0 <= bias.exponent <= BIAS_EXPONENT_MAX:
+        raise RangeError(f"population {name!r}: bias exponent {bias.exponent} is not 0 to 7")
+    largest = int(np.abs(bias.mantissa).max(initial=0))
+    if largest > BIAS_MANTISSA_MAX:
+        raise RangeError(
+            f"population {name!r}: bias mantissa {largest} exceeds 13 bits ({BIAS_MANTISSA_MAX})"
+        )

@@ -1,0 +1,621 @@
+"""The description: a spiking network as data, from which every stage works.
+
+A network is a directed acyclic graph. Its nodes are an `Input`, `Population`s of CUBA-LIF
+neurons and `Current`s (sums of input current without a neuron); its edges are `Projection`s,
+each one linear operator from the spikes of one node to the input current of another.
+Several projections into one node add up: that alone gives concatenation (one convolution a
+branch), skip connections and residuals.
+
+Only what cannot be derived is stored: shapes, latencies, parameter and operation counts are
+computed from it. Shapes are (channels, height, width) everywhere.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+from lavaseg.errors import LavasegError
+
+Shape = tuple[int, int, int]
+Size = tuple[int, int]
+
+DECAY_UNITY = 4096
+"""Decays are integers in 1/4096: 0 keeps the state for ever, 4096 forgets it at every step."""
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+class NetworkError(LavasegError):
+    """A description that contradicts itself; the message names the population and the shapes."""
+
+
+def _pair(value: int | Iterable[int], what: str, least: int) -> Size:
+    """`value` as (height, width), each at least `least`."""
+    pair = (value, value) if isinstance(value, int) else tuple(int(i) for i in value)
+    if len(pair) != 2 or min(pair) < least:
+        raise NetworkError(f"{what} must be one or two integers of at least {least}, got {value}")
+    return pair
+
+
+# --------------------------------------------------------------------------------------------
+# Operators: the linear maps that a projection can be
+
+
+@dataclass(frozen=True)
+class Conv:
+    """2-D convolution (cross-correlation, as in torch) with zero padding and no bias.
+
+    Args:
+        channels: output channels.
+        kernel, stride, padding, dilation: one integer, or (height, width).
+        groups: input and output channels are split into so many independent groups.
+    """
+
+    kind: ClassVar[str] = "conv"
+    channels: int
+    kernel: Size = (3, 3)
+    stride: Size = (1, 1)
+    padding: Size = (0, 0)
+    dilation: Size = (1, 1)
+    groups: int = 1
+
+    def __post_init__(self) -> None:
+        for name, least in (("kernel", 1), ("stride", 1), ("padding", 0), ("dilation", 1)):
+            object.__setattr__(self, name, _pair(getattr(self, name), f"conv {name}", least))
+        if self.channels < 1 or self.groups < 1 or self.channels % self.groups:
+            raise NetworkError(
+                f"conv channels ({self.channels}) must be a positive multiple of groups "
+                f"({self.groups})"
+            )
+
+    def output_shape(self, source: Shape) -> Shape:
+        height, width = (
+            (n + 2 * p - d * (k - 1) - 1) // s + 1
+            for n, k, s, p, d in zip(
+                source[1:], self.kernel, self.stride, self.padding, self.dilation, strict=True
+            )
+        )
+        return self.channels, height, width
+
+    def weight_shape(self, source: Shape) -> tuple[int, ...]:
+        """(out channels, in channels / groups, kernel height, kernel width)."""
+        if source[0] % self.groups:
+            raise NetworkError(f"{source[0]} channels cannot be split into {self.groups} groups")
+        return self.channels, source[0] // self.groups, *self.kernel
+
+    def macs(self, source: Shape) -> int:
+        """Multiply-accumulates of one dense pass, zero padding included (the papers' count)."""
+        _, height, width = self.output_shape(source)
+        out, fan, kh, kw = self.weight_shape(source)
+        return out * fan * kh * kw * height * width
+
+
+@dataclass(frozen=True)
+class ConvTranspose:
+    """2-D transposed convolution (as in torch) without bias."""
+
+    kind: ClassVar[str] = "conv_transpose"
+    channels: int
+    kernel: Size = (3, 3)
+    stride: Size = (1, 1)
+    padding: Size = (0, 0)
+    output_padding: Size = (0, 0)
+    dilation: Size = (1, 1)
+    groups: int = 1
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("kernel", 1),
+            ("stride", 1),
+            ("padding", 0),
+            ("output_padding", 0),
+            ("dilation", 1),
+        ):
+            value = _pair(getattr(self, name), f"transposed conv {name}", least)
+            object.__setattr__(self, name, value)
+        if self.channels < 1 or self.groups < 1 or self.channels % self.groups:
+            raise NetworkError(
+                f"transposed conv channels ({self.channels}) must be a positive multiple of "
+                f"groups ({self.groups})"
+            )
+
+    def output_shape(self, source: Shape) -> Shape:
+        height, width = (
+            (n - 1) * s - 2 * p + d * (k - 1) + o + 1
+            for n, k, s, p, o, d in zip(
+                source[1:],
+                self.kernel,
+                self.stride,
+                self.padding,
+                self.output_padding,
+                self.dilation,
+                strict=True,
+            )
+        )
+        return self.channels, height, width
+
+    def weight_shape(self, source: Shape) -> tuple[int, ...]:
+        """(in channels, out channels / groups, kernel height, kernel width), as in torch."""
+        if source[0] % self.groups:
+            raise NetworkError(f"{source[0]} channels cannot be split into {self.groups} groups")
+        return source[0], self.channels // self.groups, *self.kernel
+
+    def macs(self, source: Shape) -> int:
+        """Multiply-accumulates of one dense pass: every input pixel meets the whole kernel."""
+        fan_in, out, kh, kw = self.weight_shape(source)
+        return fan_in * out * kh * kw * source[1] * source[2]
+
+
+@dataclass(frozen=True)
+class Dense:
+    """All-to-all connections from a flattened (C, H, W) sheet to `features` neurons."""
+
+    kind: ClassVar[str] = "dense"
+    features: int
+
+    def __post_init__(self) -> None:
+        if self.features < 1:
+            raise NetworkError(f"dense features must be at least 1, got {self.features}")
+
+    def output_shape(self, source: Shape) -> Shape:
+        return self.features, 1, 1
+
+    def weight_shape(self, source: Shape) -> tuple[int, ...]:
+        """(features, C, H, W): the kernel that sees the whole source sheet."""
+        return self.features, *source
+
+    def macs(self, source: Shape) -> int:
+        return self.features * source[0] * source[1] * source[2]
+
+
+@dataclass(frozen=True)
+class OneToOne:
+    """Each neuron to the neuron at the same place, with weight 1: skips and residual sums."""
+
+    kind: ClassVar[str] = "one_to_one"
+
+    def output_shape(self, source: Shape) -> Shape:
+        return source
+
+    def weight_shape(self, source: Shape) -> None:
+        return None
+
+    def macs(self, source: Shape) -> int:
+        return source[0] * source[1] * source[2]
+
+
+@dataclass(frozen=True)
+class SumPool:
+    """Sum over windows (zero padding), without weights; average pooling is a scaled sum."""
+
+    kind: ClassVar[str] = "sum_pool"
+    kernel: Size = (2, 2)
+    stride: Size = (2, 2)
+    padding: Size = (0, 0)
+
+    def __post_init__(self) -> None:
+        for name, least in (("kernel", 1), ("stride", 1), ("padding", 0)):
+            object.__setattr__(self, name, _pair(getattr(self, name), f"pool {name}", least))
+
+    def output_shape(self, source: Shape) -> Shape:
+        _, height, width = Conv(1, self.kernel, self.stride, self.padding).output_shape(source)
+        return source[0], height, width
+
+    def weight_shape(self, source: Shape) -> None:
+        return None
+
+    def macs(self, source: Shape) -> int:
+        channels, height, width = self.output_shape(source)
+        return channels * height * width * self.kernel[0] * self.kernel[1]
+
+
+@dataclass(frozen=True)
+class Upsample:
+    """Nearest-neighbour upsampling by an integer factor."""
+
+    kind: ClassVar[str] = "upsample"
+    factor: Size = (2, 2)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "factor", _pair(self.factor, "upsample factor", 1))
+
+    def output_shape(self, source: Shape) -> Shape:
+        return source[0], source[1] * self.factor[0], source[2] * self.factor[1]
+
+    def weight_shape(self, source: Shape) -> None:
+        return None
+
+    def macs(self, source: Shape) -> int:
+        channels, height, width = self.output_shape(source)
+        return channels * height * width
+
+
+Operator = Conv | ConvTranspose | Dense | OneToOne | SumPool | Upsample
+OPERATORS: dict[str, type[Operator]] = {
+    op.kind: op for op in (Conv, ConvTranspose, Dense, OneToOne, SumPool, Upsample)
+}
+
+
+# --------------------------------------------------------------------------------------------
+# Nodes and edges
+
+
+@dataclass(frozen=True)
+class Input:
+    """The sheet of axons that the host feeds.
+
+    Args:
+        name: how projections refer to it.
+        shape: (channels, height, width).
+        message_bits: 0 for binary spikes, 1 to 24 for graded spikes of 0 .. 2**bits - 1.
+    """
+
+    name: str
+    shape: Shape
+    message_bits: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(int(i) for i in self.shape))
+        if len(self.shape) != 3 or min(self.shape) < 1:
+            raise NetworkError(
+                f"input {self.name!r}: shape must be three positive integers "
+                f"(channels, height, width), got {self.shape}"
+            )
+        if not 0 <= self.message_bits <= 24:
+            raise NetworkError(
+                f"input {self.name!r}: message_bits must be 0 to 24, got {self.message_bits}"
+            )
+
+    @property
+    def max_message(self) -> int:
+        """The largest value that one spike carries (1 for binary spikes)."""
+        return 2**self.message_bits - 1 if self.message_bits else 1
+
+
+@dataclass(frozen=True)
+class Population:
+    """A sheet of current-based leaky integrate-and-fire neurons (Loihi's CUBA-LIF).
+
+    At each step, with a the sum of all projections and d_u, d_v the decays / 4096::
+
+        u <- (1 - d_u) u + a
+        v <- (1 - d_v) v + u + bias
+        s <- v > threshold;  v <- 0 where s (hard reset), or v - threshold (soft reset)
+
+    Args:
+        name: letters, digits and underscores.
+        threshold: firing threshold, in the unit of the weights: any positive number while
+            training, the 17-bit mantissa once the network is integer. None: the neuron never
+            fires and its membrane accumulates (a read-out).
+        current_decay, voltage_decay: integers in 1/4096, 0 .. 4096.
+        reset: "hard" (what Loihi's built-in neuron does) or "soft" (trains, but cannot deploy).
+        norm: "batch" normalises u over samples, time and space before it enters v
+            (threshold-dependent BN, tdBN, is this with its scale initialised to the threshold);
+            folded into weights and bias on export.
+        bias: a learnable bias for each channel.
+    """
+
+    name: str
+    threshold: float | None = 1.0
+    current_decay: int = DECAY_UNITY
+    voltage_decay: int = 0
+    reset: Literal["hard", "soft"] = "hard"
+    norm: Literal["none", "batch"] = "none"
+    bias: bool = False
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not self.threshold > 0:
+            raise NetworkError(
+                f"population {self.name!r}: threshold must be positive, got {self.threshold}"
+            )
+        for what in ("current_decay", "voltage_decay"):
+            value = getattr(self, what)
+            if not isinstance(value, int) or not 0 <= value <= DECAY_UNITY:
+                raise NetworkError(
+                    f"population {self.name!r}: {what} must be an integer from 0 to "
+                    f"{DECAY_UNITY}, got {value!r}"
+                )
+        if self.reset not in ("hard", "soft"):
+            raise NetworkError(
+                f"population {self.name!r}: reset must be 'hard' or 'soft', got {self.reset!r}"
+            )
+        if self.norm not in ("none", "batch"):
+            raise NetworkError(
+                f"population {self.name!r}: norm must be 'none' or 'batch', got {self.norm!r}"
+            )
+
+
+@dataclass(frozen=True)
+class Current:
+    """A sum of input currents without a neuron: a residual stream that never spikes.
+
+    Training computes it once a step; export unrolls it into direct projections.
+    """
+
+    name: str
+    norm: Literal["none", "batch"] = "none"
+    bias: bool = False
+
+
+@dataclass(frozen=True)
+class Projection:
+    """One linear operator from the spikes of `source` to the input current of `target`.
+
+    Args:
+        source, target: node names.
+        operator: the linear map.
+        delay: extra steps before a spike takes effect, 0 .. 62.
+        name: identifies its weights; by default "source_to_target".
+    """
+
+    source: str
+    target: str
+    operator: Operator
+    delay: int = 0
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", f"{self.source}_to_{self.target}")
+        if not isinstance(self.delay, int) or not 0 <= self.delay <= 62:
+            raise NetworkError(
+                f"projection {self.name!r}: delay must be 0 to 62 steps (the hardware's limit), "
+                f"got {self.delay!r}"
+            )
+
+
+Node = Population | Current
+
+
+@dataclass(frozen=True)
+class Network:
+    """A validated description; every shape, order and latency is derived from it.
+
+    Args:
+        input: the sheet that the host feeds.
+        nodes: populations and currents, in any order.
+        projections: the edges; they must form a directed acyclic graph.
+        readout: the population whose membrane is read after the last step.
+
+    Raises:
+        NetworkError: a name is used twice or unknown, shapes disagree, there is a cycle, or a
+            node has no input.
+    """
+
+    input: Input
+    nodes: tuple[Node, ...]
+    projections: tuple[Projection, ...]
+    readout: str
+    shapes: Mapping[str, Shape] = field(init=False, repr=False, compare=False, hash=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nodes", tuple(self.nodes))
+        object.__setattr__(self, "projections", tuple(self.projections))
+        self._check_names()
+        object.__setattr__(self, "shapes", self._derive_shapes())
+
+    def _check_names(self) -> None:
+        names = [self.input.name, *(node.name for node in self.nodes)]
+        for kind, group in (("node", names), ("projection", [p.name for p in self.projections])):
+            for name in group:
+                if not _NAME.fullmatch(name):
+                    raise NetworkError(
+                        f"{kind} name {name!r}: use letters, digits and underscores, starting "
+                        "with a letter"
+                    )
+            for name in sorted(set(group)):
+                if group.count(name) > 1:
+                    raise NetworkError(f"{kind} name {name!r} is used {group.count(name)} times")
+        known = set(names)
+        for projection in self.projections:
+            for end in (projection.source, projection.target):
+                if end not in known:
+                    raise NetworkError(
+                        f"projection {projection.name!r}: there is no node {end!r}; the nodes are "
+                        + ", ".join(names)
+                    )
+            if projection.target == self.input.name:
+                raise NetworkError(f"projection {projection.name!r} ends in the input")
+        if self.readout not in {p.name for p in self.populations}:
+            raise NetworkError(f"readout {self.readout!r} is not a population of the network")
+
+    def _derive_shapes(self) -> dict[str, Shape]:
+        shapes: dict[str, Shape] = {self.input.name: self.input.shape}
+        for node in self.ordered:
+            found: dict[str, Shape] = {}
+            for projection in self.incoming(node.name):
+                source = shapes[projection.source]
+                try:
+                    projection.operator.weight_shape(source)
+                    shape = projection.operator.output_shape(source)
+                except NetworkError as error:
+                    raise NetworkError(f"projection {projection.name!r}: {error}") from None
+                if min(shape) < 1:
+                    raise NetworkError(
+                        f"projection {projection.name!r}: {projection.operator.kind} maps "
+                        f"{projection.source} {source} to an empty sheet {shape}"
+                    )
+                found[projection.name] = shape
+            if len(set(found.values())) > 1:
+                listed = ", ".join(f"{name} gives {shape}" for name, shape in found.items())
+                raise NetworkError(f"population {node.name!r} gets different shapes: {listed}")
+            shapes[node.name] = next(iter(found.values()))
+        return shapes
+
+    @cached_property
+    def populations(self) -> tuple[Population, ...]:
+        """All populations, in the order given."""
+        return tuple(node for node in self.nodes if isinstance(node, Population))
+
+    @cached_property
+    def ordered(self) -> tuple[Node, ...]:
+        """Nodes in topological order (sources first; ties in the order given)."""
+        done, left, order = {self.input.name}, list(self.nodes), []
+        for node in left:
+            if not self.incoming(node.name):
+                raise NetworkError(f"population {node.name!r} has no incoming projection")
+        while left:
+            ready = [n for n in left if all(p.source in done for p in self.incoming(n.name))]
+            if not ready:
+                raise NetworkError("cycle through " + ", ".join(node.name for node in left))
+            order += ready
+            done |= {node.name for node in ready}
+            left = [node for node in left if node.name not in done]
+        return tuple(order)
+
+    def __getitem__(self, name: str) -> Node:
+        """The population or current called `name`."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(name)
+
+    def incoming(self, name: str) -> tuple[Projection, ...]:
+        """Projections into `name`, in the order given."""
+        return tuple(p for p in self.projections if p.target == name)
+
+    def outgoing(self, name: str) -> tuple[Projection, ...]:
+        """Projections from `name`, in the order given."""
+        return tuple(p for p in self.projections if p.source == name)
+
+    def projection(self, name: str) -> Projection:
+        """The projection called `name`."""
+        for projection in self.projections:
+            if projection.name == name:
+                return projection
+        raise KeyError(name)
+
+    def shape(self, name: str) -> Shape:
+        """(channels, height, width) of a node."""
+        return self.shapes[name]
+
+    def neurons(self, name: str) -> int:
+        """Number of neurons of a node."""
+        channels, height, width = self.shapes[name]
+        return channels * height * width
+
+    def weight_shape(self, projection: Projection) -> tuple[int, ...] | None:
+        """Shape of a projection's weights; None where the operator has none."""
+        return projection.operator.weight_shape(self.shapes[projection.source])
+
+    @cached_property
+    def latencies(self) -> Mapping[str, int]:
+        """Steps on hardware from the input to each node: the longest path, delays included.
+
+        Each population adds one step; a `Current` adds none, since export unrolls it.
+        """
+        latency = {self.input.name: 0}
+        for node in self.ordered:
+            arrival = max(latency[p.source] + p.delay for p in self.incoming(node.name))
+            latency[node.name] = arrival + isinstance(node, Population)
+        return latency
+
+    @property
+    def latency(self) -> int:
+        """Steps from the input to the read-out."""
+        return self.latencies[self.readout]
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether it is a plain chain without delays: what stock NetX can load."""
+        chain = [self.input.name, *(node.name for node in self.ordered)]
+        return (
+            all(isinstance(node, Population) for node in self.nodes)
+            and len(self.projections) == len(self.nodes)
+            and all(
+                (p.source, p.target, p.delay) == (source, target, 0)
+                for source, target in zip(chain, chain[1:], strict=False)
+                for p in self.incoming(target)
+            )
+        )
+
+    def macs(self) -> int:
+        """Multiply-accumulates of one dense pass through all projections."""
+        return sum(p.operator.macs(self.shapes[p.source]) for p in self.projections)
+
+    def weight_count(self) -> int:
+        """Synaptic weights, shared ones counted once; norms and biases not included."""
+        total = 0
+        for projection in self.projections:
+            shape = self.weight_shape(projection)
+            if shape is not None:
+                size = 1
+                for extent in shape:
+                    size *= extent
+                total += size
+        return total
+
+    def parameter_count(self) -> int:
+        """Weights, plus what norms (scale and shift) and biases add, for each channel."""
+        total = self.weight_count()
+        for node in self.nodes:
+            channels = self.shapes[node.name][0]
+            total += channels * (2 * (node.norm == "batch") + node.bias)
+        return total
+
+    def replace_nodes(self, changes: Mapping[str, Mapping[str, Any]]) -> Network:
+        """A copy in which the named nodes have the given fields changed."""
+        nodes = tuple(
+            dataclasses.replace(node, **changes.get(node.name, {})) for node in self.nodes
+        )
+        return Network(self.input, nodes, self.projections, self.readout)
+
+    # -- plain data, for files ---------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries and lists, for JSON; `Network.from_dict` is its inverse."""
+
+        def plain(item: Any) -> dict[str, Any]:
+            return {
+                f.name: list(value) if isinstance(value := getattr(item, f.name), tuple) else value
+                for f in dataclasses.fields(item)
+            }
+
+        return {
+            "input": plain(self.input),
+            "nodes": [{"node": type(n).__name__.lower(), **plain(n)} for n in self.nodes],
+            "projections": [
+                {
+                    **plain(p),
+                    "operator": {"kind": p.operator.kind, **plain(p.operator)},
+                }
+                for p in self.projections
+            ],
+            "readout": self.readout,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Network:
+        """The network that `to_dict` wrote.
+
+        Raises:
+            NetworkError: an unknown kind or field, or a contradiction in the description.
+        """
+        kinds: dict[str, type[Node]] = {"population": Population, "current": Current}
+        try:
+            nodes, projections = [], []
+            for item in data["nodes"]:
+                fields = dict(item)
+                kind = fields.pop("node")
+                if kind not in kinds:
+                    raise NetworkError(
+                        f"unknown node type {kind!r}; expected one of {', '.join(kinds)}"
+                    )
+                nodes.append(kinds[kind](**fields))
+            for item in data["projections"]:
+                fields = dict(item)
+                operator = dict(fields.pop("operator"))
+                kind = operator.pop("kind")
+                if kind not in OPERATORS:
+                    raise NetworkError(
+                        f"unknown operator {kind!r}; expected one of {', '.join(OPERATORS)}"
+                    )
+                projections.append(Projection(operator=OPERATORS[kind](**operator), **fields))
+            return cls(Input(**data["input"]), tuple(nodes), tuple(projections), data["readout"])
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise NetworkError(f"not a network description: {error}") from error

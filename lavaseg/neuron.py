@@ -1,0 +1,213 @@
+"""The CUBA-LIF neuron of Loihi in exact integers: a plain reference and a fused CPU kernel.
+
+State is kept in Loihi's units: one weight unit is 64 state units. With a[t] the synaptic input
+in weight units (integers), d_u and d_v the decays in 1/4096, and >>0 a shift towards zero::
+
+    u[t] = (u[t-1] * (4096 - d_u)) >>0 12  +  64 a[t]
+    v[t] = clip((v[t-1] * (4096 - d_v)) >>0 12  +  u[t] + b)        to +-(2^23 - 1)
+    s[t] = v[t] > 64 threshold;   v[t] <- 0 where s (hard), v[t] - 64 threshold (soft)
+
+(Source: lava.proc.lif.models.AbstractPyLifModelFixed; its u wraps at 24 bits, which export
+proves cannot happen.) Arrays are (steps, neurons), contiguous: the kernel walks over a block of
+neurons that stays in cache while time runs inside, so that each value is read once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numba
+import numpy as np
+
+STATE_SCALE = 64
+"""State units (u, v) for each weight unit."""
+STATE_LIMIT = 2**23 - 1
+"""v is clipped here (24 bits with sign)."""
+NEVER = 131071
+"""The largest 17-bit threshold mantissa: what a neuron that must not fire is given on Loihi."""
+
+_BLOCK = 2048
+_pool: ThreadPoolExecutor | None = None
+
+
+def decay(state: np.ndarray, decay: int) -> np.ndarray:
+    """One step of decay: (state * (4096 - decay)) >> 12, rounded towards zero, in int64."""
+    product = np.abs(state.astype(np.int64)) * (4096 - decay)
+    return np.sign(state) * (product >> 12)
+
+
+def reference(
+    synaptic: np.ndarray,
+    *,
+    threshold: int | None,
+    current_decay: int = 4096,
+    voltage_decay: int = 0,
+    bias: np.ndarray | int = 0,
+    soft_reset: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The equations above, step by step: slow, and plain enough to check by eye.
+
+    Args:
+        synaptic: a, integers, (steps, ...).
+        threshold: mantissa in weight units; None never fires.
+        bias: in state units, broadcast against one step.
+
+    Returns:
+        spikes (bool) and membranes before reset (int64, state units), both shaped like `synaptic`.
+    """
+    u = np.zeros(synaptic.shape[1:], np.int64)
+    v = np.zeros_like(u)
+    spikes = np.zeros(synaptic.shape, bool)
+    membrane = np.zeros(synaptic.shape, np.int64)
+    for t, a in enumerate(synaptic.astype(np.int64)):
+        u = decay(u, current_decay) + STATE_SCALE * a
+        v = np.clip(decay(v, voltage_decay) + u + bias, -STATE_LIMIT, STATE_LIMIT)
+        membrane[t] = v
+        if threshold is not None:
+            spikes[t] = v > STATE_SCALE * threshold
+            v = np.where(spikes[t], v - STATE_SCALE * threshold if soft_reset else 0, v)
+    return spikes, membrane
+
+
+# |x| < 2^23, so |x| * keep needs 35 bits; splitting x at 12 bits keeps every product within 32,
+# where the compiler can use vector instructions. Exact: floor(x k / 2^12) for x, k >= 0.
+@numba.njit(inline="always")
+def _decayed(x, keep):  # type: ignore[no-untyped-def]
+    magnitude = abs(x)
+    shifted = (magnitude >> 12) * keep + (((magnitude & 4095) * keep) >> 12)
+    return shifted if x >= 0 else -shifted
+
+
+@numba.njit(nogil=True, cache=True)
+def _filter_block(x, out, scale, keep, first, last):  # type: ignore[no-untyped-def]
+    u = np.zeros(last - first, np.int32)
+    for t in range(x.shape[0]):
+        for j in range(last - first):
+            u[j] = _decayed(u[j], keep) + np.int32(x[t, first + j] * scale)
+            out[t, first + j] = np.float32(u[j]) / scale
+
+
+@numba.njit(nogil=True, cache=True)
+def _fire_block(  # type: ignore[no-untyped-def]
+    x, spikes, membrane, last_membrane, scale, keep, limit, fires, soft, record, first, last
+):
+    v = np.zeros(last - first, np.int32)
+    inverse = np.float32(1.0) / scale  # a power of two: the product is exact
+    for t in range(x.shape[0]):
+        for j in range(last - first):
+            # u + bias arrives as one number; the cast truncates towards zero, as SLAYER's does
+            y = np.int32(x[t, first + j] * scale)
+            if keep == 4096:
+                y += v[j]
+            elif keep != 0:
+                y += _decayed(v[j], keep)
+            y = min(max(y, -8388607), 8388607)
+            fired = fires and y > limit
+            if record:
+                membrane[t, first + j] = np.float32(y) * inverse
+            spikes[t, first + j] = np.float32(1.0) if fired else np.float32(0.0)
+            if soft:
+                v[j] = y - limit if fired else y
+            else:
+                v[j] = 0 if fired else y
+    for j in range(last - first):
+        last_membrane[first + j] = v[j]
+
+
+def _over_blocks(count: int, work: Callable[[int, int], object]) -> None:
+    """Run `work(first, last)` over blocks of neurons, on as many threads as there are cores."""
+    global _pool
+    blocks = range(0, count, _BLOCK)
+    threads = min(len(blocks), os.cpu_count() or 1)
+    if threads <= 1:
+        for first in blocks:
+            work(first, min(first + _BLOCK, count))
+        return
+    if _pool is None:
+        _pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="lavaseg-neuron")
+    share = -(-len(blocks) // threads) * _BLOCK
+
+    def run(start: int) -> None:
+        for first in range(start, min(start + share, count), _BLOCK):
+            work(first, min(first + _BLOCK, count))
+
+    list(_pool.map(run, range(0, count, share)))
+
+
+def _forget_pool() -> None:
+    global _pool
+    _pool = None
+
+
+if hasattr(os, "register_at_fork"):  # threads do not survive a fork
+    os.register_at_fork(after_in_child=_forget_pool)
+
+
+def filter_current(synaptic: np.ndarray, *, decay: int, scale: int = STATE_SCALE) -> np.ndarray:
+    """The current filter u of the equations above.
+
+    Args:
+        synaptic: float32 (steps, neurons), contiguous, in weight units.
+        decay: d_u in 1/4096.
+        scale: state units for each unit of `synaptic`, a power of two (64: Loihi's own).
+
+    Returns:
+        u / scale, float32 (steps, neurons); exact while |u| < 2^24.
+    """
+    out = np.empty_like(synaptic)
+    keep = np.int32(4096 - decay)
+    _over_blocks(
+        synaptic.shape[1],
+        lambda first, last: _filter_block(synaptic, out, np.float32(scale), keep, first, last),
+    )
+    return out
+
+
+def fire(
+    current: np.ndarray,
+    *,
+    threshold: float | None,
+    voltage_decay: int,
+    soft_reset: bool = False,
+    scale: int = STATE_SCALE,
+    record: bool = True,
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Integrate `current` (u + bias), fire and reset: the fused kernel.
+
+    Args:
+        current: float32 (steps, neurons), contiguous, in weight units.
+        threshold: in the unit of `current`; None never fires.
+        voltage_decay: d_v in 1/4096.
+        scale: state units for each unit of `current`, a power of two.
+        record: also return the membrane at every step.
+
+    Returns:
+        spikes (float32 0/1, (steps, neurons)); membranes before reset in the unit of `current`
+        (float32, same shape, or None); the last membrane after reset in state units (int32).
+    """
+    steps, count = current.shape
+    spikes = np.empty((steps, count), np.float32)
+    membrane = np.empty((steps, count) if record else (1, 1), np.float32)
+    last_membrane = np.empty(count, np.int32)
+    limit = np.int32(0 if threshold is None else int(threshold * scale))
+    keep = np.int32(4096 - voltage_decay)
+    _over_blocks(
+        count,
+        lambda first, last: _fire_block(
+            current,
+            spikes,
+            membrane,
+            last_membrane,
+            np.float32(scale),
+            keep,
+            limit,
+            threshold is not None,
+            soft_reset,
+            record,
+            first,
+            last,
+        ),
+    )
+    return spikes, membrane if record else None, last_membrane

@@ -1,0 +1,212 @@
+"""Recipes: one YAML file an experiment, checked field by field.
+
+A recipe says everything that a training run depends on: data, model, encoder, optimisation,
+regularisation, quantisation-aware fine-tuning and seed. `lavaseg recipes` lists those that ship.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from lavaseg.encoders import Encoder, encoder_from_dict
+from lavaseg.errors import LavasegError
+
+
+class RecipeError(LavasegError):
+    """A recipe that cannot be read; the message names the file and the field."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Choice(_Section):
+    """Something chosen by name, with its options (the keyword arguments of its function)."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+
+class Surrogate(_Section):
+    """Derivative of the spike with respect to the membrane, used in the backward pass.
+
+    - slayer: SLAYER's own exponential, height / (2 tau) exp(-|v - theta| / tau), tau = width * theta
+    - triangle: height / theta * max(0, 1 - |v - theta| / (width * theta)); Kim et al. 2022 code:
+      width 1, height 0.3; their paper: height 1
+    - rectangle: height on |v - theta| <= width / 2 * theta; MFS-Seg: theta 0.5, width 2, height 1
+    """
+
+    kind: Literal["slayer", "triangle", "rectangle"] = "triangle"
+    width: float = Field(1.0, gt=0)
+    height: float = Field(1.0, gt=0)
+    reset: Literal["ignore", "gate"] = "ignore"
+    """ignore: the gradient flows through time as if no reset happened (SLAYER's backward);
+    gate: a reset stops it (reset factor detached, as in MS-ResNet and MFS-Seg)."""
+
+
+class Rmp(_Section):
+    """RMP regularisation: draws membranes to where quantised hardware can hold them.
+
+    Loss = mean over layers of the mean of (v - target)^2, added to cross-entropy with a weight
+    that follows `schedule` over training (Guo et al. 2023; paper 000).
+    """
+
+    weight: float = Field(0.0, ge=0)
+    """Largest weight; 0 switches it off. Guo et al.: 0.1."""
+    time: Literal["all", "last"] = "all"
+    """Membranes of all steps, or of the last step only (paper 000 'enhanced')."""
+    target: Literal["spike", "nearest", "centred"] = "spike"
+    """spike: 0 or theta, by whether it fired; nearest: the nearer of 0 and theta; centred: 0 or
+    2 theta by whether it fired, so that theta is the midpoint."""
+    membrane: Literal["pre_reset", "post_reset"] = "pre_reset"
+    schedule: Literal["triangle", "ramp", "cosine", "constant"] = "triangle"
+    layers: Literal["all", "inner"] = "all"
+    """inner leaves out the first and the last spiking population."""
+
+
+class Training(_Section):
+    """Optimisation of the float network."""
+
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(16, ge=1)
+    learning_rate: float = Field(3e-3, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    schedule: Literal["one_cycle", "step", "cosine", "constant"] = "one_cycle"
+    """step: x0.1 at 50 % and 80 % of training (Kim et al. 2022); one_cycle: the modern one."""
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    gradient_clip: float = Field(0.0, ge=0)
+    validation_fraction: float = Field(0.1, gt=0, lt=1)
+    """Part of the training data that selects the model, where the data set has no such split."""
+    surrogate: Surrogate = Surrogate()
+
+
+class Finetune(_Section):
+    """Quantisation-aware fine-tuning of the folded network, at export."""
+
+    epochs: int = Field(2, ge=0)
+    learning_rate: float = Field(3e-4, gt=0)
+
+
+class Recipe(_Section):
+    """One experiment."""
+
+    name: str
+    title: str
+    paper: str = ""
+    """Paper and table that it reproduces, if any."""
+    seed: int = Field(0, ge=0)
+    data: Choice
+    model: Choice
+    encoder: dict[str, Any]
+    training: Training
+    rmp: Rmp = Rmp()
+    finetune: Finetune = Finetune()
+
+    @field_validator("encoder")
+    @classmethod
+    def _known_encoder(cls, value: dict[str, Any]) -> dict[str, Any]:
+        return encoder_from_dict(value).to_dict()
+
+    @property
+    def encoder_object(self) -> Encoder:
+        """The encoder that the section describes."""
+        return encoder_from_dict(self.encoder)
+
+
+def names() -> list[str]:
+    """Names of the recipes that ship."""
+    folder = resources.files(__package__)
+    return sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".yaml"))
+
+
+def load(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+    """A recipe by the name of one that ships, or from a YAML file.
+
+    Args:
+        source: a name of `names()`, or the path of a YAML file.
+        overrides: "field=value" with dotted fields, e.g. "training.epochs=3"; values are YAML.
+
+    Raises:
+        RecipeError: no such recipe, unreadable YAML, an unknown field or a value out of range.
+    """
+    source_text = str(source)
+    if source_text in names():
+        text = (resources.files(__package__) / f"{source_text}.yaml").read_text("utf-8")
+    else:
+        path = Path(source)
+        if not path.is_file():
+            raise RecipeError(
+                f"there is no recipe {source_text!r}: give a YAML file, or one of "
+                + ", ".join(names())
+            )
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"recipe {source_text} cannot be read: {error}") from None
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        problem = " ".join(str(error).split())
+        raise RecipeError(f"recipe {source_text} is not valid YAML: {problem}") from None
+    if not isinstance(data, dict):
+        raise RecipeError(f"recipe {source_text} must hold fields, such as 'name: my-recipe'")
+    for item in overrides:
+        _override(data, item)
+    return parse(data, source_text)
+
+
+def parse(data: dict[str, Any], source: str = "recipe") -> Recipe:
+    """A checked recipe from plain data; RecipeError names the field that is wrong."""
+    try:
+        return Recipe.model_validate(data)
+    except LavasegError as error:  # the encoder's own words
+        raise RecipeError(f"recipe {source}: field encoder: {error}") from None
+    except ValidationError as error:
+        lines = []
+        for item in error.errors():
+            where = ".".join(str(part) for part in item["loc"])
+            if item["type"] == "extra_forbidden":
+                lines.append(f"there is no field {where!r}{_hint(item['loc'])}")
+            elif item["type"] == "missing":
+                lines.append(f"field {where!r} is missing")
+            else:
+                lines.append(f"field {where!r}: {item['msg']}, got {item['input']!r}")
+        raise RecipeError(f"recipe {source}: " + "; ".join(lines)) from None
+
+
+def _hint(location: tuple[int | str, ...]) -> str:
+    """'; it has a, b, c' for the section that a wrong field was found in."""
+    model: type[BaseModel] = Recipe
+    for part in location[:-1]:
+        inner = model.model_fields[str(part)].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return ""
+        model = inner
+    section = ".".join(str(part) for part in location[:-1]) or "a recipe"
+    return f"; {section} has " + ", ".join(model.model_fields)
+
+
+def _override(data: dict[str, Any], item: str) -> None:
+    path, equals, value = item.partition("=")
+    if not equals or not path:
+        raise RecipeError(f"--set {item!r}: expected field=value, such as training.epochs=3")
+    *sections, last = path.split(".")
+    for section in sections:
+        data = data.setdefault(section, {})
+        if not isinstance(data, dict):
+            raise RecipeError(f"--set {item!r}: {section!r} is a value, it has no fields")
+    try:
+        data[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise RecipeError(f"--set {item!r}: {value!r} is not a YAML value") from None
+
+
+def dump(recipe: Recipe) -> str:
+    """The recipe as YAML, every field written out; `load` reads it back equal."""
+    return yaml.safe_dump(recipe.model_dump(), sort_keys=False, allow_unicode=True)
