@@ -19,8 +19,8 @@ class Activity:
     Args:
         readout: membrane of the read-out after the last step, int64 (N, C, H, W), in state units
             (1/64 of a weight unit).
-        counts: total spikes of each population, int64 (N,), the input included. For graded
-            input it counts messages (non-zero values), not their sum.
+        counts: spikes of each neuron over all T steps, uint16 (N, C, H, W) for each population,
+            the input included. Graded input counts messages (non-zero values), not their sum.
         spikes: uint8 or int32 (N, T, C, H, W) of the populations that were recorded, the input
             included; empty if none was asked for.
         seconds: wall time of the run itself (set-up and compilation not included).
