@@ -99,7 +99,7 @@ class Poisson(Encoder):
     def _spikes(self, picture: np.ndarray, seed: int, sample: int) -> np.ndarray:
         level = 255 - picture if self.inverted else picture
         # the smallest whole number of 65536ths: 0 never and 255 always spikes
-        bound = -(-level.astype(np.uint32) * 65536 // 255)
+        bound = (level.astype(np.uint32) * 65536 + 254) // 255
         return _draws(seed, sample, (self.steps, *picture.shape)) < bound
 
 

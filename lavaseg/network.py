@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 from lavaseg.errors import LavasegError
@@ -191,12 +192,17 @@ class OneToOne:
 
 @dataclass(frozen=True)
 class SumPool:
-    """Sum over windows (zero padding), without weights; average pooling is a scaled sum."""
+    """Sum over windows with zero padding, without weights.
+
+    Args:
+        average: divide by the window's size, padding included (torch's count_include_pad=True).
+    """
 
     kind: ClassVar[str] = "sum_pool"
     kernel: Size = (2, 2)
     stride: Size = (2, 2)
     padding: Size = (0, 0)
+    average: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("kernel", 1), ("stride", 1), ("padding", 0)):
@@ -477,7 +483,15 @@ class Network:
 
     def incoming(self, name: str) -> tuple[Projection, ...]:
         """Projections into `name`, in the order given."""
-        return tuple(p for p in self.projections if p.target == name)
+        return self._incoming.get(name, ())
+
+    @cached_property
+    def _incoming(self) -> dict[str, tuple[Projection, ...]]:
+        """Projections by target."""
+        found: dict[str, tuple[Projection, ...]] = {}
+        for projection in self.projections:
+            found[projection.target] = (*found.get(projection.target, ()), projection)
+        return found
 
     def outgoing(self, name: str) -> tuple[Projection, ...]:
         """Projections from `name`, in the order given."""
@@ -529,7 +543,7 @@ class Network:
             and len(self.projections) == len(self.nodes)
             and all(
                 (p.source, p.target, p.delay) == (source, target, 0)
-                for source, target in zip(chain, chain[1:], strict=False)
+                for source, target in pairwise(chain)
                 for p in self.incoming(target)
             )
         )

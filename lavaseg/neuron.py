@@ -103,7 +103,7 @@ def _fire_block(  # type: ignore[no-untyped-def]
                 y += v[j]
             elif keep != 0:
                 y += _decayed(v[j], keep)
-            y = min(max(y, -8388607), 8388607)
+            y = min(max(y, np.int32(-STATE_LIMIT)), np.int32(STATE_LIMIT))
             fired = fires and y > limit
             if record:
                 membrane[t, first + j] = np.float32(y) * inverse
@@ -116,7 +116,7 @@ def _fire_block(  # type: ignore[no-untyped-def]
         last_membrane[first + j] = v[j]
 
 
-def _over_blocks(count: int, work: Callable[[int, int], object]) -> None:
+def over_blocks(count: int, work: Callable[[int, int], object]) -> None:
     """Run `work(first, last)` over blocks of neurons, on as many threads as there are cores."""
     global _pool
     blocks = range(0, count, _BLOCK)
@@ -158,7 +158,7 @@ def filter_current(synaptic: np.ndarray, *, decay: int, scale: int = STATE_SCALE
     """
     out = np.empty_like(synaptic)
     keep = np.int32(4096 - decay)
-    _over_blocks(
+    over_blocks(
         synaptic.shape[1],
         lambda first, last: _filter_block(synaptic, out, np.float32(scale), keep, first, last),
     )
@@ -193,7 +193,7 @@ def fire(
     last_membrane = np.empty(count, np.int32)
     limit = np.int32(0 if threshold is None else int(threshold * scale))
     keep = np.int32(4096 - voltage_decay)
-    _over_blocks(
+    over_blocks(
         count,
         lambda first, last: _fire_block(
             current,

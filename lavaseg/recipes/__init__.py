@@ -36,7 +36,8 @@ class Choice(_Section):
 class Surrogate(_Section):
     """Derivative of the spike with respect to the membrane, used in the backward pass.
 
-    - slayer: SLAYER's own exponential, height / (2 tau) exp(-|v - theta| / tau), tau = width * theta
+    - slayer: SLAYER's own exponential, height / (2 tau) * exp(-|v - theta| / tau) with
+      tau = width * theta
     - triangle: height / theta * max(0, 1 - |v - theta| / (width * theta)); Kim et al. 2022 code:
       width 1, height 0.3; their paper: height 1
     - rectangle: height on |v - theta| <= width / 2 * theta; MFS-Seg: theta 0.5, width 2, height 1

@@ -1,0 +1,53 @@
+# Each target sets up all that it needs: a machine with make and Python 3.10 to 3.13 is enough.
+# PYTHON=/path/to/python chooses an interpreter.
+
+BIN := .venv/bin
+READY := .venv/.ready
+FUZZ_EXAMPLES ?= 2000
+
+.PHONY: help demo test lint fuzz clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+
+demo: $(READY) ## train, export, verify on Lava and report, into runs/demo
+	@$(BIN)/lavaseg demo
+
+test: lint ## lint, then all tests
+	$(BIN)/pytest
+
+lint: $(READY) ## style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+fuzz: $(READY) ## the property tests with many examples (FUZZ_EXAMPLES=2000)
+	LAVASEG_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -m hypothesis
+
+clean: ## remove the environment and all caches; runs/ stays
+	rm -rf .venv .venv-tools build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find lavaseg tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# uv lives in an environment of its own, so that `uv sync` owns .venv alone. A candidate must
+# run (version managers leave stubs that do not) and have venv and pip in it.
+$(READY): pyproject.toml
+	@for candidate in "$$PYTHON" python3 python3.13 python3.12 python3.11 python3.10; do \
+	    [ -n "$$candidate" ] || continue; \
+	    python=$$($$candidate -c 'import sys, venv, ensurepip; \
+	assert (3, 10) <= sys.version_info[:2] <= (3, 13); print(sys.executable)' 2>/dev/null) \
+	        && break; \
+	done; \
+	if [ -z "$$python" ]; then \
+	    echo "error: no suitable Python found: lavaseg needs Python 3.10 to 3.13 with its venv" \
+	        "module (on Debian the package python3-venv); PYTHON=/path/to/python chooses one" >&2; \
+	    exit 2; \
+	fi; \
+	set -e; \
+	echo "setting up .venv with $$python (torch alone is several gigabytes)"; \
+	[ -x .venv-tools/bin/uv ] || { \
+	    "$$python" -m venv --clear .venv-tools; \
+	    .venv-tools/bin/python -m pip install --quiet --disable-pip-version-check uv; \
+	}; \
+	UV_PYTHON_DOWNLOADS=never .venv-tools/bin/uv sync --python "$$python"
+	@touch $@

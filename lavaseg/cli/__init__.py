@@ -1,0 +1,69 @@
+"""The command line: `lavaseg COMMAND`. Commands only translate; the work is in the API.
+
+Heavy modules (torch, lightning, lava, matplotlib) are imported inside the commands that need
+them, so that `lavaseg --help` answers at once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lavaseg.cli import demo, evaluation, inference, nets, training
+from lavaseg.cli.console import Commands
+
+app = typer.Typer(
+    cls=Commands,
+    name="lavaseg",
+    rich_markup_mode="markdown",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+PIPELINE, RESULTS = "The pipeline, in order", "Looking at results"
+app.command(rich_help_panel=PIPELINE)(demo.demo)
+app.command(rich_help_panel=PIPELINE)(training.recipes)
+app.command(rich_help_panel=PIPELINE)(training.train)
+app.command(rich_help_panel=PIPELINE)(nets.export)
+app.command(rich_help_panel=PIPELINE)(evaluation.verify)
+app.command(rich_help_panel=PIPELINE)(inference.simulate)
+app.command(rich_help_panel=PIPELINE)(inference.run)
+app.command(rich_help_panel=RESULTS)(nets.info)
+app.command(rich_help_panel=RESULTS)(evaluation.evaluate)
+app.command(rich_help_panel=RESULTS)(evaluation.report)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from lavaseg import __version__
+
+        typer.echo(f"lavaseg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the Python traceback of an error.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Train spiking segmentation networks, and run them on Lava spike for spike as trained.
+
+    **Start here:** `lavaseg demo` does everything once, in a few minutes. Then
+    `lavaseg recipes` lists what can be trained.
+
+    Exit codes: 0 success, 1 verify found differing spikes, 2 a mistake in the call or in a file,
+    3 a fault of the program, 130 interrupted.
+    """
+
+
+def main() -> None:
+    """Entry point of the command `lavaseg`."""
+    app()

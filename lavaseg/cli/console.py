@@ -1,0 +1,119 @@
+"""What all commands share at the terminal: errors and exit codes, tables, JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from typer.core import TyperGroup
+
+from lavaseg.errors import LavasegError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DIFFERENT, MISTAKE, FAULT, INTERRUPTED = 1, 2, 3, 130
+"""Exit codes: spikes differ; the user can mend it; the program is wrong; Ctrl-C."""
+
+
+class Commands(TyperGroup):
+    """The group of all commands: turns every exception into one sentence and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort, typer.TyperException):
+            raise  # typer's own: usage errors, which it prints and exits with 2
+        except LavasegError as error:
+            _fail(ctx, f"error: {error}", MISTAKE)
+        except KeyboardInterrupt as error:
+            _fail(ctx, str(error) or "interrupted", INTERRUPTED)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            _fail(ctx, f"error: {error.filename}: {error.strerror}", MISTAKE)
+        except Exception as error:
+            fault = f"{type(error).__name__}: {error}"
+            hint = "" if ctx.params.get("debug") else "; `lavaseg --debug ...` shows where"
+            _fail(ctx, f"error: this should not have happened: {fault}{hint}", FAULT)
+
+
+def _fail(ctx: Any, sentence: str, code: int) -> NoReturn:
+    if ctx.params.get("debug"):
+        traceback.print_exc()
+    typer.echo(sentence, err=True)
+    raise typer.Exit(code)
+
+
+@contextlib.contextmanager
+def only_json(wanted: bool) -> Iterator[None]:
+    """While open, what libraries and their child processes print goes to stderr, if `wanted`."""
+    if not wanted:
+        yield
+        return
+    sys.stdout.flush()
+    saved = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+
+
+def print_json(value: Any) -> None:
+    """`value` as JSON on stdout; NaN and infinity become null, arrays become lists."""
+    typer.echo(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):  # NumPy arrays and numbers
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value
+
+
+def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """A table on stdout. Columns whose name starts with '>' are numbers, set to the right."""
+    table = Table(title=Text(title), title_justify="left", title_style="bold", header_style="cyan")
+    for column in columns:
+        table.add_column(
+            column.removeprefix(">"), justify="right" if column.startswith(">") else "left"
+        )
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    Console(highlight=False).print(table)
+
+
+def say(text: str, style: str = "") -> None:
+    """A line of results on stdout; progress and errors go to stderr, so results can be piped."""
+    Console(highlight=False).print(Text(text, style), soft_wrap=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Make `folder`, and raise LavasegError unless files can be written into it."""
+    probe = folder / f".write-test-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise LavasegError(f"cannot write into the folder {folder}: {error.strerror}") from None

@@ -1,0 +1,113 @@
+"""`lavaseg demo`: the whole chain once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lavaseg.cli.console import DIFFERENT, check_writable, say
+from lavaseg.cli.evaluation import show_verdict, write_verdict
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from lavaseg.recipes import Recipe
+    from lavaseg.training import Run
+
+STAGES = 5
+SAMPLES = 16
+
+
+def demo(
+    out_: Annotated[Path, typer.Option("--out", "-o", help="Run folder.")] = Path("runs/demo"),
+) -> None:
+    """Train, export, verify on Lava, evaluate and report: the whole chain in a few minutes.
+
+    A small spiking DeepLab learns to find handwritten digits on photographs (both ship with
+    scikit-learn: nothing is downloaded), is exported to Loihi's integers, and is run on Lava spike
+    for spike. Needs no GPU. A demo that was interrupted goes on where it stopped.
+
+    Example: `lavaseg demo --out runs/first`
+    """
+    check_writable(out_)
+
+    from lavaseg import deploy, export, recipes, report, training
+    from lavaseg.energy import account, format_energy
+
+    started = time.monotonic()
+    recipe = recipes.load("demo")
+
+    with _stage(1, f"train: {recipe.title}, {recipe.training.epochs} epochs"):
+        run = _trained(recipe, out_)
+        trained = training.evaluate(run)
+        parameters = run.network.parameter_count()
+        _figure(f"test mIoU {trained.miou:.2%} with {parameters:,} parameters in floats")
+
+    with _stage(2, "export: fold, round to Loihi's integers, fine-tune, prove ranges"):
+        net = export.export(run, run.path / "net.net")
+        _figure(f"{net.network.weight_count():,} weights of 8 bits, {net.steps} time steps")
+
+    with _stage(3, f"verify: {SAMPLES} samples through torch, simulator and both Lava runtimes"):
+        pictures = _pictures(run)
+        verdict = deploy.verify(net, pictures)
+        write_verdict(verdict, run.path)
+        show_verdict(verdict)
+
+    with _stage(4, "evaluate the integers that Lava runs"):
+        data = run.data
+        result = deploy.evaluate(net, data.test, ignore_index=data.ignore_index)
+        result.save(run.path / "evaluation-net.json")
+        work = account(net.network, result.counts, result.samples, result.steps)
+        energy = work.estimates()[0]
+        spent = format_energy((energy.picojoules or (0.0, 0.0))[1])
+        _figure(f"test mIoU {result.miou:.2%} ({result.miou - trained.miou:+.2%} by rounding)")
+        _figure(f"{work.synaptic_operations:,.0f} synaptic operations a picture")
+        _figure(f"{spent} a picture by {energy.title} (estimate)")
+
+    with _stage(5, "report"):
+        page = report.write_report(run)
+
+    say(f"\nDone in {time.monotonic() - started:.0f} s. Look at")
+    say(f"  {page}  pictures, spikes, energy, verdict")
+    say(f"  {run.path / 'net.net'}  the network; `lavaseg info` describes it")
+    if not verdict.ok:
+        raise typer.Exit(DIFFERENT)
+
+
+def _trained(recipe: Recipe, folder: Path) -> Run:
+    """Train, or go on with what an earlier demo left."""
+    from lavaseg.training import train
+
+    try:
+        return train(recipe, folder, resume=(folder / "recipe.yaml").exists())
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            "interrupted: finished epochs are kept, "
+            f"`lavaseg demo --out {folder}` goes on from there"
+        ) from None
+
+
+def _pictures(run: Run) -> np.ndarray:
+    """The first test pictures: uint8 (N, C, H, W)."""
+    import numpy as np
+
+    samples = run.data.test
+    return np.stack([samples[i][0] for i in range(min(SAMPLES, len(samples)))])
+
+
+@contextmanager
+def _stage(number: int, title: str) -> Iterator[None]:
+    """Announce a stage, and say how long it took."""
+    say(f"{number}/{STAGES} {title}", "bold")
+    started = time.monotonic()
+    yield
+    _figure(f"{time.monotonic() - started:.1f} s")
+
+
+def _figure(text: str) -> None:
+    say(f"    {text}")

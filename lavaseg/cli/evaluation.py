@@ -1,0 +1,290 @@
+"""`lavaseg evaluate`, `lavaseg verify` and `lavaseg report`: how good, how exact, shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from lavaseg.cli.console import DIFFERENT, check_writable, only_json, print_json, print_table, say
+from lavaseg.cli.inputs import (
+    check_exists,
+    check_fits,
+    data_beside,
+    data_options,
+    load_data,
+    load_pictures,
+    open_net,
+    open_run,
+    picture_shape,
+)
+from lavaseg.errors import LavasegError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from lavaseg.deploy import Verdict
+    from lavaseg.energy import EnergyAccount
+    from lavaseg.integers import IntegerNetwork
+    from lavaseg.metrics import Evaluation
+    from lavaseg.network import Network
+
+Target = Annotated[Path, typer.Argument(metavar="RUN|NET", help="A run folder or a .net file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Option of the data set; may be repeated."),
+]
+
+
+def evaluate(
+    target: Target,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", help="Data set for a .net.", show_default="that of its run folder"),
+    ] = None,
+    set_: Set = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Only the first so many test samples.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Measure mIoU, spike rates, synaptic operations and energy on test data.
+
+    Of a run, the float network as trained; of a .net file, the integers that Lava runs. mIoU is
+    that of the whole data set's confusion matrix. Operations are counted exactly from the spikes;
+    energies are estimates, each with its definition (--json shows them in full).
+
+    Example: `lavaseg evaluate runs/demo/net.net --limit 100`
+    """
+    check_exists(target)
+    with only_json(json):
+        if target.is_dir():
+            if data is not None or set_:
+                raise LavasegError("a run is evaluated on its own data: leave out --data and --set")
+            result, network = _evaluate_run(target, limit)
+        else:
+            result, network = _evaluate_net(target, data, set_ or [], limit)
+        account = _account(network, result)
+    if json:
+        energy = account.to_dict() if account else None
+        print_json({"target": target, **result.to_dict(), "energy": energy})
+    else:
+        _show_evaluation(str(target), result, account)
+
+
+def _evaluate_run(path: Path, limit: int | None) -> tuple[Evaluation, Network]:
+    run = open_run(path)
+
+    from lavaseg.training import evaluate as evaluate_run
+
+    return evaluate_run(run, limit=limit), run.network
+
+
+def _evaluate_net(
+    path: Path, name: str | None, set_: list[str], limit: int | None
+) -> tuple[Evaluation, Network]:
+    net = open_net(path)
+    beside = data_beside(path)
+    data = load_data(name, data_options(set_), beside)
+    check_fits(net, data)
+
+    from lavaseg.deploy import evaluate as evaluate_net
+
+    result = evaluate_net(net, data.test, limit=limit, ignore_index=data.ignore_index)
+    own = beside is not None and name in (None, beside.name) and not set_ and limit is None
+    if own and path.name == "net.net":  # the run's own network on its own test data
+        result.save(path.parent / "evaluation-net.json")
+    return result, net.network
+
+
+def _account(network: Network, result: Evaluation) -> EnergyAccount | None:
+    """The operations; None before export where currents are not yet unrolled."""
+    if len(network.populations) < len(network.nodes):
+        return None
+
+    from lavaseg.energy import account
+
+    return account(network, result.counts, result.samples, result.steps)
+
+
+def _show_evaluation(title: str, result: Evaluation, account: EnergyAccount | None) -> None:
+    print_table(
+        f"{title}: mIoU {result.miou:.2%} on {result.samples} samples "
+        f"(pixel accuracy {result.accuracy:.2%})",
+        ["class", ">IoU"],
+        ((name, f"{value:.2%}") for name, value in zip(result.classes, result.iou, strict=True)),
+    )
+    print_table(
+        f"Spikes in {result.steps} steps",
+        ["population", ">of a neuron", ">of a neuron and step", ">synaptic operations into it"],
+        (
+            (
+                name,
+                f"{rate:.4f}",
+                f"{result.rates_per_step[name]:.4f}",
+                f"{account.operations_into(name):,.0f}" if account else "-",
+            )
+            for name, rate in result.rates.items()
+        ),
+    )
+    if account is None:
+        say("operations and energy are counted once the network is exported")
+        return
+
+    from lavaseg.energy import format_energy
+
+    rows = []
+    for estimate in account.estimates():
+        energies = [format_energy(e) for e in estimate.picojoules or ()]
+        ratio = "-" if estimate.ratio is None else f"{estimate.ratio:.3g}x less"
+        rows.append((estimate.title, " to ".join(dict.fromkeys(energies)) or "-", ratio))
+    print_table(
+        f"Energy of a sample, {account.synaptic_operations:,.0f} synaptic operations (estimates)",
+        ["definition", ">energy", ">than the ANN"],
+        rows,
+    )
+
+
+def verify(
+    target: Target,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="IMAGE_OR_DATA",
+            help="Pictures to compare on.",
+            show_default="test data of the run, else random pictures",
+        ),
+    ] = None,
+    set_: Set = None,
+    samples: Annotated[
+        int, typer.Option("--samples", "-n", min=1, help="At most so many pictures.")
+    ] = 16,
+    backend: Annotated[
+        Literal["all", "torch", "lava-inprocess", "lava"],
+        typer.Option("--backend", help="What to compare with the simulator."),
+    ] = "all",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the random draws.")] = 0,
+    json: Json = False,
+) -> None:
+    """Compare torch, the simulator and both Lava runtimes, spike for spike.
+
+    All run the same pictures; every spike of every population at every step must be equal, and the
+    read-outs, too. A run without net.net is exported first; its verdict is kept in RUN/verify.json.
+    Exit code 1 if anything differs: then the first step, population and neuron are named.
+
+    Example: `lavaseg verify runs/demo --samples 4`
+    """
+    check_exists(target)
+    with only_json(json):
+        net_path = _exported(target) if target.is_dir() else target
+        net = open_net(net_path)
+        pictures, numbers = _pictures(net, net_path, data, set_ or [], samples, seed)
+
+        from lavaseg.deploy import verify as verify_net
+        from lavaseg.deploy.verification import BACKENDS
+
+        backends = BACKENDS if backend == "all" else (backend,)
+        verdict = verify_net(net, pictures, seed=seed, samples=numbers, backends=backends)
+        if target.is_dir():
+            write_verdict(verdict, target)
+    if json:
+        print_json({"target": target, **verdict.to_dict()})
+    else:
+        show_verdict(verdict)
+    if not verdict.ok:
+        raise typer.Exit(DIFFERENT)
+
+
+def _exported(folder: Path) -> Path:
+    """RUN/net.net, exported now if it is not there."""
+    run = open_run(folder)
+    path = run.path / "net.net"
+    if not path.exists():
+        from lavaseg.export import export
+
+        export(run, path)
+    return path
+
+
+def _pictures(
+    net: IntegerNetwork, path: Path, data: str | None, set_: list[str], samples: int, seed: int
+) -> tuple[np.ndarray, Sequence[int]]:
+    """uint8 (N, C, H, W), and sample numbers: what was named, the run's test data, or noise."""
+    beside = data_beside(path)
+    if data is None and beside is None:
+        import numpy as np
+
+        shape = (samples, *picture_shape(net))
+        return np.random.default_rng(seed).integers(0, 256, shape, np.uint8), range(samples)
+    if data is None and beside is not None:
+        found = load_data(None, data_options(set_), beside)
+        data = f"{found.name}:0-{min(samples, len(found.test))}"
+    found_pictures = load_pictures(str(data), net, beside, set_)
+    return found_pictures.pictures[:samples], found_pictures.numbers[:samples]
+
+
+def write_verdict(verdict: Verdict, folder: Path) -> None:
+    """Write RUN/verify.json."""
+    import json
+
+    from lavaseg.files import write_atomically
+
+    write_atomically(folder / "verify.json", json.dumps(verdict.to_dict(), indent=1))
+
+
+def show_verdict(verdict: Verdict) -> None:
+    """A table population x backend of differing spikes, and the first difference."""
+    cells = {(row.population, row.backend): row for row in verdict.rows}
+    populations, backends = (list(dict.fromkeys(names)) for names in zip(*cells, strict=True))
+    print_table(
+        f"Values that differ from the simulator's ({verdict.samples} samples, "
+        f"{verdict.steps} steps each)",
+        ["population", ">spikes", ">compared", *(f">{name}" for name in backends)],
+        (
+            (
+                population,
+                f"{cells[population, backends[0]].spikes:,}",
+                f"{cells[population, backends[0]].compared:,}",
+                *(f"{cells[population, name].differing:,}" for name in backends),
+            )
+            for population in populations
+        ),
+    )
+    seconds = ", ".join(f"{name} {value:.3g} s" for name, value in verdict.seconds.items())
+    say(f"time: {seconds}")
+    if verdict.ok:
+        say("every spike and every read-out is equal", "green")
+    else:
+        say(f"different: first in {verdict.first_difference}", "red")
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="Run folder that `lavaseg train` made.")],
+    out_: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File.", show_default="RUN/report.html")
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option("--compare", help="A second run to set beside it, such as one without RMP."),
+    ] = None,
+) -> None:
+    """Write one HTML page about a run that opens without network.
+
+    Pictures with prediction and truth, training curves, membranes and spike rates of each layer,
+    confusion, energy, and the verdict of `lavaseg verify` if there is one.
+
+    Example: `lavaseg report runs/rmp --compare runs/plain -o rmp.html`
+    """
+    opened = open_run(run)
+    other = None if compare is None else open_run(compare)
+    path = out_ or opened.path / "report.html"
+    check_writable(path.parent)
+
+    from lavaseg.report import write_report
+
+    written = write_report(opened, path, compare=other)
+    say(f"report: {written}")

@@ -1,0 +1,231 @@
+"""`lavaseg simulate` and `lavaseg run`: pictures through an exported network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from lavaseg.cli.console import check_writable, only_json, print_json, print_table, say
+from lavaseg.cli.inputs import Pictures, data_beside, load_pictures, open_net
+from lavaseg.errors import LavasegError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from lavaseg.activity import Activity
+    from lavaseg.energy import EnergyAccount
+    from lavaseg.integers import IntegerNetwork
+
+    Runner = Callable[[IntegerNetwork, np.ndarray, Callable[[int, int], None]], Activity]
+
+Net = Annotated[Path, typer.Argument(help="A .net file that `lavaseg export` wrote.")]
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="IMAGE_OR_DATA",
+        help="A picture (PNG, JPEG, .npy), a folder of pictures, or a data set: digits-photos, "
+        "mnist-cifar10:7 (one test sample), mnist-cifar10:0-32 (32 of them).",
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        help="Label map to write, a PNG; for several pictures, a folder.",
+        show_default="NAME-labels.png, or the folder labels",
+    ),
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the encoder's random draws.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Option of the data set; may be repeated."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def simulate(
+    net: Net,
+    source: Source,
+    out_: Out = None,
+    seed: Seed = 0,
+    device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
+    set_: Set = None,
+    json: Json = False,
+) -> None:
+    """Run pictures through the bit-exact simulator: the same spikes as Lava, much faster.
+
+    Writes the label map as a PNG whose pixels are class numbers, with a colour palette, and prints
+    the spikes of each population, synaptic operations and speed.
+
+    Example: `lavaseg simulate runs/demo/net.net photo.jpg -o labels.png`
+    """
+
+    def simulated(
+        network: IntegerNetwork, spikes: np.ndarray, progress: Callable[[int, int], None]
+    ) -> Activity:
+        from lavaseg.deploy import simulate as simulate_net
+
+        return simulate_net(network, spikes, device=device, progress=progress)
+
+    _infer("simulate", simulated, net, source, out_, seed, set_, json)
+
+
+def run(
+    net: Net,
+    source: Source,
+    backend: Annotated[
+        Literal["lava", "lava-inprocess"],
+        typer.Option(
+            "--backend",
+            help="lava: Lava's own multi-process runtime; lava-inprocess: the same processes, "
+            "compiled by Lava, in this one (faster).",
+        ),
+    ] = "lava",
+    out_: Out = None,
+    seed: Seed = 0,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", min=1, help="Give up after so many seconds (lava only)."),
+    ] = None,
+    set_: Set = None,
+    json: Json = False,
+) -> None:
+    """Run pictures through the network as a graph of Lava processes.
+
+    Samples stream back to back through stock processes (LIFReset, Conv, Dense, ...), each
+    population being reset as the wave of a new sample reaches it. Output as from
+    `lavaseg simulate`.
+
+    Example: `lavaseg run runs/demo/net.net digits-photos:0-4 --backend lava`
+    """
+
+    def ran(
+        network: IntegerNetwork, spikes: np.ndarray, progress: Callable[[int, int], None]
+    ) -> Activity:
+        from lavaseg.deploy import run as run_net
+
+        return run_net(network, spikes, backend=backend, timeout=timeout, progress=progress)
+
+    _infer(backend, ran, net, source, out_, seed, set_, json)
+
+
+def _infer(
+    title: str,
+    runner: Runner,
+    net: Path,
+    source: str,
+    out_: Path | None,
+    seed: int,
+    set_: list[str] | None,
+    json: bool,
+) -> None:
+    """What both commands do around their runner."""
+    with only_json(json):
+        network = open_net(net)
+        found = load_pictures(source, network, data_beside(net), set_ or ())
+        targets = _targets(found, out_)
+
+        from lavaseg.progress import bar
+
+        spikes = network.encoder.encode(found.pictures, seed=seed, samples=found.numbers)
+        with bar(title) as progress:
+            activity = runner(network, spikes, progress)
+        account = _account(network, activity)
+        labels = _write_labels(network, activity, found, targets)
+    speed = {
+        "seconds": activity.seconds,
+        "samples_per_second": activity.samples / activity.seconds if activity.seconds else None,
+        "milliseconds_per_step": 1000 * activity.seconds / (activity.samples * network.steps),
+    }
+    if json:
+        print_json(
+            {
+                "net": net,
+                "backend": title,
+                "seed": seed,
+                "samples": activity.samples,
+                "steps": network.steps,
+                "pictures": labels,
+                "spikes": {name: int(count.sum()) for name, count in activity.counts.items()},
+                "synaptic_operations": round(account.synaptic_operations * activity.samples),
+                **speed,
+            }
+        )
+        return
+    _show(network, activity, account, found, targets, speed)
+
+
+def _targets(found: Pictures, out_: Path | None) -> list[Path]:
+    """The file of each label map; its folder is made and tried."""
+    if len(found.names) == 1 and not (out_ is not None and out_.is_dir()):
+        target = out_ or Path(f"{found.names[0]}-labels.png")
+        if target.suffix.lower() != ".png":
+            raise LavasegError(f"label maps are written as PNG: --out {target} must end in .png")
+        check_writable(target.parent)
+        return [target]
+    folder = out_ or Path("labels")
+    check_writable(folder)
+    return [folder / f"{name}-labels.png" for name in found.names]
+
+
+def _account(network: IntegerNetwork, activity: Activity) -> EnergyAccount:
+    import numpy as np
+
+    from lavaseg.energy import account
+
+    totals = {name: count.sum(0, dtype=np.int64) for name, count in activity.counts.items()}
+    return account(network.network, totals, activity.samples, network.steps)
+
+
+def _write_labels(
+    network: IntegerNetwork, activity: Activity, found: Pictures, targets: list[Path]
+) -> list[dict[str, Any]]:
+    """Write the label maps; one row for each, with the pixels of each class."""
+    from lavaseg.data.pictures import palette, write_label_map
+    from lavaseg.metrics import predict
+
+    maps = predict(network.logits(activity.readout), found.pictures.shape[2:])
+    colours = palette(len(network.classes))
+    rows = []
+    for name, labels, target in zip(found.names, maps, targets, strict=True):
+        write_label_map(labels, target, colours)
+        pixels = {c: int((labels == k).sum()) for k, c in enumerate(network.classes)}
+        rows.append({"name": name, "labels": target, "pixels": pixels})
+    return rows
+
+
+def _show(
+    network: IntegerNetwork,
+    activity: Activity,
+    account: EnergyAccount,
+    found: Pictures,
+    targets: list[Path],
+    speed: dict[str, Any],
+) -> None:
+    if found.remark:
+        say(found.remark)
+    print_table(
+        f"Spikes of {activity.samples} samples, {network.steps} steps each",
+        ["population", "shape", ">spikes", ">a neuron and step"],
+        (
+            (
+                name,
+                "x".join(map(str, network.network.shape(name))),
+                f"{int(count.sum()):,}",
+                f"{count.sum() / (count.size * network.steps):.4f}",
+            )
+            for name, count in activity.counts.items()
+        ),
+    )
+    say(f"synaptic operations  {account.synaptic_operations:,.0f} a sample")
+    rate = speed["samples_per_second"]
+    say(
+        f"speed                {'-' if rate is None else format(rate, '.3g')} samples/s, "
+        f"{speed['milliseconds_per_step']:.3g} ms a step"
+    )
+    written = targets[0] if len(targets) == 1 else f"{targets[0].parent} ({len(targets)} files)"
+    say(f"label maps           {written}")

@@ -1,0 +1,103 @@
+"""`lavaseg export` and `lavaseg info`: networks in integers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lavaseg.cli.console import check_writable, only_json, print_json, print_table, say
+from lavaseg.cli.inputs import open_net, open_run
+
+if TYPE_CHECKING:
+    from lavaseg.integers import IntegerNetwork
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Run folder that `lavaseg train` made.")],
+    out_: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write.", show_default="RUN/net.net")
+    ] = None,
+) -> None:
+    """Turn a trained network into Loihi's integers and write it as NetX HDF5.
+
+    Folds batch norm into weights and biases, rounds weights to 8 bits, fine-tunes the rounded
+    network on the run's training data (kept in RUN, so that a second export is quick), and proves
+    that no sum leaves the range of the hardware. A network that is a plain sequence can be loaded
+    by stock NetX, too.
+
+    Example: `lavaseg export runs/demo -o net.net`
+    """
+    opened = open_run(run)
+    path = out_ or opened.path / "net.net"
+    check_writable(path.parent)
+
+    from lavaseg.export import export as export_run
+
+    export_run(opened, path)
+    say(f"exported: {path}")
+    say(f"Next: `lavaseg verify {path}`")
+
+
+def info(
+    net: Annotated[Path, typer.Argument(help="A .net file (NetX HDF5).")],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what a .net file holds: layers, shapes, ranges, encoder and time steps.
+
+    For each layer: the operator that feeds it, its shape, the step in which a spike of the input
+    first reaches it on Lava, its threshold, and the ranges of its weights and biases. Also says
+    whether stock NetX (lava.lib.dl.netx.hdf5.Network) can load the file, and if not, why.
+
+    Example: `lavaseg info runs/demo/net.net`
+    """
+    with only_json(json):
+        summary = _summary(open_net(net))
+    if json:
+        print_json({"file": net, **summary})
+        return
+    print_table(
+        str(net),
+        ["layer", "input", "shape", ">parameters", ">step", ">threshold", ">weights", ">biases"],
+        (
+            (
+                layer["layer"],
+                layer["operator"] or "host",
+                "x".join(map(str, layer["shape"])),
+                f"{layer['parameters']:,}",
+                layer["latency"],
+                "-" if layer["threshold"] is None else layer["threshold"],
+                _range(layer["weights"]),
+                _range(layer["biases"]),
+            )
+            for layer in summary["layers"]
+        ),
+    )
+    encoder = ", ".join(f"{key} {value}" for key, value in summary["encoder"].items())
+    say(f"encoder     {encoder}")
+    say(f"time steps  {summary['steps']} a sample")
+    say(f"classes     {', '.join(summary['classes'])}")
+    say(f"parameters  {summary['parameters']:,}")
+    obstacle = summary["stock_obstacle"]
+    say(f"stock NetX  {'cannot load it: ' + obstacle if obstacle else 'can load it'}")
+
+
+def _summary(net: IntegerNetwork) -> dict[str, Any]:
+    from lavaseg.export.netx import describe, stock_loadable
+
+    layers = describe(net)
+    loadable, obstacle = stock_loadable(net)
+    return {
+        "layers": layers,
+        "encoder": net.encoder.to_dict(),
+        "steps": net.steps,
+        "classes": net.classes,
+        "parameters": sum(layer["parameters"] for layer in layers),
+        "stock_loadable": loadable,
+        "stock_obstacle": obstacle,
+    }
+
+
+def _range(ends: tuple[int, int] | None) -> str:
+    return "-" if ends is None else f"{ends[0]:,} .. {ends[1]:,}"

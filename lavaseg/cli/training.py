@@ -1,0 +1,76 @@
+"""`lavaseg recipes` and `lavaseg train`."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lavaseg.cli.console import check_writable, print_json, print_table, say
+
+
+def recipes(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the recipes that ship, with the paper and table that each reproduces.
+
+    A recipe is one YAML file: data, model, encoder, training, regularisation, fine-tuning, seed.
+    A copy with other values is a recipe, too; `lavaseg train` takes its path.
+
+    Example: `lavaseg recipes --json`
+    """
+    from lavaseg.recipes import load, names
+
+    found = [load(name) for name in names()]
+    if json:
+        print_json([recipe.model_dump() for recipe in found])
+        return
+    print_table(
+        "Recipes",
+        ["name", "what it trains", "reproduces", "data", ">epochs"],
+        ((r.name, r.title, r.paper or "-", r.data.name, r.training.epochs) for r in found),
+    )
+    say("Train one: `lavaseg train NAME`")
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe that ships, or a YAML file.")],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Change a field; may be repeated."),
+    ] = None,
+    out_: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Run folder.", show_default="runs/RECIPE")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")
+    ] = False,
+) -> None:
+    """Train a network and keep everything about it in one run folder.
+
+    Each epoch shows loss, mIoU on validation data and spike rates, and logs them to
+    RUN/metrics.csv and TensorBoard. The best epoch on validation data is kept; test data are
+    never looked at. Ctrl-C is safe: --resume goes on exactly where the last epoch ended.
+
+    Example: `lavaseg train demo --set training.epochs=3 -o runs/short`
+    """
+    from lavaseg.recipes import load
+
+    checked = load(recipe, set_ or ())
+    folder = out_ or Path("runs") / checked.name
+    check_writable(folder)
+
+    from lavaseg.training import train as train_recipe
+
+    try:
+        run = train_recipe(checked, folder, resume=resume)
+    except KeyboardInterrupt:
+        changes = [word for item in set_ or () for word in ("--set", item)]
+        again = shlex.join(["lavaseg", "train", recipe, *changes, "--out", str(folder), "--resume"])
+        raise KeyboardInterrupt(
+            f"interrupted: finished epochs are kept, `{again}` goes on from there"
+        ) from None
+    say(f"trained: {run.path}")
+    say(f"Next: `lavaseg export {run.path}`")

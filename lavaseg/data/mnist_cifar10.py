@@ -1,0 +1,184 @@
+"""MNIST-CIFAR10-segmentation: MNIST digits on CIFAR-10 pictures, 32x32, 2 classes.
+
+The rule is in `compose`. Sources are the training images of MNIST and the training batches of
+CIFAR-10, as in the papers: a random order of each is cut into 80 % for training samples and 20 %
+for test samples, so that no digit and no picture occurs in both.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from lavaseg.data import compose
+from lavaseg.data.base import DataSet
+from lavaseg.errors import LavasegError
+
+ENVIRONMENT = "LAVASEG_DATA"
+"""Environment variable that names the folder of downloaded data sets."""
+
+_DIGITS = "train-images-idx3-ubyte"
+_BATCHES = "cifar-10-batches-py"
+
+
+def load(
+    train: int = 10_000,
+    test: int = 2_500,
+    seed: int = 0,
+    root: str | None = None,
+    download: bool = False,
+) -> DataSet:
+    """MNIST-CIFAR10-segmentation.
+
+    The files are looked for in `root`, else in the folder that LAVASEG_DATA names, else in
+    ./data: MNIST as [MNIST/raw/]train-images-idx3-ubyte[.gz]; CIFAR-10 as cifar-10-batches-py/
+    (torchvision's layout for both), or as cifar10*.npz with x_train, uint8 (N, 32, 32, 3).
+
+    Args:
+        train, test: samples in each part (paper 000: 10,000 / 2,500; Kim et al.: 48,000 / 12,000).
+        seed: of the split and of all draws; with the same files it gives the same samples.
+        root: folder of the files.
+        download: let torchvision download what is missing.
+
+    Raises:
+        LavasegError: missing or damaged files, or an option out of range.
+    """
+    compose.check_options(train, test, seed)
+    folders = _folders(root)
+    if download:
+        _download(folders)
+    digit_file = _find_digits(folders)
+    picture_file = _find_pictures(folders)
+    if digit_file is None or picture_file is None:
+        missing = [
+            name for name, file in (("MNIST", digit_file), ("CIFAR-10", picture_file)) if not file
+        ]
+        raise LavasegError(
+            f"{' and '.join(missing)} not found in {' or '.join(str(f) for f in folders)}: put "
+            f"MNIST/raw/{_DIGITS}.gz and {_BATCHES}/ (or a cifar10*.npz) there, name their folder "
+            f"by the data option 'root' or in {ENVIRONMENT}, or set the data option "
+            "download=true"
+        )
+    digits = read_idx_images(digit_file)[:, ::2, ::2]
+    pictures = _read_pictures(picture_file)
+    digit_parts = compose.split_sources(len(digits), seed, stream=0)
+    picture_parts = compose.split_sources(len(pictures), seed, stream=1)
+    parts = [
+        compose.draw(
+            pictures,
+            digits,
+            use_pictures=picture_part,
+            use_digits=digit_part,
+            samples=samples,
+            seed=seed,
+            stream=stream,
+        )
+        for digit_part, picture_part, samples, stream in zip(
+            digit_parts, picture_parts, (train, test), (2, 3), strict=True
+        )
+    ]
+    return DataSet(
+        name="mnist-cifar10",
+        train=parts[0],
+        test=parts[1],
+        classes=compose.CLASSES,
+        source=(
+            f"{len(digits):,} MNIST training digits ({digit_file.name}) on {len(pictures):,} "
+            f"CIFAR-10 training pictures ({picture_file.name})"
+        ),
+    )
+
+
+def read_idx_images(path: Path) -> np.ndarray:
+    """Images of an MNIST idx file, gzipped or not: uint8 (N, 28, 28).
+
+    Raises:
+        LavasegError: it is truncated, or no file of 28x28 images.
+    """
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            header = np.frombuffer(file.read(16), ">u4")
+            if len(header) != 4 or header[0] != 2051 or tuple(header[2:]) != (28, 28):
+                raise LavasegError(f"{path} is no MNIST image file (idx, 28x28 bytes an image)")
+            size = int(header[1]) * 28 * 28
+            content = file.read(size)
+    except (OSError, EOFError, zlib.error) as error:
+        raise LavasegError(f"{path} cannot be read: {error}") from None
+    if len(content) != size:
+        raise LavasegError(
+            f"{path} is truncated: it promises {header[1]} images and holds {len(content) // 784}"
+        )
+    return np.frombuffer(content, np.uint8).reshape(-1, 28, 28)
+
+
+def _folders(root: str | None) -> list[Path]:
+    if root is not None:
+        return [Path(root).expanduser()]
+    named = os.environ.get(ENVIRONMENT)
+    return [*([Path(named).expanduser()] if named else []), Path("data")]
+
+
+def _find_digits(folders: list[Path]) -> Path | None:
+    names = [f"{sub}{_DIGITS}{end}" for sub in ("MNIST/raw/", "") for end in ("", ".gz")]
+    return next((f / name for f in folders for name in names if (f / name).is_file()), None)
+
+
+def _find_pictures(folders: list[Path]) -> Path | None:
+    for folder in folders:
+        if (folder / _BATCHES).is_dir():
+            return folder / _BATCHES
+        for path in sorted(folder.glob("cifar10*.npz")):
+            return path
+    return None
+
+
+def _download(folders: list[Path]) -> None:
+    """Fetches what is missing into the first folder; torchvision checks the owners' MD5 sums."""
+    from torchvision import datasets
+
+    root = folders[0]
+    try:
+        if _find_digits(folders) is None:
+            datasets.MNIST(root, download=True)
+        if _find_pictures(folders) is None:
+            datasets.CIFAR10(root, download=True)
+    except (OSError, RuntimeError) as error:
+        problem = " ".join(str(error).split())
+        raise LavasegError(f"download into {root} failed: {problem}") from None
+
+
+def _read_pictures(path: Path) -> np.ndarray:
+    """CIFAR-10's training pictures: uint8 (N, 32, 32, 3)."""
+    return _read_batches(path) if path.is_dir() else _read_npz(path)
+
+
+def _read_batches(path: Path) -> np.ndarray:
+    from torchvision.datasets import CIFAR10
+
+    try:  # the batches are pickles: torchvision opens them only if their MD5 is the owner's
+        return np.ascontiguousarray(CIFAR10(path.parent, train=True).data)
+    except (OSError, RuntimeError):
+        raise LavasegError(
+            f"{path} is incomplete or does not have the MD5 sums that CIFAR-10's owner publishes; "
+            "delete it and fetch it again, for example with the data option download=true"
+        ) from None
+
+
+def _read_npz(path: Path) -> np.ndarray:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            pictures = arrays["x_train"]
+    except KeyError:
+        raise LavasegError(f"{path} holds no array x_train") from None
+    except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise LavasegError(f"{path} cannot be read: {error}") from None
+    if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[1:] != (32, 32, 3):
+        raise LavasegError(
+            f"{path}: x_train must be uint8 (N, 32, 32, 3), got {pictures.dtype} {pictures.shape}"
+        )
+    return pictures

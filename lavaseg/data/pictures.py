@@ -1,0 +1,176 @@
+"""Pictures and label maps as files: read, checked, resized, written."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from lavaseg.errors import LavasegError
+from lavaseg.files import replacing
+from lavaseg.network import Shape, Size
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy")
+"""File names that count as pictures."""
+
+_OTHER = (224, 224, 224)
+"""Colour of labels that are no class, such as the ignore index."""
+
+
+def read_picture(path: str | Path, shape: Shape | None = None) -> np.ndarray:
+    """A picture as uint8 (channels, height, width).
+
+    Args:
+        path: an image file (8 bits a channel; palette, transparency and orientation tags are
+            resolved), or a .npy file of uint8 (channels, height, width).
+        shape: the shape wanted: image files are converted to grey (1 channel) or RGB (3) and
+            resized (bilinear, filtered when they shrink); a .npy file must have it.
+            None: RGB at the file's own size.
+
+    Raises:
+        LavasegError: no such file, no picture, a truncated one, or one of another shape.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise LavasegError(f"there is no picture {path}")
+    if path.suffix.lower() == ".npy":
+        return _read_array(path, shape)
+    if shape is not None and shape[0] not in (1, 3):
+        raise LavasegError(
+            f"{path} is an image file, and the network takes {shape[0]} channels: give a .npy "
+            f"file of uint8 {tuple(shape)}"
+        )
+    image = ImageOps.exif_transpose(_open(path))
+    if image.mode.startswith(("I", "F")):
+        raise LavasegError(f"{path} has mode {image.mode}: expected 8 bits a channel")
+    image = image.convert("L" if shape is not None and shape[0] == 1 else "RGB")
+    picture = np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
+    return resize_picture(picture, picture.shape[1:] if shape is None else (shape[1], shape[2]))
+
+
+def resize_picture(picture: np.ndarray, size: Size) -> np.ndarray:
+    """uint8 (channels, height, width) resized to (height, width): bilinear, filtered."""
+    if picture.shape[1:] == tuple(size):
+        return np.ascontiguousarray(picture)
+    resample = Image.Resampling.BILINEAR
+    channels = (Image.fromarray(np.ascontiguousarray(c)) for c in picture)
+    return np.stack([np.asarray(c.resize((size[1], size[0]), resample)) for c in channels])
+
+
+def read_label_map(path: str | Path) -> np.ndarray:
+    """Class ids of an image file, as uint8 (height, width): grey levels or palette indices.
+
+    Raises:
+        LavasegError: no such file, no picture, a truncated one, or one in colour.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise LavasegError(f"there is no label map {path}")
+    image = _open(path)
+    if image.mode not in ("L", "P"):
+        raise LavasegError(
+            f"label map {path} has mode {image.mode}: expected class ids as 8-bit grey levels or "
+            "palette indices"
+        )
+    return np.array(image)
+
+
+def resize_label_map(label: np.ndarray, size: Size) -> np.ndarray:
+    """uint8 (height, width) resized to `size` by nearest neighbour: no new ids arise."""
+    if label.shape == tuple(size):
+        return label
+    return np.asarray(
+        Image.fromarray(label).resize((size[1], size[0]), Image.Resampling.NEAREST)
+    ).copy()
+
+
+def palette(classes: int) -> np.ndarray:
+    """A colour for each class: uint8 (classes, 3), class 0 black.
+
+    Classes 1 to 7 have the colours of Okabe and Ito, which the colour-blind can tell apart;
+    further ones those of PASCAL VOC.
+    """
+    colours = [
+        (0, 0, 0),
+        (230, 159, 0),
+        (86, 180, 233),
+        (0, 158, 115),
+        (240, 228, 66),
+        (0, 114, 178),
+        (213, 94, 0),
+        (204, 121, 167),
+    ]
+    colours += [_voc_colour(k) for k in range(len(colours), classes)]
+    return np.array(colours[:classes], np.uint8)
+
+
+def _voc_colour(number: int) -> tuple[int, int, int]:
+    """PASCAL VOC's colour map: the bits of the number, dealt to red, green and blue in turn."""
+    red, green, blue = (
+        sum((number >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3))
+        for channel in range(3)
+    )
+    return red, green, blue
+
+
+def write_label_map(
+    label: np.ndarray, path: str | Path, colours: Sequence[Sequence[int]] | np.ndarray | None = None
+) -> None:
+    """Writes class ids as a palette PNG: programs see the ids, people the colours.
+
+    Args:
+        label: uint8 (height, width).
+        path: a name that ends in .png.
+        colours: (classes, 3) of 0 .. 255; `palette` of as many classes as there are by default.
+            Ids beyond it, such as an ignore index, are light grey.
+
+    Raises:
+        LavasegError: another suffix, or the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise LavasegError(f"label maps are written as PNG: {path.name!r} must end in .png")
+    if label.dtype != np.uint8 or label.ndim != 2:
+        raise ValueError(f"a label map is uint8 (height, width), got {label.dtype} {label.shape}")
+    table = np.full((256, 3), _OTHER, np.uint8)
+    if colours is None:
+        colours = palette(int(label[label < 255].max(initial=0)) + 1)
+    table[: len(colours)] = colours
+    image = Image.fromarray(label)
+    image.putpalette(table.tobytes())
+    with replacing(path) as part:
+        image.save(part, format="PNG")
+
+
+def _open(path: Path) -> Image.Image:
+    """The image, decoded in full."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(path)
+            image.load()
+            return image
+    except Image.UnidentifiedImageError:
+        raise LavasegError(f"{path} is no picture that can be read") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise LavasegError(f"{path} has too many pixels to be a picture for a network") from None
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        raise LavasegError(f"{path} is truncated or damaged: {error}") from None
+
+
+def _read_array(path: Path, shape: Shape | None) -> np.ndarray:
+    expected = "uint8 " + ("(channels, height, width)" if shape is None else str(tuple(shape)))
+    try:  # mapped, so that a false header cannot ask for memory
+        array = np.load(path, allow_pickle=False, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        problem = " ".join(str(error).split())
+        raise LavasegError(f"{path} is no .npy file of {expected}: {problem}") from None
+    if not isinstance(array, np.ndarray):
+        raise LavasegError(f"{path} is no .npy file of {expected}: it is an archive")
+    if array.dtype != np.uint8 or array.ndim != 3 or (shape and array.shape != tuple(shape)):
+        raise LavasegError(f"{path} must hold {expected}, it holds {array.dtype} {array.shape}")
+    return np.array(array)

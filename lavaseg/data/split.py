@@ -1,0 +1,45 @@
+"""Holding out part of the training samples, so that models are selected without the test set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lavaseg.data.base import Samples
+from lavaseg.errors import LavasegError
+
+
+@dataclass(frozen=True, eq=False)
+class Subset:
+    """The samples with the given numbers, in that order."""
+
+    samples: Samples
+    numbers: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        return self.samples[int(self.numbers[index])]
+
+
+def hold_out(samples: Samples, fraction: float, seed: int) -> tuple[Subset, Subset]:
+    """Splits samples at random into (rest, held out), each in the original order.
+
+    Args:
+        samples: at least two.
+        fraction: part to hold out, above 0 and below 1; at least one sample on either side.
+        seed: of the random choice, not negative.
+
+    Raises:
+        LavasegError: a fraction out of range, or fewer than two samples.
+    """
+    if not 0 < fraction < 1:
+        raise LavasegError(f"the fraction to hold out must lie between 0 and 1, got {fraction!r}")
+    count = len(samples)
+    if count < 2:
+        raise LavasegError(f"at least 2 samples are needed to hold some out, got {count}")
+    held = min(max(round(fraction * count), 1), count - 1)
+    order = np.argsort(np.random.Philox(key=[seed, 2**62]).random_raw(count), kind="stable")
+    return Subset(samples, np.sort(order[held:])), Subset(samples, np.sort(order[:held]))

@@ -1,0 +1,47 @@
+"""Lava's runtimes by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from lavaseg.activity import Activity
+from lavaseg.deploy.simulator import check_spikes, recorded_names
+from lavaseg.errors import LavasegError
+from lavaseg.integers import IntegerNetwork
+
+RUNTIMES = ("lava", "lava-inprocess")
+
+
+def run(
+    net: IntegerNetwork,
+    spikes: np.ndarray,
+    *,
+    backend: str = "lava-inprocess",
+    record: Sequence[str] | str = (),
+    timeout: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Activity:
+    """Run encoded samples on a graph of Lava's stock processes, streamed back to back.
+
+    Args:
+        spikes: uint8 (N, T, C, H, W), as `net.encoder.encode` gives them.
+        backend: "lava", Lava's own runtime (one operating-system process for each Lava
+            process), or "lava-inprocess", the same compiled graph in this process.
+        record: populations whose spikes are kept, or "all".
+        timeout: seconds before "lava" is stopped; by default chosen from the work.
+        progress: called with (steps done, steps in all).
+
+    Raises:
+        LavasegError: spikes that do not fit, or a run that failed or took too long.
+    """
+    check_spikes(net, spikes)
+    names = recorded_names(net, record)
+    if backend not in RUNTIMES:
+        raise LavasegError(f"no backend {backend!r}; there are {', '.join(RUNTIMES)}")
+    from lavaseg.deploy.lava import run_inprocess, run_multiprocess  # imports Lava
+
+    if backend == "lava":
+        return run_multiprocess(net, spikes, record=names, timeout=timeout, progress=progress)
+    return run_inprocess(net, spikes, record=names, progress=progress)

@@ -1,0 +1,151 @@
+"""The process that runs Lava's multi-process runtime: `python -m lavaseg.deploy.lava.child FOLDER`.
+
+It leads a session of its own. Lava waits for ever when one of its OS processes dies or raises, so
+a thread watches them, the time limit and the process that started this one; on trouble it writes
+down what happened and ends the whole session.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from multiprocessing import (
+    active_children,
+    connection,
+    current_process,
+    set_start_method,
+    shared_memory,
+)
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lavaseg.compat import prepare_lava
+from lavaseg.deploy.lava.graph import Graph, build
+from lavaseg.deploy.lava.job import Job, Outcome, sweep_shared_memory
+from lavaseg.deploy.lava.models import run_config
+from lavaseg.deploy.lava.session import make_recorders
+
+prepare_lava()
+
+from lava.magma.core.process.message_interface_enum import ActorType  # noqa: E402
+from lava.magma.core.run_conditions import RunSteps  # noqa: E402
+from lava.magma.runtime.runtime import Runtime  # noqa: E402
+
+_PARENT = 0
+"""Standard input: a pipe whose other end the calling process holds; it closes when that dies."""
+
+
+class _Watch:
+    """Ends the session when something goes wrong that Lava would wait out for ever."""
+
+    def __init__(self, folder: Path, job: Job) -> None:
+        self._folder, self._job = folder, job
+        self._deadline = time.monotonic() + job.limit + 5  # the calling process comes first
+        self._lock = threading.Lock()
+        self._names: list[str] = []
+        self._runtime: Runtime | None = None
+
+    def start(self) -> None:
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def attach(self, runtime: Runtime, names: list[str]) -> None:
+        """Watch the OS processes of a runtime; `names` are in the order of their creation."""
+        self._names, self._runtime = names, runtime
+
+    def detach(self) -> None:
+        """From now on OS processes may end."""
+        self._runtime = None
+
+    def fail(self, message: str) -> NoReturn:
+        """Write down what happened (the first message stays) and end the session."""
+        self._lock.acquire()
+        try:
+            Outcome(error=message).save(self._folder)
+        finally:
+            self._end_session()
+
+    def _end_session(self) -> NoReturn:
+        os.killpg(0, signal.SIGKILL)
+        raise SystemExit(1)  # not reached
+
+    def _watch(self) -> None:
+        while True:
+            actors = self._actors()
+            ready = connection.wait([_PARENT, *actors], timeout=0.2)
+            if _PARENT in ready:
+                self._lock.acquire()
+                for process in active_children():  # they could make more
+                    process.kill()
+                sweep_shared_memory(self._job.prefix)
+                shutil.rmtree(self._folder, ignore_errors=True)
+                self._end_session()
+            for sentinel in ready:
+                if self._runtime is not None:
+                    self.fail(self._obituary(*actors[sentinel]))
+            if time.monotonic() > self._deadline:
+                self.fail(f"it did not finish within the time limit of {self._job.limit:.0f} s")
+
+    def _actors(self) -> dict[Any, tuple[str, Any]]:
+        """(name, OS process) by sentinel, which becomes readable when the process ends."""
+        infrastructure = getattr(self._runtime, "_messaging_infrastructure", None)
+        found = {}
+        for index, actor in enumerate(infrastructure.actors if infrastructure else ()):
+            name = self._names[index] if index < len(self._names) else "Lava's runtime service"
+            with suppress(ValueError):  # not started yet, or closed
+                found[actor.sentinel] = name, actor
+        return found
+
+    @staticmethod
+    def _obituary(name: str, actor: Any) -> str:
+        if actor._pconn.poll():  # where Lava puts the exception of an OS process
+            report = actor._pconn.recv()
+            if report is not None:
+                return f"{name} raised {type(report[0]).__name__}: {report[0]}"
+        actor.join(0.5) if False else None
+        return f"the OS process of {name} died"
+
+
+def main(folder: Path) -> None:
+    """Run the job in `folder` and write its outcome there."""
+    job = Job.load(folder)
+    _own_shared_memory(job.prefix)
+    set_start_method("fork", force=True)  # what Lava's runtime needs
+    watch = _Watch(folder, job)
+    watch.start()
+    try:
+        net = job.net
+        recorders = make_recorders(net.network, len(job.spikes), net.steps, job.record, folder)
+        graph = build(net, job.spikes, recorders)
+        seconds = _run(graph, job.fast, watch)
+    except Exception as error:
+        watch.fail(f"{type(error).__name__}: {error}")
+    Outcome(seconds).save(folder)
+
+
+def _own_shared_memory(prefix: str) -> None:
+    """Let all shared memory of this session begin with `prefix`, so that it can be swept."""
+    shared_memory._SHM_NAME_PREFIX = f"/{prefix}"  # type: ignore[attr-defined]
+    shared_memory._SHM_SAFE_NAME_LENGTH = 30  # type: ignore[attr-defined]  # macOS: 31
+    current_process()._config["semprefix"] = f"/{prefix}"  # type: ignore[attr-defined]
+
+
+def _run(graph: Graph, fast: bool, watch: _Watch) -> float:
+    executable = graph.source.compile(run_config(graph.processes, fast))
+    runtime = Runtime(executable, ActorType.MultiProcessing)
+    watch.attach(runtime, [graph.name(process) for process in executable.proc_builders])
+    runtime.initialize()
+    start = time.perf_counter()
+    runtime.start(RunSteps(num_steps=graph.steps))
+    seconds = time.perf_counter() - start
+    watch.detach()
+    runtime.stop()
+    return seconds
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,119 @@
+"""Runs a Lava graph in this OS process: Lava's compiler, its ports and the process models.
+
+Only channels and scheduling are ours. Lava's runtime gives each process an OS process of its own
+and synchronises them at each step; here the models run one after the other, sources first, and a
+channel is a queue. No shared memory, no start method, nothing to clean up.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable
+from graphlib import TopologicalSorter
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from lavaseg.activity import Activity
+from lavaseg.compat import prepare_lava
+from lavaseg.deploy.lava.graph import Graph, build
+from lavaseg.deploy.lava.models import run_config
+from lavaseg.deploy.lava.session import Progress, check_request, make_activity, make_recorders
+from lavaseg.integers import IntegerNetwork
+
+prepare_lava()
+
+from lava.magma.compiler.utils import PortInitializer  # noqa: E402
+from lava.magma.core.model.py.model import PyLoihiProcessModel  # noqa: E402
+from lava.magma.core.process.ports.ports import create_port_id  # noqa: E402
+
+
+class _Receiver:
+    """Receiving end of a channel, as a `PyInPort` expects it."""
+
+    def __init__(self, port: PortInitializer, queue: deque[np.ndarray]) -> None:
+        self.name = port.name
+        self._queue = queue
+
+    def recv(self) -> np.ndarray:
+        return self._queue.popleft()
+
+
+class _Sender:
+    """Sending end: casts to the type of the port, as Lava's shared-memory channel does."""
+
+    def __init__(self, port: PortInitializer, queue: deque[np.ndarray]) -> None:
+        self.name = port.name
+        self._shape, self._dtype = tuple(port.shape), port.d_type
+        self._queue = queue
+
+    def send(self, data: np.ndarray) -> None:
+        if data.shape != self._shape:
+            raise ValueError(f"port {self.name} sends {data.shape}, expected {self._shape}")
+        self._queue.append(np.array(data, self._dtype))
+
+
+def _compile(graph: Graph, fast: bool) -> list[PyLoihiProcessModel]:
+    """The graph's process models, connected, each after those that send to it."""
+    executable = graph.source.compile(run_config(graph.processes, fast))
+    builders = executable.proc_builders
+    senders: dict[Any, list[Any]] = {process: [] for process in builders}
+    for channel in executable.channel_builders:
+        queue: deque[np.ndarray] = deque()
+        source, target = channel.src_process, channel.dst_process
+        receiver = _Receiver(channel.dst_port_initializer, queue)
+        builders[source].set_csp_ports([_Sender(channel.src_port_initializer, queue)])
+        builders[target].set_csp_ports([receiver])
+        # tells the views (flatten, reshape) of ports which channel they belong to
+        port_id = create_port_id(source.id, channel.src_port_initializer.name)
+        builders[target].add_csp_port_mapping(port_id, receiver)
+        senders[target].append(source)
+    return [builders[process].build() for process in TopologicalSorter(senders).static_order()]
+
+
+def _run(models: list[PyLoihiProcessModel], steps: int, progress: Progress | None) -> None:
+    every = max(1, steps // 100)
+    for step in range(1, steps + 1):
+        # the graph learns nothing and reads no variables: the spiking phase is all there is
+        for model in models:
+            model.time_step = step
+            model.run_spk()
+        if progress is not None and (step % every == 0 or step == steps):
+            progress(step, steps)
+
+
+def run_inprocess(
+    net: IntegerNetwork,
+    spikes: np.ndarray,
+    *,
+    record: Iterable[str] | str = (),
+    fast: bool = True,
+    progress: Progress | None = None,
+) -> Activity:
+    """Run the Lava graph of a network in this process.
+
+    Args:
+        net: the network.
+        spikes: uint8 (N, T, C, H, W), as the network's encoder gives them.
+        record: names of populations (or the input) whose spikes are returned, or "all".
+        fast: our process models; False runs Lava's own arithmetic, a hundred times slower.
+        progress: called with physical steps (done, in all), about a hundred times.
+
+    Raises:
+        LavaError: wrong spikes, an unknown population, or a network that cannot be deployed.
+    """
+    names = check_request(net, spikes, record)
+    recorders = make_recorders(net.network, len(spikes), net.steps, names)
+    graph = build(net, spikes, recorders)
+    try:
+        models = _compile(graph, fast)
+        start = time.perf_counter()
+        # a few small matrix products a step: more threads would mostly wait for one another
+        with threadpool_limits(1, user_api="blas"):
+            _run(models, graph.steps, progress)
+        seconds = time.perf_counter() - start
+    finally:
+        graph.release()
+    return make_activity(net.network, spikes, names, recorders, seconds)

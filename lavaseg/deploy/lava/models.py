@@ -1,0 +1,165 @@
+"""ProcessModels of ours for Lava's own processes: the same numbers, faster, and recorded.
+
+The graph holds stock processes only; these models say how a CPU runs them. `run_config` with
+fast=False chooses Lava's own arithmetic, for comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from lavaseg.compat import prepare_lava
+from lavaseg.deploy.lava.kernels import Convolution, lif_step
+from lavaseg.deploy.lava.record import Recorder
+
+prepare_lava()
+
+from lava.magma.core.decorator import implements, requires, tag  # noqa: E402
+from lava.magma.core.model.py.ports import PyOutPort  # noqa: E402
+from lava.magma.core.model.py.type import LavaPyType  # noqa: E402
+from lava.magma.core.process.process import AbstractProcess  # noqa: E402
+from lava.magma.core.resources import CPU  # noqa: E402
+from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol  # noqa: E402
+from lava.proc.conv.models import PyConvModelFixed  # noqa: E402
+from lava.proc.conv.process import Conv  # noqa: E402
+from lava.proc.dense.models import PyDenseModelBitAcc  # noqa: E402
+from lava.proc.dense.process import Dense  # noqa: E402
+from lava.proc.io.source import (  # noqa: E402
+    AbstractPyRingBuffer,
+    PySendModelFixed,
+    RingBuffer,
+)
+from lava.proc.lif.models import PyLifResetModelBitAcc  # noqa: E402
+from lava.proc.lif.process import LIFReset  # noqa: E402
+
+RECORDER = "recorder"
+"""Process parameter of a LIFReset under which its model finds a `Recorder`."""
+
+
+@implements(proc=Conv, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class WideConv(PyConvModelFixed):
+    """Lava's own convolution with its geometry in 32 bits.
+
+    The stock model holds it in 8, and so raises with NumPy 2 where a sheet is wider than 127 or
+    has more than 127 channels.
+    """
+
+    kernel_size: np.ndarray = LavaPyType(np.ndarray, np.int32)
+    stride: np.ndarray = LavaPyType(np.ndarray, np.int32)
+    padding: np.ndarray = LavaPyType(np.ndarray, np.int32)
+    dilation: np.ndarray = LavaPyType(np.ndarray, np.int32)
+    groups: np.ndarray = LavaPyType(np.ndarray, np.int32)
+    a_buf: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=24)
+
+
+@implements(proc=Conv, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class FastConv(WideConv):
+    """Convolution by matrix products; weights are read at the first step."""
+
+    _convolution: Convolution | None = None
+
+    def run_spk(self) -> None:
+        """Send what arrived at the step before, as the stock model does; convolve what arrives."""
+        self.a_out.send(self.a_buf)
+        graded = self.num_message_bits.item() > 0
+        spikes = self.s_in.recv() if graded else self.s_in.recv().astype(bool)
+        if self._convolution is None:
+            self._convolution = Convolution(
+                spikes.shape,
+                self.weight,
+                tuple(self.stride.tolist()),
+                tuple(self.padding.tolist()),
+                tuple(self.dilation.tolist()),
+                int(self.groups[0]),
+            )
+        self.a_buf = self._convolution(spikes)
+        if graded or self._convolution.largest_sum >= 2**23:
+            self.a_buf = self.clamp_precision(self.a_buf)
+
+
+class _Recorded(PyLifResetModelBitAcc):
+    """Hands spikes and membrane of each step to the process's recorder, if it has one."""
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self._recorder: Recorder | None = proc_params.get(RECORDER)
+
+    def _record(self, spikes: np.ndarray) -> None:
+        if self._recorder is not None:
+            self._recorder.write(self.time_step, spikes, self.v)
+
+
+@implements(proc=LIFReset, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class StockLif(_Recorded):
+    """Lava's own bit-accurate LIFReset, recorded."""
+
+    def reset_voltage(self, spike_vector: np.ndarray) -> None:
+        """The stock reset, which comes last in a step: the state is final now."""
+        super().reset_voltage(spike_vector)
+        self._record(spike_vector)
+
+
+@implements(proc=LIFReset, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class FastLif(_Recorded):
+    """LIFReset in one compiled pass over the neurons."""
+
+    def run_spk(self) -> None:
+        """One step: reset if it is due, integrate, fire, reset what fired."""
+        a = self.a_in.recv()
+        spikes = np.empty(self.v.shape, bool)
+        lif_step(
+            np.ascontiguousarray(a, np.int32).reshape(-1),
+            self.u.reshape(-1),
+            self.v.reshape(-1),
+            self.bias_mant.reshape(-1),
+            self.bias_exp.reshape(-1),
+            self.decay_unity - (int(self.du) + self.ds_offset),
+            self.decay_unity - (int(self.dv) + self.dm_offset),
+            int(self.vth) << self.vth_shift,
+            self.time_step % self.reset_interval == self.reset_offset,
+            spikes.reshape(-1),
+        )
+        self._record(spikes)
+        self.s_out.send(spikes)
+
+
+@implements(proc=RingBuffer, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class ByteSource(AbstractPyRingBuffer):
+    """Lava's own source, holding its spikes in 8 bits instead of 32."""
+
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+    data: np.ndarray = LavaPyType(np.ndarray, np.uint8)
+
+
+_FAST = {Conv: FastConv, Dense: PyDenseModelBitAcc, LIFReset: FastLif, RingBuffer: ByteSource}
+_STOCK = {
+    Conv: WideConv,
+    Dense: PyDenseModelBitAcc,
+    LIFReset: StockLif,
+    RingBuffer: PySendModelFixed,
+}
+
+
+def run_config(processes: Iterable[AbstractProcess], fast: bool) -> Loihi2SimCfg:
+    """Lava's fixed-point simulation with our models, or with its own arithmetic throughout.
+
+    Each process is named with its model: the compiler then leaves out its look-up, which executes
+    every file beside a process's module, once for each process.
+    """
+    models = _FAST if fast else _STOCK
+    chosen = {process: models[type(process)] for process in processes}
+    return Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=chosen)

@@ -1,0 +1,163 @@
+"""Runs a Lava graph on Lava's own multi-process runtime, supervised.
+
+Lava's runtime waits for ever when one of its processes fails, survives its user's Ctrl-C badly and
+leaves shared memory behind. Here it lives in a child process that leads a session of its own, so
+that whatever happens everything it started can be ended, and everything it made removed.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+import lavaseg
+from lavaseg.activity import Activity
+from lavaseg.deploy.lava.graph import LavaError, check_deployable
+from lavaseg.deploy.lava.job import Job, Outcome, sweep_shared_memory
+from lavaseg.deploy.lava.session import Progress, check_request, make_activity, open_recorders
+from lavaseg.integers import IntegerNetwork
+
+COMMAND = (sys.executable, "-m", "lavaseg.deploy.lava.child")
+"""What runs a job; the job's folder is added."""
+
+
+def run_multiprocess(
+    net: IntegerNetwork,
+    spikes: np.ndarray,
+    *,
+    record: Iterable[str] | str = (),
+    timeout: float | None = None,
+    fast: bool = True,
+    progress: Progress | None = None,
+) -> Activity:
+    """Run the Lava graph of a network on Lava's multi-process runtime.
+
+    Whether it returns, raises or is interrupted, no process, shared memory or file is left.
+
+    Args:
+        net: the network.
+        spikes: uint8 (N, T, C, H, W), as the network's encoder gives them.
+        record: names of populations (or the input) whose spikes are returned, or "all".
+        timeout: seconds after which the run is given up, start-up included; by default many
+            times what it should take.
+        fast: our process models; False runs Lava's own arithmetic, a hundred times slower.
+        progress: called with physical steps (done, in all) while it runs.
+
+    Raises:
+        LavaError: wrong spikes, an unknown population, a network that cannot be deployed, or a
+            run that failed: a process inside died or raised, or the time was up.
+    """
+    names = check_request(net, spikes, record)
+    check_deployable(net)
+    steps = spikes.shape[0] * spikes.shape[1] + max(net.network.latencies.values())
+    limit = _default_limit(net, steps, fast) if timeout is None else timeout
+    job = Job(net, spikes, names, fast, limit, f"lvs{secrets.token_hex(4)}_")
+    with tempfile.TemporaryDirectory(prefix="lavaseg-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        job.save(folder)
+        outcome = _supervise(folder, job, steps, progress)
+        if outcome.error:
+            raise LavaError(f"Lava's multi-process runtime failed: {outcome.error}")
+        recorders = open_recorders(net.network, names, folder)
+    return make_activity(net.network, spikes, names, recorders, outcome.seconds)
+
+
+def _default_limit(net: IntegerNetwork, steps: int, fast: bool) -> float:
+    """Some ten times what start-up and steps took on two slow cores, seconds."""
+    network = net.network
+    neurons = sum(network.neurons(population.name) for population in network.populations)
+    work = network.macs() * (2e-9 if fast else 1e-7) + neurons * 1e-6
+    return 120 + 2 * len(network.projections) + steps * (0.1 + work)
+
+
+def _supervise(folder: Path, job: Job, steps: int, progress: Progress | None) -> Outcome:
+    with (folder / "log.txt").open("wb") as log:
+        child = subprocess.Popen(
+            [*COMMAND, str(folder)],
+            stdin=subprocess.PIPE,  # closes when this process dies: the child ends then
+            stdout=log,
+            stderr=log,
+            env=_environment(folder),
+            start_new_session=True,
+        )
+    try:
+        return _wait(child, folder, job, steps, progress)
+    finally:
+        _end_session(child)
+        sweep_shared_memory(job.prefix)
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    package = str(Path(lavaseg.__file__).parents[1])
+    path = os.environ.get("PYTHONPATH")
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([package, path] if path else [package]),
+        "TMPDIR": str(folder),  # sockets of Lava's shared-memory manager go with the folder
+        # each Lava process computes alone: threads of its own would only contend
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+    }
+
+
+def _wait(
+    child: subprocess.Popen[bytes],
+    folder: Path,
+    job: Job,
+    steps: int,
+    progress: Progress | None,
+) -> Outcome:
+    deadline = time.monotonic() + job.limit
+    shown = 0
+    while child.poll() is None:
+        if time.monotonic() > deadline:
+            done = _steps_done(folder)
+            return Outcome(
+                error=f"step {done} of {steps} was reached when the time limit of "
+                f"{job.limit:g} s was up"
+            )
+        if progress is not None and (done := _steps_done(folder)) > shown:
+            shown = done
+            progress(done, steps)
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(0.05)
+    outcome = Outcome.load(folder)
+    if outcome is None:
+        log = (folder / "log.txt").read_text("utf-8", "replace").strip().splitlines()
+        last = f": {log[-1]}" if log else ""
+        return Outcome(error=f"its main process ended with code {child.returncode}{last}")
+    if progress is not None and not outcome.error and shown < steps:
+        progress(steps, steps)
+    return outcome
+
+
+def _steps_done(folder: Path) -> int:
+    """The physical step that the read-out has reached."""
+    try:
+        return int(np.load(folder / "clock.npy", mmap_mode="r")[0])
+    except (OSError, EOFError, ValueError):  # not written yet
+        return 0
+
+
+def _end_session(child: subprocess.Popen[bytes]) -> None:
+    """Kill whatever is left of the child's session, and wait until it is gone."""
+    patience = time.monotonic() + 2
+    with suppress(ProcessLookupError, PermissionError):
+        while time.monotonic() < patience:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.poll()
+            time.sleep(0.01)
+    child.wait()
+    if child.stdin is not None:
+        child.stdin.close()

@@ -1,0 +1,120 @@
+"""What both Lava runtimes share: checking the request, recorders, and the Activity they give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from lavaseg.activity import Activity
+from lavaseg.deploy.lava.graph import LavaError
+from lavaseg.deploy.lava.record import Recorder
+from lavaseg.integers import IntegerNetwork
+from lavaseg.network import Network
+
+Progress = Callable[[int, int], None]
+"""Called with physical steps (done, in all)."""
+
+
+def check_request(
+    net: IntegerNetwork, spikes: np.ndarray, record: Iterable[str] | str
+) -> tuple[str, ...]:
+    """The names that `record` asks for, in the order of the network; the input comes first.
+
+    Raises:
+        LavaError: spikes of another shape or range, or an unknown population.
+    """
+    network = net.network
+    expected = (net.steps, *network.input.shape)
+    if spikes.ndim != 5 or spikes.dtype != np.uint8 or spikes.shape[1:] != expected:
+        raise LavaError(
+            f"spikes must be uint8 (samples, {', '.join(map(str, expected))}), got "
+            f"{spikes.dtype} {spikes.shape}"
+        )
+    if len(spikes) == 0:
+        raise LavaError("spikes hold no sample; expected at least one")
+    if spikes.max() > network.input.max_message:
+        raise LavaError(
+            f"spikes carry up to {spikes.max()}, the input {network.input.name!r} takes 0 to "
+            f"{network.input.max_message}"
+        )
+    names = [network.input.name, *(node.name for node in network.ordered)]
+    wanted = names if record == "all" else [record] if isinstance(record, str) else list(record)
+    for name in wanted:
+        if name not in names:
+            raise LavaError(f"cannot record {name!r}: expected 'all' or one of {', '.join(names)}")
+    return tuple(name for name in names if name in wanted)
+
+
+def make_recorders(
+    network: Network, samples: int, steps: int, record: Iterable[str], folder: Path | None = None
+) -> dict[str, Recorder]:
+    """A recorder for each population, over zeros in memory or over new files in `folder`.
+
+    The clock goes with the read-out.
+    """
+
+    def zeros(name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+        if folder is None:
+            return np.zeros(shape, dtype)
+        path = folder / f"{name}.npy"
+        return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+
+    recorders = {}
+    for population in network.populations:
+        name, shape = population.name, network.shape(population.name)[::-1]
+        is_readout = name == network.readout
+        recorders[name] = Recorder(
+            latency=network.latencies[name],
+            steps=steps,
+            counts=zeros(f"counts-{name}", (samples, *shape), np.uint16),
+            spikes=zeros(f"spikes-{name}", (samples, steps, *shape), np.uint8)
+            if name in record
+            else None,
+            membrane=zeros("readout", (samples, *shape), np.int32) if is_readout else None,
+            clock=zeros("clock", (1,), np.int64) if is_readout else None,
+        )
+    return recorders
+
+
+def open_recorders(network: Network, record: Iterable[str], folder: Path) -> dict[str, Recorder]:
+    """The recorders that `make_recorders` wrote in `folder`, read into memory."""
+
+    def load(name: str) -> np.ndarray:
+        return np.load(folder / f"{name}.npy")
+
+    return {
+        population.name: Recorder(
+            latency=0,
+            steps=0,
+            counts=load(f"counts-{population.name}"),
+            spikes=load(f"spikes-{population.name}") if population.name in record else None,
+            membrane=load("readout") if population.name == network.readout else None,
+        )
+        for population in network.populations
+    }
+
+
+def make_activity(
+    network: Network,
+    spikes: np.ndarray,
+    record: Iterable[str],
+    recorders: Mapping[str, Recorder],
+    seconds: float,
+) -> Activity:
+    """What was recorded, in (channels, height, width)."""
+
+    def turned(sheets: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(np.swapaxes(sheets, -1, -3))
+
+    name = network.input.name
+    counts = {name: np.count_nonzero(spikes, axis=1).astype(np.uint16)}
+    recorded = {name: spikes} if name in record else {}
+    for name, recorder in recorders.items():
+        counts[name] = turned(recorder.counts)
+        if recorder.spikes is not None:
+            recorded[name] = turned(recorder.spikes)
+    membrane = recorders[network.readout].membrane
+    assert membrane is not None
+    return Activity(turned(membrane).astype(np.int64), counts, recorded, seconds)

@@ -1,0 +1,214 @@
+"""Verify: torch against the simulator against both Lava runtimes, population by population."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lavaseg.activity import Activity
+from lavaseg.deploy.backends import run
+from lavaseg.deploy.simulator import simulate
+from lavaseg.errors import LavasegError
+from lavaseg.integers import IntegerNetwork
+from lavaseg.progress import bar
+
+REFERENCE = "simulator"
+BACKENDS = ("torch", "lava-inprocess", "lava")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One population on one backend against the simulator.
+
+    Args:
+        compared: neurons times steps times samples (membranes, for the read-out).
+        differing: how many of them are not equal.
+        spikes: spikes that the simulator saw.
+    """
+
+    backend: str
+    population: str
+    compared: int
+    differing: int
+    spikes: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The earliest disagreement of a backend, in the order step, then depth in the network.
+
+    Args:
+        sample, step: when; the step is logical, the read-out's membrane counts as the last.
+        neuron: (channel, row, column).
+        expected, found: the simulator's value and the backend's.
+    """
+
+    backend: str
+    sample: int
+    step: int
+    population: str
+    neuron: tuple[int, int, int]
+    expected: int
+    found: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.backend}: sample {self.sample}, step {self.step}, population "
+            f"{self.population!r}, neuron {self.neuron}: expected {self.expected}, "
+            f"found {self.found}"
+        )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What `verify` found.
+
+    Args:
+        samples, steps: how many were compared.
+        rows: one for each backend and population, and one for each backend's read-out.
+        first_difference: None if everything is equal.
+        seconds: wall time of each backend, the reference included.
+    """
+
+    samples: int
+    steps: int
+    rows: tuple[Comparison, ...]
+    first_difference: Difference | None
+    seconds: dict[str, float]
+
+    @property
+    def ok(self) -> bool:
+        """Zero differing spikes and equal read-outs, on every backend."""
+        return all(row.differing == 0 for row in self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        difference = self.first_difference
+        return {
+            "ok": self.ok,
+            "samples": self.samples,
+            "steps": self.steps,
+            "reference": REFERENCE,
+            "rows": [vars(row) for row in self.rows],
+            "first_difference": None
+            if difference is None
+            else {**vars(difference), "neuron": list(difference.neuron)},
+            "seconds": dict(self.seconds),
+        }
+
+
+def verify(
+    net: IntegerNetwork,
+    pictures: np.ndarray,
+    *,
+    seed: int = 0,
+    samples: Sequence[int] | None = None,
+    backends: Sequence[str] = BACKENDS,
+    timeout: float | None = None,
+    progress: bool = True,
+) -> Verdict:
+    """Run the same encoded pictures, streamed back to back, on every backend and compare.
+
+    Args:
+        pictures: uint8 (N, channels, height, width).
+        seed, samples: key the encoder's draws, as in `Encoder.encode`.
+        backends: any of "torch" (SLAYER synapses and the fused neuron), "lava-inprocess", "lava".
+        timeout: seconds for Lava's multi-process runtime.
+    """
+    spikes = net.encoder.encode(pictures, seed=seed, samples=samples)
+    return verify_spikes(net, spikes, backends=backends, timeout=timeout, progress=progress)
+
+
+def verify_spikes(
+    net: IntegerNetwork,
+    spikes: np.ndarray,
+    *,
+    backends: Sequence[str] = BACKENDS,
+    timeout: float | None = None,
+    progress: bool = True,
+) -> Verdict:
+    """`verify` for input that is encoded already, uint8 (N, T, C, H, W)."""
+    for backend in backends:
+        if backend not in BACKENDS:
+            raise LavasegError(f"no backend {backend!r}; there are {', '.join(BACKENDS)}")
+    reference = simulate(net, spikes, record="all")
+    seconds = {REFERENCE: reference.seconds}
+    rows: list[Comparison] = []
+    differences: list[Difference] = []
+    for backend in backends:
+        with bar(f"verify {backend}", show=progress) as report:
+            found = _activity(net, spikes, backend, timeout, report)
+        seconds[backend] = found.seconds
+        rows += compare(net, backend, reference, found)
+        difference = first_difference(net, backend, reference, found)
+        if difference is not None:
+            differences.append(difference)
+    return Verdict(
+        len(spikes), net.steps, tuple(rows), differences[0] if differences else None, seconds
+    )
+
+
+def _activity(
+    net: IntegerNetwork,
+    spikes: np.ndarray,
+    backend: str,
+    timeout: float | None,
+    report: Callable[[int, int], None],
+) -> Activity:
+    if backend == "torch":
+        from lavaseg.training import SpikingNetwork
+
+        return SpikingNetwork.from_integers(net).run(spikes)
+    return run(net, spikes, backend=backend, record="all", timeout=timeout, progress=report)
+
+
+def compare(
+    net: IntegerNetwork, backend: str, reference: Activity, found: Activity
+) -> list[Comparison]:
+    """A row for each population's spikes and one for the read-out's membranes."""
+    rows = []
+    for population in net.network.populations:
+        expected, got = reference.spikes[population.name], found.spikes[population.name]
+        differing = int((expected != got).sum())
+        spikes = int(expected.sum(dtype=np.int64))
+        rows.append(Comparison(backend, population.name, expected.size, differing, spikes))
+    membranes = reference.readout
+    differing = int((membranes != found.readout).sum())
+    name = f"{net.network.readout} membrane"
+    rows.append(Comparison(backend, name, membranes.size, differing, 0))
+    return rows
+
+
+def first_difference(
+    net: IntegerNetwork, backend: str, reference: Activity, found: Activity
+) -> Difference | None:
+    """The earliest differing (sample, step), and there the population nearest to the input."""
+    earliest: tuple[tuple[int, int], Difference] | None = None
+    for node in net.network.ordered:
+        expected, got = reference.spikes[node.name], found.spikes[node.name]
+        places = np.argwhere(expected != got)
+        if len(places) and (earliest is None or tuple(places[0][:2]) < earliest[0]):
+            sample, step, *neuron = (int(i) for i in places[0])
+            value, other = int(expected[tuple(places[0])]), int(got[tuple(places[0])])
+            place = (neuron[0], neuron[1], neuron[2])
+            difference = Difference(backend, sample, step, node.name, place, value, other)
+            earliest = (sample, step), difference
+    if earliest is not None:
+        return earliest[1]
+    places = np.argwhere(reference.readout != found.readout)
+    if not len(places):
+        return None
+    sample, channel, row, column = (int(i) for i in places[0])
+    at = tuple(places[0])
+    return Difference(
+        backend,
+        sample,
+        net.steps - 1,
+        net.network.readout,
+        (channel, row, column),
+        int(reference.readout[at]),
+        int(found.readout[at]),
+    )

@@ -1,0 +1,42 @@
+"""Lowering: from trained float values to what hardware holds, as a list of small pure steps.
+
+Each step takes a network and returns a network. `FLOAT_STEPS` run in this order; then
+`quantise` turns floats into integers and `check_ranges` proves that nothing saturates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lavaseg.export.lowering.deployable import check_deployable
+from lavaseg.export.lowering.fold import fold_input_scale, fold_norms
+from lavaseg.export.lowering.quantise import Quantisation, choose_quantisation, quantise
+from lavaseg.export.lowering.ranges import PopulationRange, check_ranges
+from lavaseg.export.weighted import WeightedNetwork
+
+FLOAT_STEPS: tuple[Callable[[WeightedNetwork], WeightedNetwork], ...] = (
+    check_deployable,
+    fold_norms,
+    fold_input_scale,
+)
+
+
+def lower(weighted: WeightedNetwork) -> WeightedNetwork:
+    """All float steps, in order."""
+    for step in FLOAT_STEPS:
+        weighted = step(weighted)
+    return weighted
+
+
+__all__ = [
+    "FLOAT_STEPS",
+    "PopulationRange",
+    "Quantisation",
+    "check_deployable",
+    "check_ranges",
+    "choose_quantisation",
+    "fold_input_scale",
+    "fold_norms",
+    "lower",
+    "quantise",
+]

@@ -1,0 +1,33 @@
+"""Refuse what static 8-bit synapses and Loihi's neuron cannot do, and say what to change."""
+
+from __future__ import annotations
+
+from lavaseg.errors import LavasegError
+from lavaseg.export.weighted import WeightedNetwork
+from lavaseg.network import Conv, Current, Dense
+
+
+class NotDeployableError(LavasegError):
+    """A model that trains but cannot run on Loihi; the message says what to change."""
+
+
+def check_deployable(weighted: WeightedNetwork) -> WeightedNetwork:
+    """The network unchanged, if every part of it has an exact counterpart on Lava."""
+    for node in weighted.network.nodes:
+        if isinstance(node, Current):
+            raise NotDeployableError(
+                f"current {node.name!r} is a sum without a neuron, which cannot be exported yet: "
+                "use a model without pooling between spikes (preset 'hardware')"
+            )
+        if node.reset == "soft":
+            raise NotDeployableError(
+                f"population {node.name!r} uses soft reset, Loihi's neuron resets to 0: train "
+                "with reset 'hard' (preset 'hardware')"
+            )
+    for projection in weighted.network.projections:
+        if not isinstance(projection.operator, (Conv, Dense)):
+            raise NotDeployableError(
+                f"projection {projection.name!r}: {projection.operator.kind} cannot be exported "
+                "yet: use convolutions (with stride, to reduce the size) and dense layers"
+            )
+    return weighted

@@ -1,0 +1,50 @@
+"""Fold norms and the input's scale into weights and biases, exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lavaseg.errors import LavasegError
+from lavaseg.export.weighted import WeightedNetwork
+from lavaseg.network import ConvTranspose, Operator
+
+
+def fold_norms(weighted: WeightedNetwork) -> WeightedNetwork:
+    """Norms become per-channel factors of the incoming weights and constant biases.
+
+    In eval mode a norm is y = scale * x + shift; the shift is added to v at every step, as a
+    bias is. (papers: tdBN folds exactly; a norm with statistics of its own for each step does not.)
+    """
+    net = weighted.network
+    weights, biases = dict(weighted.weights), dict(weighted.biases)
+    for name, norm in weighted.norms.items():
+        for projection in net.incoming(name):
+            if projection.name not in weights:
+                raise LavasegError(
+                    f"projection {projection.name!r} has no weights that the norm of {name!r} "
+                    "could be folded into"
+                )
+            weights[projection.name] = scale_outputs(
+                projection.operator, weights[projection.name], norm.scale
+            )
+        biases[name] = biases.get(name, 0.0) + norm.shift
+    folded = net.replace_nodes({name: {"norm": "none", "bias": True} for name in weighted.norms})
+    return weighted.replace(network=folded, weights=weights, biases=biases, norms={})
+
+
+def scale_outputs(operator: Operator, weight: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """Weights whose output channels are multiplied by `factor` (channels,)."""
+    if isinstance(operator, ConvTranspose):  # (in, out / groups, kh, kw)
+        groups = operator.groups
+        grouped = weight.reshape(groups, -1, *weight.shape[1:])
+        return (grouped * factor.reshape(groups, 1, -1, 1, 1)).reshape(weight.shape)
+    return weight * factor.reshape(-1, 1, 1, 1)
+
+
+def fold_input_scale(weighted: WeightedNetwork) -> WeightedNetwork:
+    """Graded messages enter as integers: their scale moves into the first weights."""
+    net = weighted.network
+    weights = dict(weighted.weights)
+    for projection in net.outgoing(net.input.name):
+        weights[projection.name] = weights[projection.name] * weighted.input_scale
+    return weighted.replace(weights=weights, input_scale=1.0)

@@ -1,0 +1,127 @@
+"""Quantise: one scale a population, weights to even integers, biases to mantissa and exponent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from lavaseg.encoders import Encoder
+from lavaseg.export.lowering.ranges import CURRENT_LIMIT, synaptic_bounds
+from lavaseg.export.weighted import WeightedNetwork
+from lavaseg.integers import (
+    BIAS_EXPONENT_MAX,
+    BIAS_MANTISSA_MAX,
+    STOCK_BIAS_EXPONENT,
+    WEIGHT_MAX,
+    WEIGHT_MIN,
+    Bias,
+    IntegerNetwork,
+    RangeError,
+)
+from lavaseg.neuron import NEVER, STATE_SCALE
+
+HEADROOM = 0.85
+"""Part of each range that the first choice of scale uses; fine-tuning may grow into the rest."""
+
+
+@dataclass(frozen=True)
+class Quantisation:
+    """How trained units become Loihi's.
+
+    Args:
+        scales: weight units for each trained unit, for each population.
+        exponents: bias exponent of each population that has a bias.
+    """
+
+    scales: Mapping[str, float]
+    exponents: Mapping[str, int]
+
+
+def choose_quantisation(weighted: WeightedNetwork) -> Quantisation:
+    """The largest scale of each population that keeps every number in its range.
+
+    Limits: weights -256 .. 254, the 24-bit current, the 17-bit threshold, the 13-bit bias
+    mantissa at the largest exponent. The threshold comes out as a whole number.
+
+    Raises:
+        RangeError: a threshold so small, or a bias so large, that no scale fits.
+    """
+    net = weighted.network
+    scales, exponents = {}, {}
+    for population in net.populations:
+        name = population.name
+        largest = max(
+            (np.abs(weighted.weights[p.name]).max(initial=0.0) for p in net.incoming(name)),
+            default=0.0,
+        )
+        inhibition, excitation = synaptic_bounds(net, weighted.weights, name)
+        bias = float(np.abs(weighted.biases.get(name, np.zeros(1))).max(initial=0.0))
+        reachable = BIAS_MANTISSA_MAX * 2**BIAS_EXPONENT_MAX / STATE_SCALE
+        limits = [
+            WEIGHT_MAX / largest if largest else math.inf,
+            HEADROOM * CURRENT_LIMIT / max(inhibition.max(), excitation.max(), 1e-12),
+            HEADROOM * reachable / bias if bias else math.inf,
+        ]
+        if population.threshold is not None:
+            limits.append((NEVER - 1) / population.threshold)
+        scale = min(limits)
+        if population.threshold is not None:
+            mantissa = math.floor(scale * population.threshold)
+            if mantissa < 1:
+                raise RangeError(
+                    f"population {name!r}: its threshold {population.threshold:g} is below one "
+                    "weight unit once its weights or biases fit 8 bits; they are too large for it"
+                )
+            scale = mantissa / population.threshold
+        scales[name] = float(scale)
+        if name in weighted.biases:
+            fits = (
+                bias * scale * STATE_SCALE <= HEADROOM * BIAS_MANTISSA_MAX * 2**STOCK_BIAS_EXPONENT
+            )
+            exponents[name] = STOCK_BIAS_EXPONENT if fits else BIAS_EXPONENT_MAX
+    return Quantisation(scales, exponents)
+
+
+def quantise_weight(weight: np.ndarray, scale: float) -> np.ndarray:
+    """Even integers in -256 .. 254, int16."""
+    even = 2 * np.round(weight * (scale / 2))
+    return np.clip(even, WEIGHT_MIN, WEIGHT_MAX).astype(np.int16)
+
+
+def quantise_bias(bias: np.ndarray, scale: float, exponent: int) -> Bias:
+    """The nearest mantissa, limited to 13 bits."""
+    mantissa = np.round(bias * scale * STATE_SCALE / 2**exponent)
+    return Bias(np.clip(mantissa, -BIAS_MANTISSA_MAX, BIAS_MANTISSA_MAX).astype(np.int16), exponent)
+
+
+def quantise(
+    weighted: WeightedNetwork,
+    quantisation: Quantisation,
+    encoder: Encoder,
+    classes: tuple[str, ...],
+) -> IntegerNetwork:
+    """The network in integers, by rounding to the nearest."""
+    net = weighted.network
+    scales = quantisation.scales
+    thresholds = {
+        p.name: {"threshold": round(p.threshold * scales[p.name])}
+        for p in net.populations
+        if p.threshold is not None
+    }
+    return IntegerNetwork(
+        net.replace_nodes(thresholds),
+        {
+            p.name: quantise_weight(weighted.weights[p.name], scales[p.target])
+            for p in net.projections
+        },
+        encoder,
+        classes,
+        {
+            name: quantise_bias(bias, scales[name], quantisation.exponents[name])
+            for name, bias in weighted.biases.items()
+        },
+        dict(scales),
+    )

@@ -1,0 +1,111 @@
+"""The range proof: what no input whatever can make a population exceed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from lavaseg.integers import IntegerNetwork, RangeError
+from lavaseg.network import Conv, ConvTranspose, Dense, Network, Population, Projection, SumPool
+from lavaseg.neuron import STATE_LIMIT, STATE_SCALE
+
+CURRENT_LIMIT = STATE_LIMIT // STATE_SCALE
+"""The largest synaptic sum, in weight units, before the 24-bit u would wrap."""
+
+
+@dataclass(frozen=True)
+class PopulationRange:
+    """Worst-case bounds of one population, from its weights alone, in weight units.
+
+    Args:
+        name: the population.
+        current: the largest |u|; must not exceed `CURRENT_LIMIT`, or u would wrap.
+        low, high: the lowest and highest membrane that T steps could reach.
+        proved: the membrane cannot reach the clip of +-(2^23 - 1) state units. Where it is not
+            proved, the clip is modelled exactly everywhere, and whether it happens depends on
+            the data.
+    """
+
+    name: str
+    current: float
+    low: float
+    high: float
+    proved: bool
+
+
+def synaptic_bounds(
+    network: Network, weights: Mapping[str, np.ndarray], population: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Largest inhibition and excitation of one step for each channel, both >= 0 (channels,).
+
+    All spikes that excite arrive and none that inhibit, or the reverse.
+    """
+    channels = network.shape(population)[0]
+    inhibition, excitation = np.zeros(channels), np.zeros(channels)
+    for projection in network.incoming(population):
+        largest = network.input.max_message if projection.source == network.input.name else 1
+        weight = _per_channel(network, projection, weights)
+        excitation += largest * np.maximum(weight, 0).sum(1)
+        inhibition += largest * np.maximum(-weight, 0).sum(1)
+    return inhibition, excitation
+
+
+def _per_channel(
+    network: Network, projection: Projection, weights: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Weights that one output neuron can see, (channels, fan-in); an upper bound at borders."""
+    operator = projection.operator
+    channels = network.shape(projection.target)[0]
+    if isinstance(operator, (Conv, Dense)):
+        return weights[projection.name].reshape(channels, -1).astype(np.float64)
+    if isinstance(operator, ConvTranspose):  # (in, out / groups, kh, kw)
+        weight = weights[projection.name].astype(np.float64)
+        grouped = weight.reshape(operator.groups, -1, *weight.shape[1:])
+        return grouped.swapaxes(1, 2).reshape(channels, -1)
+    taps = operator.kernel[0] * operator.kernel[1] if isinstance(operator, SumPool) else 1
+    return np.ones((channels, taps))
+
+
+def bounds(net: IntegerNetwork, population: Population) -> PopulationRange:
+    """The worst case of one population."""
+    inhibition, excitation = synaptic_bounds(net.network, net.weights, population.name)
+    kept = _geometric(population.current_decay, net.steps)
+    bias = net.bias(population.name) / STATE_SCALE
+    down = inhibition * kept + np.maximum(-bias, 0)
+    up = excitation * kept + np.maximum(bias, 0)
+    over_time = _geometric(population.voltage_decay, net.steps)
+    low = -float((down * over_time).max())
+    if population.threshold is None:
+        high = float((up * over_time).max())
+    else:  # whatever passed the threshold was reset
+        high = float(up.max()) + float(population.threshold)
+    limit = STATE_LIMIT / STATE_SCALE
+    if population.threshold is None:
+        limit = net.threshold(population)  # above it, a read-out would fire and reset
+    current = kept * float(max(inhibition.max(), excitation.max()))
+    return PopulationRange(population.name, current, low, high, -low < limit and high <= limit)
+
+
+def _geometric(decay: int, steps: int) -> float:
+    """Largest sum that a unit input at every step leaves after `steps` of decay."""
+    keep = 1 - decay / 4096
+    return float(steps) if keep == 1 else (1 - keep**steps) / (1 - keep)
+
+
+def check_ranges(net: IntegerNetwork) -> list[PopulationRange]:
+    """Bounds of all populations, in the description's order.
+
+    Raises:
+        RangeError: a current could wrap around 24 bits; names the population.
+    """
+    found = [bounds(net, population) for population in net.network.populations]
+    for item in found:
+        if item.current > CURRENT_LIMIT:
+            raise RangeError(
+                f"population {item.name!r}: weights add up to {item.current:.0f}, the 24-bit "
+                f"current wraps above {CURRENT_LIMIT}: use a smaller weight scale, fewer inputs "
+                "or fewer message bits"
+            )
+    return found

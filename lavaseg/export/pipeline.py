@@ -1,0 +1,112 @@
+"""Export: a trained run becomes an integer network and a NetX file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from lavaseg.errors import LavasegError
+from lavaseg.export.finetune import quantised_model, tuned_values
+from lavaseg.export.lowering import (
+    Quantisation,
+    check_ranges,
+    choose_quantisation,
+    lower,
+    quantise,
+)
+from lavaseg.export.netx import write
+from lavaseg.export.weighted import WeightedNetwork
+from lavaseg.files import write_atomically
+from lavaseg.integers import IntegerNetwork
+from lavaseg.training import Run
+from lavaseg.training.experiment import trained, training_parts
+from lavaseg.training.loop import Plan, fit
+
+TUNED = "finetuned.safetensors"
+RECORD = "finetuned.json"
+
+
+def export(
+    run: Run, path: str | Path | None = None, *, finetune: bool = True, progress: bool = True
+) -> IntegerNetwork:
+    """Fold, quantise, fine-tune, check the ranges and write the NetX file.
+
+    Fine-tuning happens once: its weights stay in the run's folder and are used again as long as
+    the trained weights and the recipe are the same.
+
+    Args:
+        path: where to write; `net.net` in the run's folder by default.
+        finetune: False rounds the trained weights as they are.
+
+    Raises:
+        LavasegError: the model cannot be deployed, a range is exceeded, or a file cannot be
+            written.
+    """
+    weighted = lower(WeightedNetwork.from_model(trained(run)))
+    quantisation = choose_quantisation(weighted)
+    encoder = run.recipe.encoder_object
+    net = quantise(weighted, quantisation, encoder, run.classes)
+    if finetune and run.recipe.finetune.epochs:
+        weighted = _finetune(run, net, weighted, quantisation, progress)
+        net = quantise(weighted, quantisation, encoder, run.classes)
+    check_ranges(net)
+    write(net, run.path / "net.net" if path is None else path)
+    return net
+
+
+def _finetune(
+    run: Run,
+    net: IntegerNetwork,
+    weighted: WeightedNetwork,
+    quantisation: Quantisation,
+    progress: bool,
+) -> WeightedNetwork:
+    model = quantised_model(net, weighted, quantisation, run.recipe.training.surrogate)
+    origin = {
+        "weights": hashlib.sha256(run.weights.read_bytes()).hexdigest(),
+        "finetune": run.recipe.finetune.model_dump(),
+    }
+    if not _is_current(run.path / RECORD, origin):
+        (run.path / RECORD).unlink(missing_ok=True)
+        training, validation = training_parts(run.recipe, run.data)
+        encoder = run.recipe.encoder_object
+        optimisation = run.recipe.training.model_copy(
+            update={
+                "epochs": run.recipe.finetune.epochs,
+                "learning_rate": run.recipe.finetune.learning_rate,
+                "schedule": "cosine",
+                "weight_decay": 0.0,
+            }
+        )
+        scale = encoder.steps * quantisation.scales[net.network.readout]
+        fit(
+            model,
+            Plan(optimisation, encoder, run.recipe.seed + 1, scale, ignore_index=run.ignore_index),
+            training,
+            validation,
+            classes=len(run.classes),
+            folder=run.path,
+            table="finetune.csv",
+            weights=TUNED,
+            title="finetune",
+            progress=progress,
+        )
+        write_atomically(run.path / RECORD, json.dumps(origin))
+    try:
+        model.load_state_dict(load_file(run.path / TUNED))
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise LavasegError(f"{run.path / TUNED} cannot be read: {error}") from None
+    return tuned_values(model, weighted, quantisation)
+
+
+def _is_current(record: Path, origin: Mapping[str, object]) -> bool:
+    """Whether fine-tuned weights exist that came from these trained weights and settings."""
+    try:
+        return json.loads(record.read_text("utf-8")) == origin
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,33 @@
+"""Models as data: each is a function that returns a `Network`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from lavaseg.errors import LavasegError
+from lavaseg.models.spiking_deeplab import spiking_deeplab
+from lavaseg.network import Input, Network
+
+MODELS: dict[str, Callable[..., Network]] = {"spiking_deeplab": spiking_deeplab}
+
+
+def build(name: str, input_: Input, classes: int, **options: Any) -> Network:
+    """The description that model `name` gives for an input and a number of classes.
+
+    Raises:
+        LavasegError: no such model, or an option that it does not have.
+    """
+    if name not in MODELS:
+        raise LavasegError(f"there is no model {name!r}; the models are {', '.join(MODELS)}")
+    known = list(inspect.signature(MODELS[name]).parameters)[2:]
+    for option in options:
+        if option not in known:
+            raise LavasegError(
+                f"model {name!r} has no option {option!r}; it has {', '.join(known)}"
+            )
+    try:
+        return MODELS[name](input_, classes, **options)
+    except (TypeError, ValueError) as error:
+        raise LavasegError(f"model {name!r}: {error}") from None

@@ -1,0 +1,39 @@
+"""The neuron of `lavaseg.neuron` as torch operations, step by step, for any device."""
+
+from __future__ import annotations
+
+import torch
+
+from lavaseg.network import DECAY_UNITY
+from lavaseg.neuron import STATE_LIMIT
+
+
+def _decayed(state: torch.Tensor, decay: int) -> torch.Tensor:
+    return state.sign() * ((state.abs() * (DECAY_UNITY - decay)) >> 12)
+
+
+def filter_current_steps(synaptic: torch.Tensor, decay: int, scale: int) -> torch.Tensor:
+    """`lavaseg.neuron.filter_current` for (steps, ...), float."""
+    u = torch.zeros_like(synaptic[0], dtype=torch.int64)
+    out = torch.empty_like(synaptic)
+    for t, a in enumerate(synaptic):
+        u = _decayed(u, decay) + (a * scale).to(torch.int64)
+        out[t] = u / scale
+    return out
+
+
+def fire_steps(
+    current: torch.Tensor, threshold: float | None, decay: int, soft_reset: bool, scale: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """`lavaseg.neuron.fire` for (steps, ...), float: spikes, membranes, last membrane (int64)."""
+    limit = 0 if threshold is None else int(threshold * scale)
+    v = torch.zeros_like(current[0], dtype=torch.int64)
+    spikes, membrane = torch.zeros_like(current), torch.empty_like(current)
+    for t, a in enumerate(current):
+        v = (_decayed(v, decay) + (a * scale).to(torch.int64)).clamp(-STATE_LIMIT, STATE_LIMIT)
+        membrane[t] = v / scale
+        if threshold is not None:
+            fired = v > limit
+            spikes[t] = fired
+            v = torch.where(fired, v - limit if soft_reset else torch.zeros_like(v), v)
+    return spikes, membrane, v

@@ -1,0 +1,80 @@
+"""Batches: shuffled, encoded and replayable, whatever was interrupted before."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from lavaseg.data.base import Samples
+from lavaseg.encoders import Direct, Encoder
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+"""Messages (N, C, H, W, T) float32 and labels (N, H, W) int64."""
+
+
+def messages(
+    pictures: np.ndarray, encoder: Encoder, seed: int, numbers: Sequence[int]
+) -> torch.Tensor:
+    """Encoded pictures as a network takes them: float32 (N, C, H, W, T).
+
+    A direct code is the same at every step: it is encoded once and expanded without a copy.
+    """
+    steps = encoder.steps
+    if isinstance(encoder, Direct):
+        encoder = dataclasses.replace(encoder, steps=1)
+    spikes = torch.from_numpy(encoder.encode(pictures, seed=seed, samples=numbers))
+    return spikes.float().permute(0, 2, 3, 4, 1).expand(-1, -1, -1, -1, steps)
+
+
+class _Keyed(Dataset):
+    """Samples with the number that keys their random draws: epoch * length + index."""
+
+    def __init__(self, samples: Samples) -> None:
+        self.samples = samples
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, int]:
+        epoch, index = key
+        return *self.samples[index], epoch * len(self.samples) + index
+
+
+class _Order(Sampler[tuple[int, int]]):
+    """(epoch, index) pairs: each epoch's order follows from the seed and its number alone."""
+
+    def __init__(self, length: int, seed: int, shuffle: bool) -> None:
+        self.length, self.seed, self.shuffle, self.epoch = length, seed, shuffle, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by lightning before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        if not self.shuffle:
+            return ((0, index) for index in range(self.length))
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
+        return ((self.epoch, int(index)) for index in order)
+
+
+def loader(
+    samples: Samples, encoder: Encoder, *, batch_size: int, seed: int, shuffle: bool
+) -> DataLoader:
+    """Batches of `samples`; the last, smaller one is dropped while training (shuffle)."""
+
+    def collate(items: list[tuple[np.ndarray, np.ndarray, int]]) -> Batch:
+        pictures, labels, numbers = zip(*items, strict=True)
+        encoded = messages(np.stack(pictures), encoder, seed, numbers)
+        return encoded, torch.from_numpy(np.stack(labels).astype(np.int64))
+
+    return DataLoader(
+        _Keyed(samples),
+        batch_size=batch_size,
+        sampler=_Order(len(samples), seed, shuffle),
+        collate_fn=collate,
+        drop_last=shuffle and len(samples) >= batch_size,
+    )

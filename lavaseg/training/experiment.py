@@ -1,0 +1,174 @@
+"""Train a recipe, evaluate the float network that came out."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from lavaseg import data, metrics, models
+from lavaseg.data.base import DataSet, Samples
+from lavaseg.data.split import Subset, hold_out
+from lavaseg.errors import LavasegError
+from lavaseg.network import Input, Population
+from lavaseg.progress import track
+from lavaseg.recipes import Recipe
+from lavaseg.training.batches import loader
+from lavaseg.training.loop import VALIDATION_SEED, Plan, fit, seed_weights
+from lavaseg.training.loss import segmentation_loss
+from lavaseg.training.network import SpikingNetwork
+from lavaseg.training.run import Run, make_folder
+
+
+def train(recipe: Recipe, out: str | Path, *, resume: bool = False, progress: bool = True) -> Run:
+    """Train a recipe into the folder `out`.
+
+    Args:
+        resume: continue after the last finished epoch of an interrupted run; the result equals
+            that of a run that was never interrupted.
+        progress: show a progress bar and a line an epoch.
+
+    Raises:
+        LavasegError: `out` holds another run already, or cannot be written; nothing to resume.
+        KeyboardInterrupt: stopped by Ctrl-C; can be resumed.
+    """
+    folder = Path(out)
+    started = (folder / "recipe.yaml").exists()
+    if started and not resume:
+        raise LavasegError(
+            f"{folder} already holds a run: continue it with --resume, or give another --out"
+        )
+    checkpoint = folder / "checkpoints" / "metrics.ckpt"
+    if resume:
+        if not started:
+            raise LavasegError(f"{folder} holds no run to resume")
+        if Run.open(folder).recipe != recipe:
+            raise LavasegError(
+                f"{folder} was started with other settings: resume it with the same recipe and "
+                f"--set values (see {folder / 'recipe.yaml'})"
+            )
+    make_folder(folder)
+    data_set = data.load(recipe.data.name, **recipe.data.options)
+    run = describe(recipe, data_set, folder)
+    run.save()
+    training, validation = training_parts(recipe, data_set)
+    seed_weights(recipe.seed)
+    model = SpikingNetwork(run.network, recipe.training.surrogate)
+    encoder = recipe.encoder_object
+    plan = Plan(
+        recipe.training,
+        encoder,
+        recipe.seed,
+        float(encoder.steps),
+        recipe.rmp,
+        data_set.ignore_index,
+    )
+    fit(
+        model,
+        plan,
+        training,
+        validation,
+        classes=len(data_set.classes),
+        folder=folder,
+        table="metrics.csv",
+        weights="model.safetensors",
+        title="train",
+        resume=checkpoint if resume and checkpoint.exists() else None,
+        progress=progress,
+    )
+    return run
+
+
+def describe(recipe: Recipe, data_set: DataSet, folder: Path) -> Run:
+    """The run that a recipe describes on a data set, not yet on disk."""
+    encoder = recipe.encoder_object
+    sheet = Input("input", encoder.shape(data_set.picture_shape), encoder.message_bits)
+    network = models.build(recipe.model.name, sheet, len(data_set.classes), **recipe.model.options)
+    return Run(
+        folder,
+        recipe,
+        network,
+        tuple(data_set.classes),
+        data_set.ignore_index,
+        data_set.picture_shape,
+    )
+
+
+def training_parts(recipe: Recipe, data_set: DataSet) -> tuple[Samples, Samples]:
+    """Training and validation samples; the official validation part, or one held out."""
+    if data_set.validation is not None:
+        return data_set.train, data_set.validation
+    return hold_out(data_set.train, recipe.training.validation_fraction, recipe.seed)
+
+
+def trained(run: Run) -> SpikingNetwork:
+    """The float network with its best weights, in eval mode.
+
+    Raises:
+        LavasegError: no weights yet, or a damaged file.
+    """
+    model = SpikingNetwork(run.network, run.recipe.training.surrogate)
+    try:
+        model.load_state_dict(load_file(run.weights))
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise LavasegError(f"{run.weights} cannot be read: {error}") from None
+    return model.eval()
+
+
+def evaluate(
+    run: Run,
+    *,
+    limit: int | None = None,
+    split: Literal["test", "validation"] = "test",
+    progress: bool = True,
+) -> metrics.Evaluation:
+    """Evaluate the float network; the result is also written to evaluation.json.
+
+    Args:
+        limit: only the first so many samples.
+        split: which part of the data.
+    """
+    samples = run.data.test if split == "test" else training_parts(run.recipe, run.data)[1]
+    encoder = run.recipe.encoder_object
+    model = trained(run)
+    batches = loader(
+        first(samples, limit),
+        encoder,
+        batch_size=run.recipe.training.batch_size,
+        seed=run.recipe.seed + VALIDATION_SEED,
+        shuffle=False,
+    )
+    meter = metrics.Meter(run.classes, encoder.steps, run.ignore_index)
+    started = time.monotonic()
+    with torch.no_grad():
+        for messages, labels in track(batches, "evaluate", show=progress):
+            counts: dict[str, np.ndarray] = {}
+
+            def count(
+                node: Population,
+                spikes: torch.Tensor,
+                _: torch.Tensor | None,
+                counts: dict[str, np.ndarray] = counts,
+            ) -> None:
+                counts[node.name] = spikes.sum(-1).numpy()
+
+            counts[run.network.input.name] = (messages != 0).sum(-1).numpy()
+            logits = model(messages, count).float() / encoder.steps
+            loss = segmentation_loss(logits, labels, ignore_index=run.ignore_index)
+            predicted = metrics.predict(logits, labels.shape[1:])
+            meter.add(predicted, labels.numpy(), counts, float(loss))
+    result = meter.result(time.monotonic() - started)
+    if split == "test" and limit is None:
+        result.save(run.path / "evaluation.json")
+    return result
+
+
+def first(samples: Samples, limit: int | None) -> Samples:
+    """The first `limit` samples, or all."""
+    count = len(samples) if limit is None else min(limit, len(samples))
+    return Subset(samples, np.arange(count))

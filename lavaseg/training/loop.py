@@ -1,0 +1,355 @@
+"""The training loop: lightning around a `SpikingNetwork`, with exact resume."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import math
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from safetensors.torch import save as save_tensors
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from lavaseg.data.base import Samples
+from lavaseg.encoders import Encoder
+from lavaseg.energy import CMOS_45NM, account
+from lavaseg.files import write_atomically
+from lavaseg.metrics import mean_iou
+from lavaseg.network import Current, Population
+from lavaseg.recipes import Rmp, Training
+from lavaseg.training.batches import Batch, loader
+from lavaseg.training.loss import rmp_layers, rmp_loss, rmp_weight, segmentation_loss
+from lavaseg.training.network import SpikingNetwork
+
+VALIDATION_SEED = 2**32
+"""Added to the seed for validation and test, so that they never replay a training draw."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one fit depends on, beside the model and the data.
+
+    Args:
+        optimisation: epochs, batch size, learning rate, schedule.
+        seed: of order and encoding.
+        rmp: membrane regularisation.
+        logit_scale: read-out membranes are divided by this: T, times the read-out's weight
+            units for each trained unit once the network is integer.
+        ignore_index: label that does not count, or None.
+    """
+
+    optimisation: Training
+    encoder: Encoder
+    seed: int
+    logit_scale: float
+    rmp: Rmp = field(default_factory=Rmp)
+    ignore_index: int | None = None
+
+
+class Segmenter(pl.LightningModule):
+    """One network under training: loss, optimiser, validation metrics."""
+
+    def __init__(self, model: SpikingNetwork, plan: Plan, classes: int) -> None:
+        super().__init__()
+        self.model = model
+        self.plan = plan
+        self.regularised = rmp_layers(plan.rmp, model.network) if plan.rmp.weight else ()
+        self.confusion = MulticlassConfusionMatrix(classes, ignore_index=plan.ignore_index)
+        self.counts: dict[str, torch.Tensor] = {}
+        self.validated = 0
+
+    def logits(self, messages: torch.Tensor, **observe: Any) -> torch.Tensor:
+        """(N, K, h, w) float32: the read-out's membrane, averaged over time, in trained units."""
+        return (self.model(messages, **observe) / self.plan.logit_scale).float()
+
+    def _loss(self, logits: torch.Tensor, labels: torch.Tensor, smoothing: float) -> torch.Tensor:
+        return segmentation_loss(
+            logits, labels, ignore_index=self.plan.ignore_index, label_smoothing=smoothing
+        )
+
+    def training_step(self, batch: Batch, _: int) -> torch.Tensor:
+        messages, labels = batch
+        penalties: list[torch.Tensor] = []
+
+        def observe(node: Population, spikes: torch.Tensor, membrane: torch.Tensor | None) -> None:
+            if node.name in self.regularised and membrane is not None:
+                penalties.append(rmp_loss(self.plan.rmp, node, spikes, membrane))
+
+        weight = rmp_weight(self.plan.rmp, self.trainer.global_step / self._steps())
+        regularise = weight > 0
+        logits = self.logits(
+            messages, observe=observe if regularise else None, membranes=regularise
+        )
+        loss = self._loss(logits, labels, self.plan.optimisation.label_smoothing)
+        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
+        if penalties:
+            penalty = torch.stack(penalties).mean()
+            self.log("rmp", penalty, on_step=False, on_epoch=True, batch_size=len(labels))
+            loss = loss + weight * penalty
+        return loss
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        messages, labels = batch
+
+        def count(node: Population, spikes: torch.Tensor, __: torch.Tensor | None) -> None:
+            total = spikes.sum((0, -1), dtype=torch.float64)
+            self.counts[node.name] = self.counts.get(node.name, 0) + total
+
+        logits = self.logits(messages, observe=count)
+        source = self.model.network.input.name
+        arrived = (messages != 0).sum((0, -1)).double()
+        self.counts[source] = self.counts.get(source, 0) + arrived
+        self.validated += len(labels)
+        loss = self._loss(logits, labels, 0.0)
+        self.log("val_loss", loss, on_epoch=True, batch_size=len(labels))
+        if logits.shape[2:] != labels.shape[1:]:
+            logits = torch.nn.functional.interpolate(
+                logits, labels.shape[1:], mode="bilinear", align_corners=True
+            )
+        self.confusion.update(logits.argmax(1), labels)
+
+    def on_validation_epoch_end(self) -> None:
+        network, samples = self.model.network, max(self.validated, 1)
+        confusion = self.confusion.compute().cpu().numpy()
+        self.log("val_miou", float(mean_iou(confusion)), prog_bar=True)
+        counts = {name: total.long().cpu().numpy() for name, total in self.counts.items()}
+        for population in network.populations:
+            if population.threshold is not None:
+                rate = counts[population.name].sum() / network.neurons(population.name) / samples
+                self.log(f"rate/{population.name}", float(rate))
+        if not any(isinstance(node, Current) for node in network.nodes):
+            energy = account(network, counts, samples, self.plan.encoder.steps)
+            self.log("synaptic_operations", float(energy.synaptic_operations))
+            estimate = energy.on(CMOS_45NM).picojoules
+            self.log("energy_uj", estimate[1] / 1e6 if estimate else math.nan)
+        self.confusion.reset()
+        self.counts, self.validated = {}, 0
+
+    def _steps(self) -> int:
+        return max(int(self.trainer.estimated_stepping_batches), 1)
+
+    def configure_optimizers(self) -> Any:
+        plan = self.plan.optimisation
+        optimiser = torch.optim.Adam(
+            self.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
+        )
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, learning_rate(plan, self._steps()))
+        return [optimiser], [{"scheduler": scheduler, "interval": "step"}]
+
+
+def learning_rate(plan: Training, steps: int) -> Callable[[int], float]:
+    """Factor on the learning rate at each optimiser step."""
+
+    def factor(step: int) -> float:
+        progress = min(step / steps, 1.0)
+        if plan.schedule == "step":
+            return 0.1 ** ((progress >= 0.5) + (progress >= 0.8))
+        if plan.schedule == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * progress))
+        if plan.schedule == "one_cycle":  # warm up over a fifth, then to nothing
+            if progress < 0.2:
+                return 0.04 + 0.96 * progress / 0.2
+            return 0.5 * (1 + math.cos(math.pi * (progress - 0.2) / 0.8))
+        return 1.0
+
+    return factor
+
+
+class History(pl.Callback):
+    """One row an epoch into a CSV file, and the weights of the best validation mIoU.
+
+    Its rows travel in the checkpoint, so that a resumed run continues them.
+    """
+
+    def __init__(self, folder: Path, table: str, weights: str) -> None:
+        self.table, self.weights = folder / table, folder / weights
+        self.rows: list[dict[str, float]] = []
+        self.started = time.monotonic()
+
+    @property
+    def best(self) -> float:
+        return max((row["val_miou"] for row in self.rows), default=-1.0)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.started = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        assert isinstance(module, Segmenter)
+        measured = {k: float(v) for k, v in trainer.callback_metrics.items()}
+        row = {"epoch": trainer.current_epoch + 1, **measured}
+        row["learning_rate"] = float(trainer.optimizers[0].param_groups[0]["lr"])
+        row["seconds"] = time.monotonic() - self.started
+        improved = row["val_miou"] > self.best
+        self.rows.append(row)
+        if improved:
+            write_atomically(self.weights, save_tensors(contiguous_state(module.model)))
+        self.write()
+
+    def write(self) -> None:
+        """Write the table; columns are those of any row (RMP's may start later)."""
+        columns = list(dict.fromkeys(key for row in self.rows for key in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, restval="nan", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_atomically(self.table, text.getvalue())
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = state_dict["rows"]
+
+
+class EpochLines(pl.Callback):
+    """A progress bar within the epoch, and one line an epoch with what matters."""
+
+    def __init__(self, history: History, title: str) -> None:
+        self.history, self.title = history, title
+        self.console = Console(stderr=True)
+        self.bar: Progress | None = None
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+        )
+        total = int(trainer.num_training_batches)
+        self.task = self.bar.add_task(
+            f"{self.title} epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", total=total
+        )
+        self.bar.start()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        if self.bar is not None:
+            self.bar.advance(self.task)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._stop()
+        row = self.history.rows[-1]
+        rates = " ".join(f"{v:.2f}" for k, v in row.items() if k.startswith("rate/"))
+        best = " *" if row["val_miou"] >= self.history.best else ""
+        self.console.print(
+            f"{self.title} epoch {int(row['epoch']):3d}  loss {row['loss']:.4f}  "
+            f"val mIoU {100 * row['val_miou']:.2f} %{best}  "
+            f"energy {row.get('energy_uj', math.nan):.2f} uJ  {row['seconds']:.0f} s  "
+            f"spikes/neuron by layer {rates}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def on_exception(self, *_: Any) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+
+def contiguous_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The state dict as safetensors takes it."""
+    return {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+
+
+def fit(
+    model: SpikingNetwork,
+    plan: Plan,
+    train: Samples,
+    validation: Samples,
+    *,
+    classes: int,
+    folder: Path,
+    table: str,
+    weights: str,
+    title: str,
+    resume: Path | None = None,
+    progress: bool = True,
+) -> History:
+    """Train `model`; the weights of its best validation epoch end in `folder / weights`.
+
+    Args:
+        resume: a checkpoint to continue from.
+        table: file name of the metrics table.
+        title: shown in front of each epoch's line.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; the last finished epoch is in the checkpoint.
+    """
+    _quiet()
+    batch = plan.optimisation.batch_size
+    history = History(folder, table, weights)
+    checkpoint = ModelCheckpoint(
+        folder / "checkpoints",
+        filename=Path(table).stem,
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
+    callbacks: list[pl.Callback] = [history, checkpoint]
+    if progress:
+        callbacks.append(EpochLines(history, title))
+    trainer = pl.Trainer(
+        max_epochs=plan.optimisation.epochs,
+        accelerator="auto",
+        devices="auto" if torch.cuda.is_available() else 1,
+        logger=TensorBoardLogger(folder, name="tensorboard", version=Path(table).stem),
+        callbacks=callbacks,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        gradient_clip_val=plan.optimisation.gradient_clip or None,
+        log_every_n_steps=50,
+    )
+
+    def batches(samples: Samples, seed: int, shuffle: bool) -> Any:
+        return loader(samples, plan.encoder, batch_size=batch, seed=seed, shuffle=shuffle)
+
+    try:
+        trainer.fit(
+            Segmenter(model, plan, classes),
+            batches(train, plan.seed, True),
+            batches(validation, plan.seed + VALIDATION_SEED, False),
+            ckpt_path=resume,
+            weights_only=True,
+        )
+    except SystemExit:  # lightning turns Ctrl-C into an exit
+        raise KeyboardInterrupt from None
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    return history
+
+
+def _quiet() -> None:
+    """Keep lightning's banners and hints, which are about its own flags, off the screen."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+
+
+def seed_weights(seed: int) -> None:
+    """Seed the weights' initialisation; order and encoding carry their own seeds."""
+    torch.manual_seed(np.random.SeedSequence(seed).generate_state(1)[0].item())

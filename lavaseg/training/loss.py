@@ -1,0 +1,89 @@
+"""Losses: cross-entropy on the read-out, and RMP regularisation of membrane potentials."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch.nn import functional
+
+from lavaseg.network import Network, Population
+from lavaseg.recipes import Rmp
+from lavaseg.training.network import after_reset
+
+
+def segmentation_loss(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+) -> torch.Tensor:
+    """Cross-entropy of logits, resized to the labels' size (bilinear, corners aligned).
+
+    Args:
+        logits: (N, K, h, w).
+        labels: int64 (N, H, W).
+        ignore_index: label of pixels that do not count.
+    """
+    if logits.shape[2:] != labels.shape[1:]:
+        logits = functional.interpolate(
+            logits, labels.shape[1:], mode="bilinear", align_corners=True
+        )
+    return functional.cross_entropy(
+        logits,
+        labels,
+        ignore_index=-100 if ignore_index is None else ignore_index,
+        label_smoothing=label_smoothing,
+    )
+
+
+def rmp_weight(rmp: Rmp, progress: float) -> float:
+    """lambda(n) at `progress` = n / N in 0 .. 1 of the training.
+
+    - triangle: rises to the full weight at half-time and falls back (Guo et al. 2023)
+    - ramp: rises linearly to the end (what paper 000's text asks for)
+    - cosine: weight / 2 * (1 + cos(pi n / N)), falling (the group's IM-Loss code)
+    """
+    if rmp.schedule == "triangle":
+        return rmp.weight * 2 * min(progress, 1 - progress)
+    if rmp.schedule == "ramp":
+        return rmp.weight * progress
+    if rmp.schedule == "cosine":
+        return rmp.weight * 0.5 * (1 + math.cos(math.pi * progress))
+    return rmp.weight
+
+
+def rmp_layers(rmp: Rmp, network: Network) -> tuple[str, ...]:
+    """Names of the populations that are regularised: those that spike, all or the inner ones."""
+    spiking = [
+        node.name
+        for node in network.ordered
+        if isinstance(node, Population) and node.threshold is not None
+    ]
+    return tuple(spiking if rmp.layers == "all" else spiking[1:-1])
+
+
+def rmp_loss(
+    rmp: Rmp, population: Population, spikes: torch.Tensor, membrane: torch.Tensor
+) -> torch.Tensor:
+    """Mean squared distance of a population's membranes from their targets.
+
+    Args:
+        spikes, membrane: (N, C, H, W, T); membranes before reset, in trained units.
+
+    Source: Guo et al. 2023 (RMP-Loss) for target "spike" and "nearest" with all steps; paper 000
+    for the last step; "centred" puts the threshold halfway between the two targets.
+    """
+    theta = population.threshold
+    assert theta is not None, "a population that never fires has no RMP target"
+    if rmp.time == "last":
+        spikes, membrane = spikes[..., -1:], membrane[..., -1:]
+    fired = spikes.detach()
+    if rmp.target == "nearest":
+        target = theta * (membrane.detach() > theta / 2).to(membrane.dtype)
+    else:
+        target = fired * (theta if rmp.target == "spike" else 2 * theta)
+    if rmp.membrane == "post_reset":
+        membrane = after_reset(population, spikes, membrane)
+    return (membrane - target).square().mean()

@@ -1,0 +1,188 @@
+"""The trainable network: a description made of SLAYER synapses and neurons."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+
+from lavaseg.activity import Activity
+from lavaseg.integers import IntegerNetwork
+from lavaseg.network import Network, Population
+from lavaseg.neuron import NEVER, STATE_SCALE
+from lavaseg.recipes import Surrogate
+from lavaseg.training.neuron import FLOAT_SCALE, FusedNeuron, over_time
+from lavaseg.training.synapse import Synapse
+
+Observer = Callable[[Population, torch.Tensor, "torch.Tensor | None"], None]
+"""Called with each population, its spikes and its membranes before reset, (N, C, H, W, T)."""
+
+
+def after_reset(
+    population: Population, spikes: torch.Tensor, membrane: torch.Tensor
+) -> torch.Tensor:
+    """Membranes as they are after firing; spikes count as constants."""
+    fired = spikes.detach()
+    if population.reset == "soft" and population.threshold is not None:
+        return membrane - population.threshold * fired
+    return membrane * (1 - fired)
+
+
+class SpikingNetwork(nn.Module):
+    """A `Network` as a torch module. All populations see an input in the same logical step.
+
+    Args:
+        network: the description. Its thresholds are in the unit of the weights.
+        surrogate: derivative of the spikes.
+        integer: weights, biases and thresholds are in weight units as Loihi holds them, and
+            graded messages enter as the integers they are; otherwise graded messages are
+            scaled to 0 .. 1, and one unit is 64 weight units.
+    """
+
+    def __init__(
+        self, network: Network, surrogate: Surrogate | None = None, *, integer: bool = False
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.integer = integer
+        surrogate = surrogate or Surrogate()
+        scale = 1 if integer else FLOAT_SCALE
+        self.input_scale = 1.0 if integer else 1.0 / network.input.max_message
+        self.synapses = nn.ModuleDict(
+            {p.name: Synapse(p.operator, network.shape(p.source)) for p in network.projections}
+        )
+        self.neurons = nn.ModuleDict(
+            {p.name: FusedNeuron(self._deployed(p), surrogate, scale) for p in network.populations}
+        )
+        self.norms = nn.ModuleDict()
+        self.biases = nn.ParameterDict()
+        self.bias_hooks: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {}
+        for node in network.nodes:
+            channels = network.shape(node.name)[0]
+            if node.norm == "batch":
+                norm = nn.BatchNorm2d(channels)
+                threshold = getattr(node, "threshold", None)
+                nn.init.constant_(norm.weight, 1.0 if threshold is None else threshold)  # tdBN
+                self.norms[node.name] = norm
+            if node.bias:
+                self.biases[node.name] = nn.Parameter(torch.zeros(channels))
+        for projection in network.projections:
+            synapse = self.synapse(projection.name)
+            if synapse.synapse is not None:
+                nn.init.kaiming_normal_(synapse.synapse.weight, nonlinearity="relu")
+
+    def forward(
+        self, messages: torch.Tensor, observe: Observer | None = None, *, membranes: bool = False
+    ) -> torch.Tensor:
+        """Membrane of the read-out after the last step, (N, K, H, W), in the unit of the weights.
+
+        Args:
+            messages: input spikes (N, C, H, W, T), 0/1 or graded messages.
+            observe: called with each population as it is computed.
+            membranes: whether `observe` gets membranes.
+        """
+        net = self.network
+        emitted = {net.input.name: messages * self.input_scale}
+        readout = torch.empty(0)
+        for node in net.ordered:
+            arriving = [
+                self._delayed(self.synapses[p.name](emitted[p.source]), p.delay)
+                for p in net.incoming(node.name)
+            ]
+            current = arriving[0]
+            for other in arriving[1:]:
+                current = current + other
+            norm = self.norms[node.name] if node.name in self.norms else None  # noqa: SIM401
+            bias = self.bias(node.name)
+            if not isinstance(node, Population):
+                current = current if norm is None else over_time(norm, current)
+                emitted[node.name] = (
+                    current if bias is None else current + bias.view(1, -1, 1, 1, 1)
+                )
+                continue
+            neuron = self.neuron(node.name)
+            record = membranes or node.name == net.readout
+            spikes, membrane = neuron.respond(current, norm, bias, record=record)
+            emitted[node.name] = spikes
+            if node.name == net.readout:
+                assert membrane is not None
+                readout = after_reset(node, spikes, membrane)[..., -1]
+            if observe is not None:
+                observe(node, spikes, membrane if membranes else None)
+        return readout
+
+    def synapse(self, projection: str) -> Synapse:
+        """The synapse of a projection."""
+        found = self.synapses[projection]
+        assert isinstance(found, Synapse)
+        return found
+
+    def neuron(self, population: str) -> FusedNeuron:
+        """The neurons of a population."""
+        found = self.neurons[population]
+        assert isinstance(found, FusedNeuron)
+        return found
+
+    def _deployed(self, population: Population) -> Population:
+        """Hardware's neurons can always fire: an integer read-out has the largest threshold."""
+        if self.integer and population.threshold is None:
+            return dataclasses.replace(population, threshold=NEVER)
+        return population
+
+    def bias(self, name: str) -> torch.Tensor | None:
+        """The bias of a node as used, quantised if there is a quantiser, or None."""
+        if name not in self.biases:
+            return None
+        hook = self.bias_hooks.get(name)
+        return self.biases[name] if hook is None else hook(self.biases[name])
+
+    @staticmethod
+    def _delayed(x: torch.Tensor, delay: int) -> torch.Tensor:
+        if delay == 0:
+            return x
+        steps = x.shape[-1]
+        kept = x[..., : max(steps - delay, 0)]
+        return nn.functional.pad(kept, (min(delay, steps), 0))
+
+    @classmethod
+    def from_integers(cls, net: IntegerNetwork) -> SpikingNetwork:
+        """The network of a `.net` file in SLAYER synapses and neurons, in eval mode."""
+        biased = {p.name: {"bias": p.name in net.biases} for p in net.network.populations}
+        model = cls(net.network.replace_nodes(biased), integer=True)
+        with torch.no_grad():
+            for name, weight in net.weights.items():
+                model.synapse(name).synapse.weight.copy_(
+                    torch.from_numpy(weight.astype(np.float32)).unsqueeze(-1)
+                )
+            for name, bias in net.biases.items():
+                state = bias.state_units.astype(np.float32)
+                model.biases[name].copy_(torch.from_numpy(state / STATE_SCALE))
+        return model.eval()
+
+    @torch.no_grad()
+    def run(self, spikes: np.ndarray, *, record: bool = True) -> Activity:
+        """Activity for encoded samples; the integer network's counterpart of the simulator.
+
+        Args:
+            spikes: uint8 (N, T, C, H, W).
+            record: keep the spikes of every population.
+        """
+        kept: dict[str, np.ndarray] = {}
+        counts: dict[str, np.ndarray] = {}
+
+        def keep(name: str, x: np.ndarray) -> None:
+            counts[name] = (x != 0).sum(1, dtype=np.uint16)
+            if record:
+                kept[name] = x
+
+        def observe(node: Population, x: torch.Tensor, _: torch.Tensor | None) -> None:
+            keep(node.name, x.permute(0, 4, 1, 2, 3).to(torch.uint8).numpy())
+
+        keep(self.network.input.name, spikes)
+        messages = torch.from_numpy(spikes).float().permute(0, 2, 3, 4, 1)
+        readout = self(messages, observe)
+        unit = STATE_SCALE if self.integer else STATE_SCALE * FLOAT_SCALE
+        return Activity(torch.round(readout.double() * unit).long().numpy(), counts, kept)

@@ -1,0 +1,275 @@
+"""SLAYER's CUBA neuron with a fused kernel behind its interface: the same spikes, faster.
+
+`FusedNeuron` is a `lava.lib.dl.slayer.neuron.cuba.Neuron`. On the CPU one compiled pass replaces
+SLAYER's Python loop over time; elsewhere the same integer steps run as torch operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+
+from lavaseg.compat import prepare_lava
+from lavaseg.network import DECAY_UNITY, Population
+from lavaseg.neuron import STATE_SCALE, filter_current, fire, over_blocks
+from lavaseg.neuron_torch import filter_current_steps, fire_steps
+from lavaseg.recipes import Surrogate
+
+prepare_lava()
+
+from lava.lib.dl.slayer.neuron import cuba  # noqa: E402  (after prepare_lava)
+
+_KINDS = {"slayer": 0, "triangle": 1, "rectangle": 2}
+FLOAT_SCALE = 64
+"""Weight units for each trained unit before quantisation: SLAYER's default scale."""
+
+
+def time_first(x: torch.Tensor) -> torch.Tensor:
+    """(N, C, H, W, T) as (T, N, H, W, C): a view where memory already lies so."""
+    return x.permute(4, 0, 2, 3, 1)
+
+
+def time_last(x: torch.Tensor) -> torch.Tensor:
+    """(T, N, H, W, C) as SLAYER's (N, C, H, W, T), without moving memory."""
+    return x.permute(1, 4, 2, 3, 0)
+
+
+def surrogate_derivative(v: torch.Tensor, theta: float, surrogate: Surrogate) -> torch.Tensor:
+    """ds/dv of `surrogate` at membranes v, in the units of v (see `recipes.Surrogate`)."""
+    distance = (v - theta).abs()
+    width = surrogate.width * theta
+    if surrogate.kind == "slayer":
+        return surrogate.height / (2 * width) * torch.exp(-distance / width)
+    if surrogate.kind == "triangle":
+        return surrogate.height / theta * (1 - distance / width).clamp(min=0)
+    return surrogate.height * (distance <= width / 2)
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _backward_block(  # type: ignore[no-untyped-def]
+    grad_spikes, grad_membrane, membrane, grad, kind, theta, width, height, keep, gate, soft,
+    has_spikes, has_membrane, first, last,
+):  # fmt: skip
+    carry = np.zeros(last - first, np.float32)
+    inverse_width = np.float32(1) / width
+    for step in range(membrane.shape[0]):
+        t = membrane.shape[0] - 1 - step
+        for j in range(last - first):
+            v = membrane[t, first + j]
+            g = keep * carry[j]
+            if gate and v > theta:
+                g = np.float32(0) if not soft else g
+            if has_spikes:
+                distance = abs(v - theta)
+                if kind == 1:
+                    slope = max(np.float32(1) - distance * inverse_width, np.float32(0))
+                    slope *= height / theta
+                elif kind == 2:
+                    slope = height if distance <= np.float32(0.5) * width else np.float32(0)
+                else:
+                    slope = height * np.float32(0.5) * inverse_width
+                    slope *= np.exp(-distance * inverse_width)
+                g += grad_spikes[t, first + j] * slope
+            if has_membrane:
+                g += grad_membrane[t, first + j]
+            carry[j] = g
+            grad[t, first + j] = g
+
+
+def _contiguous(x: torch.Tensor) -> torch.Tensor:
+    """(T, N, H, W, C) as (T, neurons), contiguous."""
+    return x.contiguous().reshape(len(x), -1)
+
+
+class _Filter(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, decay: int, scale: int) -> torch.Tensor:
+        ctx.keep = 1 - decay / DECAY_UNITY
+        if x.is_cuda:
+            return filter_current_steps(x, decay, scale)
+        out = filter_current(_contiguous(x).numpy(), decay=decay, scale=scale)
+        return torch.from_numpy(out).view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        grad = grads[0].clone(memory_format=torch.contiguous_format)
+        for t in range(len(grad) - 2, -1, -1):
+            grad[t] += ctx.keep * grad[t + 1]
+        return grad, None, None
+
+
+class _Fire(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: torch.Tensor, neuron: FusedNeuron, record: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        theta = None if neuron.population.threshold is None else neuron.threshold
+        decay, soft = neuron.population.voltage_decay, neuron.population.reset == "soft"
+        record = record or ctx.needs_input_grad[0]
+        membrane: torch.Tensor | None
+        if x.is_cuda:
+            spikes, membrane, _ = fire_steps(x, theta, decay, soft, neuron.s_scale)
+        else:
+            fired, volts, _ = fire(
+                _contiguous(x.detach()).numpy(),
+                threshold=theta,
+                voltage_decay=decay,
+                soft_reset=soft,
+                scale=neuron.s_scale,
+                record=record,
+            )
+            spikes = torch.from_numpy(fired).view_as(x)
+            membrane = None if volts is None else torch.from_numpy(volts).view_as(x)
+        ctx.set_materialize_grads(False)
+        ctx.neuron = neuron
+        if membrane is not None:
+            ctx.save_for_backward(membrane)
+        return spikes, membrane
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        grad_spikes, grad_membrane = grads
+        (membrane,) = ctx.saved_tensors
+        neuron: FusedNeuron = ctx.neuron
+        population, surrogate = neuron.population, neuron.surrogate
+        theta = neuron.threshold
+        if population.threshold is None:
+            grad_spikes = None
+        keep = 1 - population.voltage_decay / DECAY_UNITY
+        soft, gate = population.reset == "soft", surrogate.reset == "gate"
+        if membrane.is_cuda:
+            return _backward_steps(grad_spikes, grad_membrane, membrane, neuron), None, None
+        grad = torch.empty_like(membrane)
+        none = np.zeros((1, 1), np.float32)
+        arguments = (
+            none if grad_spikes is None else _contiguous(grad_spikes).numpy(),
+            none if grad_membrane is None else _contiguous(grad_membrane).numpy(),
+            _contiguous(membrane).numpy(),
+            _contiguous(grad).numpy(),
+            _KINDS[surrogate.kind],
+            np.float32(theta),
+            np.float32(surrogate.width * theta),
+            np.float32(surrogate.height),
+            np.float32(keep),
+            gate,
+            soft,
+            grad_spikes is not None,
+            grad_membrane is not None,
+        )
+        over_blocks(
+            arguments[2].shape[1], lambda first, last: _backward_block(*arguments, first, last)
+        )
+        return grad, None, None
+
+
+def _backward_steps(
+    grad_spikes: torch.Tensor | None,
+    grad_membrane: torch.Tensor | None,
+    membrane: torch.Tensor,
+    neuron: FusedNeuron,
+) -> torch.Tensor:
+    """`_backward_block` as torch operations, on any device."""
+    population, theta = neuron.population, neuron.threshold
+    keep = 1 - population.voltage_decay / DECAY_UNITY
+    blocks = neuron.surrogate.reset == "gate" and population.reset == "hard"
+    grad = torch.zeros_like(membrane)
+    if grad_spikes is not None:
+        grad += grad_spikes * surrogate_derivative(membrane, theta, neuron.surrogate)
+    if grad_membrane is not None:
+        grad += grad_membrane
+    for t in range(len(grad) - 2, -1, -1):
+        passed = keep * grad[t + 1]
+        grad[t] += passed * (membrane[t] <= theta) if blocks else passed
+    return grad
+
+
+class FusedNeuron(cuba.Neuron):
+    """A population's neurons: SLAYER's `cuba.Neuron` with the fused kernel inside.
+
+    The spikes equal those of `cuba.Neuron` with `threshold_eps = 1 / s_scale` bit for bit
+    (that epsilon makes SLAYER's v >= theta the hardware's strict v > theta). Soft reset and
+    read-outs that never fire are additions.
+
+    Args:
+        population: threshold, decays and reset.
+        surrogate: derivative of the spike in the backward pass.
+        scale: weight units for each unit of the input, a power of two: 64 while training in
+            trained units, 1 once the input is in weight units.
+    """
+
+    def __init__(
+        self, population: Population, surrogate: Surrogate, scale: int = FLOAT_SCALE
+    ) -> None:
+        if scale & (scale - 1):
+            raise ValueError(f"the neuron's scale must be a power of two, got {scale}")
+        super().__init__(
+            threshold=1.0 if population.threshold is None else population.threshold,
+            current_decay=population.current_decay / DECAY_UNITY,
+            voltage_decay=population.voltage_decay / DECAY_UNITY,
+            scale=scale,
+        )
+        self.threshold_eps = 1 / self.s_scale
+        self.population = population
+        self.surrogate = surrogate
+
+    def respond(
+        self,
+        synaptic: torch.Tensor,
+        norm: torch.nn.Module | None = None,
+        bias: torch.Tensor | None = None,
+        *,
+        record: bool = False,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Spikes and, if `record`, membranes before reset; both (N, C, H, W, T).
+
+        Args:
+            synaptic: input current a, (N, C, H, W, T).
+            norm: a 2-D norm applied to the filtered current.
+            bias: (channels,), added to the filtered current at every step.
+        """
+        current = self.current(synaptic, norm, bias)
+        spikes, membrane = _Fire.apply(time_first(current), self, record)
+        return time_last(spikes), time_last(membrane) if record else None
+
+    def current(
+        self,
+        synaptic: torch.Tensor,
+        norm: torch.nn.Module | None = None,
+        bias: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """u + bias: the filtered, normalised current that enters v, (N, C, H, W, T)."""
+        if self.population.current_decay != DECAY_UNITY:
+            u = _Filter.apply(time_first(synaptic), self.population.current_decay, self.s_scale)
+            synaptic = time_last(u)
+        if norm is not None:
+            synaptic = over_time(norm, synaptic)
+        if bias is not None:
+            synaptic = synaptic + bias.view(1, -1, 1, 1, 1)
+        return synaptic
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Spikes for an input current, both (N, C, H, W, T): SLAYER's interface."""
+        return self.respond(input)[0]
+
+
+def over_time(module: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """Apply a 2-D module to every step at once: (N, C, H, W, T) -> (N, C', H', W', T).
+
+    Time is folded into the batch, channels last in memory; a norm therefore takes its
+    statistics over samples, time and space (tdBN). An input that is constant in time (a view
+    with stride 0, as the direct encoder's) is computed once.
+    """
+    steps, constant = x.shape[-1], x.stride(-1) == 0 and x.shape[-1] > 1
+    if constant:
+        x = x[..., :1]
+    folded = x.permute(4, 0, 1, 2, 3).flatten(0, 1)
+    out = module(folded.contiguous(memory_format=torch.channels_last))
+    out = out.unflatten(0, (x.shape[-1], -1)).permute(1, 2, 3, 4, 0)
+    return out.expand(*out.shape[:-1], steps) if constant else out
+
+
+__all__ = ["FLOAT_SCALE", "STATE_SCALE", "FusedNeuron", "over_time", "surrogate_derivative"]

@@ -1,0 +1,116 @@
+"""What all tests share: where real data lie, and random networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from lavaseg.encoders import Direct, Encoder, Poisson
+from lavaseg.integers import Bias, IntegerNetwork
+from lavaseg.network import Conv, Dense, Input, Network, Population, Projection
+from lavaseg.neuron import NEVER
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real data sets beside the repository; skips where there is none."""
+    folder = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no data sets in {folder}")
+    return folder
+
+
+def bounded_weights(rng: np.random.Generator, shape: tuple[int, ...], budget: int) -> np.ndarray:
+    """Random even int16 weights in -128 .. 254 whose magnitudes sum to at most `budget` an output.
+
+    Args:
+        shape: (out, ...).
+    """
+    weight = 2 * rng.integers(-64, 128, shape)  # more up than down: most populations spike
+    total = np.abs(weight).sum(axis=tuple(range(1, len(shape))), keepdims=True)
+    scale = np.minimum(1.0, budget / np.maximum(total, 1))
+    return (2 * np.trunc(weight * scale / 2)).astype(np.int16)
+
+
+def _sizes(draw: st.DrawFn, least: int, most: int) -> tuple[int, int]:
+    return draw(st.integers(least, most)), draw(st.integers(least, most))
+
+
+def _conv(draw: st.DrawFn, shape: tuple[int, int, int]) -> Conv:
+    """A convolution of any geometry that leaves at least one pixel of `shape`."""
+    padding, dilation = _sizes(draw, 0, 3), _sizes(draw, 1, 3)
+    kernel = tuple(
+        draw(st.integers(1, max(1, min(4, (n + 2 * p - 1) // d + 1))))
+        for n, p, d in zip(shape[1:], padding, dilation, strict=True)
+    )
+    groups = draw(st.sampled_from([g for g in range(1, shape[0] + 1) if shape[0] % g == 0]))
+    channels = groups * draw(st.integers(1, 3))
+    return Conv(channels, kernel, _sizes(draw, 1, 3), padding, dilation, groups)
+
+
+@st.composite
+def _sequential_networks(
+    draw: st.DrawFn, *, message_bits: int | None = None, most_steps: int = 6
+) -> IntegerNetwork:
+    bits = draw(st.sampled_from([0, 0, 1, 4, 8])) if message_bits is None else message_bits
+    steps = draw(st.integers(1, most_steps))
+    encoder: Encoder = Direct(steps, bits=bits) if bits else Poisson(steps)
+    source = Input("input", (draw(st.integers(1, 4)), *_sizes(draw, 1, 9)), bits)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    count = draw(st.integers(1, 4))
+    nodes: list[Population] = []
+    projections: list[Projection] = []
+    weights: dict[str, np.ndarray] = {}
+    biases: dict[str, Bias] = {}
+    shape, before, peak = source.shape, source.name, source.max_message
+    for index in range(count):
+        is_readout = index == count - 1
+        decay = 4096 if is_readout else draw(st.sampled_from([4096, 4096, 4095, 2048, 1024, 300]))
+        leak = draw(st.sampled_from([0, 0, 1, 128, 2048, 4095]))
+        threshold = None if is_readout else draw(st.integers(1, 100) | st.integers(1, 2000))
+        operator = (
+            Dense(draw(st.integers(1, 8))) if draw(st.integers(0, 4)) == 0 else _conv(draw, shape)
+        )
+        name = f"p{index}"
+        has_bias = draw(st.booleans())
+        nodes.append(Population(name, threshold, decay, leak, bias=has_bias))
+        projections.append(Projection(before, name, operator))
+        # u stays within 24 bits; a read-out's membrane below the threshold that stands for never
+        budget = NEVER // peak // (2 * steps if is_readout else -(-4096 // decay) + 1)
+        weights[projections[-1].name] = bounded_weights(rng, operator.weight_shape(shape), budget)
+        shape = operator.output_shape(shape)
+        if has_bias:
+            exponent = int(rng.integers(0, 8))
+            most = min(4095, NEVER * 32 // (steps << exponent)) if is_readout else 4095
+            biases[name] = Bias(rng.integers(-most, most + 1, shape[0]), exponent)
+        before, peak = name, 1
+    network = Network(source, tuple(nodes), tuple(projections), before)
+    classes = tuple(f"class{i}" for i in range(shape[0]))
+    return IntegerNetwork(network, weights, encoder, classes, biases)
+
+
+@pytest.fixture(scope="session")
+def sequential_networks() -> Callable[..., st.SearchStrategy[IntegerNetwork]]:
+    """Strategy of random plain sequences of convolutions and dense layers, sums in range.
+
+    Options: message_bits (any by default), most_steps.
+    """
+    return _sequential_networks
+
+
+@pytest.fixture(scope="session")
+def random_spikes() -> Callable[..., np.ndarray]:
+    """Function (net, samples, seed=0, density=0.4): random input, uint8 (N, T, C, H, W)."""
+
+    def draw(net: IntegerNetwork, samples: int, seed: int = 0, density: float = 0.4) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        source = net.network.input
+        shape = (samples, net.steps, *source.shape)
+        values = rng.integers(1, source.max_message + 1, shape)
+        return (values * (rng.random(shape) < density)).astype(np.uint8)
+
+    return draw

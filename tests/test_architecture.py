@@ -1,0 +1,115 @@
+"""The layout: what may import what, that everything is documented, that imports are quick."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "lavaseg"
+MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+
+STAGES = ("training", "export", "deploy")
+FINISHERS = ("report", "cli")
+"""Stand at the end of the pipeline and may import everything; nothing imports them."""
+
+ALLOWED = {
+    "training": {"training"},
+    "export": {"training", "export"},
+    "deploy": {"export", "deploy"},
+    "report": {*STAGES, "report"},
+    "cli": {*STAGES, *FINISHERS},
+}
+"""The stages that each part may import; shared modules import none."""
+
+EXCEPTIONS = {
+    # verify compares the torch forward with everything that is deployed
+    (Path("deploy/verification.py"), "training"),
+    # the lazy facade, and `python -m lavaseg`
+    *((Path("__init__.py"), part) for part in (*STAGES, *FINISHERS)),
+    (Path("__main__.py"), "cli"),
+}
+
+
+def _imports(path: Path) -> set[str]:
+    """Dotted names of all modules and names that a file imports, at the top or inside."""
+    found = set()
+    package = ["lavaseg", *path.parent.parts]
+    for node in ast.walk(ast.parse((PACKAGE / path).read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            found |= {f"{module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_imports_follow_the_pipeline(path: Path) -> None:
+    part = path.parts[0]
+    allowed = ALLOWED.get(part, set())
+    parts = {name.split(".")[1] for name in _imports(path) if name.startswith("lavaseg.")}
+    wrong = {
+        other
+        for other in parts & {*STAGES, *FINISHERS}
+        if other not in allowed and (path, other) not in EXCEPTIONS
+    }
+    assert not wrong, f"lavaseg/{path} must not import lavaseg.{', lavaseg.'.join(sorted(wrong))}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_every_module_says_what_it_is_for(path: Path) -> None:
+    docstring = ast.get_docstring(ast.parse((PACKAGE / path).read_text("utf-8")))
+    assert docstring, f"lavaseg/{path} has no docstring"
+
+
+def test_every_public_name_of_the_package_is_documented_and_found() -> None:
+    import lavaseg
+
+    for name in lavaseg.__all__:
+        assert getattr(lavaseg, name).__doc__, name
+        assert name in dir(lavaseg)
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = lavaseg.nonsense
+
+
+def test_facade_declares_the_same_names_to_type_checkers_as_at_run_time() -> None:
+    import lavaseg
+
+    tree = ast.parse((PACKAGE / "__init__.py").read_text("utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    declared = {
+        alias.asname or alias.name
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert declared == set(lavaseg.__all__) == set(lavaseg._SOURCES)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "import lavaseg",
+        "from lavaseg.cli import app; app(['--help'], standalone_mode=False)",
+        "from lavaseg.cli import app; app(['recipes'], standalone_mode=False)",
+    ],
+)
+def test_quick_commands_import_nothing_heavy(command: str) -> None:
+    heavy = ["torch", "lightning", "lava", "matplotlib", "scipy", "sklearn", "h5py", "numba"]
+    script = (
+        f"{command}; import sys; sys.exit(', '.join(m for m in {heavy} if m in sys.modules) or 0)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "100"},
+    )
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,191 @@
+"""What the Lava graph can express, and what it refuses by name."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from lavaseg import neuron
+from lavaseg.deploy.lava import LavaError, check_deployable, run_inprocess
+from lavaseg.deploy.lava.graph import ProcessServer
+from lavaseg.encoders import Poisson
+from lavaseg.integers import Bias, IntegerNetwork
+from lavaseg.network import (
+    Conv,
+    ConvTranspose,
+    Current,
+    Dense,
+    Input,
+    Network,
+    OneToOne,
+    Population,
+    Projection,
+    SumPool,
+    Upsample,
+)
+
+
+def network_of(
+    nodes: tuple[Population | Current, ...],
+    projections: tuple[Projection, ...],
+    *,
+    steps: int = 3,
+    biases: dict[str, Bias] | None = None,
+) -> IntegerNetwork:
+    """A net on a 2 x 4 x 6 input with weights of 4, read out at the last node."""
+    network = Network(Input("input", (2, 4, 6)), nodes, projections, nodes[-1].name)
+    weights = {
+        p.name: np.full(shape, 4, np.int16)
+        for p in projections
+        if (shape := network.weight_shape(p)) is not None
+    }
+    classes = tuple(str(i) for i in range(network.shape(network.readout)[0]))
+    return IntegerNetwork(network, weights, Poisson(steps), classes, biases or {})
+
+
+def spikes_for(net: IntegerNetwork, samples: int = 2) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    shape = (samples, net.steps, *net.network.input.shape)
+    return (rng.random(shape) < 0.5).astype(np.uint8)
+
+
+def read(population: str = "out") -> Population:
+    return Population(population, None)
+
+
+def test_several_projections_into_a_population_add_up() -> None:
+    net = network_of(
+        (Population("a", 9), Population("b", 17), read()),
+        (
+            Projection("input", "a", Conv(3, (3, 3), padding=(1, 1))),
+            Projection("input", "b", Conv(1)),
+            Projection("a", "out", Dense(2)),
+            Projection("b", "out", Dense(2)),
+        ),
+    )
+    done = run_inprocess(net, spikes_for(net), record="all")
+    total = sum(done.counts[name].sum(axis=(1, 2, 3)) for name in ("a", "b")).astype(np.int64)
+    wanted = np.broadcast_to((total * 4 * neuron.STATE_SCALE)[:, None, None, None], (2, 2, 1, 1))
+    assert total.all()
+    np.testing.assert_array_equal(done.readout, wanted)
+
+
+def test_populations_behind_the_readout_finish_their_last_step() -> None:
+    net = network_of(
+        (Population("late", 5), read()),
+        (Projection("input", "out", Conv(1)), Projection("out", "late", Conv(1, (1, 1)))),
+    )
+    bias = {"late": Bias(np.array([6]), 6)}
+    net = IntegerNetwork(net.network, net.weights, net.encoder, net.classes, bias)
+    done = run_inprocess(net, spikes_for(net), record=["late"])
+    assert set(done.spikes) == {"late"}
+    assert done.spikes["late"].all()  # its bias alone exceeds the threshold at each step
+
+
+def test_all_negative_dense_weights_keep_their_least_value() -> None:
+    net = network_of((read(),), (Projection("input", "out", Dense(2)),), steps=1)
+    weights = {name: np.full_like(weight, -256) for name, weight in net.weights.items()}
+    net = IntegerNetwork(net.network, weights, net.encoder, net.classes)
+    spikes = spikes_for(net)
+    wanted = spikes.sum(axis=(1, 2, 3, 4), dtype=np.int64) * -256 * neuron.STATE_SCALE
+    np.testing.assert_array_equal(run_inprocess(net, spikes).readout[:, 0, 0, 0], wanted)
+
+
+@pytest.mark.parametrize(
+    ("operator", "kind"),
+    [
+        (ConvTranspose(2), "conv_transpose"),
+        (SumPool(), "sum_pool"),
+        (Upsample(), "upsample"),
+        (OneToOne(), "one_to_one"),
+    ],
+)
+def test_an_operator_without_a_builder_is_named(operator: object, kind: str) -> None:
+    net = network_of((read(),), (Projection("input", "out", operator),))  # type: ignore[arg-type]
+    with pytest.raises(LavaError, match=rf"projection 'input_to_out': {kind} .* conv or dense"):
+        check_deployable(net)
+
+
+def test_paths_of_unequal_length_are_named() -> None:
+    net = network_of(
+        (Population("a", 9), read()),
+        (
+            Projection("input", "a", Conv(2, padding=(1, 1))),
+            Projection("a", "out", Conv(1)),
+            Projection("input", "out", Conv(1)),
+        ),
+    )
+    with pytest.raises(LavaError, match=r"projection 'input_to_out': .* after 1 steps.* after 2"):
+        run_inprocess(net, spikes_for(net))
+
+
+def test_delays_and_currents_are_named() -> None:
+    net = network_of((read(),), (Projection("input", "out", Conv(1), delay=2),))
+    with pytest.raises(LavaError, match="projection 'input_to_out': delay 2"):
+        check_deployable(net)
+    net = network_of(
+        (Current("sum"), read()),
+        (Projection("input", "sum", Conv(1)), Projection("sum", "out", Conv(1, (1, 1)))),
+    )
+    with pytest.raises(LavaError, match="current 'sum'"):
+        check_deployable(net)
+
+
+@pytest.mark.parametrize(
+    ("population", "words"),
+    [
+        (Population("out", None, reset="soft"), "reset 'soft'"),
+        (Population("out", None, norm="batch"), "norm 'batch'"),
+        (Population("out", None, current_decay=0), "current_decay 0"),
+        (Population("out", None, voltage_decay=4096), "voltage_decay 4096"),
+    ],
+)
+def test_a_neuron_that_lava_lacks_is_named(population: Population, words: str) -> None:
+    net = network_of((population,), (Projection("input", "out", Conv(1)),))
+    with pytest.raises(LavaError, match=f"population 'out': .*{words}|population 'out': {words}"):
+        check_deployable(net)
+
+
+def test_wrong_requests_are_named() -> None:
+    net = network_of((read(),), (Projection("input", "out", Conv(1)),))
+    spikes = spikes_for(net)
+    with pytest.raises(LavaError, match="cannot record 'hidden': expected 'all' or one of input"):
+        run_inprocess(net, spikes, record=["hidden"])
+    with pytest.raises(LavaError, match="carry up to 2, the input 'input' takes 0 to 1"):
+        run_inprocess(net, spikes * 2)
+    with pytest.raises(LavaError, match="no sample"):
+        run_inprocess(net, spikes[:0])
+    with pytest.raises(LavaError, match="uint8"):
+        run_inprocess(net, spikes.astype(np.int64))
+
+
+def test_progress_ends_at_the_last_step() -> None:
+    net = network_of((read(),), (Projection("input", "out", Conv(1)),))
+    calls: list[tuple[int, int]] = []
+    run_inprocess(net, spikes_for(net), progress=lambda *call: calls.append(call))
+    assert calls[-1] == (7, 7)
+
+
+def test_a_run_leaves_no_process_on_lavas_list() -> None:
+    net = network_of((read(),), (Projection("input", "out", Conv(1)),))
+    before = list(ProcessServer().processes)
+    run_inprocess(net, spikes_for(net))
+    assert ProcessServer().processes == before
+
+
+@pytest.mark.parametrize("method", ["spawn", None])
+def test_importing_lava_leaves_the_start_method_alone(method: str | None) -> None:
+    code = (
+        "import multiprocessing, sys\n"
+        f"method = {method!r}\n"
+        "if method: multiprocessing.set_start_method(method)\n"
+        "from lavaseg.compat import prepare_lava\n"
+        "prepare_lava(); prepare_lava()\n"
+        "import lava.magma.core.process.process\n"
+        "assert multiprocessing.get_start_method(allow_none=True) == method\n"
+        "assert 'cv2' not in sys.modules and 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=100)

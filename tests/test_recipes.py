@@ -1,0 +1,104 @@
+"""Recipes: those that ship are sound, overrides work, and mistakes are named by their field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lavaseg import data, models, recipes
+from lavaseg.network import Input
+from lavaseg.recipes import RecipeError
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_shipped_recipe_is_named_like_its_file_and_says_what_it_trains(name: str) -> None:
+    recipe = recipes.load(name)
+    assert recipe.name == name
+    assert recipe.title
+    assert recipe.data.name in data.DATASETS
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_shipped_recipe_builds_its_network(name: str) -> None:
+    recipe = recipes.load(name)
+    encoder = recipe.encoder_object
+    sheet = Input("input", encoder.shape((3, 32, 32)), encoder.message_bits)
+    network = models.build(recipe.model.name, sheet, 2, **recipe.model.options)
+    assert network.shape(network.readout)[0] == 2
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_dumped_recipe_loads_equal(name: str, tmp_path: Path) -> None:
+    recipe = recipes.load(name)
+    path = tmp_path / "copy.yaml"
+    path.write_text(recipes.dump(recipe), "utf-8")
+    assert recipes.load(path) == recipe
+
+
+def test_the_demo_ships() -> None:
+    assert "demo" in recipes.names()
+
+
+def test_overrides_reach_nested_fields_and_leave_the_shipped_recipe_alone() -> None:
+    before = recipes.load("demo")
+    changed = recipes.load(
+        "demo", ["training.epochs=3", "rmp.weight=1e-1", "encoder.steps=2", "rmp.time=last"]
+    )
+    assert changed.training.epochs == 3
+    assert changed.rmp.weight == pytest.approx(0.1)
+    assert changed.rmp.time == "last"
+    assert changed.encoder_object.steps == 2
+    assert recipes.load("demo") == before
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.epoch=3", "no field 'training.epoch'; training has epochs"),
+        ("colour=red", "no field 'colour'; a recipe has name"),
+        ("training.epochs=0", "'training.epochs'.*greater than or equal to 1.*got 0"),
+        ("training.epochs=many", "'training.epochs'.*got 'many'"),
+        ("training.schedule=zigzag", "'training.schedule'.*got 'zigzag'"),
+        ("encoder.kind=morse", "encoder.*unknown encoder 'morse'"),
+        ("encoder.step=3", "has no field 'step'"),
+        ("rmp.target=middle", "'rmp.target'.*got 'middle'"),
+        ("training.surrogate.width=-1", "'training.surrogate.width'.*got -1"),
+        ("training.epochs", "expected field=value"),
+        ("=3", "expected field=value"),
+        ("name.first=3", "'name' is a value"),
+        ("training.epochs=[1", "not a YAML value"),
+    ],
+)
+def test_wrong_override_names_the_field(override: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        recipes.load("demo", [override])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "must hold fields"),
+        ("- a\n- b\n", "must hold fields"),
+        ("name: [", "not valid YAML"),
+        ("name: x\n", "field 'title' is missing"),
+        ("!!python/object/apply:os.system [true]\n", "not valid YAML"),
+    ],
+)
+def test_wrong_file_is_named(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(RecipeError, match=f"mine.yaml.*{message}"):
+        recipes.load(path)
+
+
+def test_binary_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(RecipeError, match=r"mine\.yaml"):
+        recipes.load(path)
+
+
+def test_unknown_recipe_lists_those_that_ship() -> None:
+    with pytest.raises(RecipeError, match=r"no recipe 'dmeo'.*demo"):
+        recipes.load("dmeo")
