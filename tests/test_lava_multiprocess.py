@@ -25,7 +25,10 @@ from lavaseg.network import Conv, Input, Network, Population, Projection
 LIMIT = 100.0
 """Seconds that any run here may take."""
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc and /dev/shm")
+pytestmark = [
+    pytest.mark.slow,  # each run starts an interpreter and one OS process for each Lava process
+    pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc and /dev/shm"),
+]
 
 
 class Traces:

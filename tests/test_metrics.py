@@ -96,9 +96,10 @@ def test_foreground_iou_is_an_average_over_pictures() -> None:
 
 
 def test_resized_logits_are_exact_at_the_corners_and_linear_between() -> None:
-    logits = torch.tensor([[[[0.0, 4.0], [8.0, 12.0]]]])
-    expected = [[0, 2, 4], [4, 6, 8], [8, 10, 12]]
-    assert metrics.resize_logits(logits, (3, 3))[0, 0].tolist() == expected
+    logits = torch.tensor([[[[0.0, 3.0], [8.0, 11.0]]]])
+    expected = np.array([[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]])
+    resized = metrics.resize_logits(logits, (3, 4))[0, 0].numpy()
+    np.testing.assert_allclose(resized, expected, rtol=1e-6)
     assert metrics.resize_logits(logits, (2, 2)) is logits
 
 

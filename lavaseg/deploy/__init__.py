@@ -1,11 +1,28 @@
-"""Integers to simulator and Lava graph."""
+"""Integers to simulator and Lava graph.
 
-from lavaseg.deploy.backends import RUNTIMES, run
-from lavaseg.deploy.evaluation import evaluate
-from lavaseg.deploy.simulator import simulate
-from lavaseg.deploy.verification import Comparison, Difference, Verdict, verify, verify_spikes
+Names are imported on first use: Lava's child process needs `lavaseg.deploy.lava` without torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lavaseg.deploy.backends import RUNTIMES, run
+    from lavaseg.deploy.evaluation import evaluate
+    from lavaseg.deploy.simulator import simulate
+    from lavaseg.deploy.verification import (
+        BACKENDS,
+        Comparison,
+        Difference,
+        Verdict,
+        verify,
+        verify_spikes,
+    )
 
 __all__ = [
+    "BACKENDS",
     "RUNTIMES",
     "Comparison",
     "Difference",
@@ -16,3 +33,17 @@ __all__ = [
     "verify",
     "verify_spikes",
 ]
+
+_SOURCES = {
+    "RUNTIMES": "backends",
+    "run": "backends",
+    "evaluate": "evaluation",
+    "simulate": "simulator",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"lavaseg.deploy.{_SOURCES.get(name, 'verification')}")
+    return getattr(module, name)

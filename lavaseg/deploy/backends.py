@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from lavaseg.activity import Activity
-from lavaseg.deploy.simulator import check_spikes, recorded_names
+from lavaseg.deploy.requests import check_spikes, recorded_names
 from lavaseg.errors import LavasegError
 from lavaseg.integers import IntegerNetwork
 

@@ -38,9 +38,11 @@ def time_last(x: torch.Tensor) -> torch.Tensor:
     return x.permute(1, 4, 2, 3, 0)
 
 
-def surrogate_derivative(v: torch.Tensor, theta: float, surrogate: Surrogate) -> torch.Tensor:
+def surrogate_derivative(
+    v: torch.Tensor, theta: float, centre: float, surrogate: Surrogate
+) -> torch.Tensor:
     """ds/dv of `surrogate` at membranes v, in the units of v (see `recipes.Surrogate`)."""
-    distance = (v - theta).abs()
+    distance = (v - centre).abs()
     width = surrogate.width * theta
     if surrogate.kind == "slayer":
         return surrogate.height / (2 * width) * torch.exp(-distance / width)
@@ -51,8 +53,8 @@ def surrogate_derivative(v: torch.Tensor, theta: float, surrogate: Surrogate) ->
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
 def _backward_block(  # type: ignore[no-untyped-def]
-    grad_spikes, grad_membrane, membrane, grad, kind, theta, width, height, keep, gate, soft,
-    has_spikes, has_membrane, first, last,
+    grad_spikes, grad_membrane, membrane, grad, kind, theta, centre, width, height, keep, gate,
+    soft, has_spikes, has_membrane, first, last,
 ):  # fmt: skip
     carry = np.zeros(last - first, np.float32)
     inverse_width = np.float32(1) / width
@@ -64,7 +66,7 @@ def _backward_block(  # type: ignore[no-untyped-def]
             if gate and v > theta:
                 g = np.float32(0) if not soft else g
             if has_spikes:
-                distance = abs(v - theta)
+                distance = abs(v - centre)
                 if kind == 1:
                     slope = max(np.float32(1) - distance * inverse_width, np.float32(0))
                     slope *= height / theta
@@ -152,6 +154,7 @@ class _Fire(torch.autograd.Function):
             _contiguous(grad).numpy(),
             _KINDS[surrogate.kind],
             np.float32(theta),
+            np.float32(neuron.centre),
             np.float32(surrogate.width * theta),
             np.float32(surrogate.height),
             np.float32(keep),
@@ -178,7 +181,7 @@ def _backward_steps(
     blocks = neuron.surrogate.reset == "gate" and population.reset == "hard"
     grad = torch.zeros_like(membrane)
     if grad_spikes is not None:
-        grad += grad_spikes * surrogate_derivative(membrane, theta, neuron.surrogate)
+        grad += grad_spikes * surrogate_derivative(membrane, theta, neuron.centre, neuron.surrogate)
     if grad_membrane is not None:
         grad += grad_membrane
     for t in range(len(grad) - 2, -1, -1):
@@ -215,6 +218,11 @@ class FusedNeuron(cuba.Neuron):
         self.threshold_eps = 1 / self.s_scale
         self.population = population
         self.surrogate = surrogate
+
+    @property
+    def centre(self) -> float:
+        """Where the surrogate peaks: the threshold; SLAYER's own, at its v >= theta + eps."""
+        return self.threshold + (self.threshold_eps if self.surrogate.kind == "slayer" else 0.0)
 
     def respond(
         self,

@@ -106,7 +106,6 @@ class _Watch:
             report = actor._pconn.recv()
             if report is not None:
                 return f"{name} raised {type(report[0]).__name__}: {report[0]}"
-        actor.join(0.5) if False else None
         return f"the OS process of {name} died"
 
 

@@ -172,3 +172,9 @@ def lif_step(  # type: ignore[no-untyped-def]
         u[i] = current
         v[i] = 0 if fired else membrane
         spikes[i] = fired
+
+
+def compile_kernels() -> None:
+    """Compile (or load from numba's cache) now, not within the first step of a run."""
+    state, bias = np.zeros(0, np.int32), np.zeros(0, np.int16)
+    lif_step(state, state, state, bias, bias, 0, 0, 0, False, np.zeros(0, bool))

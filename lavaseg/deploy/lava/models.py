@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lavaseg.compat import prepare_lava
-from lavaseg.deploy.lava.kernels import Convolution, lif_step
+from lavaseg.deploy.lava.kernels import Convolution, compile_kernels, lif_step
 from lavaseg.deploy.lava.record import Recorder
 
 prepare_lava()
@@ -160,6 +160,8 @@ def run_config(processes: Iterable[AbstractProcess], fast: bool) -> Loihi2SimCfg
     Each process is named with its model: the compiler then leaves out its look-up, which executes
     every file beside a process's module, once for each process.
     """
+    if fast:
+        compile_kernels()  # before any process is forked
     models = _FAST if fast else _STOCK
     chosen = {process: models[type(process)] for process in processes}
     return Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=chosen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lavaseg.errors import LavasegError
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.network import Conv, Current, Dense
+from lavaseg.network import DECAY_UNITY, Conv, Current, Dense, Population
 
 
 class NotDeployableError(LavasegError):
@@ -19,10 +19,17 @@ def check_deployable(weighted: WeightedNetwork) -> WeightedNetwork:
                 f"current {node.name!r} is a sum without a neuron, which cannot be exported yet: "
                 "use a model without pooling between spikes (preset 'hardware')"
             )
-        if node.reset == "soft":
+        if isinstance(node, Population) and node.reset == "soft":
             raise NotDeployableError(
                 f"population {node.name!r} uses soft reset, Loihi's neuron resets to 0: train "
                 "with reset 'hard' (preset 'hardware')"
+            )
+    for population in weighted.network.populations:
+        if population.voltage_decay == DECAY_UNITY or population.current_decay == 0:
+            raise NotDeployableError(
+                f"population {population.name!r}: current_decay {population.current_decay} and "
+                f"voltage_decay {population.voltage_decay} must be 1 to {DECAY_UNITY} and 0 to "
+                f"{DECAY_UNITY - 1}, what Loihi's 12-bit decays hold"
             )
     for projection in weighted.network.projections:
         if not isinstance(projection.operator, (Conv, Dense)):

@@ -1,0 +1,216 @@
+"""The command line on a run: train, interrupt, resume, export, verify, evaluate, report, demo."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from lavaseg import recipes
+from lavaseg.cli import app
+
+TINY = (
+    "data.options={train: 24, test: 4}",
+    "model.options={channels: [4, 4, 4, 4, 4, 4, 4, 4]}",
+    "encoder.steps=2",
+    "training.epochs=1",
+    "training.batch_size=8",
+    "finetune.epochs=0",
+)
+"""Overrides that make the demo a matter of seconds."""
+
+
+@pytest.fixture(autouse=True)
+def _wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def tiny(*overrides: str) -> list[str]:
+    return [word for item in (*TINY, *overrides) for word in ("--set", item)]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny run, trained and exported by the command line."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    trained = call("train", "demo", *tiny(), "--out", folder)
+    assert trained.exit_code == 0, trained.output
+    assert f"lavaseg export {folder}" in trained.stdout
+    exported = call("export", folder)
+    assert exported.exit_code == 0, exported.output
+    return folder
+
+
+def test_run_holds_what_training_and_export_wrote(run: Path) -> None:
+    for name in ("recipe.yaml", "model.safetensors", "metrics.csv", "net.net"):
+        assert (run / name).is_file(), name
+
+
+def test_run_is_evaluated_in_floats_and_its_net_in_integers_on_the_same_data(run: Path) -> None:
+    for target, kept in ((run, "evaluation.json"), (run / "net.net", "evaluation-net.json")):
+        result = call("evaluate", target, "--json")
+        assert result.exit_code == 0, result.output
+        found = json.loads(result.stdout)
+        assert found["samples"] == 4
+        assert set(found["iou"]) == {"background", "digit"}
+        assert found["energy"]["synaptic_operations"] >= 0
+        assert (run / kept).is_file()
+
+
+def test_verify_of_a_run_keeps_its_verdict(run: Path) -> None:
+    result = call("verify", run, "--backend", "lava-inprocess", "--samples", "2")
+    assert result.exit_code == 0, result.output
+    verdict = json.loads((run / "verify.json").read_text("utf-8"))
+    assert verdict["ok"] is True
+    assert verdict["samples"] == 2
+
+
+def test_report_of_a_run_is_one_page(run: Path) -> None:
+    result = call("report", run, "--out", run / "page.html")
+    assert result.exit_code == 0, result.output
+    assert "<html" in (run / "page.html").read_text("utf-8")
+
+
+def test_trained_run_is_not_overwritten(run: Path) -> None:
+    before = (run / "model.safetensors").read_bytes()
+    result = call("train", "demo", *tiny(), "--out", run)
+    assert result.exit_code == 2
+    assert "--resume" in result.stderr
+    assert (run / "model.safetensors").read_bytes() == before
+
+
+def test_resuming_with_other_settings_is_refused(run: Path) -> None:
+    result = call("train", "demo", *tiny("training.epochs=2"), "--out", run, "--resume")
+    assert result.exit_code == 2
+    assert "other settings" in result.stderr
+
+
+def test_interrupted_training_says_how_to_resume_and_resumes(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    words = ["train", "demo", *tiny("training.epochs=12"), "--out", str(folder)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lavaseg", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    metrics = folder / "metrics.csv"
+    while process.poll() is None and (not metrics.exists() or len(metrics.open().readlines()) < 3):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert f"--out {folder} --resume` goes on from there" in errors
+    assert 2 <= len(metrics.open().readlines()) - 1 < 12
+
+    resumed = call(*words, "--resume")
+    assert resumed.exit_code == 0, resumed.output
+    epochs = [line.split(",")[0] for line in metrics.open().read().splitlines()[1:]]
+    assert len(epochs) == len(set(epochs)) == 12
+
+
+@pytest.mark.slow
+def test_demo_goes_through_every_stage_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = recipes.load("demo", TINY)
+    load = recipes.load
+    monkeypatch.setattr(recipes, "load", lambda name: small if name == "demo" else load(name))
+    monkeypatch.setattr("lavaseg.cli.demo.SAMPLES", 2)
+    for _ in range(2):
+        result = call("demo", "--out", tmp_path / "demo")
+        assert result.exit_code == 0, result.output
+        for stage in range(1, 6):
+            assert f"{stage}/5" in result.stdout
+        assert "every spike and every read-out is equal" in result.stdout
+        for name in ("report.html", "net.net"):
+            assert str(tmp_path / "demo" / name) in result.stdout
+            assert (tmp_path / "demo" / name).is_file()
+
+
+# -- mistakes ------------------------------------------------------------------------------------
+
+
+def refused(result: Result, *words: str) -> None:
+    """Exit code 2 and one sentence on stderr that holds `words`."""
+    assert result.exit_code == 2, result.output
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    for word in words:
+        assert word in result.stderr
+
+
+@pytest.mark.parametrize("command", ["export", "report", "evaluate", "verify"])
+def test_missing_run_is_named(command: str, tmp_path: Path) -> None:
+    refused(call(command, tmp_path / "nowhere"), "nowhere", "lavaseg train")
+
+
+@pytest.mark.parametrize("command", ["export", "report", "evaluate", "verify"])
+def test_folder_that_is_no_run_is_named(command: str, tmp_path: Path) -> None:
+    refused(call(command, tmp_path), f"{tmp_path} is not a run", "recipe.yaml")
+
+
+def test_damaged_run_is_named(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_bytes((run / "recipe.yaml").read_bytes())
+    (tmp_path / "network.json").write_text('{"network"')
+    refused(call("export", tmp_path), "network.json")
+    (tmp_path / "network.json").write_bytes((run / "network.json").read_bytes())
+    refused(call("export", tmp_path), "no trained weights", "--resume")
+    (tmp_path / "model.safetensors").write_bytes(b"not weights")
+    refused(call("export", tmp_path), "model.safetensors")
+    assert not (tmp_path / "net.net").exists()
+
+
+def test_output_folder_that_cannot_be_written_is_named(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    inside = tmp_path / "file" / "inside"
+    for arguments in (
+        ("train", "demo", "--out", inside),
+        ("demo", "--out", inside),
+        ("export", run, "--out", inside / "net.net"),
+        ("report", run, "--out", inside / "report.html"),
+    ):
+        refused(call(*arguments), "cannot write into the folder", str(inside))
+    assert (tmp_path / "file").read_text() == "no folder"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("nothing",), ("no recipe 'nothing'", "demo")),
+        (("demo", "--set", "training.epoch=3"), ("'training.epoch'", "epochs")),
+        (("demo", "--set", "training.epochs=0"), ("'training.epochs'", "got 0")),
+        (("demo", "--set", "data.name=mnsit"), ("'mnsit'", "digits-photos")),
+        (("demo", "--set", "model.name=unet"), ("'unet'", "spiking_deeplab")),
+        (("demo", "--resume"), ("no run to resume",)),
+    ],
+)
+def test_wrong_recipe_is_named_and_leaves_no_run(
+    arguments: tuple[str, ...], words: tuple[str, ...], tmp_path: Path
+) -> None:
+    refused(call("train", *arguments, "--out", tmp_path / "run"), *words)
+    assert not (tmp_path / "run" / "recipe.yaml").exists()
+
+
+def test_run_takes_no_other_data(run: Path) -> None:
+    refused(call("evaluate", run, "--data", "digits-photos"), "--data")
+
+
+def test_recipes_are_listed_with_what_they_reproduce() -> None:
+    result = call("recipes")
+    assert result.exit_code == 0
+    for name in recipes.names():
+        assert name in result.stdout
+    found = json.loads(call("recipes", "--json").stdout)
+    assert [recipe["name"] for recipe in found] == recipes.names()

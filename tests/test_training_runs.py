@@ -1,0 +1,194 @@
+"""Training a recipe: resumed equals uninterrupted, the loss falls, wrong use is refused."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lavaseg import recipes
+from lavaseg.errors import LavasegError
+from lavaseg.network import Conv, Input, Network, Population, Projection
+from lavaseg.recipes import Recipe, Rmp
+from lavaseg.training import Run, SpikingNetwork, evaluate, train
+from lavaseg.training.loop import Segmenter, learning_rate
+from lavaseg.training.loss import rmp_layers, rmp_loss, rmp_weight
+
+
+def small(**changes: Any) -> Recipe:
+    """The demo at toy size: 60 samples, eight narrow layers, two epochs."""
+    fields = [
+        "data.options={train: 60, test: 10}",
+        "model.options.channels=[4, 4, 4, 4, 4, 4, 4, 8]",
+        "training.epochs=3",
+        "training.batch_size=10",
+        "finetune.epochs=1",
+        *(f"{key.replace('__', '.')}={value}" for key, value in changes.items()),
+    ]
+    return recipes.load("demo", fields)
+
+
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def without_time(run: Run) -> list[dict[str, float]]:
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in run.history()]
+
+
+@pytest.mark.parametrize("encoder", ["{kind: direct, steps: 2}", "{kind: poisson, steps: 3}"])
+def test_a_resumed_run_equals_one_that_was_never_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: str
+) -> None:
+    recipe = small(encoder=encoder)
+    whole = train(recipe, tmp_path / "whole", progress=False)
+    honest = Segmenter.training_step
+
+    def interrupted(self: Segmenter, batch: Any, index: int) -> torch.Tensor:
+        if self.trainer.current_epoch == 1 and index == 2:
+            raise KeyboardInterrupt
+        return honest(self, batch, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Segmenter, "training_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, tmp_path / "parts", progress=False)
+    assert len(Run.open(tmp_path / "parts").history()) == 1
+    resumed = train(recipe, tmp_path / "parts", resume=True, progress=False)
+    assert without_time(resumed) == without_time(whole)
+    expected, found = weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts")
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        assert torch.equal(value, found[name]), name
+
+
+def test_training_lowers_the_loss_and_keeps_the_best_epoch(tmp_path: Path) -> None:
+    recipe = small(training__epochs=4, data__options={"train": 200, "test": 10})
+    run = train(recipe, tmp_path / "run", progress=False)
+    rows = run.history()
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+    assert rows[-1]["loss"] < 0.6 * rows[0]["loss"]
+    best = max(row["val_miou"] for row in rows)
+    result = evaluate(run, split="validation", progress=False)
+    assert result.miou == pytest.approx(best, abs=1e-5)
+    assert {"rate/conv1", "rate/conv8", "energy_uj", "synaptic_operations"} <= rows[0].keys()
+
+
+def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
+    recipe = small(training__epochs=1)
+    train(recipe, tmp_path / "run", progress=False)
+    before = (tmp_path / "run" / "model.safetensors").read_bytes()
+    with pytest.raises(LavasegError, match="already holds a run"):
+        train(recipe, tmp_path / "run", progress=False)
+    with pytest.raises(LavasegError, match="other settings"):
+        train(small(training__epochs=5), tmp_path / "run", resume=True, progress=False)
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == before
+
+
+def test_nothing_to_resume_and_no_run_are_said(tmp_path: Path) -> None:
+    with pytest.raises(LavasegError, match="no run to resume"):
+        train(small(), tmp_path / "none", resume=True, progress=False)
+    with pytest.raises(LavasegError, match="is not a run"):
+        Run.open(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LavasegError, match="cannot be created"):
+        train(small(), tmp_path / "file" / "run", progress=False)
+
+
+def test_the_seed_decides_the_run(tmp_path: Path) -> None:
+    runs = [
+        train(small(training__epochs=1, seed=seed), tmp_path / str(i), progress=False)
+        for i, seed in enumerate((1, 1, 2))
+    ]
+    tables = [without_time(run) for run in runs]
+    assert tables[0] == tables[1]
+    assert tables[0] != tables[2]
+
+
+@pytest.mark.parametrize("target", ["spike", "nearest", "centred"])
+@pytest.mark.parametrize("time", ["all", "last"])
+def test_rmp_draws_membranes_to_their_targets(target: str, time: str) -> None:
+    """Gradient descent on the regulariser alone brings each membrane to a target."""
+    rmp = Rmp(weight=0.1, target=target, time=time)
+    population = Population("p", threshold=1.0, voltage_decay=4096)
+    membrane = torch.linspace(-0.4, 2.4, 60).reshape(1, 1, 3, 10, 2).requires_grad_()
+    first = None
+    for _ in range(300):
+        spikes = (membrane > 1).float()
+        loss = rmp_loss(rmp, population, spikes, membrane)
+        first = first if first is not None else float(loss)
+        (gradient,) = torch.autograd.grad(loss, membrane)
+        assert bool((gradient[..., 0] == 0).all()) == (time == "last")
+        membrane = (membrane - 5 * gradient).detach().requires_grad_()
+    levels = torch.tensor([0.0, 2.0 if target == "centred" else 1.0])
+    last = membrane.detach()[..., -1:]
+    assert float((last[..., None] - levels).abs().amin(-1).max()) < 1e-3
+    assert float(loss) < 1e-5 < (first or 0)
+
+
+def test_rmp_sees_membranes_after_reset_if_asked() -> None:
+    rmp = Rmp(weight=0.1, membrane="post_reset")
+    membrane = torch.tensor([0.5, 1.5]).reshape(1, 1, 1, 1, 2)
+    spikes = (membrane > 1).float()
+    hard = rmp_loss(rmp, Population("p"), spikes, membrane)
+    assert float(hard) == pytest.approx((0.5**2 + 1.0**2) / 2)  # 0.5 -> 0, and 0 -> 1
+    soft = rmp_loss(rmp, Population("p", reset="soft"), spikes, membrane)
+    assert float(soft) == pytest.approx((0.5**2 + 0.5**2) / 2)
+
+
+def test_lambda_schedules_have_their_shapes() -> None:
+    at = [0.0, 0.25, 0.5, 0.75, 1.0]
+    shapes = {
+        "triangle": [0.0, 0.5, 1.0, 0.5, 0.0],
+        "ramp": [0.0, 0.25, 0.5, 0.75, 1.0],
+        "cosine": [1.0, 0.853553, 0.5, 0.146447, 0.0],
+        "constant": [1.0] * 5,
+    }
+    for schedule, expected in shapes.items():
+        rmp = Rmp(weight=0.1, schedule=schedule)
+        assert [rmp_weight(rmp, p) for p in at] == pytest.approx([0.1 * e for e in expected])
+
+
+def test_rmp_layers_are_the_spiking_ones() -> None:
+    nodes = (*(Population(f"p{i}") for i in range(4)), Population("out", None))
+    names = ["input", *(n.name for n in nodes)]
+    edges = tuple(Projection(a, b, Conv(2)) for a, b in pairwise(names))
+    net = Network(Input("input", (2, 12, 12)), nodes, edges, "out")
+    assert rmp_layers(Rmp(), net) == ("p0", "p1", "p2", "p3")
+    assert rmp_layers(Rmp(layers="inner"), net) == ("p1", "p2")
+
+
+def test_rmp_reaches_the_loss_of_a_run(tmp_path: Path) -> None:
+    run = train(small(rmp__weight=0.1, training__epochs=2), tmp_path / "rmp", progress=False)
+    assert all(row["rmp"] > 0 for row in run.history())
+
+
+def test_the_papers_schedule_drops_at_half_and_four_fifths() -> None:
+    plan = recipes.Training(epochs=1, schedule="step")
+    factor = learning_rate(plan, 100)
+    assert [round(factor(s), 6) for s in (0, 49, 50, 79, 80, 99)] == [1, 1, 0.1, 0.1, 0.01, 0.01]
+    cycle = learning_rate(recipes.Training(epochs=1, schedule="one_cycle"), 100)
+    assert max(range(101), key=cycle) == 20
+    assert cycle(100) == pytest.approx(0)
+
+
+def test_the_published_preset_trains(tmp_path: Path) -> None:
+    """Average pooling between spikes, soft reset and leak 0.99: trainable, if not deployable."""
+    changes = {"model.options.preset": "published", "model.options.output_stride": 4}
+    recipe = recipes.load(
+        "demo",
+        [
+            "data.options={train: 40, test: 10}",
+            "model.options.channels=[4, 4, 4, 4, 4, 4, 4, 8]",
+            "training.epochs=2",
+            *(f"{k}={v}" for k, v in changes.items()),
+        ],
+    )
+    run = train(recipe, tmp_path / "run", progress=False)
+    rows = run.history()
+    assert rows[1]["loss"] < rows[0]["loss"]
+    assert SpikingNetwork(run.network).network.shape("readout") == (2, 8, 8)
