@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
+import logging
 import multiprocessing
 import sys
 import types
@@ -32,10 +33,13 @@ def prepare_lava() -> None:
       multi-process runtime needs "fork"; `run_multiprocess` sets it in the process that it starts.
     - `lava.lib.dl.slayer` imports its object detection, hence OpenCV, which nothing here uses:
       an empty module takes its place unless it was imported already.
+    - SLAYER imports torch's extension builder, which warns wherever CUDA is installed without a
+      GPU; nothing is built here, so only its errors are let through.
 
     Raises:
         LavasegError: Lava is not installed.
     """
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     if _OBJECT_DETECTION not in sys.modules:
         sys.modules[_OBJECT_DETECTION] = _empty_object_detection()
     if _FIRST in sys.modules:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -182,7 +183,9 @@ class SpikingNetwork(nn.Module):
             keep(node.name, x.permute(0, 4, 1, 2, 3).to(torch.uint8).numpy())
 
         keep(self.network.input.name, spikes)
+        started = time.monotonic()
         messages = torch.from_numpy(spikes).float().permute(0, 2, 3, 4, 1)
         readout = self(messages, observe)
         unit = STATE_SCALE if self.integer else STATE_SCALE * FLOAT_SCALE
-        return Activity(torch.round(readout.double() * unit).long().numpy(), counts, kept)
+        membranes = torch.round(readout.double() * unit).long().numpy()
+        return Activity(membranes, counts, kept, time.monotonic() - started)
