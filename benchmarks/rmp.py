@@ -30,7 +30,7 @@ def trained_run(recipe: str, overrides: list[str], folder: Path) -> Run:
 
 
 def measure(run: Run) -> dict[str, float]:
-    """Test mIoU as floats and as integers, in percent, and how far membranes are from 0 and theta."""
+    """Test mIoU as floats and as integers, in percent, and spikes per neuron and inference."""
     trained = training.evaluate(run, progress=False)
     net = export.export(run, finetune=False, progress=False)
     rounded = deploy.evaluate(net, run.data.test, ignore_index=run.ignore_index, progress=False)

@@ -59,28 +59,31 @@ class ReportData:
     """All that the page shows. What is None or empty is said to be missing, with the remedy.
 
     Args:
-        title: of the experiment.
-        network: as exported (thresholds are integers), or as trained before that.
+        title: of the experiment; name: of its recipe.
+        network: what was evaluated: as exported (thresholds are integers), else as trained.
         classes: class names.
         steps: logical time steps T of one sample.
         paper: what it reproduces; data_source: where the data came from.
         encoder: `Encoder.to_dict()`.
+        parameters: that training learned, norms and biases included.
         trained, exported: evaluations of the float and of the exported integer network.
         verification: `Verdict.to_dict()`: ok, rows, first_difference.
         membranes: histogram of each population's membranes, in units of its threshold.
         history: one row an epoch, as in metrics.csv.
         recipe: as YAML.
         environment: name -> version or value.
+        notes: what was left out and why, shown at the top.
     """
 
     title: str
     network: Network
     classes: tuple[str, ...]
     steps: int
+    name: str = ""
     paper: str = ""
     data_source: str = ""
     encoder: Mapping[str, Any] = field(default_factory=dict)
-    is_exported: bool = False
+    parameters: int = 0
     trained: Evaluation | None = None
     exported: Evaluation | None = None
     verification: Mapping[str, Any] | None = None
@@ -90,6 +93,7 @@ class ReportData:
     history: Sequence[Mapping[str, float]] = ()
     recipe: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     @property
     def evaluation(self) -> Evaluation | None:
@@ -141,7 +145,7 @@ def render(data: ReportData) -> str:
         class_rows=_class_rows(data),
         compared=_compared(data),
         energies=[_energy_row(e) for e in data.energy.estimates()] if data.energy else [],
-        verification_columns=_columns(data.verification),
+        verified=_verified(data.verification),
         figures=_figures(data),
     )
 
@@ -169,7 +173,7 @@ def _tiles(data: ReportData) -> list[Tile]:
         _energy_tile(data),
         Tile(
             "parameters",
-            format_count(data.network.parameter_count()),
+            format_count(data.parameters),
             f"{format_count(sum(data.network.neurons(p.name) for p in data.network.populations))} "
             f"neurons, {data.steps} time steps",
         ),
@@ -314,11 +318,12 @@ def _ratio(estimate: Estimate) -> str:
     return f"{1 / ratio:.3g} times more than the ANN"
 
 
-def _columns(verification: Mapping[str, Any] | None) -> list[str]:
-    """Column names of the verification's rows, in order of appearance."""
-    if verification is None:
-        return []
-    return list(dict.fromkeys(key for row in verification["rows"] for key in row))
+def _verified(verification: Mapping[str, Any] | None) -> dict[str, dict[str, dict[str, Any]]]:
+    """Rows of the verdict by population, then backend."""
+    table: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in verification["rows"] if verification else ():
+        table.setdefault(row["population"], {})[row["backend"]] = row
+    return table
 
 
 # --------------------------------------------------------------------------------------------

@@ -1,0 +1,112 @@
+"""Lava graph and simulator against stock NetX: time of one step on the same net.
+
+The net is the start of Spiking-DeepLab (hardware preset): its first convolutions, a plain
+sequence that stock NetX can load. All must give the same membranes, or the benchmark fails.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import _stock
+import numpy as np
+from _networks import deeplab, random_input, spike_rates
+from _timing import Report, best, machine, parser, use_threads
+
+from lavaseg import export
+from lavaseg.activity import Activity
+from lavaseg.deploy import run, simulate
+from lavaseg.integers import IntegerNetwork
+
+STOCK = "stock NetX, stock runtime"
+
+
+def stock(net: IntegerNetwork, spikes: np.ndarray, limit: float) -> float:
+    """Seconds a step of stock NetX on the file that export writes; its membranes are compared."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        export.write(net, folder / "stack.net")
+        np.save(folder / "spikes.npy", spikes)
+        seconds, membrane = _stock.run(
+            folder / "stack.net", folder / "spikes.npy", folder / "out.npz", limit
+        )
+    expect(simulate(net, spikes).readout[-1], membrane, STOCK)
+    return seconds
+
+
+def expect(wanted: np.ndarray, found: np.ndarray, who: str) -> None:
+    """Figures of programs that compute different things would mean nothing."""
+    if not np.array_equal(wanted, found):
+        raise RuntimeError(f"{who} gave {np.count_nonzero(wanted != found)} other membranes")
+
+
+def graph(net: IntegerNetwork, spikes: np.ndarray, backend: str, repeats: int) -> float:
+    """Seconds a physical step of our graph, start-up not included."""
+    wanted = simulate(net, spikes).readout
+    steps = spikes.shape[0] * spikes.shape[1] + net.network.latency
+
+    def once() -> Activity:
+        activity = run(net, spikes, backend=backend)
+        expect(wanted, activity.readout, backend)
+        return activity
+
+    return min(once().seconds for _ in range(repeats)) / steps
+
+
+def simulator(net: IntegerNetwork, batch: int, repeats: int) -> float:
+    """Seconds a sample and step of the simulator."""
+    spikes = random_input(net, batch)
+    return best(lambda: simulate(net, spikes, chunk=batch), repeats) / (batch * net.steps)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parser(__doc__)
+    options.add_argument("--width", type=int, default=32, help="channels of the first layer")
+    options.add_argument("--size", type=int, default=64, help="height and width of the input")
+    options.add_argument("--layers", type=int, default=4, help="how many of the convolutions")
+    options.add_argument("--steps", type=int, default=8, help="T")
+    options.add_argument("--samples", type=int, default=8, help="streamed through our graph")
+    options.add_argument("--stock-samples", type=int, default=1, help="streamed through stock NetX")
+    options.add_argument("--limit", type=float, default=600, help="seconds that stock NetX may run")
+    chosen = options.parse_args(arguments)
+    if chosen.quick:
+        chosen.width, chosen.size, chosen.layers, chosen.steps = 2, 8, 2, 2
+        chosen.samples, chosen.repeats = 2, 1
+    use_threads(chosen.threads)
+    before = machine()
+    net = deeplab(width=chosen.width, size=chosen.size, steps=chosen.steps, layers=chosen.layers)
+    spikes = random_input(net, chosen.samples)
+    rates = spike_rates(net, dict(simulate(net, spikes).counts))
+
+    seconds = {STOCK: stock(net, spikes[: chosen.stock_samples], chosen.limit)}
+    seconds["Lava graph, in process"] = graph(net, spikes, "lava-inprocess", chosen.repeats)
+    seconds["Lava graph, Lava's multi-process runtime"] = graph(net, spikes, "lava", chosen.repeats)
+    for batch in (1, 16):
+        seconds[f"simulator, batch {batch}"] = simulator(net, batch, chosen.repeats)
+
+    shapes = " -> ".join("x".join(map(str, shape)) for shape in net.network.shapes.values())
+    report = Report(
+        f"One time step of Spiking-DeepLab's first {chosen.layers} convolutions: {shapes}, "
+        f"{net.network.macs() / 1e6:.1f} M multiply-accumulates",
+        STOCK,
+        ("what", "ms a sample-step", "times faster than stock"),
+        before=before,
+    )
+    for what, value in seconds.items():
+        report.rows.append((what, 1e3 * value, seconds[STOCK] / value))
+    report.notes += [
+        rates,
+        "Start-up and compilation are not included. All gave the same membranes.",
+        "Threads: stock and our multi-process runtime run one process a Lava process, on all "
+        "cores; the in-process graph computes on one thread; the simulator on torch's threads "
+        "(convolutions) and all cores (neurons).",
+        f"Best of {chosen.repeats}; stock ran once, for "
+        f"{chosen.stock_samples * chosen.steps + chosen.layers - 1} steps.",
+    ]
+    report.show(chosen.json)
+
+
+if __name__ == "__main__":
+    main()

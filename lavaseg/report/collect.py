@@ -1,0 +1,230 @@
+"""Gathers what a run's folder holds into report data, and writes the page."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from datetime import datetime
+from importlib import metadata
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lavaseg import export, recipes
+from lavaseg.errors import LavasegError
+from lavaseg.files import write_atomically
+from lavaseg.metrics import Evaluation, predict
+from lavaseg.plots import Histogram
+from lavaseg.report.page import Comparison, Examples, ReportData, render
+
+if TYPE_CHECKING:  # SLAYER takes seconds to import
+    import torch
+
+    from lavaseg.data.base import DataSet
+    from lavaseg.integers import IntegerNetwork
+    from lavaseg.network import Population
+    from lavaseg.recipes import Recipe
+    from lavaseg.training import Run, SpikingNetwork
+
+EXAMPLES = 8
+"""Pictures shown, and samples whose membranes are drawn."""
+MEMBRANE_EDGES = np.linspace(-2.0, 3.0, 101)
+"""Bin edges in units of the threshold; what lies beyond counts in the first and last bin."""
+PACKAGES = ("lavaseg", "lava-nc", "lava-dl", "torch", "lightning", "numpy")
+
+
+def write_report(run: Run, path: str | Path | None = None, *, compare: Run | None = None) -> Path:
+    """Write one self-contained HTML page about a run.
+
+    Shows what the run's folder holds at this moment; what is missing is said on the page.
+
+    Args:
+        path: where to write; `report.html` in the run's folder by default.
+        compare: a second run to set beside it, such as one without RMP.
+
+    Returns:
+        The path written.
+
+    Raises:
+        LavasegError: a file of the run is damaged, or the page cannot be written.
+    """
+    target = run.path / "report.html" if path is None else Path(path)
+    write_atomically(target, render(collect(run, compare=compare)))
+    return target
+
+
+def collect(run: Run, *, compare: Run | None = None) -> ReportData:
+    """What `write_report` shows, as data; see there."""
+    notes: list[str] = []
+    results = _Results(run.path, notes)
+    data = _data(run, notes)
+    net = export.read(results.net) if results.net is not None else None
+    exported = results.evaluation("evaluation-net.json", results.net)
+    encoder = run.recipe.encoder_object
+    return ReportData(
+        title=run.recipe.title,
+        name=run.recipe.name,
+        paper=run.recipe.paper,
+        data_source=data.source if data is not None else "",
+        classes=run.classes,
+        steps=encoder.steps,
+        encoder=encoder.to_dict(),
+        parameters=run.network.parameter_count(),
+        network=run.network if net is None or exported is None else net.network,
+        trained=results.evaluation("evaluation.json", results.weights),
+        exported=exported,
+        verification=results.json("verify.json", results.net),
+        examples=_examples(run, net, data) if data is not None and results.weights else None,
+        membranes=_membranes(run, data) if data is not None and results.weights else {},
+        comparison=None if compare is None else _comparison(run, compare, notes),
+        history=run.history(),
+        recipe=recipes.dump(run.recipe),
+        environment=environment(),
+        notes=tuple(notes),
+    )
+
+
+def environment() -> dict[str, str]:
+    """Versions of what computes, the kind of machine, and the time."""
+    found = {"written": datetime.now().astimezone().isoformat(" ", "minutes")}
+    found["Python"] = platform.python_version()
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed as a package"
+    found["system"] = f"{platform.system()} {platform.machine()}"
+    return found
+
+
+class _Results:
+    """Files of later stages in a run's folder, left out where what they describe has changed."""
+
+    def __init__(self, folder: Path, notes: list[str]) -> None:
+        self.folder, self.notes = folder, notes
+        self.weights = self._current("model.safetensors", None)
+        self.net = self._current("net.net", self.weights)
+
+    def _current(self, name: str, base: Path | None) -> Path | None:
+        path = self.folder / name
+        if not path.is_file():
+            return None
+        if base is not None and path.stat().st_mtime < base.stat().st_mtime:
+            self.notes.append(f"{name} is older than {base.name} and was left out: make it again")
+            return None
+        return path
+
+    def evaluation(self, name: str, base: Path | None) -> Evaluation | None:
+        path = None if base is None else self._current(name, base)
+        return None if path is None else Evaluation.load(path)
+
+    def json(self, name: str, base: Path | None) -> dict[str, Any] | None:
+        path = None if base is None else self._current(name, base)
+        if path is None:
+            return None
+        try:
+            found = json.loads(path.read_text("utf-8"))
+            if isinstance(found["ok"], bool) and isinstance(found["rows"], list):
+                return dict(found)
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        raise LavasegError(f"{path} is no verdict of `lavaseg verify`: remove it, or verify again")
+
+
+def _data(run: Run, notes: list[str]) -> DataSet | None:
+    """The run's data set; None, with a note, where its files are not at hand."""
+    try:
+        return run.data
+    except LavasegError as error:
+        notes.append(f"no pictures and membranes: {error}")
+        return None
+
+
+def _first(data: DataSet) -> tuple[np.ndarray, np.ndarray]:
+    """The first test pictures uint8 (N, C, H, W) and labels (N, H, W)."""
+    samples = [data.test[index] for index in range(min(EXAMPLES, len(data.test)))]
+    pictures, labels = (np.stack(part) for part in zip(*samples, strict=True))
+    return pictures, labels
+
+
+def _examples(run: Run, net: IntegerNetwork | None, data: DataSet) -> Examples:
+    """Predictions of the integer network (of the float one before export), as evaluated."""
+    pictures, labels = _first(data)
+    if net is not None:
+        from lavaseg.deploy import simulate
+
+        readout = simulate(net, net.encoder.encode(pictures)).readout
+        logits, by = net.logits(readout), "exported integer network, which Lava runs"
+    else:
+        logits = _observed(run, pictures).float().numpy()
+        by = "float network; it is not exported yet"
+    predicted = predict(logits, labels.shape[1:])
+    return Examples(pictures, labels, predicted, by, run.ignore_index)
+
+
+def _membranes(run: Run, data: DataSet) -> dict[str, Histogram]:
+    """Histogram of each firing population of the float network, on the first test pictures."""
+    found: dict[str, Histogram] = {}
+
+    def observe(node: Population, _: torch.Tensor, membrane: torch.Tensor | None) -> None:
+        if node.threshold is None or membrane is None:
+            return
+        values = membrane.numpy().ravel() / node.threshold
+        clipped = values.clip(MEMBRANE_EDGES[0], MEMBRANE_EDGES[-1])
+        found[node.name] = Histogram(MEMBRANE_EDGES, np.histogram(clipped, MEMBRANE_EDGES)[0])
+
+    _observed(run, _first(data)[0], observe)
+    return found
+
+
+def _observed(run: Run, pictures: np.ndarray, observe: Any = None) -> torch.Tensor:
+    """Read-out of the float network; `observe` sees each population with its membrane."""
+    import torch
+
+    from lavaseg.training.experiment import trained
+    from lavaseg.training.loop import VALIDATION_SEED
+
+    model: SpikingNetwork = trained(run)
+    spikes = run.recipe.encoder_object.encode(pictures, seed=run.recipe.seed + VALIDATION_SEED)
+    messages = torch.from_numpy(spikes).float().permute(0, 2, 3, 4, 1)
+    with torch.no_grad():
+        return model(messages, observe, membranes=observe is not None)
+
+
+def _comparison(run: Run, other: Run, notes: list[str]) -> Comparison:
+    """The run to compare with, named by what its recipe does differently."""
+    results = _Results(other.path, notes)
+    data = _data(other, notes)
+    return Comparison(
+        title=_difference(run.recipe, other.recipe) or other.path.name,
+        trained=results.evaluation("evaluation.json", results.weights),
+        exported=results.evaluation("evaluation-net.json", results.net),
+        membranes=_membranes(other, data) if data is not None and results.weights else {},
+    )
+
+
+def _difference(recipe: Recipe, other: Recipe) -> str:
+    """Up to two fields in which `other` differs, with its values; '' if more or none do."""
+    mine, theirs = (
+        _flat(r.model_dump(exclude={"name", "title", "paper"})) for r in (recipe, other)
+    )
+    changed = [
+        f"{field} = {theirs.get(field, 'none')}"
+        for field in dict.fromkeys([*mine, *theirs])
+        if mine.get(field) != theirs.get(field)
+    ]
+    return ", ".join(islice(changed, 2)) if len(changed) <= 2 else ""
+
+
+def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested sections as dotted fields."""
+    flat: dict[str, Any] = {}
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
