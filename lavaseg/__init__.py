@@ -2,11 +2,11 @@
 
 The whole chain::
 
-    recipe = lavaseg.load_recipe("demo")
-    run = lavaseg.train(recipe, "runs/demo")
-    net = lavaseg.export_net(run, "runs/demo/net.net")
-    pictures = np.stack([picture for picture, _ in lavaseg.load_data("digits-photos").test[:16]])
+    run = lavaseg.train(lavaseg.load_recipe("demo"), "runs/example")
+    net = lavaseg.export_net(run)
+    pictures = np.stack([run.data.test[i][0] for i in range(16)])
     assert lavaseg.verify(net, pictures).ok
+    print(lavaseg.evaluate_net(net, run.data.test).miou)
     lavaseg.write_report(run)
 
 Every name here is imported from its own module on first use, so that `import lavaseg` is quick.

@@ -38,6 +38,7 @@ from lavaseg.network import Current, Population
 from lavaseg.recipes import Rmp, Training
 from lavaseg.training.batches import Batch, loader
 from lavaseg.training.loss import rmp_layers, rmp_loss, rmp_weight, segmentation_loss
+from lavaseg.training.memory import keep_freed_memory
 from lavaseg.training.network import SpikingNetwork
 
 VALIDATION_SEED = 2**32
@@ -300,6 +301,7 @@ def fit(
         KeyboardInterrupt: Ctrl-C; the last finished epoch is in the checkpoint.
     """
     _quiet()
+    keep_freed_memory()
     batch = plan.optimisation.batch_size
     history = History(folder, table, weights)
     checkpoint = ModelCheckpoint(
