@@ -12,7 +12,7 @@ from pathlib import Path
 
 import _stock
 import numpy as np
-from _networks import deeplab, random_input, spike_rates
+from _networks import deeplab, random_input, rates_sentence
 from _timing import Report, best, machine, parser, use_threads
 
 from lavaseg import export
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     before = machine()
     net = deeplab(width=chosen.width, size=chosen.size, steps=chosen.steps, layers=chosen.layers)
     spikes = random_input(net, chosen.samples)
-    rates = spike_rates(net, dict(simulate(net, spikes).counts))
+    rates = rates_sentence(net, simulate(net, spikes).counts)
 
     seconds = {STOCK: stock(net, spikes[: chosen.stock_samples], chosen.limit)}
     seconds["Lava graph, in process"] = graph(net, spikes, "lava-inprocess", chosen.repeats)

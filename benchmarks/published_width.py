@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from _networks import deeplab, random_input, spike_rates
+from _networks import deeplab, random_input, rates_sentence
 from _timing import Report, best, machine, parser, use_threads
 from threadpoolctl import threadpool_limits
 
@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         row = (what, "", network.macs() / 1e6, 1e3 * total, 1e3 * seconds, total / seconds)
         report.rows.append(row)
     report.notes += [
-        spike_rates(net, dict(activity.counts)),
+        rates_sentence(net, activity.counts),
         f"Stock, all layers after one another: {total:.3g} s a step (extrapolated), its neurons "
         f"and messages not counted; a core for each process would still leave the slowest layer, "
         f"{slowest:.3g} s.",

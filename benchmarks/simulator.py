@@ -10,14 +10,18 @@ import json
 import math
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
+import numpy as np
 import torch
 from _networks import deeplab, random_input
 from _timing import Cell, Report, best, machine, parser, peak_memory, use_threads
 from torch.nn import functional
 
+from lavaseg import export
 from lavaseg.deploy import simulate
 from lavaseg.integers import IntegerNetwork
 from lavaseg.network import Conv
@@ -81,27 +85,29 @@ def convolutions(net: IntegerNetwork, batch: int, repeats: int) -> float:
         return best(once, repeats) / batch
 
 
-def measure(case: Case, repeats: int) -> Measured:
+def measure(folder: Path, chunk: int, repeats: int) -> Measured:
     """One row, in this process; memory first, before anything else could have peaked."""
-    net = deeplab(width=case.width, size=case.size, steps=case.steps)
-    spikes = random_input(net, case.batch)
-    small = deeplab(width=1, size=8, steps=1)
-    simulate(small, random_input(small, 1))  # loads kernels and libraries
+    net, spikes = export.read(folder / "case.net"), np.load(folder / "spikes.npy")
+    toy = deeplab(width=1, size=8, steps=1)
+    simulate(toy, random_input(toy, 1))  # loads kernels and libraries
     before = peak_memory()
-    chunk = case.chunk or case.batch
     simulate(net, spikes, chunk=chunk)
     grown = peak_memory() - before
-    seconds = best(lambda: simulate(net, spikes, chunk=chunk), repeats) / case.batch
+    seconds = best(lambda: simulate(net, spikes, chunk=chunk), repeats) / len(spikes)
     return Measured(seconds, grown, convolutions(net, min(chunk, 4), repeats))
 
 
 def in_child(case: Case, repeats: int, threads: int | None) -> Measured:
     """`measure` in a fresh process."""
-    command = [sys.executable, __file__, "--one", json.dumps(asdict(case))]
-    command += ["--repeats", str(repeats)]
-    if threads is not None:
-        command += ["--threads", str(threads)]
-    child = subprocess.run(command, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as folder:
+        net = deeplab(width=case.width, size=case.size, steps=case.steps)
+        export.write(net, Path(folder) / "case.net")
+        np.save(Path(folder) / "spikes.npy", random_input(net, case.batch))
+        command = [sys.executable, __file__, "--one", folder]
+        command += ["--chunk", str(case.chunk or case.batch), "--repeats", str(repeats)]
+        if threads is not None:
+            command += ["--threads", str(threads)]
+        child = subprocess.run(command, capture_output=True, text=True, check=False)
     if child.returncode:
         raise RuntimeError(f"{case.label}: {child.stderr[-2000:]}")
     return Measured(**json.loads(child.stdout.splitlines()[-1]))
@@ -128,11 +134,12 @@ def growth(quantity: str, first: Case, last: Case, ratio: float) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parser(__doc__)
-    options.add_argument("--one", help="measure one configuration (JSON) in this process")
+    options.add_argument("--one", type=Path, help="measure the case in this folder, here")
+    options.add_argument("--chunk", type=int, default=1, help="of that case")
     chosen = options.parse_args(arguments)
     use_threads(chosen.threads)
     if chosen.one is not None:
-        print(json.dumps(asdict(measure(Case(**json.loads(chosen.one)), chosen.repeats))))
+        print(json.dumps(asdict(measure(chosen.one, chosen.chunk, chosen.repeats))))
         return
     if chosen.quick:
         chosen.repeats = 1

@@ -116,17 +116,24 @@ def _fire_block(  # type: ignore[no-untyped-def]
         last_membrane[first + j] = v[j]
 
 
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def over_blocks(count: int, work: Callable[[int, int], object]) -> None:
     """Run `work(first, last)` over blocks of neurons, on as many threads as there are cores."""
     global _pool
     blocks = range(0, count, _BLOCK)
-    threads = min(len(blocks), os.cpu_count() or 1)
+    threads = min(len(blocks), _cores())
     if threads <= 1:
         for first in blocks:
             work(first, min(first + _BLOCK, count))
         return
     if _pool is None:
-        _pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="lavaseg-neuron")
+        _pool = ThreadPoolExecutor(_cores(), thread_name_prefix="lavaseg-neuron")
     share = -(-len(blocks) // threads) * _BLOCK
 
     def run(start: int) -> None:

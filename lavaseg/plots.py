@@ -7,7 +7,6 @@ colour-blind eyes; white is the background whatever the page around it.
 
 from __future__ import annotations
 
-import colorsys
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,22 +21,12 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from lavaseg.data.pictures import palette
 from lavaseg.errors import LavasegError
 
 BLUE, ORANGE, GREEN, INK, FAINT = "#0072B2", "#D55E00", "#009E73", "#1f2933", "#8a949e"
 IGNORED = "#ffffff"
 
-# Okabe & Ito 2008, ordered so that the first few differ most in lightness too.
-_CLASSES = (
-    "#24476b",
-    "#e69f00",
-    "#56b4e9",
-    "#d55e00",
-    "#009e73",
-    "#f0e442",
-    "#cc79a7",
-    "#999999",
-)
 _NEAR = (0.9, 1.1)
 """Membranes within 10 % of the threshold: where a small error flips a spike."""
 
@@ -76,13 +65,8 @@ class Histogram:
 
 
 def class_colours(count: int) -> list[str]:
-    """`count` different colours as '#rrggbb': Okabe and Ito's, then hues of other lightness."""
-    colours = list(_CLASSES[:count])
-    extra = count - len(colours)
-    for index in range(extra):
-        saturation, value = 0.35 + 0.4 * (index % 2), (0.45, 0.7, 0.95)[index % 3]
-        colours.append(to_hex(colorsys.hsv_to_rgb(index / extra, saturation, value)))
-    return colours
+    """A colour for each class as '#rrggbb', those of the label maps that are written."""
+    return [to_hex(colour / 255) for colour in palette(count)]
 
 
 def as_rgb(picture: np.ndarray) -> np.ndarray:

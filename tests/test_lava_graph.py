@@ -12,6 +12,7 @@ from lavaseg import neuron
 from lavaseg.deploy.lava import LavaError, check_deployable, run_inprocess
 from lavaseg.deploy.lava.graph import ProcessServer
 from lavaseg.encoders import Poisson
+from lavaseg.errors import LavasegError
 from lavaseg.integers import Bias, IntegerNetwork
 from lavaseg.network import (
     Conv,
@@ -152,13 +153,15 @@ def test_a_neuron_that_lava_lacks_is_named(population: Population, words: str) -
 def test_wrong_requests_are_named() -> None:
     net = network_of((read(),), (Projection("input", "out", Conv(1)),))
     spikes = spikes_for(net)
-    with pytest.raises(LavaError, match="cannot record 'hidden': expected 'all' or one of input"):
+    with pytest.raises(
+        LavasegError, match="cannot record 'hidden': expected 'all' or one of input"
+    ):
         run_inprocess(net, spikes, record=["hidden"])
-    with pytest.raises(LavaError, match="carry up to 2, the input 'input' takes 0 to 1"):
+    with pytest.raises(LavasegError, match="carry up to 2, the input 'input' takes 0 to 1"):
         run_inprocess(net, spikes * 2)
-    with pytest.raises(LavaError, match="no sample"):
+    with pytest.raises(LavasegError, match="no sample"):
         run_inprocess(net, spikes[:0])
-    with pytest.raises(LavaError, match="uint8"):
+    with pytest.raises(LavasegError, match="uint8"):
         run_inprocess(net, spikes.astype(np.int64))
 
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from lavaseg.deploy.lava import LavaError, multiprocess, run_inprocess, run_multiprocess
 from lavaseg.encoders import Poisson
+from lavaseg.errors import LavasegError
 from lavaseg.integers import IntegerNetwork
 from lavaseg.network import Conv, Input, Network, Population, Projection
 
@@ -248,5 +249,5 @@ def test_the_death_of_the_caller_ends_everything(
 def test_wrong_spikes_are_refused_before_anything_starts(
     net: IntegerNetwork, traces: Traces
 ) -> None:
-    with pytest.raises(LavaError, match=r"spikes must be uint8 \(samples, 4, 2, 6, 5\)"):
+    with pytest.raises(LavasegError, match=r"spikes must be uint8 \(samples, 4, 2, 6, 5\)"):
         run_multiprocess(net, spikes_for(net, 1)[:, :3])

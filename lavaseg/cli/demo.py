@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lavaseg.cli.console import DIFFERENT, check_writable, say
-from lavaseg.cli.evaluation import show_verdict, write_verdict
+from lavaseg.cli.evaluation import show_verdict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +55,7 @@ def demo(
     with _stage(3, f"verify: {SAMPLES} samples through torch, simulator and both Lava runtimes"):
         pictures = _pictures(run)
         verdict = deploy.verify(net, pictures)
-        write_verdict(verdict, run.path)
+        verdict.save(run.path / "verify.json")
         show_verdict(verdict)
 
     with _stage(4, "evaluate the integers that Lava runs"):
@@ -65,7 +65,8 @@ def demo(
         work = account(net.network, result.counts, result.samples, result.steps)
         energy = work.estimates()[0]
         spent = format_energy((energy.picojoules or (0.0, 0.0))[1])
-        _figure(f"test mIoU {result.miou:.2%} ({result.miou - trained.miou:+.2%} by rounding)")
+        change = 100 * (result.miou - trained.miou)
+        _figure(f"test mIoU {result.miou:.2%} ({change:+.2f} points against the floats)")
         _figure(f"{work.synaptic_operations:,.0f} synaptic operations a picture")
         _figure(f"{spent} a picture by {energy.title} (estimate)")
 

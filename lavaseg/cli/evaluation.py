@@ -190,7 +190,7 @@ def verify(
         backends = BACKENDS if backend == "all" else (backend,)
         verdict = verify_net(net, pictures, seed=seed, samples=numbers, backends=backends)
         if target.is_dir():
-            write_verdict(verdict, target)
+            verdict.save(target / "verify.json")
     if json:
         print_json({"target": target, **verdict.to_dict()})
     else:
@@ -200,10 +200,10 @@ def verify(
 
 
 def _exported(folder: Path) -> Path:
-    """RUN/net.net, exported now if it is not there."""
+    """RUN/net.net, exported now if it is not there or older than the trained weights."""
     run = open_run(folder)
     path = run.path / "net.net"
-    if not path.exists():
+    if not path.exists() or path.stat().st_mtime < run.weights.stat().st_mtime:
         from lavaseg.export import export
 
         export(run, path)
@@ -225,15 +225,6 @@ def _pictures(
         data = f"{found.name}:0-{min(samples, len(found.test))}"
     found_pictures = load_pictures(str(data), net, beside, set_)
     return found_pictures.pictures[:samples], found_pictures.numbers[:samples]
-
-
-def write_verdict(verdict: Verdict, folder: Path) -> None:
-    """Write RUN/verify.json."""
-    import json
-
-    from lavaseg.files import write_atomically
-
-    write_atomically(folder / "verify.json", json.dumps(verdict.to_dict(), indent=1))
 
 
 def show_verdict(verdict: Verdict) -> None:

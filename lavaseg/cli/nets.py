@@ -35,8 +35,9 @@ def export(
 
     from lavaseg.export import export as export_run
 
-    export_run(opened, path)
+    net = export_run(opened, path)
     say(f"exported: {path}")
+    say(_ranges_line(net))
     say(f"Next: `lavaseg verify {path}`")
 
 
@@ -53,7 +54,8 @@ def info(
     Example: `lavaseg info runs/demo/net.net`
     """
     with only_json(json):
-        summary = _summary(open_net(net))
+        opened = open_net(net)
+        summary = _summary(opened)
     if json:
         print_json({"file": net, **summary})
         return
@@ -79,12 +81,13 @@ def info(
     say(f"time steps  {summary['steps']} a sample")
     say(f"classes     {', '.join(summary['classes'])}")
     say(f"parameters  {summary['parameters']:,}")
+    say(_ranges_line(opened))
     obstacle = summary["stock_obstacle"]
     say(f"stock NetX  {'cannot load it: ' + obstacle if obstacle else 'can load it'}")
 
 
 def _summary(net: IntegerNetwork) -> dict[str, Any]:
-    from lavaseg.export.netx import describe, stock_loadable
+    from lavaseg.export import check_ranges, describe, stock_loadable
 
     layers = describe(net)
     loadable, obstacle = stock_loadable(net)
@@ -94,9 +97,23 @@ def _summary(net: IntegerNetwork) -> dict[str, Any]:
         "steps": net.steps,
         "classes": net.classes,
         "parameters": sum(layer["parameters"] for layer in layers),
+        "ranges": [vars(item) for item in check_ranges(net)],
         "stock_loadable": loadable,
         "stock_obstacle": obstacle,
     }
+
+
+def _ranges_line(net: IntegerNetwork) -> str:
+    """What the range proof says of saturation, as one line."""
+    from lavaseg.export import check_ranges
+
+    open_ = [item.name for item in check_ranges(net) if not item.proved]
+    if not open_:
+        return "ranges      proved: no input can wrap a current or clip a membrane"
+    return (
+        "ranges      proved: no input can wrap a current; whether a membrane is clipped depends "
+        f"on the data in {', '.join(open_)} (clipping is computed exactly everywhere)"
+    )
 
 
 def _range(ends: tuple[int, int] | None) -> str:

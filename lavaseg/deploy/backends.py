@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from lavaseg.activity import Activity
-from lavaseg.deploy.requests import check_spikes, recorded_names
+from lavaseg.deploy.requests import check_request
 from lavaseg.errors import LavasegError
+from lavaseg.export import check_ranges
 from lavaseg.integers import IntegerNetwork
 
 RUNTIMES = ("lava", "lava-inprocess")
@@ -18,7 +19,7 @@ def run(
     net: IntegerNetwork,
     spikes: np.ndarray,
     *,
-    backend: str = "lava-inprocess",
+    backend: str = "lava",
     record: Sequence[str] | str = (),
     timeout: float | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -30,18 +31,20 @@ def run(
         backend: "lava", Lava's own runtime (one operating-system process for each Lava
             process), or "lava-inprocess", the same compiled graph in this process.
         record: populations whose spikes are kept, or "all".
-        timeout: seconds before "lava" is stopped; by default chosen from the work.
+        timeout: seconds before "lava" is stopped; by default chosen from the work. The
+            in-process runtime has none.
         progress: called with (steps done, steps in all).
 
     Raises:
-        LavasegError: spikes that do not fit, or a run that failed or took too long.
+        LavasegError: spikes that do not fit, a range that Loihi does not have, or a run that
+            failed or took too long.
     """
-    check_spikes(net, spikes)
-    names = recorded_names(net, record)
     if backend not in RUNTIMES:
         raise LavasegError(f"no backend {backend!r}; there are {', '.join(RUNTIMES)}")
+    check_request(net, spikes, record)
+    check_ranges(net)
     from lavaseg.deploy.lava import run_inprocess, run_multiprocess  # imports Lava
 
     if backend == "lava":
-        return run_multiprocess(net, spikes, record=names, timeout=timeout, progress=progress)
-    return run_inprocess(net, spikes, record=names, progress=progress)
+        return run_multiprocess(net, spikes, record=record, timeout=timeout, progress=progress)
+    return run_inprocess(net, spikes, record=record, progress=progress)

@@ -1,8 +1,8 @@
-"""Checks of what a simulation or a Lava run is asked for."""
+"""The check of what a simulation or a Lava run is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -10,31 +10,33 @@ from lavaseg.errors import LavasegError
 from lavaseg.integers import IntegerNetwork
 
 
-def check_spikes(net: IntegerNetwork, spikes: np.ndarray) -> None:
-    """Raise LavasegError unless `spikes` are what the network's input takes."""
-    expected = (net.steps, *net.network.input.shape)
-    if spikes.ndim != 5 or spikes.shape[1:] != expected or not len(spikes):
-        raise LavasegError(
-            f"input spikes have shape {spikes.shape}, this network takes (samples, "
-            + ", ".join(str(n) for n in expected)
-            + "): samples, steps, channels, height, width"
-        )
-    if not np.issubdtype(spikes.dtype, np.unsignedinteger):
-        raise LavasegError(f"input spikes must be unsigned integers, got {spikes.dtype}")
-    if spikes.max() > net.network.input.max_message:
-        raise LavasegError(
-            f"input spikes reach {spikes.max()}, this network's input carries 0 to "
-            f"{net.network.input.max_message}"
-        )
+def check_request(
+    net: IntegerNetwork, spikes: np.ndarray, record: Iterable[str] | str
+) -> tuple[str, ...]:
+    """The names that `record` asks for, in the order of the network; the input comes first.
 
-
-def recorded_names(net: IntegerNetwork, record: Sequence[str] | str) -> list[str]:
-    """Populations to record, the input included for "all"; LavasegError for an unknown name."""
-    known = [net.network.input.name, *(p.name for p in net.network.populations)]
-    if record == "all":
-        return known
-    names = [record] if isinstance(record, str) else list(record)
-    for name in names:
-        if name not in known:
-            raise LavasegError(f"no population {name!r} to record; there are {', '.join(known)}")
-    return names
+    Raises:
+        LavasegError: spikes of another shape or range, or an unknown population.
+    """
+    network = net.network
+    expected = (net.steps, *network.input.shape)
+    if spikes.ndim != 5 or spikes.dtype != np.uint8 or spikes.shape[1:] != expected:
+        raise LavasegError(
+            f"spikes must be uint8 (samples, {', '.join(map(str, expected))}), got "
+            f"{spikes.dtype} {spikes.shape}"
+        )
+    if len(spikes) == 0:
+        raise LavasegError("spikes hold no sample; expected at least one")
+    if spikes.max() > network.input.max_message:
+        raise LavasegError(
+            f"spikes carry up to {spikes.max()}, the input {network.input.name!r} takes 0 to "
+            f"{network.input.max_message}"
+        )
+    names = [network.input.name, *(node.name for node in network.ordered)]
+    wanted = names if record == "all" else [record] if isinstance(record, str) else list(record)
+    for name in wanted:
+        if name not in names:
+            raise LavasegError(
+                f"cannot record {name!r}: expected 'all' or one of {', '.join(names)}"
+            )
+    return tuple(name for name in names if name in wanted)

@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 
 from lavaseg.activity import Activity
-from lavaseg.deploy.requests import check_spikes, recorded_names
+from lavaseg.deploy.requests import check_request
 from lavaseg.errors import LavasegError
 from lavaseg.export import check_ranges
 from lavaseg.integers import IntegerNetwork
@@ -61,16 +61,16 @@ def simulate(
         LavasegError: spikes that do not fit the network, an unknown population, a range that
             Loihi does not have.
     """
-    check_spikes(net, spikes)
+    recorded = check_request(net, spikes, record)
     check_ranges(net)
-    recorded = recorded_names(net, record)
     if any(isinstance(node, Current) for node in net.network.nodes):
         raise LavasegError("an integer network has no currents: unroll them on export")
     total = len(spikes)
     size = chunk or max(1, CHUNK_BYTES // _sample_bytes(net))
     started = time.monotonic()
     parts: list[tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]] = []
-    with torch.inference_mode():
+    # where oneDNN is missing, torch may take NNPACK, which convolves by transforms
+    with torch.inference_mode(), torch.backends.nnpack.flags(enabled=False):
         for first in range(0, total, size):
             parts.append(_run(net, spikes[first : first + size], recorded, torch.device(device)))
             if progress is not None:
@@ -90,7 +90,7 @@ def _sample_bytes(net: IntegerNetwork) -> int:
 
 
 def _run(
-    net: IntegerNetwork, spikes: np.ndarray, recorded: list[str], device: torch.device
+    net: IntegerNetwork, spikes: np.ndarray, recorded: Sequence[str], device: torch.device
 ) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Read-out, counts and recorded spikes of one chunk."""
     network = net.network

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from lavaseg.activity import Activity
 from lavaseg.deploy.backends import run
 from lavaseg.deploy.simulator import simulate
 from lavaseg.errors import LavasegError
+from lavaseg.files import write_atomically
 from lavaseg.integers import IntegerNetwork
 from lavaseg.progress import bar
 
@@ -98,6 +101,14 @@ class Verdict:
             else {**vars(difference), "neuron": list(difference.neuron)},
             "seconds": dict(self.seconds),
         }
+
+    def save(self, path: str | Path) -> None:
+        """Write `to_dict` as JSON; in a run's folder, `verify.json` is what its report shows.
+
+        Raises:
+            LavasegError: the file cannot be written.
+        """
+        write_atomically(path, json.dumps(self.to_dict(), indent=1))
 
 
 def verify(

@@ -185,10 +185,9 @@ def _observed(run: Run, pictures: np.ndarray, observe: Any = None) -> torch.Tens
     import torch
 
     from lavaseg.training.experiment import trained
-    from lavaseg.training.loop import VALIDATION_SEED
 
     model: SpikingNetwork = trained(run)
-    spikes = run.recipe.encoder_object.encode(pictures, seed=run.recipe.seed + VALIDATION_SEED)
+    spikes = run.recipe.encoder_object.encode(pictures, seed=run.recipe.seed)
     messages = torch.from_numpy(spikes).float().permute(0, 2, 3, 4, 1)
     with torch.no_grad():
         return model(messages, observe, membranes=observe is not None)

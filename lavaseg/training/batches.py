@@ -12,6 +12,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from lavaseg.data.base import Samples
 from lavaseg.encoders import Direct, Encoder
 
+TRAINING_SEED = 2**32
+"""Added to the seed of training draws: evaluation uses the plain seed and never replays them."""
+
 Batch = tuple[torch.Tensor, torch.Tensor]
 """Messages (N, C, H, W, T) float32 and labels (N, H, W) int64."""
 
@@ -64,11 +67,12 @@ class _Order(Sampler[tuple[int, int]]):
 def loader(
     samples: Samples, encoder: Encoder, *, batch_size: int, seed: int, shuffle: bool
 ) -> DataLoader:
-    """Batches of `samples`; the last, smaller one is dropped while training (shuffle)."""
+    """Batches of `samples`; shuffled, without the last smaller one, while training."""
+    draws = seed + TRAINING_SEED if shuffle else seed
 
     def collate(items: list[tuple[np.ndarray, np.ndarray, int]]) -> Batch:
         pictures, labels, numbers = zip(*items, strict=True)
-        encoded = messages(np.stack(pictures), encoder, seed, numbers)
+        encoded = messages(np.stack(pictures), encoder, draws, numbers)
         return encoded, torch.from_numpy(np.stack(labels).astype(np.int64))
 
     return DataLoader(

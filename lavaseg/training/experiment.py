@@ -19,7 +19,7 @@ from lavaseg.network import Input, Population
 from lavaseg.progress import track
 from lavaseg.recipes import Recipe
 from lavaseg.training.batches import loader
-from lavaseg.training.loop import VALIDATION_SEED, Plan, fit, seed_weights
+from lavaseg.training.loop import Plan, fit, seed_weights
 from lavaseg.training.loss import segmentation_loss
 from lavaseg.training.network import SpikingNetwork
 from lavaseg.training.run import Run, make_folder
@@ -140,7 +140,7 @@ def evaluate(
         first(samples, limit),
         encoder,
         batch_size=run.recipe.training.batch_size,
-        seed=run.recipe.seed + VALIDATION_SEED,
+        seed=run.recipe.seed,
         shuffle=False,
     )
     meter = metrics.Meter(run.classes, encoder.steps, run.ignore_index)

@@ -33,16 +33,13 @@ from lavaseg.data.base import Samples
 from lavaseg.encoders import Encoder
 from lavaseg.energy import CMOS_45NM, account
 from lavaseg.files import write_atomically
-from lavaseg.metrics import mean_iou
+from lavaseg.metrics import mean_iou, resize_logits
 from lavaseg.network import Current, Population
 from lavaseg.recipes import Rmp, Training
 from lavaseg.training.batches import Batch, loader
 from lavaseg.training.loss import rmp_layers, rmp_loss, rmp_weight, segmentation_loss
 from lavaseg.training.memory import keep_freed_memory
 from lavaseg.training.network import SpikingNetwork
-
-VALIDATION_SEED = 2**32
-"""Added to the seed for validation and test, so that they never replay a training draw."""
 
 
 @dataclass(frozen=True)
@@ -122,11 +119,8 @@ class Segmenter(pl.LightningModule):
         self.validated += len(labels)
         loss = self._loss(logits, labels, 0.0)
         self.log("val_loss", loss, on_epoch=True, batch_size=len(labels))
-        if logits.shape[2:] != labels.shape[1:]:
-            logits = torch.nn.functional.interpolate(
-                logits, labels.shape[1:], mode="bilinear", align_corners=True
-            )
-        self.confusion.update(logits.argmax(1), labels)
+        resized = resize_logits(logits, (labels.shape[1], labels.shape[2]))
+        self.confusion.update(resized.argmax(1), labels)
 
     def on_validation_epoch_end(self) -> None:
         network, samples = self.model.network, max(self.validated, 1)
@@ -315,7 +309,7 @@ def fit(
         callbacks.append(EpochLines(history, title))
     trainer = pl.Trainer(
         max_epochs=plan.optimisation.epochs,
-        accelerator="auto",
+        accelerator="gpu" if torch.cuda.is_available() else "cpu",
         devices="auto" if torch.cuda.is_available() else 1,
         logger=TensorBoardLogger(folder, name="tensorboard", version=Path(table).stem),
         callbacks=callbacks,
@@ -333,7 +327,7 @@ def fit(
         trainer.fit(
             Segmenter(model, plan, classes),
             batches(train, plan.seed, True),
-            batches(validation, plan.seed + VALIDATION_SEED, False),
+            batches(validation, plan.seed, False),
             ckpt_path=resume,
             weights_only=True,
         )

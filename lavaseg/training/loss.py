@@ -7,6 +7,7 @@ import math
 import torch
 from torch.nn import functional
 
+from lavaseg.metrics import resize_logits
 from lavaseg.network import Network, Population
 from lavaseg.recipes import Rmp
 from lavaseg.training.network import after_reset
@@ -26,12 +27,8 @@ def segmentation_loss(
         labels: int64 (N, H, W).
         ignore_index: label of pixels that do not count.
     """
-    if logits.shape[2:] != labels.shape[1:]:
-        logits = functional.interpolate(
-            logits, labels.shape[1:], mode="bilinear", align_corners=True
-        )
     return functional.cross_entropy(
-        logits,
+        resize_logits(logits, (labels.shape[1], labels.shape[2])),
         labels,
         ignore_index=-100 if ignore_index is None else ignore_index,
         label_smoothing=label_smoothing,

@@ -20,7 +20,8 @@ from lavaseg.activity import Activity
 from lavaseg.compat import prepare_lava
 from lavaseg.deploy.lava.graph import Graph, build
 from lavaseg.deploy.lava.models import run_config
-from lavaseg.deploy.lava.session import Progress, check_request, make_activity, make_recorders
+from lavaseg.deploy.lava.session import Progress, make_activity, make_recorders
+from lavaseg.deploy.requests import check_request
 from lavaseg.integers import IntegerNetwork
 
 prepare_lava()

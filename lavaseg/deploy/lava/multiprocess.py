@@ -24,7 +24,8 @@ import lavaseg
 from lavaseg.activity import Activity
 from lavaseg.deploy.lava.graph import LavaError, check_deployable
 from lavaseg.deploy.lava.job import Job, Outcome, sweep_shared_memory
-from lavaseg.deploy.lava.session import Progress, check_request, make_activity, open_recorders
+from lavaseg.deploy.lava.session import Progress, make_activity, open_recorders
+from lavaseg.deploy.requests import check_request
 from lavaseg.integers import IntegerNetwork
 
 COMMAND = (sys.executable, "-m", "lavaseg.deploy.lava.child")

@@ -1,0 +1,126 @@
+"""Benchmarks run at toy size and print ratios against their references; no time is asserted."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Imports a module of benchmarks/, as running a script there does."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module
+
+
+@pytest.fixture
+def quick(
+    load: Callable[[str], ModuleType], capsys: pytest.CaptureFixture[str]
+) -> Callable[[str], dict[str, Any]]:
+    """Runs a benchmark at toy size; its JSON, checked for what all have in common."""
+
+    def run(name: str) -> dict[str, Any]:
+        load(name).main(["--quick", "--json"])
+        report = json.loads(capsys.readouterr().out)
+        assert report["reference"]
+        assert report["machine"]["cores"] >= 1
+        assert report["rows"]
+        for row in report["rows"]:
+            numbers = [value for value in row.values() if not isinstance(value, str)]
+            assert all(math.isfinite(value) and value >= 0 for value in numbers)
+        return report
+
+    return run
+
+
+@pytest.mark.slow
+def test_lava_graph_compares_both_runtimes_and_the_simulator_with_stock_netx(
+    quick: Callable[[str], dict[str, Any]],
+) -> None:
+    report = quick("lava_graph")
+    rows = {row["what"]: row for row in report["rows"]}
+    assert len(rows) == 5
+    stock = rows[report["reference"]]["ms a sample-step"]
+    for row in rows.values():
+        ratio = row["times faster than stock"]
+        assert ratio == pytest.approx(stock / row["ms a sample-step"])
+
+
+def test_published_width_compares_every_layer_and_says_what_is_extrapolated(
+    quick: Callable[[str], dict[str, Any]],
+) -> None:
+    report = quick("published_width")
+    assert "EXTRAPOLATED" in report["reference"]
+    stock = [row["stock ms (extrapolated)"] for row in report["rows"]]
+    assert len(stock) == 9 + 3, "nine layers, the graph, the simulator at two batches"
+    assert stock[-1] == pytest.approx(sum(stock[:9]))
+
+
+@pytest.mark.slow
+def test_training_step_compares_neuron_convolution_and_step_with_slayer(
+    quick: Callable[[str], dict[str, Any]],
+) -> None:
+    report = quick("training_step")
+    named = {row["what"].split()[0] for row in report["rows"]}
+    assert named == {"neuron", "3x3", "training"}
+    for row in report["rows"]:
+        slower, faster = row["SLAYER"], row["lavaseg"]
+        if row["unit"] == "samples/s":
+            slower, faster = faster, slower
+        assert row["times faster"] == pytest.approx(slower / faster)
+
+
+@pytest.mark.slow
+def test_simulator_compares_with_its_base_and_names_the_growth(
+    quick: Callable[[str], dict[str, Any]],
+) -> None:
+    report = quick("simulator")
+    assert report["rows"][0]["time/base"] == 1
+    assert any("Growth" in note and "batch^" in note for note in report["notes"])
+
+
+def test_every_population_of_a_benchmark_net_spikes(load: Callable[[str], ModuleType]) -> None:
+    networks = load("_networks")
+    simulate = importlib.import_module("lavaseg.deploy").simulate
+    net = networks.deeplab(width=4, size=16, steps=6)
+    activity = simulate(net, networks.random_input(net, 2))
+    rates = networks.spike_rates(net, activity.counts)
+    assert len(rates) == 8
+    assert all(0.04 < rate < 0.4 for rate in rates.values()), rates
+
+
+def test_a_benchmark_ends_when_two_sides_compute_different_things(
+    load: Callable[[str], ModuleType],
+) -> None:
+    with pytest.raises(RuntimeError, match="1 other membranes"):
+        load("lava_graph").expect(np.zeros(3), np.array([0, 0, 1]), "somebody")
+
+
+def test_the_least_of_the_repeats_counts_and_warming_up_does_not(
+    load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timing = load("_timing")
+    clock = iter([0.0, 3.0, 10.0, 12.0, 20.0, 25.0])
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
+    calls: list[int] = []
+    assert timing.best(lambda: calls.append(1), 3) == 2.0
+    assert len(calls) == 4
+
+
+def test_a_table_lines_up_and_a_small_ratio_keeps_its_digits(
+    load: Callable[[str], ModuleType],
+) -> None:
+    report = load("_timing").Report("title", "ref", ("what", "ms"), [("a", 0.0123), ("bb", 1500.4)])
+    lines = report.as_table().splitlines()
+    assert lines[2] == "reference: ref"
+    assert lines[4:8] == ["what      ms", "----  ------", "a     0.0123", "bb     1,500"]
