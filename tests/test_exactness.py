@@ -15,6 +15,7 @@ from lavaseg.deploy.verification import compare, first_difference
 from lavaseg.integers import IntegerNetwork
 
 EXAMPLES = int(os.environ.get("LAVASEG_FUZZ_EXAMPLES", "200"))
+MULTIPROCESS_EXAMPLES = int(os.environ.get("LAVASEG_FUZZ_MULTIPROCESS", "4"))
 relaxed = settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -35,7 +36,7 @@ def test_torch_and_lava_equal_the_simulator(
     assert verdict.ok, str(verdict.first_difference)
 
 
-@settings(relaxed, max_examples=4)
+@settings(relaxed, max_examples=MULTIPROCESS_EXAMPLES)
 @given(data=st.data())
 def test_the_multi_process_runtime_equals_the_simulator(
     data: st.DataObject, sequential_networks: Networks, random_spikes: Callable[..., np.ndarray]
