@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="mnist-cifar10")
     parser.add_argument("--out", type=Path, default=Path("runs/rmp"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--variants", nargs="+", default=["off", "all", "last"])
     parser.add_argument("--target", default="spike", help="spike, nearest or centred")
     parser.add_argument("--weight", type=float, default=0.1)
     parser.add_argument("--set", nargs="*", default=[], help="recipe fields, as field=value")
@@ -58,6 +59,7 @@ def main() -> None:
         "all": [f"rmp.weight={options.weight}", "rmp.time=all", f"rmp.target={options.target}"],
         "last": [f"rmp.weight={options.weight}", "rmp.time=last", f"rmp.target={options.target}"],
     }
+    variants = {name: variants[name] for name in options.variants}
     table: dict[str, list[dict[str, float]]] = {name: [] for name in variants}
     for seed in options.seeds:
         for name, fields in variants.items():

@@ -90,7 +90,7 @@ def neurons(report: Report, shape: tuple[int, ...], repeats: int) -> None:
 
 
 def convolution(report: Report, shape: tuple[int, ...], repeats: int) -> None:
-    """Rows for forward and backward of a 3x3 convolution, GMAC/s for readers' orientation."""
+    """Rows for forward and backward of a 3x3 convolution, ms a batch of T steps."""
     channels = shape[1]
     synapse = Synapse(Conv(channels, 3, 1, 1), (channels, *shape[2:4]))
     spikes = torch.rand(shape, generator=torch.Generator().manual_seed(0)) < 0.15
@@ -130,10 +130,9 @@ class SlayerNetwork(nn.Module):
                 operator.padding,
                 operator.dilation,
                 operator.groups,
-                pre_hook_fx=None,
+                pre_hook_fx=None,  # float weights, as in our first training stage
                 delay_shift=False,
             )
-            block.synapse.pre_hook_fx = None  # float weights, as our first training stage
             nn.init.kaiming_normal_(block.synapse.weight, nonlinearity="relu")
             self.blocks.append(block)
         source, classes = network.shape(last.source)[0], network.shape(last.target)[0]

@@ -107,6 +107,12 @@ def complete() -> ReportData:
     )
 
 
+@pytest.fixture(scope="module")
+def html() -> str:
+    """The page of `complete()`: drawing its figures takes a second."""
+    return render(complete())
+
+
 class _Page(HTMLParser):
     """Text, tags and attributes of a page."""
 
@@ -128,11 +134,11 @@ class _Page(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
-def test_headline_tiles_hold_the_verdict() -> None:
+def test_headline_tiles_hold_the_verdict(html: str) -> None:
     data = complete()
     assert data.exported is not None
     assert data.trained is not None
-    text = _Page(render(data)).text
+    text = _Page(html).text
     assert f"{100 * data.exported.miou:.1f} %" in text
     assert f"{100 * data.trained.miou:.1f} %" in text
     cost = 100 * (data.trained.miou - data.exported.miou)
@@ -142,9 +148,9 @@ def test_headline_tiles_hold_the_verdict() -> None:
     assert "times less than the ANN" in text
 
 
-def test_every_layer_and_estimate_is_listed_with_its_source() -> None:
+def test_every_layer_and_estimate_is_listed_with_its_source(html: str) -> None:
     data = complete()
-    text = _Page(render(data)).text
+    text = _Page(html).text
     for name, shape in data.network.shapes.items():
         assert f"{name} " in text
         assert " × ".join(map(str, shape)) in text
@@ -156,13 +162,8 @@ def test_every_layer_and_estimate_is_listed_with_its_source() -> None:
     assert "estimates, not measurements" in text
 
 
-def test_the_comparison_is_shown_beside_this_run() -> None:
-    text = _Page(render(complete())).text
-    assert "The line is the comparison: rmp.weight = 0.0" in text
-    assert (
-        "No comparison run was given"
-        in _Page(render(dataclasses.replace(complete(), comparison=None))).text
-    )
+def test_the_comparison_is_shown_beside_this_run(html: str) -> None:
+    assert "The line is the comparison: rmp.weight = 0.0" in _Page(html).text
 
 
 def test_what_is_missing_is_said_with_its_remedy() -> None:
@@ -182,7 +183,7 @@ def test_what_is_missing_is_said_with_its_remedy() -> None:
 
 
 def test_a_difference_is_an_alarm_that_names_its_place() -> None:
-    data = complete()
+    data = dataclasses.replace(complete(), membranes={}, history=(), examples=None)
     assert data.verification is not None
     rows = [{**data.verification["rows"][0], "differing": 7}, *data.verification["rows"][1:]]
     first = {"backend": "lava", "step": 3, "population": "conv1", "neuron": [2, 5, 7]}
@@ -237,8 +238,7 @@ def test_users_text_is_escaped() -> None:
     assert html.count("&lt;script&gt;") >= 6
 
 
-def test_the_page_requests_nothing_and_is_accessible() -> None:
-    html = render(complete())
+def test_the_page_requests_nothing_and_is_accessible(html: str) -> None:
     page = _Page(html)
     for tag, attributes in page.tags:
         assert tag not in {"script", "link", "iframe", "object", "embed", "base"}
@@ -280,9 +280,9 @@ def _chromium(*arguments: str, cwd: Path) -> str:
 
 @pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on PATH")
-def test_a_browser_without_network_shows_the_page(tmp_path: Path) -> None:
+def test_a_browser_without_network_shows_the_page(html: str, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
-    page.write_text(render(complete()), "utf-8")
+    page.write_text(html, "utf-8")
     dom = _chromium("--dump-dom", page.as_uri(), cwd=tmp_path)
     text = _Page(dom).text
     for phrase in ("Digits on photographs", "✓ identical", "Membranes", "Horowitz"):
@@ -350,7 +350,9 @@ def test_write_report_shows_what_the_folder_holds(run_folder: Path, tmp_path: Pa
     (folder / "verify.json").write_text(json.dumps(verdict))
     other = tmp_path / "page.html"
     assert write_report(run, other, compare=run) == other
-    assert "✓ identical" in _Page(other.read_text("utf-8")).text
+    text = _Page(other.read_text("utf-8")).text
+    assert "✓ identical" in text
+    assert "The line is the comparison: run" in text
 
 
 def test_predictions_on_the_page_are_those_that_were_evaluated(
