@@ -15,7 +15,8 @@ from lavaseg.network import Input, Network, Population, Projection
 from lavaseg.neuron import NEVER, STATE_SCALE
 
 RATE = 0.15
-"""Spikes a neuron and step that thresholds aim at; published rates are 2 to 25 %."""
+"""Spikes a neuron and step if nothing were lost at resets, which leaves about 0.09; published
+rates are 0.02 to 0.25."""
 _DEVIATION = 16.0
 """Standard deviation of the weights, in weight units."""
 
@@ -25,8 +26,8 @@ def deeplab(
 ) -> IntegerNetwork:
     """Spiking-DeepLab in the hardware preset, norms folded away, with random even weights.
 
-    Thresholds are set layer by layer so that every population spikes at about `RATE` on random
-    pictures: a silent net would be unfairly cheap for us, and costs stock Lava the same.
+    Thresholds are set layer by layer so that every population spikes at a realistic rate (see
+    `RATE`) on random pictures: a silent net would be cheap for us, and cost stock Lava the same.
 
     Args:
         width: channels of the first layer; the others keep the published ratios (64 as published).

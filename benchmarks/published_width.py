@@ -60,7 +60,7 @@ def layer(
         raise RuntimeError(f"{projection.name}: stock Conv gave other sums")
     with threadpool_limits(1, user_api="blas"):
         seconds = best(lambda: ours(sheet), repeats)
-    return seconds, best(lambda: stock(sheet), 1) * whole / outputs
+    return seconds, best(lambda: stock(sheet), repeats) * whole / outputs
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -99,9 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         report.rows.append((projection.target, sheet, macs, 1e3 * stock, 1e3 * ours, stock / ours))
     measured = {"whole net: Lava graph, in process": graph_step(net, spikes[:2], chosen.repeats)}
     for batch in (1, chosen.batch):
-        measured[f"whole net: simulator, batch {batch}"] = best(
-            lambda batch=batch: simulate(net, spikes[:batch], chunk=batch), chosen.repeats
-        ) / (batch * chosen.steps)
+        what = f"whole net: simulator, batch {batch}"
+        measured[what] = simulator_step(net, spikes[:batch], chosen.repeats)
     for what, seconds in measured.items():
         row = (what, "", network.macs() / 1e6, 1e3 * total, 1e3 * seconds, total / seconds)
         report.rows.append(row)
@@ -123,6 +122,12 @@ def graph_step(net: IntegerNetwork, spikes: np.ndarray, repeats: int) -> float:
     """Seconds a physical step of the Lava graph in this process."""
     steps = spikes.shape[0] * spikes.shape[1] + net.network.latency
     return min(run(net, spikes).seconds for _ in range(repeats)) / steps
+
+
+def simulator_step(net: IntegerNetwork, spikes: np.ndarray, repeats: int) -> float:
+    """Seconds a sample and step of the simulator, all samples at once."""
+    samples, steps = spikes.shape[:2]
+    return best(lambda: simulate(net, spikes, chunk=samples), repeats) / (samples * steps)
 
 
 if __name__ == "__main__":

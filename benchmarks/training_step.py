@@ -7,6 +7,7 @@ spikes, convolutions the same sums, or the benchmark fails.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from _timing import Report, best, machine, parser, use_threads
@@ -30,6 +31,15 @@ NEURONS = {
     "hardware preset": Population("preset", 1.0, 4096, 0),
 }
 Module = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Seconds of a module's forward and of its backward, and its output."""
+
+    forward: float
+    backward: float
+    output: torch.Tensor
 
 
 def slayer_parameters(population: Population) -> dict[str, float]:
@@ -59,14 +69,23 @@ def time_outermost(x: torch.Tensor) -> torch.Tensor:
     return x.permute(4, 0, 2, 3, 1).contiguous().permute(1, 4, 2, 3, 0)
 
 
-def passes(module: Module, x: torch.Tensor, repeats: int) -> tuple[float, float, torch.Tensor]:
-    """Seconds of forward and of backward, and the output."""
+def passes(module: Module, x: torch.Tensor, repeats: int) -> Passes:
+    """Time a module on x; the gradient of its output is all ones."""
     x = x.detach().requires_grad_()
     forward = best(lambda: module(x), repeats)
     out = module(x)
     grad = torch.ones_like(out)
     backward = best(lambda: out.backward(grad, retain_graph=True), repeats)
-    return forward, backward, out.detach()
+    return Passes(forward, backward, out.detach())
+
+
+def _compare(report: Report, what: str, unit: str, theirs: Passes, ours: Passes, of: float) -> None:
+    """Rows for both directions, in seconds times `of`; `what` holds a place for the direction."""
+    for direction in ("forward", "backward"):
+        slower, faster = getattr(theirs, direction), getattr(ours, direction)
+        report.rows.append(
+            (what.format(direction), unit, of * slower, of * faster, slower / faster)
+        )
 
 
 def neurons(report: Report, shape: tuple[int, ...], repeats: int) -> None:
@@ -77,36 +96,22 @@ def neurons(report: Report, shape: tuple[int, ...], repeats: int) -> None:
         theirs = passes(slayer_neuron(population), channels_first(current), repeats)
         fused = FusedNeuron(population, Surrogate(kind="slayer"))
         ours = passes(fused, time_outermost(current), repeats)
-        if not torch.equal(theirs[2], ours[2]) or not ours[2].any():
+        if not torch.equal(theirs.output, ours.output) or not ours.output.any():
             raise RuntimeError(f"{name}: the fused neuron gave other spikes than SLAYER's")
-        for index, direction in enumerate(("forward", "backward")):
-            _add(
-                report,
-                f"neuron {direction}, {name}",
-                "ns a neuron-step",
-                1e9 * theirs[index] / count,
-                1e9 * ours[index] / count,
-            )
+        _compare(report, f"neuron {{}}, {name}", "ns a neuron-step", theirs, ours, 1e9 / count)
 
 
 def convolution(report: Report, shape: tuple[int, ...], repeats: int) -> None:
     """Rows for forward and backward of a 3x3 convolution, ms a batch of T steps."""
     channels = shape[1]
-    synapse = Synapse(Conv(channels, 3, 1, 1), (channels, *shape[2:4]))
+    synapse = Synapse(Conv(channels, (3, 3), padding=(1, 1)), (channels, shape[2], shape[3]))
     spikes = torch.rand(shape, generator=torch.Generator().manual_seed(0)) < 0.15
     spikes = spikes.float()
     theirs = passes(synapse.synapse, channels_first(spikes), repeats)
     ours = passes(synapse, time_outermost(spikes), repeats)
-    if not torch.allclose(theirs[2], ours[2], atol=1e-4):
+    if not torch.allclose(theirs.output, ours.output, atol=1e-4):
         raise RuntimeError("the folded convolution gave other sums than SLAYER's")
-    for index, direction in enumerate(("forward", "backward")):
-        _add(
-            report,
-            f"3x3 convolution {direction}, {channels} to {channels} channels",
-            "ms",
-            1e3 * theirs[index],
-            1e3 * ours[index],
-        )
+    _compare(report, f"3x3 convolution {{}}, {channels} channels", "ms", theirs, ours, 1e3)
 
 
 class SlayerNetwork(nn.Module):
@@ -182,10 +187,6 @@ def whole_step(
         report.rows.append(
             (f"training step, {name}", "samples/s", batch / theirs, batch / ours, theirs / ours)
         )
-
-
-def _add(report: Report, what: str, unit: str, theirs: float, ours: float) -> None:
-    report.rows.append((what, unit, theirs, ours, theirs / ours))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -281,12 +281,12 @@ class EnergyAccount:
         synaptic = self.accumulates * device.accumulate
         synaptic += self.multiply_accumulates * (device.multiply_accumulate or 0.0)
         least, most = (synaptic + self.neuron_updates * pj for pj in device.neuron_update)
-        terms = [f"{device.accumulate:g} pJ x operations of binary spikes"]
+        terms = [f"{device.accumulate:g} pJ × operations of binary spikes"]
         if device.multiply_accumulate is not None:
-            terms.append(f"{device.multiply_accumulate:g} pJ x operations of graded spikes")
+            terms.append(f"{device.multiply_accumulate:g} pJ × operations of graded spikes")
         if device.neuron_update[1]:
             low, high = device.neuron_update
-            terms.append(f"{low:g} to {high:g} pJ x neurons x steps")
+            terms.append(f"{low:g} to {high:g} pJ × neurons × steps")
         definition = " + ".join(terms) + f"; {device.note}"
         if silent:
             definition += "; no figure: this device has no graded spikes, the network's input does"
@@ -308,8 +308,8 @@ class EnergyAccount:
             title="Kim et al.'s formula",
             picojoules=(energy, energy),
             reference=self._artificial(exact=False),
-            definition="sum over layers of dense MACs x the layer's own output spikes of a neuron "
-            "in one inference x 0.9 pJ, as published: it uses the output rate where the input "
+            definition="sum over layers of dense MACs × the layer's own output spikes of a neuron "
+            "in one inference × 0.9 pJ, as published: it uses the output rate where the input "
             "rate causes the work, and charges nothing for a read-out that never fires",
             source="Kim et al., Neuromorphic Computing and Engineering 2022 (Spiking-DeepLab)",
         )
@@ -322,7 +322,7 @@ class EnergyAccount:
             title="MFS-Seg's formula",
             picojoules=(energy, energy),
             reference=self._artificial(exact=False),
-            definition="0.9 pJ x T x mean firing rate x dense MACs of the whole network; the mean "
+            definition="0.9 pJ × T × mean firing rate × dense MACs of the whole network; the mean "
             "is taken here over all neurons that can fire; graded input is not charged as MACs",
             source="Su et al. 2024 (MFS-Seg), equation 7",
         )
@@ -335,14 +335,14 @@ class EnergyAccount:
             title="Artificial network of the same shape",
             picojoules=(energy, energy),
             reference=None,
-            definition="4.6 pJ x MACs of one dense pass (0.9 pJ x additions in layers without "
+            definition="4.6 pJ × MACs of one dense pass (0.9 pJ × additions in layers without "
             "weights), border padding not charged, as for the spiking network; with padding, as "
             f"papers count: {format_energy(self._artificial(exact=False))}",
             source=CMOS_45NM.source,
         )
 
     def _artificial(self, *, exact: bool) -> float:
-        """One dense pass in pJ: real synapses only, or 4.6 pJ x MACs with padding (Kim et al.)."""
+        """One dense pass in pJ: real synapses only, or 4.6 pJ × MACs with padding (Kim et al.)."""
         if not exact:
             return MAC_PJ * self.dense_macs
         return sum(p.synapses * (MAC_PJ if p.weighted else AC_PJ) for p in self.projections)

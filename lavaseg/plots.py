@@ -183,10 +183,10 @@ def membrane_histograms(
                 linewidth=1.6,
                 label=compare_label,
             )
-            near += f" ({compare_label}: {other[name].share(*_NEAR):.1f} %)"
+            near += f" (line: {other[name].share(*_NEAR):.1f} %)"
         axes.axvline(1.0, color=INK, linestyle="--", linewidth=1.2, label="threshold")
         axes.axvspan(*_NEAR, color=INK, alpha=0.08, linewidth=0)
-        axes.set_title(f"{name}\nnear threshold: {near}", fontsize=9, loc="left", color=INK)
+        axes.set_title(f"{name}\nnear threshold {near}", fontsize=9, loc="left", color=INK)
         axes.set_xlim(histogram.edges[0], histogram.edges[-1])
         axes.set_ylim(bottom=0)
         _dress(axes)

@@ -93,8 +93,9 @@ def test_membranes_mark_the_threshold_and_overlay_the_comparison() -> None:
     panels = [axes for axes in figure.axes if axes.get_visible()]
     assert len(panels) == 4
     assert [len(axes.patches) for axes in panels] == [3, 2, 2, 2]
-    assert "without RMP: " in panels[0].get_title(loc="left")
-    assert "without RMP" not in panels[1].get_title(loc="left")
+    assert "(line: " in panels[0].get_title(loc="left")
+    assert "(line: " not in panels[1].get_title(loc="left")
+    assert "without RMP" in texts(figure)
     assert panels[0].lines[0].get_xdata()[0] == 1.0
 
 

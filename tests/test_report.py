@@ -196,6 +196,15 @@ def test_a_difference_is_an_alarm_that_names_its_place() -> None:
     assert "identical" not in text
 
 
+def test_torch_alone_does_not_count_as_verified_on_lava() -> None:
+    data = dataclasses.replace(complete(), membranes={}, history=(), examples=None)
+    assert data.verification is not None
+    rows = [row for row in data.verification["rows"] if row["backend"] == "torch"]
+    text = _Page(render(dataclasses.replace(data, verification={"ok": True, "rows": rows}))).text
+    assert "compared: torch, not Lava" in text
+    assert "✓ identical" not in text
+
+
 def test_a_network_with_unspiking_currents_gets_no_invented_operations() -> None:
     net = Network(
         Input("picture", (2, 4, 4)),
@@ -273,7 +282,7 @@ def _chromium(*arguments: str, cwd: Path) -> str:
     ]
     environment = {**os.environ, "HOME": str(cwd)}
     done = subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=True
+        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=True
     )
     return done.stdout
 
@@ -347,6 +356,10 @@ def test_write_report_shows_what_the_folder_holds(run_folder: Path, tmp_path: Pa
     assert "exported integer network, which Lava runs" in text
     assert "not verified" in text
     verdict = {"ok": True, "samples": 1, "rows": [], "first_difference": None}
+    (folder / "verify.json").write_text(json.dumps(verdict))
+    assert "✓ identical" not in _Page(write_report(run).read_text("utf-8")).text
+    row = {"backend": "lava", "population": "out", "compared": 9, "differing": 0, "spikes": 0}
+    verdict["rows"] = [row]
     (folder / "verify.json").write_text(json.dumps(verdict))
     other = tmp_path / "page.html"
     assert write_report(run, other, compare=run) == other

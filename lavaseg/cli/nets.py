@@ -61,7 +61,7 @@ def info(
         return
     print_table(
         str(net),
-        ["layer", "input", "shape", ">parameters", ">step", ">threshold", ">weights", ">biases"],
+        ["layer", "operator", "shape", ">params", ">step", ">threshold", ">range", ">bias"],
         (
             (
                 layer["layer"],
@@ -117,4 +117,4 @@ def _ranges_line(net: IntegerNetwork) -> str:
 
 
 def _range(ends: tuple[int, int] | None) -> str:
-    return "-" if ends is None else f"{ends[0]:,} .. {ends[1]:,}"
+    return "-" if ends is None else f"{ends[0]}..{ends[1]}"

@@ -75,7 +75,7 @@ def quantised_model(
         for name, bias in weighted.biases.items():
             unit = quantisation.scales[name] / FULL_SCALE
             model.biases[name].copy_(torch.from_numpy(np.asarray(bias) * unit).float())
-            model.bias_hooks[name] = _bias_quantiser(quantisation.exponents[name])
+            model.bias_hooks[name] = _bias_quantiser(quantisation.bias_exponent)
     return model
 
 

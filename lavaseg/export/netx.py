@@ -279,7 +279,10 @@ def describe(net: IntegerNetwork) -> list[dict[str, Any]]:
         weights = [net.weights[p.name] for p in incoming if p.name in net.weights]
         bias = net.biases.get(name)
         row = _row(name, type(node).__name__.lower(), network.shape(name), network.latencies[name])
-        row["operator"] = " + ".join(_operator_text(p) for p in incoming)
+        chain = network.is_sequence
+        row["operator"] = " + ".join(
+            _operator_text(p) + ("" if chain else f" from {p.source}") for p in incoming
+        )
         row["parameters"] = sum(w.size for w in weights) + (bias.mantissa.size if bias else 0)
         if isinstance(node, Population):
             for key in ("threshold", "current_decay", "voltage_decay"):
@@ -316,18 +319,30 @@ def _range(arrays: list[np.ndarray]) -> tuple[int, int] | None:
 
 
 def _operator_text(projection: Projection) -> str:
-    """Such as 'conv 3x3, stride 2x2 from hidden'; what equals the default is left out."""
-    words = [projection.operator.kind]
-    for item in dataclasses.fields(projection.operator):
-        value = getattr(projection.operator, item.name)
+    """Such as 'conv 3x3 stride 2'; left out is what equals the default or keeps the size."""
+    operator = projection.operator
+    words = [operator.kind]
+    for item in dataclasses.fields(operator):
+        value = getattr(operator, item.name)
         if item.name == "kernel":
-            words[0] += f" {value[0]}x{value[1]}"
+            words.append(f"{value[0]}x{value[1]}")
         elif item.name not in ("channels", "features") and value != item.default:
-            text = "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            if item.name == "padding" and isinstance(operator, Conv) and _keeps_size(operator):
+                continue
+            pair = isinstance(value, tuple) and value[0] != value[1]
+            text = "x".join(map(str, value)) if pair else str(np.ravel(value)[0])
             words.append(f"{item.name} {text}")
     if projection.delay:
         words.append(f"delay {projection.delay}")
-    return f"{', '.join(words)} from {projection.source}"
+    return " ".join(words)
+
+
+def _keeps_size(conv: Conv) -> bool:
+    """Whether the padding makes up for what the kernel takes away."""
+    return all(
+        2 * p == d * (k - 1)
+        for k, p, d in zip(conv.kernel, conv.padding, conv.dilation, strict=True)
+    )
 
 
 # --------------------------------------------------------------------------------------------

@@ -70,6 +70,7 @@ def _finetune(
     origin = {
         "weights": hashlib.sha256(run.weights.read_bytes()).hexdigest(),
         "finetune": run.recipe.finetune.model_dump(),
+        "scales": dict(quantisation.scales),
     }
     if not _is_current(run.path / RECORD, origin):
         (run.path / RECORD).unlink(missing_ok=True)

@@ -201,9 +201,14 @@ def _verification_tile(verification: Mapping[str, Any] | None) -> Tile:
     label = "spikes on Lava as trained"
     if verification is None:
         return Tile(label, "not verified", "run lavaseg verify", "missing")
-    if verification["ok"]:
-        return Tile(label, "✓ identical", "every population, step and neuron compared", "good")
-    return Tile(label, "✗ different", "the first difference is named below", "bad")
+    if not verification["ok"]:
+        return Tile(label, "✗ different", "the first difference is named below", "bad")
+    backends = dict.fromkeys(row["backend"] for row in verification["rows"])
+    if not any(name.startswith("lava") for name in backends):
+        compared = ", ".join(backends) or "nothing"
+        return Tile(label, "not verified", f"compared: {compared}, not Lava", "missing")
+    note = f"every population, step and neuron: {', '.join(backends)}"
+    return Tile(label, "✓ identical", note, "good")
 
 
 def _energy_tile(data: ReportData) -> Tile:

@@ -12,7 +12,6 @@ from lavaseg.encoders import Encoder
 from lavaseg.export.lowering.ranges import CURRENT_LIMIT, synaptic_bounds
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.integers import (
-    BIAS_EXPONENT_MAX,
     BIAS_MANTISSA_MAX,
     STOCK_BIAS_EXPONENT,
     WEIGHT_MAX,
@@ -33,24 +32,24 @@ class Quantisation:
 
     Args:
         scales: weight units for each trained unit, for each population.
-        exponents: bias exponent of each population that has a bias.
+        bias_exponent: of all biases; stock NetX knows no other than 6.
     """
 
     scales: Mapping[str, float]
-    exponents: Mapping[str, int]
+    bias_exponent: int = STOCK_BIAS_EXPONENT
 
 
 def choose_quantisation(weighted: WeightedNetwork) -> Quantisation:
     """The largest scale of each population that keeps every number in its range.
 
     Limits: weights -256 .. 254, the 24-bit current, the 17-bit threshold, the 13-bit bias
-    mantissa at the largest exponent. The threshold comes out as a whole number.
+    mantissa. The threshold comes out as a whole number.
 
     Raises:
         RangeError: a threshold so small, or a bias so large, that no scale fits.
     """
     net = weighted.network
-    scales, exponents = {}, {}
+    scales = {}
     for population in net.populations:
         name = population.name
         largest = max(
@@ -59,7 +58,7 @@ def choose_quantisation(weighted: WeightedNetwork) -> Quantisation:
         )
         inhibition, excitation = synaptic_bounds(net, weighted.weights, name)
         bias = float(np.abs(weighted.biases.get(name, np.zeros(1))).max(initial=0.0))
-        reachable = BIAS_MANTISSA_MAX * 2**BIAS_EXPONENT_MAX / STATE_SCALE
+        reachable = BIAS_MANTISSA_MAX * 2**STOCK_BIAS_EXPONENT / STATE_SCALE
         limits = [
             WEIGHT_MAX / largest if largest else math.inf,
             HEADROOM * CURRENT_LIMIT / max(inhibition.max(), excitation.max(), 1e-12),
@@ -77,12 +76,7 @@ def choose_quantisation(weighted: WeightedNetwork) -> Quantisation:
                 )
             scale = mantissa / population.threshold
         scales[name] = float(scale)
-        if name in weighted.biases:
-            fits = (
-                bias * scale * STATE_SCALE <= HEADROOM * BIAS_MANTISSA_MAX * 2**STOCK_BIAS_EXPONENT
-            )
-            exponents[name] = STOCK_BIAS_EXPONENT if fits else BIAS_EXPONENT_MAX
-    return Quantisation(scales, exponents)
+    return Quantisation(scales)
 
 
 def quantise_weight(weight: np.ndarray, scale: float) -> np.ndarray:
@@ -120,7 +114,7 @@ def quantise(
         encoder,
         classes,
         {
-            name: quantise_bias(bias, scales[name], quantisation.exponents[name])
+            name: quantise_bias(bias, scales[name], quantisation.bias_exponent)
             for name, bias in weighted.biases.items()
         },
         dict(scales),
