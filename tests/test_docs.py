@@ -145,8 +145,11 @@ def test_every_python_name_exists(document: Path) -> None:
 
 def ignored(folder: Path) -> bool:
     """Whether git ignores a folder."""
-    patterns = [line.strip("/") for line in text_of(ROOT / ".gitignore").split()]
-    return folder.name == ".git" or any(fnmatch(folder.name, pattern) for pattern in patterns)
+    rules = text_of(ROOT / ".gitignore").split()
+    at_the_top = folder.parent == ROOT
+    return folder.name == ".git" or any(
+        fnmatch(folder.name, rule.strip("/")) for rule in rules if at_the_top or rule[0] != "/"
+    )
 
 
 def test_the_map_of_folders_names_exactly_those_that_exist() -> None:
