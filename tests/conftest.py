@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,14 @@ from lavaseg.encoders import Direct, Encoder, Poisson
 from lavaseg.integers import Bias, IntegerNetwork
 from lavaseg.network import Conv, Dense, Input, Network, Population, Projection
 from lavaseg.neuron import NEVER
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_works() -> Iterator[None]:
+    """A shell starts background jobs with Ctrl-C ignored, and so would be all that tests start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

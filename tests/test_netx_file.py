@@ -616,9 +616,7 @@ def test_the_table_has_a_row_for_each_layer_with_its_ranges() -> None:
     assert [row["layer"] for row in rows] == ["picture", "first", "second", "readout"]
     first = rows[1]
     weight, bias = net.weights["picture_to_first"], net.biases["first"]
-    assert first["operator"] == (
-        "conv 3x2, stride 2x1, padding 1x0, dilation 1x2, groups 2 from picture"
-    )
+    assert first["operator"] == "conv 3x2 stride 2x1 padding 1x0 dilation 1x2 groups 2"
     assert first["shape"] == net.network.shape("first")
     assert first["parameters"] == weight.size + 4
     assert first["weights"] == (weight.min(), weight.max())

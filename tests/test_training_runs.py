@@ -150,7 +150,8 @@ def test_lambda_schedules_have_their_shapes() -> None:
     }
     for schedule, expected in shapes.items():
         rmp = Rmp(weight=0.1, schedule=schedule)
-        assert [rmp_weight(rmp, p) for p in at] == pytest.approx([0.1 * e for e in expected])
+        found = [rmp_weight(rmp, p) for p in at]
+        assert found == pytest.approx([0.1 * e for e in expected], abs=1e-6)
 
 
 def test_rmp_layers_are_the_spiking_ones() -> None:
