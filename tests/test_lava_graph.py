@@ -37,11 +37,7 @@ def network_of(
 ) -> IntegerNetwork:
     """A net on a 2 x 4 x 6 input with weights of 4, read out at the last node."""
     network = Network(Input("input", (2, 4, 6)), nodes, projections, nodes[-1].name)
-    weights = {
-        p.name: np.full(shape, 4, np.int16)
-        for p in projections
-        if (shape := network.weight_shape(p)) is not None
-    }
+    weights = {p.name: np.full(network.synapse_shape(p), 4, np.int16) for p in projections}
     classes = tuple(str(i) for i in range(network.shape(network.readout)[0]))
     return IntegerNetwork(network, weights, Poisson(steps), classes, biases or {})
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from lavaseg.errors import LavasegError
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.network import ConvTranspose, Operator
 
@@ -19,11 +18,6 @@ def fold_norms(weighted: WeightedNetwork) -> WeightedNetwork:
     weights, biases = dict(weighted.weights), dict(weighted.biases)
     for name, norm in weighted.norms.items():
         for projection in net.incoming(name):
-            if projection.name not in weights:
-                raise LavasegError(
-                    f"projection {projection.name!r} has no weights that the norm of {name!r} "
-                    "could be folded into"
-                )
             weights[projection.name] = scale_outputs(
                 projection.operator, weights[projection.name], norm.scale
             )
@@ -33,7 +27,9 @@ def fold_norms(weighted: WeightedNetwork) -> WeightedNetwork:
 
 
 def scale_outputs(operator: Operator, weight: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """Weights whose output channels are multiplied by `factor` (channels,)."""
+    """Weights (or a gain) whose output channels are multiplied by `factor` (channels,)."""
+    if weight.ndim == 1:
+        return weight * factor
     if isinstance(operator, ConvTranspose):  # (in, out / groups, kh, kw)
         groups = operator.groups
         grouped = weight.reshape(groups, -1, *weight.shape[1:])
