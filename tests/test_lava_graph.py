@@ -174,6 +174,19 @@ def test_a_delay_carries_no_spike_into_the_next_sample(delay: int) -> None:
     assert_equals_the_simulator(net)
 
 
+def test_what_only_late_input_reaches_runs_too() -> None:
+    net = network_of(
+        (Population("a", 1), Population("b", 1), read()),
+        (
+            Projection("input", "a", Conv(2), delay=9),
+            Projection("input", "b", Conv(2), delay=1),
+            Projection("b", "out", Conv(2, (1, 1))),
+        ),
+        biases={"a": Bias(np.array([70, 3]), 6), "b": Bias(np.array([2, 1]), 6)},
+    )
+    assert_equals_the_simulator(net)
+
+
 def test_an_average_is_named() -> None:
     pool = SumPool((2, 2), (2, 2), average=True)
     net = network_of((read(),), (Projection("input", "out", pool),))

@@ -38,6 +38,7 @@ from lavaseg.network import DECAY_UNITY, Network, Operator, Population, Projecti
 
 prepare_lava()
 
+from lava.magma.compiler.compiler_graphs import find_processes  # noqa: E402
 from lava.magma.core.process.ports.ports import InPort, OutPort  # noqa: E402
 from lava.magma.core.process.process import AbstractProcess, ProcessServer  # noqa: E402
 from lava.proc.conv.process import Conv  # noqa: E402
@@ -119,6 +120,7 @@ def build(net: IntegerNetwork, spikes: np.ndarray, recorders: Mapping[str, Recor
             connect = BUILDERS[type(projection.operator)]
             synapses[projection.name] = connect(net, projection, lines.tap(projection), neuron.a_in)
         neurons[node.name] = lines.neurons[node.name] = neuron
+    lines.join(source)
     longest = max(network.latencies.values())
     helpers = tuple(process for process in lines.helpers if process is not source)
     return Graph(source, synapses, neurons, helpers, samples * steps + longest)
@@ -168,6 +170,19 @@ class _Lines:
             self._sources[delay, wait] = source
             self.helpers.append(source)
         return self._sources[delay, wait]
+
+    def join(self, source: RingBuffer) -> None:
+        """Make everything reachable from `source`, which is how Lava finds what it compiles.
+
+        What only a later source feeds is joined by a synapse process without synapses.
+        """
+        for neuron in self.neurons.values():
+            if neuron not in find_processes(source):
+                size = int(np.prod(neuron.a_in.shape)), int(np.prod(source.s_out.shape))
+                synapse = Sparse(weights=csr_matrix(size, dtype=np.int32), sign_mode=SignMode.MIXED)
+                source.s_out.flatten().connect(synapse.s_in)
+                synapse.a_out.reshape(neuron.a_in.shape).connect(neuron.a_in)
+                self.helpers.append(synapse)
 
     def _relay(self, name: str, delay: int, chain: list[LIFReset]) -> LIFReset:
         """The next link of a chain: fires one step after `chain`'s last, or after `name`."""
