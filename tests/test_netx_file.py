@@ -193,11 +193,11 @@ def test_weights_are_stored_once(tmp_path: Path) -> None:
             file.visititems(visit)
         biases = sum(bias.mantissa.size for bias in net.biases.values())
         gains = sum(
-        net.network.shape(p.source)[0]
-        for p in net.network.projections
-        if net.network.weight_shape(p) is None
-    )
-    assert sum(sizes) == net.network.weight_count() + gains + biases
+            net.network.shape(p.source)[0]
+            for p in net.network.projections
+            if net.network.weight_shape(p) is None
+        )
+        assert sum(sizes) == net.network.weight_count() + gains + biases
 
 
 # -- writing -------------------------------------------------------------------------------------
