@@ -52,8 +52,9 @@ class IntegerNetwork:
 
     Args:
         network: thresholds are mantissas (weight units); None marks the read-out.
-        weights: int16 for each projection that has weights, shaped as
-            `network.weight_shape(projection)`, in torch's orientation.
+        weights: int16 for each projection, even, shaped as `network.synapse_shape(projection)`:
+            weights in torch's orientation, or the gain of each channel for an operator without
+            trained weights (one-to-one, sum pooling, upsampling).
         biases: for each population that has one.
         encoder: turns a picture into the spikes of T steps; T is `encoder.steps`.
         classes: names of the read-out's channels, in order.
@@ -74,9 +75,7 @@ class IntegerNetwork:
     def __post_init__(self) -> None:
         net = self.network
         for projection in net.projections:
-            shape = net.weight_shape(projection)
-            if shape is None:
-                continue
+            shape = net.synapse_shape(projection)
             if projection.name not in self.weights:
                 raise LavasegError(f"projection {projection.name!r} has no weights")
             weight = self.weights[projection.name]

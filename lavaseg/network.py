@@ -176,7 +176,10 @@ class Dense:
 
 @dataclass(frozen=True)
 class OneToOne:
-    """Each neuron to the neuron at the same place, with weight 1: skips and residual sums."""
+    """Each neuron to the neuron at the same place: skips and residual sums.
+
+    No trained weights: training uses 1, hardware one gain for each channel.
+    """
 
     kind: ClassVar[str] = "one_to_one"
 
@@ -192,7 +195,7 @@ class OneToOne:
 
 @dataclass(frozen=True)
 class SumPool:
-    """Sum over windows with zero padding, without weights.
+    """Sum over windows with zero padding, without trained weights (hardware: a gain a channel).
 
     Args:
         average: divide by the window's size, padding included (torch's count_include_pad=True).
@@ -222,7 +225,7 @@ class SumPool:
 
 @dataclass(frozen=True)
 class Upsample:
-    """Nearest-neighbour upsampling by an integer factor."""
+    """Nearest-neighbour upsampling by an integer factor (hardware: a gain for each channel)."""
 
     kind: ClassVar[str] = "upsample"
     factor: Size = (2, 2)
@@ -355,7 +358,10 @@ class Projection:
     Args:
         source, target: node names.
         operator: the linear map.
-        delay: extra steps before a spike takes effect, 0 .. 62.
+        delay: logical steps before a spike takes effect, 0 .. 62: the target sees at step t what
+            the source emitted at step t - delay of the same sample, and nothing at first. How
+            long spikes wait on hardware, where paths differ in length, is derived: see
+            `Network.waits`.
         name: identifies its weights; by default "source_to_target".
     """
 
@@ -517,17 +523,40 @@ class Network:
         """Shape of a projection's weights; None where the operator has none."""
         return projection.operator.weight_shape(self.shapes[projection.source])
 
+    def synapse_shape(self, projection: Projection) -> tuple[int, ...]:
+        """Shape of what hardware stores for a projection: its weights, or its gain.
+
+        An operator without trained weights has a gain for each channel, (channels,), that all its
+        synapses share: 1 while training; an even number once the network is integer, since
+        Loihi's mixed-sign synapses hold no 1.
+        """
+        shape = self.weight_shape(projection)
+        return self.shapes[projection.source][:1] if shape is None else shape
+
     @cached_property
     def latencies(self) -> Mapping[str, int]:
-        """Steps on hardware from the input to each node: the longest path, delays included.
+        """Steps on hardware from the input to each node, on the longest path.
 
-        Each population adds one step; a `Current` adds none, since export unrolls it.
+        Each population adds one step; a `Current` adds none, since export unrolls it. Delays add
+        none: a spike of step t - delay has so many steps more until it is due.
         """
         latency = {self.input.name: 0}
         for node in self.ordered:
-            arrival = max(latency[p.source] + p.delay for p in self.incoming(node.name))
+            arrival = max(latency[p.source] for p in self.incoming(node.name))
             latency[node.name] = arrival + isinstance(node, Population)
         return latency
+
+    @cached_property
+    def waits(self) -> Mapping[str, int]:
+        """Steps that each projection's spikes wait on hardware, by the projection's name.
+
+        The projection's own delay, and what its path is shorter than the longest one into its
+        target. Defined for networks without `Current`s.
+        """
+        return {
+            p.name: self.latencies[p.target] - 1 - self.latencies[p.source] + p.delay
+            for p in self.projections
+        }
 
     @property
     def latency(self) -> int:

@@ -12,7 +12,20 @@ from hypothesis import strategies as st
 
 from lavaseg.encoders import Direct, Encoder, Poisson
 from lavaseg.integers import Bias, IntegerNetwork
-from lavaseg.network import Conv, Dense, Input, Network, Population, Projection
+from lavaseg.network import (
+    Conv,
+    ConvTranspose,
+    Dense,
+    Input,
+    Network,
+    OneToOne,
+    Operator,
+    Population,
+    Projection,
+    Shape,
+    SumPool,
+    Upsample,
+)
 from lavaseg.neuron import NEVER
 
 
@@ -109,6 +122,145 @@ def sequential_networks() -> Callable[..., st.SearchStrategy[IntegerNetwork]]:
     Options: message_bits (any by default), most_steps.
     """
     return _sequential_networks
+
+
+def _groups(draw: st.DrawFn, channels: int) -> int:
+    return draw(st.sampled_from([g for g in range(1, channels + 1) if channels % g == 0]))
+
+
+def _any_operator(draw: st.DrawFn, shape: Shape) -> Operator:
+    """Any operator of any geometry whose result stays small and not empty."""
+    kind = draw(st.sampled_from(["conv", "conv", "transpose", "dense", "one", "pool", "up"]))
+    small = max(shape[1:]) <= 5
+    if kind == "dense":
+        return Dense(draw(st.integers(1, 6)))
+    if kind == "one":
+        return OneToOne()
+    if kind == "pool" and max(shape[1:]) > 1:
+        padding = _sizes(draw, 0, 2)
+        kernel = tuple(
+            draw(st.integers(1, min(3, n + 2 * p))) for n, p in zip(shape[1:], padding, strict=True)
+        )
+        return SumPool(kernel, _sizes(draw, 1, 3), padding)
+    if kind == "up" and small:
+        return Upsample(_sizes(draw, 1, 2))
+    if kind == "transpose" and small:
+        groups = _groups(draw, shape[0])
+        stride, dilation = _sizes(draw, 1, 3), _sizes(draw, 1, 2)
+        kernel, sizes = _sizes(draw, 1, 4), zip(shape[1:], stride, dilation, strict=True)
+        operator = ConvTranspose(
+            groups * draw(st.integers(1, 2)),
+            kernel,
+            stride,
+            _sizes(draw, 0, 2),
+            tuple(draw(st.integers(0, max(s, d) - 1)) for _, s, d in sizes),
+            dilation,
+            groups,
+        )
+        if min(operator.output_shape(shape)) >= 1:
+            return operator
+    return _conv(draw, shape)
+
+
+def _operator_between(draw: st.DrawFn, source: Shape, target: Shape) -> Operator:
+    """An operator that maps a sheet of one shape to a sheet of the other."""
+    if source == target and draw(st.booleans()):
+        return OneToOne()
+    if target[1:] == (1, 1) and draw(st.booleans()):
+        return Dense(target[0])
+    if source[0] == target[0] and draw(st.booleans()):
+        factor = tuple(max(1, t // s) for s, t in zip(source[1:], target[1:], strict=True))
+        if Upsample(factor).output_shape(source) == target:
+            return Upsample(factor)
+        kernel = tuple(max(1, s // t) for s, t in zip(source[1:], target[1:], strict=True))
+        if SumPool(kernel, kernel).output_shape(source) == target:
+            return SumPool(kernel, kernel)
+    groups = _groups(draw, int(np.gcd(source[0], target[0])))
+    if all(t >= s for s, t in zip(source[1:], target[1:], strict=True)) and draw(st.booleans()):
+        padding = _sizes(draw, 0, 1)
+        sides = zip(source[1:], target[1:], padding, strict=True)
+        kernel = tuple(t - s + 2 * p + 1 for s, t, p in sides)
+        return ConvTranspose(target[0], kernel, padding=padding, groups=groups)
+    padding = tuple(
+        max(0, (t - s + 1) // 2) + draw(st.integers(0, 1))
+        for s, t in zip(source[1:], target[1:], strict=True)
+    )
+    sides = zip(source[1:], target[1:], padding, strict=True)
+    kernel = tuple(s + 2 * p - t + 1 for s, t, p in sides)
+    return Conv(target[0], kernel, padding=padding, groups=groups)
+
+
+def _values(
+    rng: np.random.Generator, operator: Operator, shape: tuple[int, ...], budget: int
+) -> np.ndarray:
+    """Weights, or a gain for each channel, that add up to at most `budget` in every neuron."""
+    if len(shape) == 1:
+        taps = int(np.prod(operator.kernel)) if isinstance(operator, SumPool) else 1
+        most = min(127, budget // taps // 2)
+        return (2 * rng.integers(-most // 3, most + 1, shape)).astype(np.int16)
+    if isinstance(operator, ConvTranspose):  # one sum for all outputs: a bound for each
+        groups = operator.groups
+        turned = (shape[1] * groups, shape[0] // groups, *shape[2:])
+        weight = bounded_weights(rng, turned, budget)
+        split = weight.reshape(groups, shape[1], shape[0] // groups, *shape[2:])
+        return np.ascontiguousarray(split.swapaxes(1, 2)).reshape(shape)
+    return bounded_weights(rng, shape, budget)
+
+
+@st.composite
+def _graph_networks(
+    draw: st.DrawFn, *, most_populations: int = 12, most_steps: int = 6
+) -> IntegerNetwork:
+    bits = draw(st.sampled_from([0, 0, 1, 4, 8]))
+    steps = draw(st.integers(1, most_steps))
+    encoder: Encoder = Direct(steps, bits=bits) if bits else Poisson(steps)
+    source = Input("input", (draw(st.integers(1, 4)), *_sizes(draw, 1, 7)), bits)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    count = draw(st.integers(1, most_populations))
+    nodes: list[Population] = []
+    projections: list[Projection] = []
+    weights: dict[str, np.ndarray] = {}
+    biases: dict[str, Bias] = {}
+    shapes: dict[str, Shape] = {source.name: source.shape}
+    delays = st.sampled_from([0, 0, 0, 1, 2, 7])
+    for index in range(count):
+        is_readout = index == count - 1
+        name = f"p{index}"
+        decay = 4096 if is_readout else draw(st.sampled_from([4096, 4096, 4095, 2048, 1024, 300]))
+        leak = draw(st.sampled_from([0, 0, 1, 128, 2048, 4095]))
+        threshold = None if is_readout else draw(st.integers(1, 100) | st.integers(1, 2000))
+        # mostly from what came last, so that the graph gets deep
+        first = list(shapes)[-1] if draw(st.booleans()) else draw(st.sampled_from(list(shapes)))
+        operators = {first: _any_operator(draw, shapes[first])}
+        shapes[name] = operators[first].output_shape(shapes[first])
+        others = draw(st.lists(st.sampled_from(list(shapes)[:-1]), unique=True, max_size=2))
+        for other in others:
+            if other != first:
+                operators[other] = _operator_between(draw, shapes[other], shapes[name])
+        nodes.append(Population(name, threshold, decay, leak, bias=draw(st.booleans())))
+        budget = NEVER // len(operators) // (2 * steps if is_readout else -(-4096 // decay) + 1)
+        for other, operator in operators.items():
+            projection = Projection(other, name, operator, draw(delays))
+            projections.append(projection)
+            peak = source.max_message if other == source.name else 1
+            shape = operator.weight_shape(shapes[other]) or shapes[other][:1]
+            weights[projection.name] = _values(rng, operator, shape, budget // peak)
+        if nodes[-1].bias:
+            exponent = int(rng.integers(0, 8))
+            most = min(4095, NEVER * 32 // (steps << exponent)) if is_readout else 4095
+            biases[name] = Bias(rng.integers(-most, most + 1, shapes[name][0]), exponent)
+    network = Network(source, tuple(nodes), tuple(projections), nodes[-1].name)
+    classes = tuple(f"class{i}" for i in range(network.shape(network.readout)[0]))
+    return IntegerNetwork(network, weights, encoder, classes, biases)
+
+
+@pytest.fixture(scope="session")
+def graph_networks() -> Callable[..., st.SearchStrategy[IntegerNetwork]]:
+    """Strategy of random acyclic networks: every operator, branches, delays, biases, leaks.
+
+    Options: most_populations, most_steps.
+    """
+    return _graph_networks
 
 
 @pytest.fixture(scope="session")

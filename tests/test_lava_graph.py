@@ -7,10 +7,12 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from lavaseg import neuron
+from lavaseg.deploy import verify_spikes
 from lavaseg.deploy.lava import LavaError, check_deployable, run_inprocess
-from lavaseg.deploy.lava.graph import ProcessServer
+from lavaseg.deploy.lava.graph import ProcessServer, conv_transpose_matrix
 from lavaseg.encoders import Poisson
 from lavaseg.errors import LavasegError
 from lavaseg.integers import Bias, IntegerNetwork
@@ -22,11 +24,13 @@ from lavaseg.network import (
     Input,
     Network,
     OneToOne,
+    Operator,
     Population,
     Projection,
     SumPool,
     Upsample,
 )
+from lavaseg.operators_torch import apply_operator
 
 
 def network_of(
@@ -38,11 +42,7 @@ def network_of(
 ) -> IntegerNetwork:
     """A net on a 2 x 4 x 6 input with weights of 4, read out at the last node."""
     network = Network(Input("input", (2, 4, 6)), nodes, projections, nodes[-1].name)
-    weights = {
-        p.name: np.full(shape, 4, np.int16)
-        for p in projections
-        if (shape := network.weight_shape(p)) is not None
-    }
+    weights = {p.name: np.full(network.synapse_shape(p), 4, np.int16) for p in projections}
     classes = tuple(str(i) for i in range(network.shape(network.readout)[0]))
     return IntegerNetwork(network, weights, Poisson(steps), classes, biases or {})
 
@@ -95,38 +95,107 @@ def test_all_negative_dense_weights_keep_their_least_value() -> None:
     np.testing.assert_array_equal(run_inprocess(net, spikes).readout[:, 0, 0, 0], wanted)
 
 
+def assert_equals_the_simulator(net: IntegerNetwork, samples: int = 3) -> None:
+    spikes = spikes_for(net, samples)
+    verdict = verify_spikes(net, spikes, backends=("lava-inprocess",), progress=False)
+    assert verdict.ok, str(verdict.first_difference)
+    assert sum(row.spikes for row in verdict.rows) > 0
+
+
 @pytest.mark.parametrize(
-    ("operator", "kind"),
+    "operator",
     [
-        (ConvTranspose(2), "conv_transpose"),
-        (SumPool(), "sum_pool"),
-        (Upsample(), "upsample"),
-        (OneToOne(), "one_to_one"),
+        ConvTranspose(3, (3, 2), (2, 3), (1, 0), (1, 2), (1, 2)),
+        ConvTranspose(4, (2, 2), (2, 2), groups=2),
+        SumPool((3, 2), (2, 1), (1, 1)),
+        Upsample((2, 3)),
+        OneToOne(),
     ],
 )
-def test_an_operator_without_a_builder_is_named(operator: object, kind: str) -> None:
-    net = network_of((read(),), (Projection("input", "out", operator),))  # type: ignore[arg-type]
-    with pytest.raises(LavaError, match=rf"projection 'input_to_out': {kind} .* conv or dense"):
-        check_deployable(net)
-
-
-def test_paths_of_unequal_length_are_named() -> None:
+def test_each_operator_is_put_on_lava(operator: Operator) -> None:
     net = network_of(
-        (Population("a", 9), read()),
+        (Population("a", 5), Population("b", 3), read()),
         (
-            Projection("input", "a", Conv(2, padding=(1, 1))),
-            Projection("a", "out", Conv(1)),
-            Projection("input", "out", Conv(1)),
+            Projection("input", "a", operator),
+            Projection("a", "b", operator),
+            Projection("b", "out", Dense(2)),
         ),
     )
-    with pytest.raises(LavaError, match=r"projection 'input_to_out': .* after 1 steps.* after 2"):
-        run_inprocess(net, spikes_for(net))
+    assert_equals_the_simulator(net)
 
 
-def test_delays_and_currents_are_named() -> None:
-    net = network_of((read(),), (Projection("input", "out", Conv(1), delay=2),))
-    with pytest.raises(LavaError, match="projection 'input_to_out': delay 2"):
+def test_a_transposed_convolution_is_its_matrix() -> None:
+    operator = ConvTranspose(4, (3, 2), (2, 1), (1, 0), (1, 0), (1, 2), groups=2)
+    rng = np.random.default_rng(0)
+    weight = 2 * rng.integers(-60, 60, operator.weight_shape((2, 4, 3)))
+    sheet = rng.integers(0, 2, (1, 2, 4, 3))
+    wanted = apply_operator(
+        operator, torch.from_numpy(sheet).double(), torch.from_numpy(weight).double()
+    )
+    found = conv_transpose_matrix(operator, (2, 4, 3), weight) @ sheet[0].T.ravel()
+    np.testing.assert_array_equal(found, wanted[0].numpy().T.ravel())
+
+
+def test_paths_of_unequal_length_wait_for_one_another() -> None:
+    net = network_of(
+        (Population("a", 9), Population("b", 5), Population("c", 5), read()),
+        (
+            Projection("input", "a", Conv(2, padding=(1, 1))),
+            Projection("a", "b", OneToOne()),
+            Projection("b", "c", OneToOne()),
+            Projection("c", "out", OneToOne()),
+            Projection("a", "out", OneToOne()),
+            Projection("input", "out", OneToOne()),
+        ),
+        biases={"a": Bias(np.array([400, -3]), 6), "b": Bias(np.array([7, 0]), 6)},
+    )
+    assert net.network.waits == {
+        **dict.fromkeys(["input_to_a", "a_to_b", "b_to_c", "c_to_out"], 0),
+        "a_to_out": 2,
+        "input_to_out": 3,
+    }
+    assert_equals_the_simulator(net)
+
+
+@pytest.mark.parametrize("delay", [1, 2, 3, 4, 62])
+def test_a_delay_carries_no_spike_into_the_next_sample(delay: int) -> None:
+    """From the input and from a population that a bias makes fire at every step."""
+    net = network_of(
+        (Population("a", 1), Population("b", 3), read()),
+        (
+            Projection("input", "a", Conv(2, padding=(1, 1))),
+            Projection("a", "b", OneToOne(), delay=delay),
+            Projection("a", "out", OneToOne(), delay=1),
+            Projection("b", "out", OneToOne()),
+            Projection("input", "out", OneToOne(), delay=delay),
+        ),
+        steps=4,
+        biases={"a": Bias(np.array([4000, 3]), 6)},
+    )
+    assert_equals_the_simulator(net)
+
+
+def test_what_only_late_input_reaches_runs_too() -> None:
+    net = network_of(
+        (Population("a", 1), Population("b", 1), read()),
+        (
+            Projection("input", "a", Conv(2), delay=9),
+            Projection("input", "b", Conv(2), delay=1),
+            Projection("b", "out", Conv(2, (1, 1))),
+        ),
+        biases={"a": Bias(np.array([70, 3]), 6), "b": Bias(np.array([2, 1]), 6)},
+    )
+    assert_equals_the_simulator(net)
+
+
+def test_an_average_is_named() -> None:
+    pool = SumPool((2, 2), (2, 2), average=True)
+    net = network_of((read(),), (Projection("input", "out", pool),))
+    with pytest.raises(LavaError, match="projection 'input_to_out': an average"):
         check_deployable(net)
+
+
+def test_currents_are_named() -> None:
     net = network_of(
         (Current("sum"), read()),
         (Projection("input", "sum", Conv(1)), Projection("sum", "out", Conv(1, (1, 1)))),

@@ -157,10 +157,11 @@ def test_nodes_are_ordered_from_the_input_whatever_the_order_given() -> None:
     assert [node.name for node in _branching().ordered] == ["a", "b", "out"]
 
 
-def test_latency_is_the_longest_path_with_delays() -> None:
+def test_latency_is_the_longest_path_and_shorter_ones_wait() -> None:
     net = _branching()
     assert dict(net.latencies) == {"in": 0, "a": 1, "b": 2, "out": 3}
     assert net.latency == 3
+    assert dict(net.waits) == {"a_to_out": 2, "b_to_out": 0, "in_to_a": 0, "a_to_b": 0}
 
 
 def test_current_adds_no_latency() -> None:
@@ -170,7 +171,7 @@ def test_current_adds_no_latency() -> None:
         (Projection("in", "sum", OneToOne(), delay=2), Projection("sum", "p", OneToOne())),
         "p",
     )
-    assert dict(net.latencies) == {"in": 0, "sum": 2, "p": 3}
+    assert dict(net.latencies) == {"in": 0, "sum": 0, "p": 1}
 
 
 def test_only_a_plain_chain_without_delay_is_a_sequence() -> None:

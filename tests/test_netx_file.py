@@ -48,14 +48,10 @@ def with_numbers(
 ) -> IntegerNetwork:
     """`network` with random weights, and a bias where a node asks for one."""
     rng = np.random.default_rng(seed)
-    shapes = {p.name: network.weight_shape(p) for p in network.projections}
+    shapes = {p.name: network.synapse_shape(p) for p in network.projections}
     return IntegerNetwork(
         network,
-        {
-            name: 2 * rng.integers(-128, 128, shape, np.int16)
-            for name, shape in shapes.items()
-            if shape is not None
-        },
+        {name: 2 * rng.integers(-128, 128, shape, np.int16) for name, shape in shapes.items()},
         encoder,
         tuple(f"Klasse {i} ä" for i in range(network.shape(network.readout)[0])),
         {
@@ -196,7 +192,12 @@ def test_weights_are_stored_once(tmp_path: Path) -> None:
         with h5py.File(tmp_path / "a.net") as file:
             file.visititems(visit)
         biases = sum(bias.mantissa.size for bias in net.biases.values())
-        assert sum(sizes) == net.network.weight_count() + biases
+        gains = sum(
+            net.network.shape(p.source)[0]
+            for p in net.network.projections
+            if net.network.weight_shape(p) is None
+        )
+        assert sum(sizes) == net.network.weight_count() + gains + biases
 
 
 # -- writing -------------------------------------------------------------------------------------

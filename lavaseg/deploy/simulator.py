@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from lavaseg.activity import Activity
 from lavaseg.deploy.requests import check_request
@@ -22,17 +21,14 @@ from lavaseg.integers import IntegerNetwork
 from lavaseg.network import (
     DECAY_UNITY,
     Conv,
-    ConvTranspose,
     Current,
-    Dense,
-    OneToOne,
     Population,
     Projection,
     SumPool,
-    Upsample,
 )
 from lavaseg.neuron import STATE_SCALE, filter_current, fire
 from lavaseg.neuron_torch import filter_current_steps, fire_steps
+from lavaseg.operators_torch import apply_operator
 
 CHUNK_BYTES = 512 * 2**20
 """Memory that the automatic chunk size aims to stay below."""
@@ -132,44 +128,13 @@ def _run(
 def _project(net: IntegerNetwork, projection: Projection, x: torch.Tensor) -> torch.Tensor:
     """Input current of one projection, (T, N, H, W, C) -> (T, N, H', W', C')."""
     operator = projection.operator
-    if isinstance(operator, OneToOne):
-        return x
-    folded = x.flatten(0, 1).permute(0, 3, 1, 2)  # channels last in memory
-    weight = torch.empty(0)
-    if projection.name in net.weights:
-        weight = torch.from_numpy(net.weights[projection.name]).to(x.device, x.dtype)
+    if isinstance(operator, SumPool) and operator.average:
+        raise LavasegError(f"projection {projection.name!r}: averages are not integers")
+    weight = torch.from_numpy(net.weights[projection.name]).to(x.device, x.dtype)
     if isinstance(operator, Conv):
-        out = functional.conv2d(
-            folded,
-            weight.contiguous(memory_format=torch.channels_last),
-            None,
-            operator.stride,
-            operator.padding,
-            operator.dilation,
-            operator.groups,
-        )
-    elif isinstance(operator, Dense):
-        out = functional.conv2d(folded, weight)
-    elif isinstance(operator, ConvTranspose):
-        out = functional.conv_transpose2d(
-            folded,
-            weight,
-            None,
-            operator.stride,
-            operator.padding,
-            operator.output_padding,
-            operator.groups,
-            operator.dilation,
-        )
-    elif isinstance(operator, SumPool):
-        if operator.average:
-            raise LavasegError(f"projection {projection.name!r}: averages are not integers")
-        out = functional.avg_pool2d(
-            folded, operator.kernel, operator.stride, operator.padding, divisor_override=1
-        )
-    else:
-        assert isinstance(operator, Upsample)
-        out = functional.interpolate(folded, scale_factor=operator.factor, mode="nearest")
+        weight = weight.contiguous(memory_format=torch.channels_last)
+    folded = x.flatten(0, 1).permute(0, 3, 1, 2)  # channels last in memory
+    out = apply_operator(operator, folded, weight)
     if x.dtype == torch.float64:
         out = out.round()
     return out.permute(0, 2, 3, 1).unflatten(0, x.shape[:2])

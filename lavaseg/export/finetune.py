@@ -67,6 +67,10 @@ def quantised_model(
     model = SpikingNetwork(net.network.replace_nodes(biased), surrogate, integer=True)
     with torch.no_grad():
         for projection in net.network.projections:
+            if net.network.weight_shape(projection) is None:  # gains are rounded once, not trained
+                gain = net.weights[projection.name].astype(np.float32)
+                model.synapse(projection.name).set_values(torch.from_numpy(gain))
+                continue
             synapse = model.synapse(projection.name).synapse
             unit = quantisation.scales[projection.target] / FULL_SCALE
             value = torch.from_numpy(weighted.weights[projection.name] * unit).float()
@@ -85,6 +89,9 @@ def tuned_values(
     """The float values of a fine-tuned `quantised_model`, back in trained units."""
     weights, biases = {}, {}
     for projection in weighted.network.projections:
+        if weighted.network.weight_shape(projection) is None:
+            weights[projection.name] = weighted.weights[projection.name]
+            continue
         unit = FULL_SCALE / quantisation.scales[projection.target]
         parameter = model.synapse(projection.name).synapse.weight.detach().double()
         weights[projection.name] = parameter.squeeze(-1).numpy() * unit

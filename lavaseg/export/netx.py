@@ -80,7 +80,7 @@ class _Layout:
     Args:
         name: "sequence" (NetX's published layout) or "graph".
         fields: path to value, for everything in `layer` that the description determines.
-        weights: path to projection, for each projection that has weights.
+        weights: path to projection, for each projection.
         biases: path to population or current, for each one that has a bias.
     """
 
@@ -108,11 +108,7 @@ def _graph_layout(network: Network, biased: list[str]) -> _Layout:
     return _Layout(
         "graph",
         {"layer/0/type": _type(_STOCK_REFUSES)},
-        {
-            f"lavaseg/weights/{p.name}": p
-            for p in network.projections
-            if network.weight_shape(p) is not None
-        },
+        {f"lavaseg/weights/{p.name}": p for p in network.projections},
         {f"lavaseg/biases/{name}": name for name in biased},
     )
 
@@ -184,8 +180,7 @@ def _neuron_fields(node: Node) -> dict[str, np.ndarray]:
 
 def _stored_weight_shape(network: Network, projection: Projection) -> tuple[int, ...]:
     """Shape in the file: as in memory, but dense weights are (features, inputs), as NetX's."""
-    shape = network.weight_shape(projection)
-    assert shape is not None
+    shape = network.synapse_shape(projection)
     if isinstance(projection.operator, Dense):
         return shape[0], math.prod(shape[1:])
     return shape
@@ -488,8 +483,7 @@ class _Reader:
         for name, projection in layout.weights.items():
             stored = self._array(name, _WEIGHT, _stored_weight_shape(network, projection))
             check_weights(projection.name, stored)
-            shape = network.weight_shape(projection)
-            assert shape is not None
+            shape = network.synapse_shape(projection)
             weights[projection.name] = stored.astype(np.int16).reshape(shape)
         biases = {}
         for name, node in layout.biases.items():

@@ -28,7 +28,8 @@ class WeightedNetwork:
     """A description and its trained values, all float64 in trained units.
 
     Args:
-        weights: for each projection that has weights, in torch's orientation.
+        weights: for each projection, in torch's orientation; the gain of each channel for an
+            operator without trained weights (`Network.synapse_shape`).
         biases: for each node that has one, (channels,).
         norms: for each node that has one.
         input_scale: the network expects messages times this.
@@ -59,9 +60,10 @@ class WeightedNetwork:
         return cls(
             net,
             {
-                p.name: array(model.synapse(p.name).weight)
+                p.name: np.ones(net.synapse_shape(p))
+                if net.weight_shape(p) is None
+                else array(model.synapse(p.name).weight)
                 for p in net.projections
-                if net.weight_shape(p) is not None
             },
             {name: array(bias) for name, bias in model.biases.items()},
             norms,

@@ -8,9 +8,15 @@ from typing import Any
 
 from lavaseg.errors import LavasegError
 from lavaseg.models.spiking_deeplab import spiking_deeplab
+from lavaseg.models.spiking_resnet import spiking_resnet
+from lavaseg.models.spiking_unet import spiking_unet
 from lavaseg.network import Input, Network
 
-MODELS: dict[str, Callable[..., Network]] = {"spiking_deeplab": spiking_deeplab}
+MODELS: dict[str, Callable[..., Network]] = {
+    "spiking_deeplab": spiking_deeplab,
+    "spiking_resnet": spiking_resnet,
+    "spiking_unet": spiking_unet,
+}
 
 
 def build(name: str, input_: Input, classes: int, **options: Any) -> Network:

@@ -155,9 +155,7 @@ class SpikingNetwork(nn.Module):
         model = cls(net.network.replace_nodes(biased), integer=True)
         with torch.no_grad():
             for name, weight in net.weights.items():
-                model.synapse(name).synapse.weight.copy_(
-                    torch.from_numpy(weight.astype(np.float32)).unsqueeze(-1)
-                )
+                model.synapse(name).set_values(torch.from_numpy(weight.astype(np.float32)))
             for name, bias in net.biases.items():
                 state = bias.state_units.astype(np.float32)
                 model.biases[name].copy_(torch.from_numpy(state / STATE_SCALE))

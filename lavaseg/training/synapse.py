@@ -6,20 +6,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from lavaseg.compat import prepare_lava
-from lavaseg.errors import LavasegError
-from lavaseg.network import (
-    Conv,
-    ConvTranspose,
-    Dense,
-    OneToOne,
-    Operator,
-    Shape,
-    SumPool,
-    Upsample,
-)
+from lavaseg.network import Conv, ConvTranspose, Dense, OneToOne, Operator, Shape
+from lavaseg.operators_torch import apply_operator
 from lavaseg.training.neuron import over_time
 
 prepare_lava()
@@ -32,7 +22,8 @@ class Synapse(nn.Module):
 
     Operators with weights hold a SLAYER synapse, `self.synapse`, whose weight and `pre_hook_fx`
     (the quantiser, when there is one) are used; a dense projection is the convolution whose
-    kernel is the whole sheet.
+    kernel is the whole sheet. An operator without weights has a gain, (channels,), once the network
+    is integer; it is a constant, not trained. None: 1.
 
     Args:
         operator: the linear map.
@@ -43,6 +34,8 @@ class Synapse(nn.Module):
         super().__init__()
         self.operator = operator
         self.synapse: Any = None
+        self.gain: torch.Tensor | None
+        self.register_buffer("gain", None)
         if isinstance(operator, Conv):
             self.synapse = slayer.synapse.Conv(
                 source[0],
@@ -56,11 +49,6 @@ class Synapse(nn.Module):
         elif isinstance(operator, Dense):
             self.synapse = slayer.synapse.Conv(source[0], operator.features, source[1:])
         elif isinstance(operator, ConvTranspose):
-            if operator.output_padding != (0, 0):
-                raise LavasegError(
-                    "SLAYER's transposed convolution has no output padding; choose kernel, stride "
-                    "and padding that give the size without it"
-                )
             self.synapse = slayer.synapse.ConvTranspose(
                 source[0],
                 operator.channels,
@@ -79,27 +67,18 @@ class Synapse(nn.Module):
         hook = self.synapse.pre_hook_fx  # SLAYER applies it before each use
         return (weight if hook is None else hook(weight)).squeeze(-1)
 
+    def set_values(self, values: torch.Tensor) -> None:
+        """Take weights, or the gain of an operator without them, as float32."""
+        if self.synapse is None:
+            self.gain = values.clone()
+        else:
+            self.synapse.weight.copy_(values.unsqueeze(-1))
+
     def forward(self, spikes: torch.Tensor) -> torch.Tensor:
-        if isinstance(self.operator, OneToOne):
+        if isinstance(self.operator, OneToOne) and self.gain is None:
             return spikes
         return over_time(self._apply_operator, spikes)
 
     def _apply_operator(self, x: torch.Tensor) -> torch.Tensor:
-        op = self.operator
-        if isinstance(op, Conv):
-            return functional.conv2d(
-                x, self.weight, None, op.stride, op.padding, op.dilation, op.groups
-            )
-        if isinstance(op, Dense):
-            return functional.conv2d(x, self.weight)
-        if isinstance(op, ConvTranspose):
-            return functional.conv_transpose2d(
-                x, self.weight, None, op.stride, op.padding, (0, 0), op.groups, op.dilation
-            )
-        if isinstance(op, SumPool):
-            divisor = None if op.average else 1
-            return functional.avg_pool2d(
-                x, op.kernel, op.stride, op.padding, divisor_override=divisor
-            )
-        assert isinstance(op, Upsample)
-        return functional.interpolate(x, scale_factor=op.factor, mode="nearest")
+        weight = self.gain if self.synapse is None else self.weight
+        return apply_operator(self.operator, x, weight)

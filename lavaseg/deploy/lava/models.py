@@ -35,6 +35,8 @@ from lava.proc.io.source import (  # noqa: E402
 )
 from lava.proc.lif.models import PyLifResetModelBitAcc  # noqa: E402
 from lava.proc.lif.process import LIFReset  # noqa: E402
+from lava.proc.sparse.models import PySparseModelBitAcc  # noqa: E402
+from lava.proc.sparse.process import Sparse  # noqa: E402
 
 RECORDER = "recorder"
 """Process parameter of a LIFReset under which its model finds a `Recorder`."""
@@ -145,12 +147,19 @@ class ByteSource(AbstractPyRingBuffer):
     data: np.ndarray = LavaPyType(np.ndarray, np.uint8)
 
 
-_FAST = {Conv: FastConv, Dense: PyDenseModelBitAcc, LIFReset: FastLif, RingBuffer: ByteSource}
+_FAST = {
+    Conv: FastConv,
+    Dense: PyDenseModelBitAcc,
+    LIFReset: FastLif,
+    RingBuffer: ByteSource,
+    Sparse: PySparseModelBitAcc,
+}
 _STOCK = {
     Conv: WideConv,
     Dense: PyDenseModelBitAcc,
     LIFReset: StockLif,
     RingBuffer: PySendModelFixed,
+    Sparse: PySparseModelBitAcc,
 }
 
 

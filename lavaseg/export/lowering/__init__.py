@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lavaseg.export.lowering.deployable import check_deployable
-from lavaseg.export.lowering.fold import fold_input_scale, fold_norms
+from lavaseg.export.lowering.fold import fold_averages, fold_input_scale, fold_norms
 from lavaseg.export.lowering.quantise import Quantisation, choose_quantisation, quantise
 from lavaseg.export.lowering.ranges import PopulationRange, check_ranges
+from lavaseg.export.lowering.unroll import unroll_currents
 from lavaseg.export.weighted import WeightedNetwork
 
 FLOAT_STEPS: tuple[Callable[[WeightedNetwork], WeightedNetwork], ...] = (
     check_deployable,
+    fold_averages,
     fold_norms,
+    unroll_currents,
     fold_input_scale,
 )
 
@@ -35,8 +38,10 @@ __all__ = [
     "check_deployable",
     "check_ranges",
     "choose_quantisation",
+    "fold_averages",
     "fold_input_scale",
     "fold_norms",
     "lower",
     "quantise",
+    "unroll_currents",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lavaseg.errors import LavasegError
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.network import DECAY_UNITY, Conv, Current, Dense, Population
+from lavaseg.network import DECAY_UNITY, Population
 
 
 class NotDeployableError(LavasegError):
@@ -14,11 +14,6 @@ class NotDeployableError(LavasegError):
 def check_deployable(weighted: WeightedNetwork) -> WeightedNetwork:
     """The network unchanged, if every part of it has an exact counterpart on Lava."""
     for node in weighted.network.nodes:
-        if isinstance(node, Current):
-            raise NotDeployableError(
-                f"current {node.name!r} is a sum without a neuron, which cannot be exported yet: "
-                "use a model without pooling between spikes (preset 'hardware')"
-            )
         if isinstance(node, Population) and node.reset == "soft":
             raise NotDeployableError(
                 f"population {node.name!r} uses soft reset, Loihi's neuron resets to 0: train "
@@ -30,11 +25,5 @@ def check_deployable(weighted: WeightedNetwork) -> WeightedNetwork:
                 f"population {population.name!r}: current_decay {population.current_decay} and "
                 f"voltage_decay {population.voltage_decay} must be 1 to {DECAY_UNITY} and 0 to "
                 f"{DECAY_UNITY - 1}, what Loihi's 12-bit decays hold"
-            )
-    for projection in weighted.network.projections:
-        if not isinstance(projection.operator, (Conv, Dense)):
-            raise NotDeployableError(
-                f"projection {projection.name!r}: {projection.operator.kind} cannot be exported "
-                "yet: use convolutions (with stride, to reduce the size) and dense layers"
             )
     return weighted

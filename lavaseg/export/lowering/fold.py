@@ -1,12 +1,14 @@
-"""Fold norms and the input's scale into weights and biases, exactly."""
+"""Fold averages, norms and the input's scale into weights and biases, exactly."""
 
 from __future__ import annotations
 
+import dataclasses
+import math
+
 import numpy as np
 
-from lavaseg.errors import LavasegError
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.network import ConvTranspose, Operator
+from lavaseg.network import ConvTranspose, Network, Operator, SumPool
 
 
 def fold_norms(weighted: WeightedNetwork) -> WeightedNetwork:
@@ -19,11 +21,6 @@ def fold_norms(weighted: WeightedNetwork) -> WeightedNetwork:
     weights, biases = dict(weighted.weights), dict(weighted.biases)
     for name, norm in weighted.norms.items():
         for projection in net.incoming(name):
-            if projection.name not in weights:
-                raise LavasegError(
-                    f"projection {projection.name!r} has no weights that the norm of {name!r} "
-                    "could be folded into"
-                )
             weights[projection.name] = scale_outputs(
                 projection.operator, weights[projection.name], norm.scale
             )
@@ -33,12 +30,30 @@ def fold_norms(weighted: WeightedNetwork) -> WeightedNetwork:
 
 
 def scale_outputs(operator: Operator, weight: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """Weights whose output channels are multiplied by `factor` (channels,)."""
+    """Weights (or a gain) whose output channels are multiplied by `factor` (channels,)."""
+    if weight.ndim == 1:
+        return weight * factor
     if isinstance(operator, ConvTranspose):  # (in, out / groups, kh, kw)
         groups = operator.groups
         grouped = weight.reshape(groups, -1, *weight.shape[1:])
         return (grouped * factor.reshape(groups, 1, -1, 1, 1)).reshape(weight.shape)
     return weight * factor.reshape(-1, 1, 1, 1)
+
+
+def fold_averages(weighted: WeightedNetwork) -> WeightedNetwork:
+    """Average pooling becomes sum pooling, its division a part of the gain."""
+    net = weighted.network
+    weights, projections = dict(weighted.weights), []
+    for projection in net.projections:
+        operator = projection.operator
+        if isinstance(operator, SumPool) and operator.average:
+            weights[projection.name] = weights[projection.name] / math.prod(operator.kernel)
+            projection = dataclasses.replace(
+                projection, operator=dataclasses.replace(operator, average=False)
+            )
+        projections.append(projection)
+    network = Network(net.input, net.nodes, tuple(projections), net.readout)
+    return weighted.replace(network=network, weights=weights)
 
 
 def fold_input_scale(weighted: WeightedNetwork) -> WeightedNetwork:

@@ -65,7 +65,7 @@ def _per_channel(
         grouped = weight.reshape(operator.groups, -1, *weight.shape[1:])
         return grouped.swapaxes(1, 2).reshape(channels, -1)
     taps = operator.kernel[0] * operator.kernel[1] if isinstance(operator, SumPool) else 1
-    return np.ones((channels, taps))
+    return np.repeat(weights[projection.name].astype(np.float64)[:, None], taps, axis=1)
 
 
 def bounds(net: IntegerNetwork, population: Population) -> PopulationRange:

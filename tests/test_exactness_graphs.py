@@ -1,0 +1,81 @@
+"""Exactness on graphs: torch, the simulator and Lava agree on random acyclic networks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lavaseg.deploy import simulate, verify_spikes
+from lavaseg.export import read, write
+from lavaseg.integers import IntegerNetwork
+
+EXAMPLES = int(os.environ.get("LAVASEG_FUZZ_EXAMPLES", "150"))
+relaxed = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+    ],
+)
+
+Networks = Callable[..., st.SearchStrategy[IntegerNetwork]]
+Spikes = Callable[..., np.ndarray]
+
+
+@relaxed
+@given(data=st.data())
+def test_torch_and_lava_equal_the_simulator_on_graphs(
+    data: st.DataObject, graph_networks: Networks, random_spikes: Spikes
+) -> None:
+    net = data.draw(graph_networks())
+    spikes = random_spikes(net, data.draw(st.integers(1, 4)), data.draw(st.integers(0, 2**16)))
+    verdict = verify_spikes(net, spikes, backends=("torch", "lava-inprocess"), progress=False)
+    assert verdict.ok, str(verdict.first_difference)
+
+
+@settings(relaxed, max_examples=max(3, EXAMPLES // 80))
+@given(data=st.data())
+def test_the_multi_process_runtime_equals_the_simulator_on_graphs(
+    data: st.DataObject, graph_networks: Networks, random_spikes: Spikes
+) -> None:
+    net = data.draw(graph_networks(most_populations=6))
+    verdict = verify_spikes(net, random_spikes(net, 3), backends=("lava",), progress=False)
+    assert verdict.ok, str(verdict.first_difference)
+
+
+@settings(relaxed, max_examples=30)
+@given(data=st.data())
+def test_no_sample_sees_another_in_the_simulation_of_graphs(
+    data: st.DataObject, graph_networks: Networks, random_spikes: Spikes
+) -> None:
+    net = data.draw(graph_networks())
+    spikes = random_spikes(net, 3)
+    together = simulate(net, spikes, record="all")
+    alone = simulate(net, spikes[2:], record="all")
+    np.testing.assert_array_equal(together.readout[2:], alone.readout)
+    for name, expected in alone.spikes.items():
+        np.testing.assert_array_equal(together.spikes[name][2:], expected)
+
+
+@settings(relaxed, max_examples=30)
+@given(data=st.data())
+def test_a_graph_is_read_back_from_its_file_equal(
+    data: st.DataObject, graph_networks: Networks, tmp_path_factory: object
+) -> None:
+    net = data.draw(graph_networks())
+    path = Path(str(tmp_path_factory.mktemp("graph"))) / "a.net"  # type: ignore[attr-defined]
+    write(net, path)
+    found = read(path)
+    assert found.network == net.network
+    assert found.encoder == net.encoder
+    for name, weight in net.weights.items():
+        np.testing.assert_array_equal(found.weights[name], weight)
+    for name, bias in net.biases.items():
+        np.testing.assert_array_equal(found.biases[name].state_units, bias.state_units)
