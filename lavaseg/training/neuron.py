@@ -15,7 +15,7 @@ import torch
 
 from lavaseg.compat import prepare_lava
 from lavaseg.network import DECAY_UNITY, Population
-from lavaseg.neuron import STATE_SCALE, filter_current, fire, over_blocks
+from lavaseg.neuron import filter_current, fire, over_blocks
 from lavaseg.neuron_torch import filter_current_steps, fire_steps
 from lavaseg.recipes import Surrogate
 
@@ -280,4 +280,4 @@ def over_time(module: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -
     return out.expand(*out.shape[:-1], steps) if constant else out
 
 
-__all__ = ["FLOAT_SCALE", "STATE_SCALE", "FusedNeuron", "over_time", "surrogate_derivative"]
+__all__ = ["FLOAT_SCALE", "FusedNeuron", "over_time", "surrogate_derivative"]

@@ -36,20 +36,13 @@ class Synapse(nn.Module):
         self.synapse: Any = None
         self.gain: torch.Tensor | None
         self.register_buffer("gain", None)
-        if isinstance(operator, Conv):
-            self.synapse = slayer.synapse.Conv(
-                source[0],
-                operator.channels,
-                operator.kernel,
-                operator.stride,
-                operator.padding,
-                operator.dilation,
-                operator.groups,
-            )
-        elif isinstance(operator, Dense):
+        if isinstance(operator, Dense):
             self.synapse = slayer.synapse.Conv(source[0], operator.features, source[1:])
-        elif isinstance(operator, ConvTranspose):
-            self.synapse = slayer.synapse.ConvTranspose(
+        elif isinstance(operator, (Conv, ConvTranspose)):
+            kind = (
+                slayer.synapse.Conv if isinstance(operator, Conv) else slayer.synapse.ConvTranspose
+            )
+            self.synapse = kind(
                 source[0],
                 operator.channels,
                 operator.kernel,
