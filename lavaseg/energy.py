@@ -14,74 +14,8 @@ from typing import Any
 import numpy as np
 
 from lavaseg.errors import LavasegError
-from lavaseg.network import (
-    ConvTranspose,
-    Current,
-    Dense,
-    Network,
-    OneToOne,
-    Operator,
-    Shape,
-    SumPool,
-    Upsample,
-)
-
-# --------------------------------------------------------------------------------------------
-# Synapses of each neuron
-
-
-def fan_out(operator: Operator, source: Shape) -> np.ndarray:
-    """Synapses that leave each source neuron; exact.
-
-    Structural synapses are counted: a weight that happens to be zero is one too.
-
-    Args:
-        operator: the linear map.
-        source: shape of the source sheet (channels, height, width).
-
-    Returns:
-        int64 (C, H, W).
-    """
-    if isinstance(operator, Dense):
-        return np.full(source, operator.features, np.int64)
-    if isinstance(operator, OneToOne):
-        return np.ones(source, np.int64)
-    if isinstance(operator, Upsample):
-        return np.full(source, operator.factor[0] * operator.factor[1], np.int64)
-    # Windows are separable: a neuron's synapses are (taps that meet it along the height) times
-    # (taps along the width) times the output channels that its group feeds.
-    target = operator.output_shape(source)
-    dilation = (1, 1) if isinstance(operator, SumPool) else operator.dilation
-    channels = 1 if isinstance(operator, SumPool) else operator.channels // operator.groups
-    count = _transposed_taps if isinstance(operator, ConvTranspose) else _taps
-    rows, columns = (
-        count(
-            source[axis + 1],
-            target[axis + 1],
-            operator.kernel[axis],
-            operator.stride[axis],
-            operator.padding[axis],
-            dilation[axis],
-        )
-        for axis in (0, 1)
-    )
-    sheet = channels * rows[:, None] * columns[None, :]
-    return np.broadcast_to(sheet, source).astype(np.int64)
-
-
-def _taps(size: int, out: int, kernel: int, stride: int, padding: int, dilation: int) -> np.ndarray:
-    """Pairs (output, tap) that read each of `size` inputs along one axis: int64 (size,)."""
-    read = stride * np.arange(out)[:, None] + dilation * np.arange(kernel)[None, :] - padding
-    return np.bincount(read[(read >= 0) & (read < size)], minlength=size).astype(np.int64)
-
-
-def _transposed_taps(
-    size: int, out: int, kernel: int, stride: int, padding: int, dilation: int
-) -> np.ndarray:
-    """Taps of each of `size` inputs that land inside `out` outputs along one axis."""
-    written = stride * np.arange(size)[:, None] + dilation * np.arange(kernel)[None, :] - padding
-    return ((written >= 0) & (written < out)).sum(1, dtype=np.int64)
-
+from lavaseg.grids import fan_out
+from lavaseg.network import Current, Network, Relay, Shape
 
 # --------------------------------------------------------------------------------------------
 # Devices
@@ -168,7 +102,7 @@ class ProjectionAccount:
 
 @dataclass(frozen=True)
 class PopulationAccount:
-    """What one population did.
+    """What one population, or relay, did.
 
     Args:
         shape: (channels, height, width).
@@ -289,7 +223,7 @@ class EnergyAccount:
             terms.append(f"{low:g} to {high:g} pJ × neurons × steps")
         definition = " + ".join(terms) + f"; {device.note}"
         if silent:
-            definition += "; no figure: this device has no graded spikes, the network's input does"
+            definition += "; no figure: this device has no graded spikes, the network does"
         return Estimate(
             name=device.name,
             title=f"{device.title}, exact operations",
@@ -440,6 +374,9 @@ def account(
         name: _checked(name, counts, shape, samples * steps, name in silent)
         for name, shape in network.shapes.items()
     }
+    graded = {node.name for node in network.nodes if isinstance(node, Relay)}
+    if network.input.message_bits > 1:
+        graded.add(network.input.name)
     projections = []
     for p in network.projections:
         shape = network.shape(p.source)
@@ -450,7 +387,7 @@ def account(
                 source=p.source,
                 target=p.target,
                 kind=p.operator.kind,
-                analog=p.source == network.input.name and network.input.message_bits > 1,
+                analog=p.source in graded,
                 weighted=p.operator.weight_shape(shape) is not None,
                 synapses=int(synapses.sum()),
                 dense_macs=p.operator.macs(shape),
@@ -459,8 +396,8 @@ def account(
             )
         )
     populations = []
-    for population in network.populations:
-        name = population.name
+    for node in network.senders:
+        name = node.name
         total, neurons = int(spikes[name].sum()), network.neurons(name)
         populations.append(
             PopulationAccount(

@@ -1,8 +1,9 @@
 """The description: a spiking network as data, from which every stage works.
 
 A network is a directed acyclic graph. Its nodes are an `Input`, `Population`s of CUBA-LIF
-neurons and `Current`s (sums of input current without a neuron); its edges are `Projection`s,
-each one linear operator from the spikes of one node to the input current of another.
+neurons, `Current`s (sums of input current without a neuron) and `Relay`s (such sums, sent on as
+graded spikes); its edges are `Projection`s, each one linear operator from the spikes of one node
+to the input current of another.
 Several projections into one node add up: that alone gives concatenation (one convolution a
 branch), skip connections and residuals.
 
@@ -352,6 +353,20 @@ class Current:
 
 
 @dataclass(frozen=True)
+class Relay:
+    """A sheet that sends the sum of its input current on at each step, as a graded spike.
+
+    What a `Current` becomes on hardware where it only counts spikes (sums over windows, nearest
+    upsampling) and the next operator cannot take it over exactly, such as average pooling in front
+    of a padded convolution. It remembers nothing. Lava: GradedVec with threshold 0.
+    """
+
+    name: str
+    norm: ClassVar[Literal["none"]] = "none"
+    bias: ClassVar[Literal[False]] = False
+
+
+@dataclass(frozen=True)
 class Projection:
     """One linear operator from the spikes of `source` to the input current of `target`.
 
@@ -381,7 +396,7 @@ class Projection:
             )
 
 
-Node = Population | Current
+Node = Population | Current | Relay
 
 
 @dataclass(frozen=True)
@@ -433,6 +448,13 @@ class Network:
                     )
             if projection.target == self.input.name:
                 raise NetworkError(f"projection {projection.name!r} ends in the input")
+        relays = {node.name for node in self.nodes if isinstance(node, Relay)}
+        for projection in self.projections:
+            if projection.source in relays and projection.delay:
+                raise NetworkError(
+                    f"projection {projection.name!r} leaves the relay {projection.source!r} with a "
+                    f"delay of {projection.delay}: put the delay on the projections into the relay"
+                )
         if self.readout not in {p.name for p in self.populations}:
             raise NetworkError(f"readout {self.readout!r} is not a population of the network")
 
@@ -465,6 +487,11 @@ class Network:
         return tuple(node for node in self.nodes if isinstance(node, Population))
 
     @cached_property
+    def senders(self) -> tuple[Population | Relay, ...]:
+        """All nodes that send spikes, the input left out: populations and relays, as given."""
+        return tuple(node for node in self.nodes if not isinstance(node, Current))
+
+    @cached_property
     def ordered(self) -> tuple[Node, ...]:
         """Nodes in topological order (sources first; ties in the order given)."""
         done, left, order = {self.input.name}, list(self.nodes), []
@@ -481,7 +508,7 @@ class Network:
         return tuple(order)
 
     def __getitem__(self, name: str) -> Node:
-        """The population or current called `name`."""
+        """The population, current or relay called `name`."""
         for node in self.nodes:
             if node.name == name:
                 return node
@@ -537,13 +564,13 @@ class Network:
     def latencies(self) -> Mapping[str, int]:
         """Steps on hardware from the input to each node, on the longest path.
 
-        Each population adds one step; a `Current` adds none, since export unrolls it. Delays add
-        none: a spike of step t - delay has so many steps more until it is due.
+        Each population or relay adds one step; a `Current` adds none, since export unrolls it.
+        Delays add none: a spike of step t - delay has so many steps more until it is due.
         """
         latency = {self.input.name: 0}
         for node in self.ordered:
             arrival = max(latency[p.source] for p in self.incoming(node.name))
-            latency[node.name] = arrival + isinstance(node, Population)
+            latency[node.name] = arrival + (not isinstance(node, Current))
         return latency
 
     @cached_property
@@ -604,7 +631,8 @@ class Network:
     def replace_nodes(self, changes: Mapping[str, Mapping[str, Any]]) -> Network:
         """A copy in which the named nodes have the given fields changed."""
         nodes = tuple(
-            dataclasses.replace(node, **changes.get(node.name, {})) for node in self.nodes
+            dataclasses.replace(node, **changes[node.name]) if node.name in changes else node
+            for node in self.nodes
         )
         return Network(self.input, nodes, self.projections, self.readout)
 
@@ -639,7 +667,11 @@ class Network:
         Raises:
             NetworkError: an unknown kind or field, or a contradiction in the description.
         """
-        kinds: dict[str, type[Node]] = {"population": Population, "current": Current}
+        kinds: dict[str, type[Node]] = {
+            "population": Population,
+            "current": Current,
+            "relay": Relay,
+        }
         try:
             nodes, projections = [], []
             for item in data["nodes"]:

@@ -22,6 +22,7 @@ from lavaseg.network import (
     Operator,
     Population,
     Projection,
+    Relay,
     Shape,
     SumPool,
     Upsample,
@@ -217,11 +218,13 @@ def _graph_networks(
     source = Input("input", (draw(st.integers(1, 4)), *_sizes(draw, 1, 7)), bits)
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     count = draw(st.integers(1, most_populations))
-    nodes: list[Population] = []
+    nodes: list[Population | Relay] = []
     projections: list[Projection] = []
     weights: dict[str, np.ndarray] = {}
     biases: dict[str, Bias] = {}
     shapes: dict[str, Shape] = {source.name: source.shape}
+    relays: set[str] = set()
+    peaks = {source.name: source.max_message}
     delays = st.sampled_from([0, 0, 0, 1, 2, 7])
     for index in range(count):
         is_readout = index == count - 1
@@ -237,14 +240,24 @@ def _graph_networks(
         for other in others:
             if other != first:
                 operators[other] = _operator_between(draw, shapes[other], shapes[name])
-        nodes.append(Population(name, threshold, decay, leak, bias=draw(st.booleans())))
+        is_relay = not is_readout and draw(st.integers(0, 5)) == 0
+        nodes.append(
+            Relay(name)
+            if is_relay
+            else Population(name, threshold, decay, leak, bias=draw(st.booleans()))
+        )
         budget = NEVER // len(operators) // (2 * steps if is_readout else -(-4096 // decay) + 1)
+        if is_relay:
+            budget = draw(st.sampled_from([18, 300, 3000]))
+        peaks[name] = len(operators) * budget if is_relay else 1
         for other, operator in operators.items():
-            projection = Projection(other, name, operator, draw(delays))
+            delay = 0 if other in relays else draw(delays)
+            projection = Projection(other, name, operator, delay)
             projections.append(projection)
-            peak = source.max_message if other == source.name else 1
             shape = operator.weight_shape(shapes[other]) or shapes[other][:1]
-            weights[projection.name] = _values(rng, operator, shape, budget // peak)
+            weights[projection.name] = _values(rng, operator, shape, budget // peaks[other])
+        if is_relay:
+            relays.add(name)
         if nodes[-1].bias:
             exponent = int(rng.integers(0, 8))
             most = min(4095, NEVER * 32 // (steps << exponent)) if is_readout else 4095
@@ -256,7 +269,7 @@ def _graph_networks(
 
 @pytest.fixture(scope="session")
 def graph_networks() -> Callable[..., st.SearchStrategy[IntegerNetwork]]:
-    """Strategy of random acyclic networks: every operator, branches, delays, biases, leaks.
+    """Strategy of random acyclic networks: every operator, branches, relays, delays, biases, leaks.
 
     Options: most_populations, most_steps.
     """

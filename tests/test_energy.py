@@ -11,8 +11,9 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from lavaseg.energy import CMOS_45NM, LOIHI_1, account, fan_out, format_energy
+from lavaseg.energy import CMOS_45NM, LOIHI_1, account, format_energy
 from lavaseg.errors import LavasegError
+from lavaseg.grids import fan_out
 from lavaseg.network import (
     Conv,
     ConvTranspose,

@@ -7,12 +7,11 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 
 from lavaseg import neuron
 from lavaseg.deploy import verify_spikes
 from lavaseg.deploy.lava import LavaError, check_deployable, run_inprocess
-from lavaseg.deploy.lava.graph import ProcessServer, conv_transpose_matrix
+from lavaseg.deploy.lava.graph import ProcessServer, build
 from lavaseg.encoders import Poisson
 from lavaseg.errors import LavasegError
 from lavaseg.integers import Bias, IntegerNetwork
@@ -23,18 +22,19 @@ from lavaseg.network import (
     Dense,
     Input,
     Network,
+    Node,
     OneToOne,
     Operator,
     Population,
     Projection,
+    Relay,
     SumPool,
     Upsample,
 )
-from lavaseg.operators_torch import apply_operator
 
 
 def network_of(
-    nodes: tuple[Population | Current, ...],
+    nodes: tuple[Node, ...],
     projections: tuple[Projection, ...],
     *,
     steps: int = 3,
@@ -124,16 +124,62 @@ def test_each_operator_is_put_on_lava(operator: Operator) -> None:
     assert_equals_the_simulator(net)
 
 
-def test_a_transposed_convolution_is_its_matrix() -> None:
-    operator = ConvTranspose(4, (3, 2), (2, 1), (1, 0), (1, 0), (1, 2), groups=2)
-    rng = np.random.default_rng(0)
-    weight = 2 * rng.integers(-60, 60, operator.weight_shape((2, 4, 3)))
-    sheet = rng.integers(0, 2, (1, 2, 4, 3))
-    wanted = apply_operator(
-        operator, torch.from_numpy(sheet).double(), torch.from_numpy(weight).double()
+@pytest.mark.parametrize(
+    ("operator", "form"),
+    [
+        (ConvTranspose(2, (2, 2), (2, 2)), "Conv"),
+        (ConvTranspose(2, (4, 4), (2, 2), (1, 1)), "Conv"),
+        (ConvTranspose(2, (3, 3), (2, 2), (1, 1), (1, 1), groups=2), "Conv"),
+        (Upsample((2, 3)), "Conv"),
+        (ConvTranspose(2, (3, 3), (2, 2)), "Sparse"),  # odd sheets are no whole number of phases
+        (ConvTranspose(2, (9, 9), (9, 9)), "Conv"),
+    ],
+)
+def test_an_enlarging_operator_shares_its_weights_where_it_can(
+    operator: Operator, form: str
+) -> None:
+    net = network_of(
+        (Population("a", 5), read()),
+        (Projection("input", "a", operator), Projection("a", "out", Dense(2))),
     )
-    found = conv_transpose_matrix(operator, (2, 4, 3), weight) @ sheet[0].T.ravel()
-    np.testing.assert_array_equal(found, wanted[0].numpy().T.ravel())
+    assert_equals_the_simulator(net)
+    graph = build(net, spikes_for(net), {})
+    assert type(graph.synapses["input_to_a"]).__name__ == form
+    graph.release()
+
+
+def test_spikes_wait_in_synapses_where_that_is_cheaper() -> None:
+    """A dense projection over a long wait: relays would need neurons."""
+    net = network_of(
+        (Population("a", 9), Population("b", 5), Population("c", 5), read()),
+        (
+            Projection("input", "a", Conv(2, padding=(1, 1))),
+            Projection("a", "b", OneToOne()),
+            Projection("b", "c", OneToOne()),
+            Projection("c", "out", Dense(2)),
+            Projection("a", "out", Dense(2)),
+        ),
+    )
+    assert_equals_the_simulator(net)
+    graph = build(net, spikes_for(net), {})
+    assert type(graph.synapses["a_to_out"]).__name__ == "DelaySparse"
+    assert not graph.helpers
+    graph.release()
+
+
+def test_sums_are_relayed_and_wait() -> None:
+    """Counts, negative sums too, as graded spikes; behind the relay paths of unequal length."""
+    net = network_of(
+        (Relay("sum"), Population("a", 40), Population("b", 3), read()),
+        (
+            Projection("input", "sum", SumPool((3, 3), (2, 2), (1, 1))),
+            Projection("sum", "a", Conv(2, padding=(1, 1))),
+            Projection("a", "b", OneToOne()),
+            Projection("b", "out", Dense(2)),
+            Projection("sum", "out", Dense(2)),
+        ),
+    )
+    assert_equals_the_simulator(net)
 
 
 def test_paths_of_unequal_length_wait_for_one_another() -> None:

@@ -27,6 +27,7 @@ from lavaseg.network import (
     Operator,
     Population,
     Projection,
+    Relay,
     Shape,
     SumPool,
     Upsample,
@@ -56,7 +57,7 @@ def received(weighted: WeightedNetwork, emitted: Mapping[str, torch.Tensor]) -> 
             total = total + torch.from_numpy(norm.shift).view(-1, 1, 1)
         if node.name in weighted.biases:
             total = total + torch.from_numpy(weighted.biases[node.name]).view(-1, 1, 1)
-        if isinstance(node, Current):
+        if not isinstance(node, Population):
             flowing[node.name] = total
         else:
             found[node.name] = total
@@ -250,18 +251,71 @@ def test_a_bias_that_a_delay_or_border_changes_is_named() -> None:
         unroll_currents(with_values(net))
 
 
-def test_projections_that_cannot_be_joined_are_named() -> None:
+def pooled(first: Operator) -> Network:
+    """`first` on a sheet of even size, then a padded convolution: no single operator."""
+    return Network(
+        Input("in", (2, 8, 6)),
+        (Current("pool"), Population("a"), Population("out", None)),
+        (
+            Projection("in", "pool", first, delay=1),
+            Projection("pool", "a", Conv(2, (3, 3), padding=(1, 1)), delay=2),
+            Projection("pool", "out", Conv(2, (3, 3), padding=(1, 1))),
+            Projection("a", "out", OneToOne()),
+        ),
+        "out",
+    )
+
+
+def test_pooling_that_no_convolution_takes_over_is_relayed() -> None:
+    """The papers' average pooling 3/2/1, exact at the borders of sheets of even size."""
+    before = with_values(pooled(SumPool((3, 3), (2, 2), (1, 1), average=True)))
+    after = unroll_currents(fold_averages(before))
+    relays = [node.name for node in after.network.nodes if isinstance(node, Relay)]
+    assert relays == ["pool", "pool_late2"]
+    for projection in after.network.projections:
+        if projection.target in relays:
+            np.testing.assert_array_equal(after.weights[projection.name], [2, 2])
+    assert_unchanged(before, after)
+
+
+def test_pooling_is_taken_over_where_sizes_are_odd() -> None:
     net = Network(
-        Input("in", (1, 8, 8)),
+        Input("in", (2, 9, 7)),
         (Current("pool"), Population("out", None)),
         (
-            Projection("in", "pool", SumPool((3, 3), (2, 2), (1, 1))),
+            Projection("in", "pool", SumPool((3, 3), (2, 2), (1, 1), average=True)),
             Projection("pool", "out", Conv(2, (3, 3), padding=(1, 1))),
         ),
         "out",
     )
-    with pytest.raises(NotComposableError, match=r"current 'pool'.*'in_to_pool'.*'pool_to_out'"):
+    before = with_values(net)
+    after = unroll_currents(fold_averages(before))
+    (projection,) = after.network.projections
+    assert projection.operator == Conv(2, (7, 7), (2, 2), (3, 3))
+    assert_unchanged(before, after)
+
+
+def test_projections_that_cannot_be_joined_are_named() -> None:
+    """A weighted sum is no count: neither a single operator nor a relay."""
+    net = pooled(Conv(2, (3, 3), (2, 2), (1, 1)))
+    with pytest.raises(NotComposableError, match=r"current 'pool'.*'in_to_pool'.*'pool_to_a'"):
         unroll_currents(with_values(net))
+
+
+def test_upsampling_what_was_pooled_is_relayed() -> None:
+    net = Network(
+        Input("in", (2, 8, 6)),
+        (Current("small"), Population("out", None)),
+        (
+            Projection("in", "small", SumPool((2, 2), (2, 2))),
+            Projection("small", "out", Upsample((2, 2))),
+        ),
+        "out",
+    )
+    before = with_values(net)
+    after = unroll_currents(before)
+    assert [type(node) for node in after.network.nodes] == [Population, Relay]
+    assert_unchanged(before, after)
 
 
 def test_equal_paths_are_added_up() -> None:

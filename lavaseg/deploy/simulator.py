@@ -24,6 +24,7 @@ from lavaseg.network import (
     Current,
     Population,
     Projection,
+    Relay,
     SumPool,
 )
 from lavaseg.neuron import STATE_SCALE, filter_current, fire
@@ -93,34 +94,38 @@ def _run(
     dtype = torch.float32 if device.type == "cpu" else torch.float64
     counts: dict[str, np.ndarray] = {}
     kept: dict[str, np.ndarray] = {}
+    relays = {node.name for node in network.nodes if isinstance(node, Relay)}
 
     def observe(name: str, x: torch.Tensor) -> None:  # (T, N, H, W, C)
         fired = (x != 0).sum(0).permute(0, 3, 1, 2)
         counts[name] = fired.to(torch.int16).cpu().numpy().astype(np.uint16)
         if name in recorded:
-            kept[name] = x.permute(1, 0, 4, 2, 3).to(torch.uint8).cpu().numpy()
+            number = torch.int32 if name in relays else torch.uint8
+            kept[name] = x.permute(1, 0, 4, 2, 3).to(number).cpu().numpy()
 
     first = torch.from_numpy(spikes).to(device).permute(1, 0, 3, 4, 2).to(dtype).contiguous()
     emitted = {network.input.name: first}
     observe(network.input.name, first)
     waiting = {name: len(network.outgoing(name)) for name in network.shapes}
     readout = np.empty(0)
-    for population in network.ordered:
-        assert isinstance(population, Population)
+    for node in network.ordered:
         current: torch.Tensor | None = None
-        for projection in network.incoming(population.name):
+        for projection in network.incoming(node.name):
             arriving = _delayed(_project(net, projection, emitted[projection.source]), projection)
             current = arriving if current is None else current + arriving
             waiting[projection.source] -= 1
             if not waiting[projection.source]:
                 del emitted[projection.source]
         assert current is not None
-        bias = torch.from_numpy(net.bias(population.name) / STATE_SCALE).to(device, dtype)
-        fired, last = _respond(net, population, current, bias)
-        observe(population.name, fired)
-        if waiting[population.name]:
-            emitted[population.name] = fired
-        if population.name == network.readout:
+        if isinstance(node, Population):
+            bias = torch.from_numpy(net.bias(node.name) / STATE_SCALE).to(device, dtype)
+            fired, last = _respond(net, node, current, bias)
+        else:  # a relay sends the sums themselves
+            fired = current
+        observe(node.name, fired)
+        if waiting[node.name]:
+            emitted[node.name] = fired
+        if node.name == network.readout:
             readout = last.permute(0, 3, 1, 2).to(torch.int64).cpu().numpy()
     return readout, counts, kept
 

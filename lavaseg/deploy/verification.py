@@ -179,13 +179,13 @@ def _activity(
 def compare(
     net: IntegerNetwork, backend: str, reference: Activity, found: Activity
 ) -> list[Comparison]:
-    """A row for each population's spikes and one for the read-out's membranes."""
+    """A row for each population's or relay's spikes and one for the read-out's membranes."""
     rows = []
-    for population in net.network.populations:
-        expected, got = reference.spikes[population.name], found.spikes[population.name]
+    for node in net.network.senders:
+        expected, got = reference.spikes[node.name], found.spikes[node.name]
         differing = int((expected != got).sum())
-        spikes = int(expected.sum(dtype=np.int64))
-        rows.append(Comparison(backend, population.name, expected.size, differing, spikes))
+        spikes = int(np.count_nonzero(expected))
+        rows.append(Comparison(backend, node.name, expected.size, differing, spikes))
     membranes = reference.readout
     differing = int((membranes != found.readout).sum())
     name = f"{net.network.readout} membrane"

@@ -17,6 +17,7 @@ from lavaseg import export, recipes
 from lavaseg.errors import LavasegError
 from lavaseg.files import write_atomically
 from lavaseg.metrics import Evaluation, predict
+from lavaseg.network import Population, Relay
 from lavaseg.plots import Histogram
 from lavaseg.report.page import Comparison, Examples, ReportData, render
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:  # SLAYER takes seconds to import
 
     from lavaseg.data.base import DataSet
     from lavaseg.integers import IntegerNetwork
-    from lavaseg.network import Population
     from lavaseg.recipes import Recipe
     from lavaseg.training import Run, SpikingNetwork
 
@@ -169,8 +169,8 @@ def _membranes(run: Run, data: DataSet) -> dict[str, Histogram]:
     """Histogram of each firing population of the float network, on the first test pictures."""
     found: dict[str, Histogram] = {}
 
-    def observe(node: Population, _: torch.Tensor, membrane: torch.Tensor | None) -> None:
-        if node.threshold is None or membrane is None:
+    def observe(node: Population | Relay, _: torch.Tensor, membrane: torch.Tensor | None) -> None:
+        if isinstance(node, Relay) or node.threshold is None or membrane is None:
             return
         values = membrane.numpy().ravel() / node.threshold
         clipped = values.clip(MEMBRANE_EDGES[0], MEMBRANE_EDGES[-1])

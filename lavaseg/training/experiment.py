@@ -15,7 +15,7 @@ from lavaseg import data, metrics, models
 from lavaseg.data.base import DataSet, Samples
 from lavaseg.data.split import Subset, hold_out
 from lavaseg.errors import LavasegError
-from lavaseg.network import Input, Population
+from lavaseg.network import Input, Population, Relay
 from lavaseg.progress import track
 from lavaseg.recipes import Recipe
 from lavaseg.training.batches import loader
@@ -150,12 +150,12 @@ def evaluate(
             counts: dict[str, np.ndarray] = {}
 
             def count(
-                node: Population,
+                node: Population | Relay,
                 spikes: torch.Tensor,
                 _: torch.Tensor | None,
                 counts: dict[str, np.ndarray] = counts,
             ) -> None:
-                counts[node.name] = spikes.sum(-1).numpy()
+                counts[node.name] = (spikes != 0).sum(-1).numpy()
 
             counts[run.network.input.name] = (messages != 0).sum(-1).numpy()
             logits = model(messages, count).float() / encoder.steps

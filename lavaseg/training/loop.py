@@ -34,7 +34,7 @@ from lavaseg.encoders import Encoder
 from lavaseg.energy import CMOS_45NM, account
 from lavaseg.files import write_atomically
 from lavaseg.metrics import mean_iou, resize_logits
-from lavaseg.network import Current, Population
+from lavaseg.network import Current, Population, Relay
 from lavaseg.recipes import Rmp, Training
 from lavaseg.training.batches import Batch, loader
 from lavaseg.training.loss import rmp_layers, rmp_loss, rmp_weight, segmentation_loss
@@ -88,8 +88,11 @@ class Segmenter(pl.LightningModule):
         messages, labels = batch
         penalties: list[torch.Tensor] = []
 
-        def observe(node: Population, spikes: torch.Tensor, membrane: torch.Tensor | None) -> None:
+        def observe(
+            node: Population | Relay, spikes: torch.Tensor, membrane: torch.Tensor | None
+        ) -> None:
             if node.name in self.regularised and membrane is not None:
+                assert isinstance(node, Population)
                 penalties.append(rmp_loss(self.plan.rmp, node, spikes, membrane))
 
         weight = rmp_weight(self.plan.rmp, self.trainer.global_step / self._steps())
@@ -108,8 +111,8 @@ class Segmenter(pl.LightningModule):
     def validation_step(self, batch: Batch, _: int) -> None:
         messages, labels = batch
 
-        def count(node: Population, spikes: torch.Tensor, __: torch.Tensor | None) -> None:
-            total = spikes.sum((0, -1), dtype=torch.float64)
+        def count(node: Population | Relay, spikes: torch.Tensor, __: torch.Tensor | None) -> None:
+            total = (spikes != 0).sum((0, -1)).double()
             self.counts[node.name] = self.counts.get(node.name, 0) + total
 
         logits = self.logits(messages, observe=count)

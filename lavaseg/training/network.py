@@ -12,14 +12,15 @@ from torch import nn
 
 from lavaseg.activity import Activity
 from lavaseg.integers import IntegerNetwork
-from lavaseg.network import Network, Population
+from lavaseg.network import Network, Population, Relay
 from lavaseg.neuron import NEVER, STATE_SCALE
 from lavaseg.recipes import Surrogate
 from lavaseg.training.neuron import FLOAT_SCALE, FusedNeuron, over_time
 from lavaseg.training.synapse import Synapse
 
-Observer = Callable[[Population, torch.Tensor, "torch.Tensor | None"], None]
-"""Called with each population, its spikes and its membranes before reset, (N, C, H, W, T)."""
+Observer = Callable[[Population | Relay, torch.Tensor, "torch.Tensor | None"], None]
+"""Called with each population, its spikes and its membranes before reset, (N, C, H, W, T), and
+with each relay and its messages."""
 
 
 def after_reset(
@@ -103,6 +104,8 @@ class SpikingNetwork(nn.Module):
                 emitted[node.name] = (
                     current if bias is None else current + bias.view(1, -1, 1, 1, 1)
                 )
+                if isinstance(node, Relay) and observe is not None:
+                    observe(node, current, None)
                 continue
             neuron = self.neuron(node.name)
             record = membranes or node.name == net.readout
@@ -177,8 +180,9 @@ class SpikingNetwork(nn.Module):
             if record:
                 kept[name] = x
 
-        def observe(node: Population, x: torch.Tensor, _: torch.Tensor | None) -> None:
-            keep(node.name, x.permute(0, 4, 1, 2, 3).to(torch.uint8).numpy())
+        def observe(node: Population | Relay, x: torch.Tensor, _: torch.Tensor | None) -> None:
+            number = torch.int32 if isinstance(node, Relay) else torch.uint8
+            keep(node.name, x.permute(0, 4, 1, 2, 3).to(number).numpy())
 
         keep(self.network.input.name, spikes)
         started = time.monotonic()

@@ -1,14 +1,15 @@
 """An integer network as a graph of Lava's own processes.
 
 Source -> Conv, Dense or Sparse -> LIFReset -> ...: RingBuffers play the input, each projection is
-a synapse process, each population a LIFReset. A process hands on what reached it one step before
-(synapses) or in the same step (neurons), so every population adds one step of latency: population
-p does logical step k of the stream at physical step k + 1 + latency(p) (Lava counts from 1).
+a synapse process (`synapses.py`), each population a LIFReset, each relay of sums a GradedVec. A
+process hands on what reached it one step before (synapses) or in the same step (neurons), so every
+population adds one step of latency: population p does logical step k of the stream at physical
+step k + 1 + latency(p) (Lava counts from 1).
 
-Where paths of unequal length meet, or a projection has a delay, spikes wait (`Network.waits`).
-The input's are played so many steps later by a source of their own, graded messages too. A
-population's pass through a chain of relays, LIFReset neurons that forget at once and fire when
-they are hit, one for each neuron and step; projections that leave the same population share it.
+Where paths of unequal length meet, or a projection has a delay, spikes wait: in chains of relays
+or in delay synapses, as `lavaseg/delays.py` plans. The input's are played so many steps later by a
+source of their own, graded messages too. A link of a chain is a LIFReset that forgets at once and
+fires when it is hit; behind a relay of sums it is a GradedVec.
 
 Samples stream back to back, T steps each. Every population is reset at its own offset, when the
 first step of a sample reaches it: the reset travels with the wavefront, no sample sees another,
@@ -22,27 +23,28 @@ Sheets are (width, height, channels) in Lava, (channels, height, width) everywhe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from lavaseg import network as description
 from lavaseg.compat import prepare_lava
+from lavaseg.delays import DelayPlan, plan, waiting
 from lavaseg.deploy.lava.models import RECORDER
 from lavaseg.deploy.lava.record import Recorder
+from lavaseg.deploy.lava.synapses import depthwise, message_bits, synapse, unchanged
 from lavaseg.errors import LavasegError
 from lavaseg.integers import STOCK_BIAS_EXPONENT, IntegerNetwork
-from lavaseg.network import DECAY_UNITY, Network, Operator, Population, Projection, Shape
+from lavaseg.network import DECAY_UNITY, Current, Node, Population, Projection, Relay, SumPool
 
 prepare_lava()
 
 from lava.magma.compiler.compiler_graphs import find_processes  # noqa: E402
-from lava.magma.core.process.ports.ports import InPort, OutPort  # noqa: E402
+from lava.magma.core.process.ports.ports import OutPort  # noqa: E402
 from lava.magma.core.process.process import AbstractProcess, ProcessServer  # noqa: E402
-from lava.proc.conv.process import Conv  # noqa: E402
 from lava.proc.dense.process import Dense  # noqa: E402
+from lava.proc.graded.process import GradedVec  # noqa: E402
 from lava.proc.io.source import RingBuffer  # noqa: E402
 from lava.proc.lif.process import LIFReset  # noqa: E402
 from lava.proc.sparse.process import Sparse  # noqa: E402
@@ -60,14 +62,14 @@ class Graph:
     Args:
         source: plays the input; compiling it compiles all that it reaches.
         synapses: the synapse process of each projection.
-        neurons: the LIFReset of each population.
+        neurons: the LIFReset of each population, the GradedVec of each relay.
         helpers: what makes spikes wait: further sources, relays and their synapses, clocks.
         steps: physical steps that a run takes: samples * T + the longest latency.
     """
 
     source: RingBuffer
     synapses: Mapping[str, AbstractProcess]
-    neurons: Mapping[str, LIFReset]
+    neurons: Mapping[str, AbstractProcess]
     helpers: tuple[AbstractProcess, ...]
     steps: int
 
@@ -78,7 +80,7 @@ class Graph:
 
     def name(self, process: AbstractProcess) -> str:
         """What a process stands for, for messages."""
-        for kind, group in (("projection", self.synapses), ("population", self.neurons)):
+        for kind, group in (("projection", self.synapses), ("node", self.neurons)):
             for name, member in group.items():
                 if member is process:
                     return f"{kind} {name!r} (Lava's {type(process).__name__})"
@@ -107,18 +109,22 @@ def build(net: IntegerNetwork, spikes: np.ndarray, recorders: Mapping[str, Recor
     check_deployable(net)
     network = net.network
     samples, steps = spikes.shape[:2]
-    lines = _Lines(net, spikes)
+    lines = _Lines(net, spikes, plan(network, steps))
     source = lines.play(0, 0)
     synapses: dict[str, AbstractProcess] = {}
-    neurons: dict[str, LIFReset] = {}
+    neurons: dict[str, AbstractProcess] = {}
     for node in network.ordered:
-        assert isinstance(node, Population)  # check_deployable refused the rest
-        neuron = _population(net, node, steps)
+        neuron = _neurons(net, node, steps)
         if node.name in recorders:
             neuron.proc_params[RECORDER] = recorders[node.name]
         for projection in network.incoming(node.name):
-            connect = BUILDERS[type(projection.operator)]
-            synapses[projection.name] = connect(net, projection, lines.tap(projection), neuron.a_in)
+            synapses[projection.name] = synapse(
+                net,
+                projection,
+                lines.tap(projection),
+                neuron.a_in,
+                lines.plan.synapses.get(projection.name, 0),
+            )
         neurons[node.name] = lines.neurons[node.name] = neuron
     lines.join(source)
     longest = max(network.latencies.values())
@@ -132,28 +138,31 @@ class _Lines:
 
     Args:
         spikes: what the input plays, uint8 (N, T, C, H, W).
-        neurons: the populations that are built already.
+        plan: where spikes wait.
+        neurons: the populations and relays that are built already.
         helpers: every process made here.
     """
 
     net: IntegerNetwork
     spikes: np.ndarray
-    neurons: dict[str, LIFReset] = field(default_factory=dict)
+    plan: DelayPlan
+    neurons: dict[str, AbstractProcess] = field(default_factory=dict)
     helpers: list[AbstractProcess] = field(default_factory=list)
     _sources: dict[tuple[int, int], RingBuffer] = field(default_factory=dict)
-    _relays: dict[tuple[str, int], list[LIFReset]] = field(default_factory=dict)
+    _chains: dict[tuple[str, int], list[AbstractProcess]] = field(default_factory=dict)
 
     def tap(self, projection: Projection) -> OutPort:
         """The port that emits what the projection is to see."""
-        delay = min(projection.delay, self.net.steps)  # as late as T: never
-        wait = self.net.network.waits[projection.name] - projection.delay + delay
-        if projection.source == self.net.network.input.name:
+        network, steps = self.net.network, self.net.steps
+        delay = min(projection.delay, steps)
+        wait = waiting(network, projection, steps)
+        if projection.source == network.input.name:
             return self.play(delay, wait).s_out
-        if wait == 0:
+        if wait == 0 or projection.name in self.plan.synapses:
             return self.neurons[projection.source].s_out
-        chain = self._relays.setdefault((projection.source, delay), [])
+        chain = self._chains.setdefault((projection.source, delay), [])
         while len(chain) < wait:
-            chain.append(self._relay(projection.source, delay, chain))
+            chain.append(self._link(projection.source, delay, chain))
         return chain[wait - 1].s_out
 
     def play(self, delay: int, wait: int) -> RingBuffer:
@@ -179,53 +188,66 @@ class _Lines:
         for neuron in self.neurons.values():
             if neuron not in find_processes(source):
                 size = int(np.prod(neuron.a_in.shape)), int(np.prod(source.s_out.shape))
-                synapse = Sparse(weights=csr_matrix(size, dtype=np.int32), sign_mode=SignMode.MIXED)
-                source.s_out.flatten().connect(synapse.s_in)
-                synapse.a_out.reshape(neuron.a_in.shape).connect(neuron.a_in)
-                self.helpers.append(synapse)
+                none = Sparse(weights=csr_matrix(size, dtype=np.int32), sign_mode=SignMode.MIXED)
+                source.s_out.flatten().connect(none.s_in)
+                none.a_out.reshape(neuron.a_in.shape).connect(neuron.a_in)
+                self.helpers.append(none)
 
-    def _relay(self, name: str, delay: int, chain: list[LIFReset]) -> LIFReset:
-        """The next link of a chain: fires one step after `chain`'s last, or after `name`."""
+    def _link(self, name: str, delay: int, chain: list[AbstractProcess]) -> AbstractProcess:
+        """The next link of a chain: sends one step after `chain`'s last, or after `name`."""
         before = (chain[-1] if chain else self.neurons[name]).s_out
-        relay = LIFReset(
-            shape=before.shape,
-            vth=1,
-            du=DECAY_UNITY - 1,
-            dv=DECAY_UNITY - 1,
-            bias_mant=np.zeros(before.shape, np.int64),
-            bias_exp=STOCK_BIAS_EXPONENT,
-            reset_interval=self.net.steps,
-            reset_offset=0,  # nothing is left to reset
-        )
-        synapse = _depthwise(np.full((before.shape[2], 1, 1), RELAY_WEIGHT), before)
-        synapse.a_out.connect(relay.a_in)
-        self.helpers += [synapse, relay]
+        if isinstance(self.net.network[name], Relay):
+            link = GradedVec(shape=before.shape, vth=0)
+            repeat = unchanged(before, message_bits(self.net, name))
+        else:
+            link = LIFReset(
+                shape=before.shape,
+                vth=1,
+                du=DECAY_UNITY - 1,
+                dv=DECAY_UNITY - 1,
+                bias_mant=np.zeros(before.shape, np.int64),
+                bias_exp=STOCK_BIAS_EXPONENT,
+                reset_interval=self.net.steps,
+                reset_offset=0,  # nothing is left to reset
+            )
+            repeat = depthwise(np.full((before.shape[2], 1, 1), LINK_WEIGHT), before)
+        repeat.a_out.reshape(before.shape).connect(link.a_in)
+        self.helpers += [repeat, link]
         if delay and not chain:
-            self._hold_down(relay, self.net.network.latencies[name], delay)
-        return relay
+            self._hold_down(link, self.net.network.latencies[name], delay)
+        return link
 
-    def _hold_down(self, relay: LIFReset, latency: int, delay: int) -> None:
-        """Keep `relay` silent when a sample's last `delay` steps reach it."""
+    def _hold_down(self, link: LIFReset, latency: int, delay: int) -> None:
+        """Keep `link` silent when a sample's last `delay` steps reach it."""
         steps = self.net.steps
         played = np.zeros((1, steps), np.uint8)
         # the population does logical step k at physical step k + 1 + latency, the clock too
         played[0, (np.arange(steps - delay, steps) + latency) % steps] = 1
         clock = RingBuffer(data=played)
-        synapse = Dense(
-            weights=np.full((int(np.prod(relay.a_in.shape)), 1), -RELAY_WEIGHT, np.int32),
+        brake = Dense(
+            weights=np.full((int(np.prod(link.a_in.shape)), 1), -LINK_WEIGHT, np.int32),
             sign_mode=SignMode.MIXED,
         )
-        clock.s_out.connect(synapse.s_in)
-        synapse.a_out.reshape(relay.a_in.shape).connect(relay.a_in)
-        self.helpers += [clock, synapse]
+        clock.s_out.connect(brake.s_in)
+        brake.a_out.reshape(link.a_in.shape).connect(link.a_in)
+        self.helpers += [clock, brake]
 
 
-RELAY_WEIGHT = 2
-"""The least even weight: one spike passes a relay's threshold of 1."""
+LINK_WEIGHT = 2
+"""The least even weight: one spike passes a link's threshold of 1."""
 
 
-def _population(net: IntegerNetwork, population: Population, steps: int) -> LIFReset:
-    shape = net.network.shape(population.name)[::-1]
+def _neurons(net: IntegerNetwork, node: Node, steps: int) -> AbstractProcess:
+    shape = net.network.shape(node.name)[::-1]
+    if isinstance(node, Relay):
+        return GradedVec(shape=shape, vth=0)
+    assert isinstance(node, Population)  # check_deployable refused the rest
+    return _population(net, node, shape, steps)
+
+
+def _population(
+    net: IntegerNetwork, population: Population, shape: tuple[int, ...], steps: int
+) -> LIFReset:
     bias = net.biases.get(population.name)
     mantissa = np.zeros(1, np.int64) if bias is None else bias.mantissa
     return LIFReset(
@@ -241,199 +263,18 @@ def _population(net: IntegerNetwork, population: Population, steps: int) -> LIFR
 
 
 # --------------------------------------------------------------------------------------------
-# Operators: one function each, which makes the synapse process and connects it
-
-
-def _depthwise(
-    kernel: np.ndarray,
-    source: OutPort,
-    *,
-    stride: description.Size = (1, 1),
-    padding: description.Size = (0, 0),
-    message_bits: int = 0,
-) -> Conv:
-    """A Conv that keeps channels apart; `kernel` is (C, kernel height, kernel width)."""
-    weight = kernel[:, ::-1, ::-1].transpose(0, 2, 1)[..., None]
-    synapse = Conv(
-        weight=np.ascontiguousarray(weight, np.int32),
-        input_shape=source.shape,
-        stride=stride[::-1],
-        padding=padding[::-1],
-        groups=len(kernel),
-        num_message_bits=message_bits,
-    )
-    source.connect(synapse.s_in)
-    return synapse
-
-
-def _one_to_one(
-    net: IntegerNetwork, projection: Projection, source: OutPort, target: InPort
-) -> AbstractProcess:
-    gain = net.weights[projection.name].reshape(-1, 1, 1)
-    bits = _message_bits(net.network, projection)
-    synapse = _depthwise(gain, source, message_bits=bits)
-    synapse.a_out.connect(target)
-    return synapse
-
-
-def _sum_pool(
-    net: IntegerNetwork, projection: Projection, source: OutPort, target: InPort
-) -> AbstractProcess:
-    operator = projection.operator
-    assert isinstance(operator, description.SumPool)
-    gain = net.weights[projection.name].reshape(-1, 1, 1)
-    synapse = _depthwise(
-        np.tile(gain, (1, *operator.kernel)),
-        source,
-        stride=operator.stride,
-        padding=operator.padding,
-        message_bits=_message_bits(net.network, projection),
-    )
-    synapse.a_out.connect(target)
-    return synapse
-
-
-def _conv(
-    net: IntegerNetwork, projection: Projection, source: OutPort, target: InPort
-) -> AbstractProcess:
-    operator = projection.operator
-    assert isinstance(operator, description.Conv)
-    # torch correlates, Lava convolves: flip; (out, in, h, w) -> (out, w, h, in)
-    weight = net.weights[projection.name][:, :, ::-1, ::-1].transpose(0, 3, 2, 1)
-    synapse = Conv(
-        weight=np.ascontiguousarray(weight, np.int32),
-        input_shape=source.shape,
-        stride=operator.stride[::-1],
-        padding=operator.padding[::-1],
-        dilation=operator.dilation[::-1],
-        groups=operator.groups,
-        num_message_bits=_message_bits(net.network, projection),
-    )
-    source.connect(synapse.s_in)
-    synapse.a_out.connect(target)
-    return synapse
-
-
-def _dense(
-    net: IntegerNetwork, projection: Projection, source: OutPort, target: InPort
-) -> AbstractProcess:
-    weight = net.weights[projection.name].transpose(0, 3, 2, 1)
-    synapse = Dense(
-        weights=np.ascontiguousarray(weight, np.int32).reshape(len(weight), -1),
-        num_message_bits=_message_bits(net.network, projection),
-        # else Lava takes all-negative weights for another format, whose least weight is -255
-        sign_mode=SignMode.MIXED,
-    )
-    source.flatten().connect(synapse.s_in)
-    synapse.a_out.reshape(target.shape).connect(target)
-    return synapse
-
-
-def _conv_transpose(
-    net: IntegerNetwork, projection: Projection, source: OutPort, target: InPort
-) -> AbstractProcess:
-    return _sparse(net, projection, net.weights[projection.name], source, target)
-
-
-def _upsample(
-    net: IntegerNetwork, projection: Projection, source: OutPort, target: InPort
-) -> AbstractProcess:
-    operator = projection.operator
-    assert isinstance(operator, description.Upsample)
-    gain = net.weights[projection.name].reshape(-1, 1, 1, 1)
-    return _sparse(net, projection, np.tile(gain, (1, 1, *operator.factor)), source, target)
-
-
-def _sparse(
-    net: IntegerNetwork,
-    projection: Projection,
-    weight: np.ndarray,
-    source: OutPort,
-    target: InPort,
-) -> AbstractProcess:
-    shape = net.network.shape(projection.source)
-    operator = projection.operator
-    if isinstance(operator, description.Upsample):
-        channels = shape[0]
-        operator = description.ConvTranspose(
-            channels, operator.factor, operator.factor, groups=channels
-        )
-    assert isinstance(operator, description.ConvTranspose)
-    synapse = Sparse(
-        weights=conv_transpose_matrix(operator, shape, weight),
-        num_message_bits=_message_bits(net.network, projection),
-        sign_mode=SignMode.MIXED,
-    )
-    source.flatten().connect(synapse.s_in)
-    synapse.a_out.reshape(target.shape).connect(target)
-    return synapse
-
-
-def conv_transpose_matrix(
-    operator: description.ConvTranspose, source: Shape, weight: np.ndarray
-) -> csr_matrix:
-    """A transposed convolution as a matrix over flattened sheets in Lava's order (W, H, C).
-
-    Args:
-        source: (channels, height, width).
-        weight: (in, out / groups, kernel height, kernel width).
-
-    Returns:
-        int32 (target neurons, source neurons); structural zeros are left out.
-    """
-    channels, height, width = operator.output_shape(source)
-    fan_in, fan_out = source[0] // operator.groups, operator.channels // operator.groups
-    # all synapses as one grid: input channel, output of its group, kernel y and x, input y and x
-    into, out, ky, kx, y, x = np.ogrid[
-        : source[0],
-        :fan_out,
-        : operator.kernel[0],
-        : operator.kernel[1],
-        : source[1],
-        : source[2],
-    ]
-    to_y = y * operator.stride[0] + ky * operator.dilation[0] - operator.padding[0]
-    to_x = x * operator.stride[1] + kx * operator.dilation[1] - operator.padding[1]
-    to_channel = into // fan_in * fan_out + out
-    inside = (to_y >= 0) & (to_y < height) & (to_x >= 0) & (to_x < width)
-    present = inside & (weight != 0)[..., None, None]
-    target = (to_x * height + to_y) * channels + to_channel
-    origin = (x * source[1] + y) * source[0] + into
-    rows = np.broadcast_to(target, present.shape)[present]
-    columns = np.broadcast_to(origin, present.shape)[present]
-    values = np.broadcast_to(weight[..., None, None], present.shape)[present].astype(np.int32)
-    size = (channels * height * width, source[0] * source[1] * source[2])
-    return csr_matrix((values, (rows, columns)), shape=size, dtype=np.int32)
-
-
-def _message_bits(network: Network, projection: Projection) -> int:
-    return network.input.message_bits if projection.source == network.input.name else 0
-
-
-Builder = Callable[[IntegerNetwork, Projection, OutPort, InPort], AbstractProcess]
-BUILDERS: dict[type[Operator], Builder] = {
-    description.Conv: _conv,
-    description.ConvTranspose: _conv_transpose,
-    description.Dense: _dense,
-    description.OneToOne: _one_to_one,
-    description.SumPool: _sum_pool,
-    description.Upsample: _upsample,
-}
-"""How each operator becomes a synapse process; an operator that is not here cannot be deployed."""
-
-
-# --------------------------------------------------------------------------------------------
 # What cannot be deployed
 
 
 def check_deployable(net: IntegerNetwork) -> None:
     """Raise LavaError, naming the node or projection, unless `build` can express the network."""
     for node in net.network.nodes:
-        if not isinstance(node, Population):
+        if isinstance(node, Current):
             raise LavaError(
                 f"current {node.name!r} cannot be put on Lava: unroll it into direct projections"
             )
-        _check_population(node)
+        if isinstance(node, Population):
+            _check_population(node)
     for projection in net.network.projections:
         _check_projection(projection)
 
@@ -461,7 +302,7 @@ def _check_population(population: Population) -> None:
 
 def _check_projection(projection: Projection) -> None:
     operator = projection.operator
-    if isinstance(operator, description.SumPool) and operator.average:
+    if isinstance(operator, SumPool) and operator.average:
         raise LavaError(
             f"projection {projection.name!r}: an average cannot be put on Lava; lower it to a sum "
             "whose gain holds the division"

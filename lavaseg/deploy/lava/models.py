@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from lavaseg.compat import prepare_lava
 from lavaseg.deploy.lava.kernels import Convolution, compile_kernels, lif_step
@@ -28,6 +29,8 @@ from lava.proc.conv.models import PyConvModelFixed  # noqa: E402
 from lava.proc.conv.process import Conv  # noqa: E402
 from lava.proc.dense.models import PyDenseModelBitAcc  # noqa: E402
 from lava.proc.dense.process import Dense  # noqa: E402
+from lava.proc.graded.models import PyGradedVecModelFixed  # noqa: E402
+from lava.proc.graded.process import GradedVec  # noqa: E402
 from lava.proc.io.source import (  # noqa: E402
     AbstractPyRingBuffer,
     PySendModelFixed,
@@ -35,11 +38,11 @@ from lava.proc.io.source import (  # noqa: E402
 )
 from lava.proc.lif.models import PyLifResetModelBitAcc  # noqa: E402
 from lava.proc.lif.process import LIFReset  # noqa: E402
-from lava.proc.sparse.models import PySparseModelBitAcc  # noqa: E402
-from lava.proc.sparse.process import Sparse  # noqa: E402
+from lava.proc.sparse.models import PyDelaySparseModelBitAcc, PySparseModelBitAcc  # noqa: E402
+from lava.proc.sparse.process import DelaySparse, Sparse  # noqa: E402
 
 RECORDER = "recorder"
-"""Process parameter of a LIFReset under which its model finds a `Recorder`."""
+"""Process parameter of a LIFReset or GradedVec under which its model finds a `Recorder`."""
 
 
 @implements(proc=Conv, protocol=LoihiProtocol)
@@ -137,6 +140,43 @@ class FastLif(_Recorded):
         self.s_out.send(spikes)
 
 
+@implements(proc=GradedVec, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class RecordedVec(PyGradedVecModelFixed):
+    """Lava's own GradedVec, recorded."""
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self._recorder: Recorder | None = proc_params.get(RECORDER)
+
+    def run_spk(self) -> None:
+        """One step: send the sum that arrived, keep nothing."""
+        sums = self.a_in.recv()
+        messages = sums * (np.abs(sums) > self.vth)
+        if self._recorder is not None:
+            self._recorder.write(self.time_step, messages, self.v)
+        self.s_out.send(messages)
+
+
+@implements(proc=DelaySparse, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class FastDelaySparse(PyDelaySparseModelBitAcc):
+    """Delay synapses whose matrix over all delays is made once, not at each step."""
+
+    _over_delays: csr_matrix | None = None
+
+    def calc_act(self, s_in: np.ndarray) -> np.ndarray:
+        """Sums for each target neuron and delay, (neurons, delays)."""
+        delays = self.a_buff.shape[-1]
+        if self._over_delays is None:
+            matrix = self.get_delay_wgts_mat(self.weights, self.delays, delays - 1)
+            self._over_delays = csr_matrix(matrix)
+        sums: np.ndarray = self._over_delays @ s_in.astype(np.int32)
+        return sums.reshape(delays, self.weights.shape[0]).T
+
+
 @implements(proc=RingBuffer, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
@@ -149,14 +189,18 @@ class ByteSource(AbstractPyRingBuffer):
 
 _FAST = {
     Conv: FastConv,
+    DelaySparse: FastDelaySparse,
     Dense: PyDenseModelBitAcc,
+    GradedVec: RecordedVec,
     LIFReset: FastLif,
     RingBuffer: ByteSource,
     Sparse: PySparseModelBitAcc,
 }
 _STOCK = {
     Conv: WideConv,
+    DelaySparse: PyDelaySparseModelBitAcc,
     Dense: PyDenseModelBitAcc,
+    GradedVec: RecordedVec,
     LIFReset: StockLif,
     RingBuffer: PySendModelFixed,
     Sparse: PySparseModelBitAcc,

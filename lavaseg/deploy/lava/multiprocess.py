@@ -76,7 +76,7 @@ def run_multiprocess(
 def _default_limit(net: IntegerNetwork, steps: int, fast: bool) -> float:
     """Some ten times what start-up and steps took on two slow cores, seconds."""
     network = net.network
-    neurons = sum(network.neurons(population.name) for population in network.populations)
+    neurons = sum(network.neurons(node.name) for node in network.senders)
     work = network.macs() * (2e-9 if fast else 1e-7) + neurons * 1e-6
     return 120 + 2 * len(network.projections) + steps * (0.1 + work)
 

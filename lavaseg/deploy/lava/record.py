@@ -32,13 +32,13 @@ class Recorder:
     clock: np.ndarray | None = None
 
     def write(self, time_step: int, spikes: np.ndarray, membrane: np.ndarray) -> None:
-        """Record spikes (bool) and the membrane after reset (int32) of a physical step."""
+        """Record a physical step: spikes or messages, and the membrane after reset (int32)."""
         if self.clock is not None:
             self.clock[0] = time_step
         sample, step = divmod(time_step - 1 - self.latency, self.steps)
         if not 0 <= sample < len(self.counts):
             return
-        self.counts[sample] += spikes
+        self.counts[sample] += spikes != 0
         if self.spikes is not None:
             self.spikes[sample, step] = spikes
         if self.membrane is not None and step == self.steps - 1:

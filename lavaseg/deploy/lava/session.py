@@ -9,7 +9,7 @@ import numpy as np
 
 from lavaseg.activity import Activity
 from lavaseg.deploy.lava.record import Recorder
-from lavaseg.network import Network
+from lavaseg.network import Network, Relay
 
 Progress = Callable[[int, int], None]
 """Called with physical steps (done, in all)."""
@@ -18,7 +18,7 @@ Progress = Callable[[int, int], None]
 def make_recorders(
     network: Network, samples: int, steps: int, record: Iterable[str], folder: Path | None = None
 ) -> dict[str, Recorder]:
-    """A recorder for each population, over zeros in memory or over new files in `folder`.
+    """A recorder for each population and relay, over zeros in memory or over new files in `folder`.
 
     The clock goes with the read-out.
     """
@@ -30,14 +30,15 @@ def make_recorders(
         return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
 
     recorders = {}
-    for population in network.populations:
-        name, shape = population.name, network.shape(population.name)[::-1]
+    for node in network.senders:
+        name, shape = node.name, network.shape(node.name)[::-1]
+        number = np.int32 if isinstance(node, Relay) else np.uint8
         is_readout = name == network.readout
         recorders[name] = Recorder(
             latency=network.latencies[name],
             steps=steps,
             counts=zeros(f"counts-{name}", (samples, *shape), np.uint16),
-            spikes=zeros(f"spikes-{name}", (samples, steps, *shape), np.uint8)
+            spikes=zeros(f"spikes-{name}", (samples, steps, *shape), number)
             if name in record
             else None,
             membrane=zeros("readout", (samples, *shape), np.int32) if is_readout else None,
@@ -53,14 +54,14 @@ def open_recorders(network: Network, record: Iterable[str], folder: Path) -> dic
         return np.load(folder / f"{name}.npy")
 
     return {
-        population.name: Recorder(
+        node.name: Recorder(
             latency=0,
             steps=0,
-            counts=load(f"counts-{population.name}"),
-            spikes=load(f"spikes-{population.name}") if population.name in record else None,
-            membrane=load("readout") if population.name == network.readout else None,
+            counts=load(f"counts-{node.name}"),
+            spikes=load(f"spikes-{node.name}") if node.name in record else None,
+            membrane=load("readout") if node.name == network.readout else None,
         )
-        for population in network.populations
+        for node in network.senders
     }
 
 

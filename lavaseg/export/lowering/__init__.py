@@ -11,9 +11,9 @@ from collections.abc import Callable
 from lavaseg.export.lowering.deployable import check_deployable
 from lavaseg.export.lowering.fold import fold_averages, fold_input_scale, fold_norms
 from lavaseg.export.lowering.quantise import Quantisation, choose_quantisation, quantise
-from lavaseg.export.lowering.ranges import PopulationRange, check_ranges
 from lavaseg.export.lowering.unroll import unroll_currents
 from lavaseg.export.weighted import WeightedNetwork
+from lavaseg.ranges import PopulationRange, check_ranges
 
 FLOAT_STEPS: tuple[Callable[[WeightedNetwork], WeightedNetwork], ...] = (
     check_deployable,

@@ -1,10 +1,8 @@
 """Compose two operators in sequence into one, exactly, borders included.
 
-Along each axis an operator connects output o with input i where o * down = i * up + tap, with one
-weight for each tap: a convolution has up = 1 and taps padding - dilation * k, a transposed one has
-down = 1 and taps dilation * k - padding; pooling, upsampling and one-to-one are the two of them
-with each channel apart. Two such relations in sequence make a third, unless the sheet between them
-ends where the third would go on: then composing would add what padding hides, and is refused.
+Every operator relates outputs to inputs along each axis (`lavaseg/grids.py`). Two such relations
+in sequence make a third, unless the sheet between them ends where the third would go on: then
+composing would add what padding hides, and is refused.
 """
 
 from __future__ import annotations
@@ -17,17 +15,9 @@ import numpy as np
 import torch
 
 from lavaseg.errors import LavasegError
-from lavaseg.export.lowering.fold import scale_outputs
-from lavaseg.network import (
-    Conv,
-    ConvTranspose,
-    Dense,
-    OneToOne,
-    Operator,
-    Shape,
-    SumPool,
-    Upsample,
-)
+from lavaseg.export.lowering.fold import scale_inputs, scale_outputs
+from lavaseg.grids import Grid, grid
+from lavaseg.network import Conv, ConvTranspose, Dense, OneToOne, Operator, Shape
 from lavaseg.operators_torch import apply_operator
 
 
@@ -49,26 +39,13 @@ def compose(first: Weighted, second: Weighted, source: Shape) -> Weighted:
         NotComposableError: no operator does that; the message says why.
     """
     if isinstance(first[0], OneToOne):
-        return second[0], _scale_inputs(*second, first[1])
+        return second[0], scale_inputs(*second, first[1])
     if isinstance(second[0], OneToOne):
         return first[0], scale_outputs(*first, second[1])
     between = first[0].output_shape(source)
     if isinstance(second[0], Dense):
         return second[0], _through(first, second[1], source)
-    return _compose_grids(
-        _grid(*first, source), _grid(*second, between), source, between, second[0]
-    )
-
-
-def _scale_inputs(operator: Operator, weight: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """Weights (or a gain) whose input channels are multiplied by `factor` (channels,)."""
-    if weight.ndim == 1:
-        return weight * factor
-    if isinstance(operator, ConvTranspose):
-        return weight * factor.reshape(-1, 1, 1, 1)
-    groups = operator.groups if isinstance(operator, Conv) else 1
-    grouped = weight.reshape(groups, -1, *weight.shape[1:])
-    return (grouped * factor.reshape(groups, 1, -1, 1, 1)).reshape(weight.shape)
+    return _compose_grids(grid(*first, source), grid(*second, between), source, between, second[0])
 
 
 def _through(first: Weighted, dense: np.ndarray, source: Shape) -> np.ndarray:
@@ -78,47 +55,6 @@ def _through(first: Weighted, dense: np.ndarray, source: Shape) -> np.ndarray:
     (result * torch.from_numpy(dense)).sum().backward()
     assert sheet.grad is not None
     return sheet.grad.numpy()
-
-
-# --------------------------------------------------------------------------------------------
-# The common form of all operators
-
-
-@dataclass(frozen=True)
-class _Grid:
-    """o * down = i * up + tap along both axes.
-
-    Args:
-        taps: for each axis one number for each place of the kernel.
-        weight: (groups, outputs of a group, inputs of a group, kernel height, kernel width).
-    """
-
-    down: tuple[int, int]
-    up: tuple[int, int]
-    taps: tuple[np.ndarray, np.ndarray]
-    weight: np.ndarray
-
-
-def _grid(operator: Operator, weight: np.ndarray, source: Shape) -> _Grid:
-    if isinstance(operator, Dense):
-        operator = Conv(operator.features, source[1:])
-    if isinstance(operator, OneToOne):
-        operator = SumPool((1, 1), (1, 1))
-    if isinstance(operator, (SumPool, Upsample)):  # each channel apart, one gain for all taps
-        kernel = operator.kernel if isinstance(operator, SumPool) else operator.factor
-        weight = np.tile(weight.reshape(-1, 1, 1, 1), (1, 1, *kernel))
-        if isinstance(operator, SumPool):
-            operator = Conv(source[0], kernel, operator.stride, operator.padding, groups=source[0])
-        else:
-            operator = ConvTranspose(source[0], kernel, kernel, groups=source[0])
-    steps = tuple(
-        d * np.arange(k) - p
-        for d, k, p in zip(operator.dilation, operator.kernel, operator.padding, strict=True)
-    )
-    grouped = weight.reshape(operator.groups, -1, *weight.shape[1:])
-    if isinstance(operator, ConvTranspose):
-        return _Grid((1, 1), operator.stride, (steps[0], steps[1]), grouped.swapaxes(1, 2))
-    return _Grid(operator.stride, (1, 1), (-steps[0], -steps[1]), grouped)
 
 
 def _regrouped(weight: np.ndarray, groups: int) -> np.ndarray:
@@ -133,7 +69,7 @@ def _regrouped(weight: np.ndarray, groups: int) -> np.ndarray:
 
 
 def _compose_grids(
-    first: _Grid, second: _Grid, source: Shape, between: Shape, last: Operator
+    first: Grid, second: Grid, source: Shape, between: Shape, last: Operator
 ) -> Weighted:
     target = last.output_shape(between)
     sums = []  # for each axis, the tap of each pair of taps, None where it connects nothing
@@ -187,7 +123,7 @@ def _compose_grids(
 _NOTHING = np.iinfo(np.int64).min
 
 
-def _check_border(first: _Grid, second: _Grid, axis: int, sides: tuple[int, int, int]) -> None:
+def _check_border(first: Grid, second: Grid, axis: int, sides: tuple[int, int, int]) -> None:
     """Refuse if a path leads through places outside of the sheet between the two."""
     n, between, wanted = sides
     others = (0, 1, 2, 4 - axis)
@@ -255,7 +191,7 @@ def _transposed_axis(taps: list[int], stride: int, n: int, wanted: int) -> _Axis
 
 
 def _products(
-    first: _Grid, second: _Grid, sums: list[np.ndarray], layouts: list[_AxisLayout]
+    first: Grid, second: Grid, sums: list[np.ndarray], layouts: list[_AxisLayout]
 ) -> np.ndarray:
     """Weights of the composed kernel, (groups, outputs, inputs, height, width)."""
     groups = math.gcd(len(first.weight), len(second.weight))

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.network import ConvTranspose, Network, Operator, SumPool
+from lavaseg.network import Conv, ConvTranspose, Network, Operator, SumPool
 
 
 def fold_norms(weighted: WeightedNetwork) -> WeightedNetwork:
@@ -38,6 +38,17 @@ def scale_outputs(operator: Operator, weight: np.ndarray, factor: np.ndarray) ->
         grouped = weight.reshape(groups, -1, *weight.shape[1:])
         return (grouped * factor.reshape(groups, 1, -1, 1, 1)).reshape(weight.shape)
     return weight * factor.reshape(-1, 1, 1, 1)
+
+
+def scale_inputs(operator: Operator, weight: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """Weights (or a gain) whose input channels are multiplied by `factor` (channels,)."""
+    if weight.ndim == 1:
+        return weight * factor
+    if isinstance(operator, ConvTranspose):
+        return weight * factor.reshape(-1, 1, 1, 1)
+    groups = operator.groups if isinstance(operator, Conv) else 1
+    grouped = weight.reshape(groups, -1, *weight.shape[1:])
+    return (grouped * factor.reshape(groups, 1, -1, 1, 1)).reshape(weight.shape)
 
 
 def fold_averages(weighted: WeightedNetwork) -> WeightedNetwork:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from lavaseg.encoders import Encoder
-from lavaseg.export.lowering.ranges import CURRENT_LIMIT, synaptic_bounds
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.integers import (
     BIAS_MANTISSA_MAX,
@@ -20,7 +19,9 @@ from lavaseg.integers import (
     IntegerNetwork,
     RangeError,
 )
+from lavaseg.network import Relay
 from lavaseg.neuron import NEVER, STATE_SCALE
+from lavaseg.ranges import CURRENT_LIMIT, synaptic_bounds
 
 HEADROOM = 0.85
 """Part of each range that the first choice of scale uses; fine-tuning may grow into the rest."""
@@ -49,7 +50,7 @@ def choose_quantisation(weighted: WeightedNetwork) -> Quantisation:
         RangeError: a threshold so small, or a bias so large, that no scale fits.
     """
     net = weighted.network
-    scales = {}
+    scales = {node.name: 1.0 for node in net.nodes if isinstance(node, Relay)}
     for population in net.populations:
         name = population.name
         largest = max(

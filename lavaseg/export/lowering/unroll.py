@@ -1,14 +1,17 @@
-"""Unroll currents: sums without a neuron become direct projections between populations."""
+"""Unroll currents: sums without a neuron become direct projections, or relays of sums."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 import torch
 
 from lavaseg.errors import LavasegError
 from lavaseg.export.lowering.compose import NotComposableError, compose
+from lavaseg.export.lowering.fold import scale_inputs
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.network import Current, Network, Projection
+from lavaseg.network import Current, Network, Projection, Relay
 from lavaseg.operators_torch import apply_operator
 
 
@@ -16,8 +19,10 @@ def unroll_currents(weighted: WeightedNetwork) -> WeightedNetwork:
     """Each `Current` is removed, sources first: what flows in is composed with what flows out.
 
     A residual stream becomes projections from every population that adds to it to every one that
-    reads it; pooling or upsampling in front of a convolution merges with it. Delays add up, and a
-    current's bias moves into its targets. Norms of currents must be folded already.
+    reads it; pooling or upsampling in front of a convolution merges with it. Where that is not
+    exact and the current only counts spikes, such as average pooling in front of a padded
+    convolution on a sheet of even size, it becomes a `Relay`. Delays add up, and a current's bias
+    moves into its targets. Norms of currents must be folded already.
 
     Raises:
         LavasegError: two operators have no exact composition, or a bias does not reach all
@@ -25,8 +30,50 @@ def unroll_currents(weighted: WeightedNetwork) -> WeightedNetwork:
     """
     for node in weighted.network.ordered:
         if isinstance(node, Current):
-            weighted = _without(weighted, node.name)
+            try:
+                weighted = _without(weighted, node.name)
+            except NotComposableError:
+                if not _only_counts(weighted, node.name):
+                    raise
+                weighted = _relayed(weighted, node.name)
     return weighted
+
+
+RELAY_GAIN = 2
+"""The least even gain: a relay sends twice the number of spikes that it counts."""
+
+
+def _only_counts(weighted: WeightedNetwork, name: str) -> bool:
+    """Whether a current is, up to one factor for each channel, a whole number of spikes."""
+    net = weighted.network
+    gains = [weighted.weights[p.name] for p in net.incoming(name)]
+    return (
+        name not in weighted.biases
+        and all(net.weight_shape(p) is None for p in net.incoming(name))
+        and all(np.array_equal(gain, gains[0]) for gain in gains)
+    )
+
+
+def _relayed(weighted: WeightedNetwork, name: str) -> WeightedNetwork:
+    """A current as a relay, its factor moved into what leaves it; one for each delay behind it."""
+    net = weighted.network
+    factor = weighted.weights[net.incoming(name)[0].name] / RELAY_GAIN
+    delays = sorted({p.delay for p in net.outgoing(name)})
+    relays = {delay: name if delay == delays[0] else f"{name}_late{delay}" for delay in delays}
+    projections = [p for p in net.projections if name not in (p.source, p.target)]
+    weights = {p.name: weighted.weights[p.name] for p in projections}
+    for delay, relay in relays.items():
+        for p in net.incoming(name):
+            into = Projection(p.source, relay, p.operator, p.delay + delay)
+            projections.append(into)
+            weights[into.name] = np.full_like(factor, RELAY_GAIN)
+    for p in net.outgoing(name):
+        projections.append(dataclasses.replace(p, source=relays[p.delay], delay=0))
+        weights[p.name] = scale_inputs(p.operator, weighted.weights[p.name], factor)
+    nodes = [node for node in net.nodes if node.name != name]
+    nodes += [Relay(relay) for relay in relays.values()]
+    network = Network(net.input, tuple(nodes), tuple(projections), net.readout)
+    return weighted.replace(network=network, weights=weights)
 
 
 def _without(weighted: WeightedNetwork, name: str) -> WeightedNetwork:

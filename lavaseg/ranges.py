@@ -8,7 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from lavaseg.integers import IntegerNetwork, RangeError
-from lavaseg.network import Conv, ConvTranspose, Dense, Network, Population, Projection, SumPool
+from lavaseg.network import (
+    Conv,
+    ConvTranspose,
+    Dense,
+    Network,
+    Population,
+    Projection,
+    Relay,
+    SumPool,
+)
 from lavaseg.neuron import STATE_LIMIT, STATE_SCALE
 
 CURRENT_LIMIT = STATE_LIMIT // STATE_SCALE
@@ -41,15 +50,31 @@ def synaptic_bounds(
     """Largest inhibition and excitation of one step for each channel, both >= 0 (channels,).
 
     All spikes that excite arrive and none that inhibit, or the reverse.
+
+    Args:
+        population: a population or relay.
     """
     channels = network.shape(population)[0]
     inhibition, excitation = np.zeros(channels), np.zeros(channels)
     for projection in network.incoming(population):
-        largest = network.input.max_message if projection.source == network.input.name else 1
+        low, high = message_range(network, weights, projection.source)
         weight = _per_channel(network, projection, weights)
-        excitation += largest * np.maximum(weight, 0).sum(1)
-        inhibition += largest * np.maximum(-weight, 0).sum(1)
+        up, down = np.maximum(weight, 0).sum(1), np.maximum(-weight, 0).sum(1)
+        excitation += high * up - low * down
+        inhibition += high * down - low * up
     return inhibition, excitation
+
+
+def message_range(
+    network: Network, weights: Mapping[str, np.ndarray], name: str
+) -> tuple[float, float]:
+    """The least (<= 0) and the largest message that one spike of a node can carry."""
+    if name == network.input.name:
+        return 0, network.input.max_message
+    if isinstance(network[name], Relay):
+        inhibition, excitation = synaptic_bounds(network, weights, name)
+        return -float(inhibition.max()), float(excitation.max())
+    return 0, 1
 
 
 def _per_channel(
@@ -108,4 +133,12 @@ def check_ranges(net: IntegerNetwork) -> list[PopulationRange]:
                 f"current wraps above {CURRENT_LIMIT}: use a smaller weight scale, fewer inputs "
                 "or fewer message bits"
             )
+    for node in net.network.nodes:
+        if isinstance(node, Relay):
+            largest = max(map(abs, message_range(net.network, net.weights, node.name)))
+            if largest > STATE_LIMIT:
+                raise RangeError(
+                    f"relay {node.name!r}: its messages reach {largest:.0f}, 24 bits hold "
+                    f"{STATE_LIMIT}: use smaller windows or fewer inputs"
+                )
     return found

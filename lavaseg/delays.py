@@ -1,0 +1,81 @@
+"""How spikes wait on hardware, where paths of unequal length meet or a projection has a delay.
+
+There are two ways. Relays: neurons that pass a spike on one step later; projections that leave the
+same node share their chain. Delay synapses: each synapse of a projection holds its spikes back;
+they are not shared over the sheet, as weights of a convolution are. `plan` takes what needs
+fewer neurons and synapses together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lavaseg.grids import fan_out
+from lavaseg.network import Dense, Network, Projection, Relay
+
+
+@dataclass(frozen=True)
+class DelayPlan:
+    """Who waits where.
+
+    Args:
+        chains: relays in a row behind each (source, delay), for the projections from `source`
+            whose own delay is `delay`.
+        synapses: steps that each projection with delay synapses waits in them.
+    """
+
+    chains: Mapping[tuple[str, int], int]
+    synapses: Mapping[str, int]
+
+
+def plan(network: Network, steps: int) -> DelayPlan:
+    """The cheapest way for every projection of a network without `Current`s.
+
+    A chain of w relays takes w neurons and w synapses for each neuron of its source. Delay
+    synapses take as many synapses as the projection has connections, less those that it would
+    store anyway: none more for a dense projection. A projection with a delay of its own always
+    uses relays, since its last spikes of a sample must be held back (a clock does that at the
+    first relay). What the input sends waits for nothing: it is played later.
+
+    Args:
+        steps: T of one sample; a delay of T or more is a delay of T.
+    """
+    chains: dict[tuple[str, int], int] = {}
+    synapses: dict[str, int] = {}
+    flexible: list[tuple[Projection, int]] = []
+    for projection in network.projections:
+        wait = waiting(network, projection, steps)
+        if wait == 0 or projection.source == network.input.name:
+            continue
+        if projection.delay or isinstance(network[projection.source], Relay):
+            key = projection.source, min(projection.delay, steps)
+            chains[key] = max(chains.get(key, 0), wait)
+        else:
+            flexible.append((projection, wait))
+    # the longest waits first: where they need a chain, the others tap it for nothing
+    for projection, wait in sorted(flexible, key=lambda item: -item[1]):
+        key = projection.source, 0
+        missing = wait - chains.get(key, 0)
+        if 2 * missing * network.neurons(projection.source) <= _additional(network, projection):
+            chains[key] = max(chains.get(key, 0), wait)
+        else:
+            synapses[projection.name] = wait
+    return DelayPlan(chains, synapses)
+
+
+def waiting(network: Network, projection: Projection, steps: int) -> int:
+    """Steps that a projection's spikes wait on hardware when a sample has `steps` steps."""
+    late = projection.delay - min(projection.delay, steps)  # as late as T: never
+    return network.waits[projection.name] - late
+
+
+def _additional(network: Network, projection: Projection) -> int:
+    """Synapses that a projection needs once none of them is shared over the sheet."""
+    if isinstance(projection.operator, Dense):
+        return 0
+    source = network.shape(projection.source)
+    shared = 1
+    for extent in network.synapse_shape(projection):
+        shared *= extent
+    return int(fan_out(projection.operator, source).sum()) - shared

@@ -1,0 +1,275 @@
+"""How each projection becomes a synapse process of Lava, connected on both sides.
+
+Weights that are shared over the sheet stay shared: convolutions, pooling and one-to-one are Conv.
+A transposed convolution or upsampling by (r, q) is a Conv with r * q outputs for each channel, one
+for each phase of the larger sheet, whose output port is viewed as that sheet; or a Sparse matrix.
+Both are exact, and the one that stores fewer weights is taken (`phases`).
+
+Sheets are (width, height, channels) in Lava, (channels, height, width) everywhere else here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_matrix, identity
+
+from lavaseg import network as description
+from lavaseg.compat import prepare_lava
+from lavaseg.grids import fan_out, grid, matrix
+from lavaseg.integers import IntegerNetwork
+from lavaseg.network import Operator, Projection, Shape
+from lavaseg.ranges import message_range
+
+prepare_lava()
+
+from lava.magma.core.process.ports.ports import InPort, OutPort  # noqa: E402
+from lava.magma.core.process.process import AbstractProcess  # noqa: E402
+from lava.proc.conv.process import Conv  # noqa: E402
+from lava.proc.dense.process import Dense  # noqa: E402
+from lava.proc.sparse.process import DelaySparse, Sparse  # noqa: E402
+from lava.utils.weightutils import SignMode  # noqa: E402
+
+
+def synapse(
+    net: IntegerNetwork, projection: Projection, source: OutPort, target: InPort, wait: int = 0
+) -> AbstractProcess:
+    """The process of a projection, connected.
+
+    Args:
+        source: emits the spikes that it sees.
+        target: takes the current.
+        wait: steps that its synapses hold spikes back.
+    """
+    if wait:
+        return _delayed(net, projection, source, target, wait)
+    return BUILDERS[type(projection.operator)](net, projection, source, target)
+
+
+def message_bits(net: IntegerNetwork, source: str) -> int:
+    """Bits of what a node sends: 0 for binary spikes."""
+    if source == net.network.input.name:
+        return net.network.input.message_bits
+    if not isinstance(net.network[source], description.Relay):
+        return 0
+    return max(
+        int(abs(limit)) for limit in message_range(net.network, net.weights, source)
+    ).bit_length()
+
+
+def depthwise(
+    kernel: np.ndarray,
+    source: OutPort,
+    *,
+    stride: description.Size = (1, 1),
+    padding: description.Size = (0, 0),
+    bits: int = 0,
+) -> Conv:
+    """A Conv that keeps channels apart; `kernel` is (C, kernel height, kernel width)."""
+    return _convolution(kernel[:, None], source, stride, padding, groups=len(kernel), bits=bits)
+
+
+def unchanged(source: OutPort, bits: int) -> Sparse:
+    """Synapses that hand graded spikes on as they are; only purely excitatory ones hold a 1."""
+    synapse = Sparse(
+        weights=identity(int(np.prod(source.shape)), dtype=np.int32, format="csr"),
+        num_message_bits=bits,
+        sign_mode=SignMode.EXCITATORY,
+    )
+    source.flatten().connect(synapse.s_in)
+    return synapse
+
+
+def _convolution(
+    weight: np.ndarray,
+    source: OutPort,
+    stride: description.Size = (1, 1),
+    padding: description.Size = (0, 0),
+    dilation: description.Size = (1, 1),
+    groups: int = 1,
+    bits: int = 0,
+) -> Conv:
+    """A Conv with weights in torch's orientation (out, in / groups, height, width)."""
+    # torch correlates, Lava convolves: flip; (out, in, h, w) -> (out, w, h, in)
+    turned = weight[:, :, ::-1, ::-1].transpose(0, 3, 2, 1)
+    synapse = Conv(
+        weight=np.ascontiguousarray(turned, np.int32),
+        input_shape=source.shape,
+        stride=stride[::-1],
+        padding=padding[::-1],
+        dilation=dilation[::-1],
+        groups=groups,
+        num_message_bits=bits,
+    )
+    source.connect(synapse.s_in)
+    return synapse
+
+
+def _conv(
+    net: IntegerNetwork, projection: Projection, source: OutPort, target: InPort
+) -> AbstractProcess:
+    operator = projection.operator
+    assert isinstance(operator, description.Conv)
+    synapse = _convolution(
+        net.weights[projection.name],
+        source,
+        operator.stride,
+        operator.padding,
+        operator.dilation,
+        operator.groups,
+        message_bits(net, projection.source),
+    )
+    synapse.a_out.connect(target)
+    return synapse
+
+
+def _one_to_one(
+    net: IntegerNetwork, projection: Projection, source: OutPort, target: InPort
+) -> AbstractProcess:
+    gain = net.weights[projection.name].reshape(-1, 1, 1)
+    synapse = depthwise(gain, source, bits=message_bits(net, projection.source))
+    synapse.a_out.connect(target)
+    return synapse
+
+
+def _sum_pool(
+    net: IntegerNetwork, projection: Projection, source: OutPort, target: InPort
+) -> AbstractProcess:
+    operator = projection.operator
+    assert isinstance(operator, description.SumPool)
+    gain = net.weights[projection.name].reshape(-1, 1, 1)
+    synapse = depthwise(
+        np.tile(gain, (1, *operator.kernel)),
+        source,
+        stride=operator.stride,
+        padding=operator.padding,
+        bits=message_bits(net, projection.source),
+    )
+    synapse.a_out.connect(target)
+    return synapse
+
+
+def _dense(
+    net: IntegerNetwork, projection: Projection, source: OutPort, target: InPort
+) -> AbstractProcess:
+    weight = net.weights[projection.name].transpose(0, 3, 2, 1)
+    synapse = Dense(
+        weights=np.ascontiguousarray(weight, np.int32).reshape(len(weight), -1),
+        num_message_bits=message_bits(net, projection.source),
+        # else Lava takes all-negative weights for another format, whose least weight is -255
+        sign_mode=SignMode.MIXED,
+    )
+    source.flatten().connect(synapse.s_in)
+    synapse.a_out.reshape(target.shape).connect(target)
+    return synapse
+
+
+def _enlarging(
+    net: IntegerNetwork, projection: Projection, source: OutPort, target: InPort
+) -> AbstractProcess:
+    shape, weight = net.network.shape(projection.source), net.weights[projection.name]
+    bits = message_bits(net, projection.source)
+    form = phases(projection.operator, weight, shape)
+    synapses = int(fan_out(projection.operator, shape).sum())
+    if form is not None and form.weight.size < synapses:
+        synapse = _convolution(
+            form.weight, source, padding=form.padding, groups=form.groups, bits=bits
+        )
+        rows, columns = form.factor
+        width, height, _ = synapse.a_out.shape
+        split = synapse.a_out.reshape((width, height, form.groups, rows, columns, form.outputs))
+        whole = split.transpose((0, 4, 1, 3, 2, 5))
+        whole.reshape(target.shape).connect(target)
+        return synapse
+    sparse = Sparse(
+        weights=matrix(projection.operator, weight, shape),
+        num_message_bits=bits,
+        sign_mode=SignMode.MIXED,
+    )
+    source.flatten().connect(sparse.s_in)
+    sparse.a_out.reshape(target.shape).connect(target)
+    return sparse
+
+
+@dataclass(frozen=True)
+class Phases:
+    """An enlarging operator as a convolution at the size of its source.
+
+    Output (r * j + p, q * k + o) is what phase (p, o) of the convolution gives at (j, k).
+
+    Args:
+        weight: (groups * r * q * outputs, inputs, kernel height, kernel width), stride 1.
+        padding: (height, width).
+        groups, outputs: of the operator, and output channels of each group.
+        factor: (r, q).
+    """
+
+    weight: np.ndarray
+    padding: description.Size
+    groups: int
+    outputs: int
+    factor: description.Size
+
+
+def phases(operator: Operator, weight: np.ndarray, source: Shape) -> Phases | None:
+    """The phase form of a transposed convolution or upsampling.
+
+    Returns:
+        None if the larger sheet is no whole number of phases.
+    """
+    form = grid(operator, weight, source)
+    target = operator.output_shape(source)[1:]
+    if any(n % r for n, r in zip(target, form.up, strict=True)):
+        return None
+    offsets, paddings, kernels = [], [], []
+    for taps, r, size, wanted in zip(form.taps, form.up, source[1:], target, strict=True):
+        # output r * j + phase sees input j + offset, where the tap allows a whole offset
+        offset, rest = np.divmod(np.arange(r)[:, None] - taps[None, :], r)
+        lowest, highest = int(offset[rest == 0].min()), int(offset[rest == 0].max())
+        padding = max(-lowest, highest + wanted // r - size, -((size - wanted // r) // 2), 0)
+        offsets.append(np.where(rest == 0, offset + padding, -1))
+        paddings.append(padding)
+        kernels.append(size + 2 * padding + 1 - wanted // r)
+    groups, outputs, inputs = form.weight.shape[:3]
+    spread = np.zeros((groups, *form.up, outputs, inputs, *kernels), weight.dtype)
+    rows, columns = offsets
+    for (p, ky), y in np.ndenumerate(rows):
+        for (o, kx), x in np.ndenumerate(columns):
+            if y >= 0 and x >= 0:
+                spread[:, p, o, :, :, y, x] = form.weight[..., ky, kx]
+    return Phases(
+        spread.reshape(-1, inputs, *kernels),
+        (paddings[0], paddings[1]),
+        groups,
+        outputs,
+        form.up,
+    )
+
+
+def _delayed(
+    net: IntegerNetwork, projection: Projection, source: OutPort, target: InPort, wait: int
+) -> AbstractProcess:
+    weights = matrix(
+        projection.operator, net.weights[projection.name], net.network.shape(projection.source)
+    )
+    delays = csr_matrix(
+        (np.full(weights.nnz, wait), weights.indices, weights.indptr), weights.shape
+    )
+    synapse = DelaySparse(weights=weights, delays=delays, sign_mode=SignMode.MIXED)
+    source.flatten().connect(synapse.s_in)
+    synapse.a_out.reshape(target.shape).connect(target)
+    return synapse
+
+
+Builder = Callable[[IntegerNetwork, Projection, OutPort, InPort], AbstractProcess]
+BUILDERS: dict[type[Operator], Builder] = {
+    description.Conv: _conv,
+    description.ConvTranspose: _enlarging,
+    description.Dense: _dense,
+    description.OneToOne: _one_to_one,
+    description.SumPool: _sum_pool,
+    description.Upsample: _enlarging,
+}
+"""How each operator becomes a synapse process; an operator that is not here cannot be deployed."""
