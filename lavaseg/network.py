@@ -14,6 +14,7 @@ computed from it. Shapes are (channels, height, width) everywhere.
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ Size = tuple[int, int]
 
 DECAY_UNITY = 4096
 """Decays are integers in 1/4096: 0 keeps the state for ever, 4096 forgets it at every step."""
+
+NORMS = ("none", "batch")
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -307,6 +310,8 @@ class Population:
         norm: "batch" normalises u over samples, time and space before it enters v
             (threshold-dependent BN, tdBN, is this with its scale initialised to the threshold);
             folded into weights and bias on export.
+        norm_scale: where the norm's scale starts, in the unit of the weights: tdBN's
+            alpha * threshold. None: the threshold, or 1 for a population that never fires.
         bias: a learnable bias for each channel.
     """
 
@@ -317,6 +322,7 @@ class Population:
     reset: Literal["hard", "soft"] = "hard"
     norm: Literal["none", "batch"] = "none"
     bias: bool = False
+    norm_scale: float | None = None
 
     def __post_init__(self) -> None:
         if self.threshold is not None and not self.threshold > 0:
@@ -334,10 +340,7 @@ class Population:
             raise NetworkError(
                 f"population {self.name!r}: reset must be 'hard' or 'soft', got {self.reset!r}"
             )
-        if self.norm not in ("none", "batch"):
-            raise NetworkError(
-                f"population {self.name!r}: norm must be 'none' or 'batch', got {self.norm!r}"
-            )
+        _check_norm(self)
 
 
 @dataclass(frozen=True)
@@ -345,11 +348,30 @@ class Current:
     """A sum of input currents without a neuron: a residual stream that never spikes.
 
     Training computes it once a step; export unrolls it into direct projections.
+
+    Args:
+        norm, bias: as of a population.
+        norm_scale: where the norm's scale starts; None: 1. A residual branch whose last norm
+            starts at 0 adds nothing at first.
     """
 
     name: str
     norm: Literal["none", "batch"] = "none"
     bias: bool = False
+    norm_scale: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_norm(self)
+
+
+def _check_norm(node: Population | Current) -> None:
+    where = f"{type(node).__name__.lower()} {node.name!r}"
+    if node.norm not in NORMS:
+        raise NetworkError(f"{where}: norm must be one of {', '.join(NORMS)}, got {node.norm!r}")
+    if node.norm_scale is not None and not 0 <= node.norm_scale < math.inf:
+        raise NetworkError(
+            f"{where}: norm_scale must be a number of at least 0, got {node.norm_scale}"
+        )
 
 
 @dataclass(frozen=True)

@@ -290,6 +290,8 @@ def test_contradiction_is_named(
         (lambda: Population("p", voltage_decay=0.5), "'p': voltage_decay .* got 0.5"),
         (lambda: Population("p", reset="medium"), "'p': reset .* got 'medium'"),
         (lambda: Population("p", norm="layer"), "'p': norm .* got 'layer'"),
+        (lambda: Current("c", norm="layer"), "current 'c': norm .* got 'layer'"),
+        (lambda: Population("p", norm_scale=-1.0), "'p': norm_scale .* got -1.0"),
         (lambda: Projection("a", "b", OneToOne(), delay=63), "'a_to_b': delay must be 0 to 62"),
         (lambda: Input("in", (1, 0, 2)), r"'in': shape .* \(1, 0, 2\)"),
         (lambda: Input("in", (1, 2, 2), 25), "'in': message_bits must be 0 to 24, got 25"),

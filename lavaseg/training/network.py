@@ -12,7 +12,7 @@ from torch import nn
 
 from lavaseg.activity import Activity
 from lavaseg.integers import IntegerNetwork
-from lavaseg.network import Network, Population, Relay
+from lavaseg.network import Network, Node, Population, Relay
 from lavaseg.neuron import NEVER, STATE_SCALE
 from lavaseg.recipes import Surrogate
 from lavaseg.training.neuron import FLOAT_SCALE, FusedNeuron, over_time
@@ -31,6 +31,14 @@ def after_reset(
     if population.reset == "soft" and population.threshold is not None:
         return membrane - population.threshold * fired
     return membrane * (1 - fired)
+
+
+def _initial_scale(node: Node) -> float:
+    """Where the scale of a node's norm starts (tdBN: alpha * threshold)."""
+    if node.norm_scale is not None:
+        return node.norm_scale
+    threshold = node.threshold if isinstance(node, Population) else None
+    return 1.0 if threshold is None else threshold
 
 
 class SpikingNetwork(nn.Module):
@@ -66,8 +74,7 @@ class SpikingNetwork(nn.Module):
             channels = network.shape(node.name)[0]
             if node.norm == "batch":
                 norm = nn.BatchNorm2d(channels)
-                threshold = getattr(node, "threshold", None)
-                nn.init.constant_(norm.weight, 1.0 if threshold is None else threshold)  # tdBN
+                nn.init.constant_(norm.weight, _initial_scale(node))
                 self.norms[node.name] = norm
             if node.bias:
                 self.biases[node.name] = nn.Parameter(torch.zeros(channels))

@@ -25,7 +25,8 @@ def fold_norms(weighted: WeightedNetwork) -> WeightedNetwork:
                 projection.operator, weights[projection.name], norm.scale
             )
         biases[name] = biases.get(name, 0.0) + norm.shift
-    folded = net.replace_nodes({name: {"norm": "none", "bias": True} for name in weighted.norms})
+    plain = {"norm": "none", "norm_scale": None, "bias": True}
+    folded = net.replace_nodes(dict.fromkeys(weighted.norms, plain))
     return weighted.replace(network=folded, weights=weights, biases=biases, norms={})
 
 
