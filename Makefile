@@ -4,6 +4,7 @@
 BIN := .venv/bin
 READY := .venv/.ready
 FUZZ_EXAMPLES ?= 2000
+FUZZ_SEED ?= 2026
 
 .PHONY: help demo test lint fuzz clean
 .DEFAULT_GOAL := help
@@ -23,7 +24,8 @@ lint: $(READY) ## style and types
 	$(BIN)/mypy
 
 fuzz: $(READY) ## exactness on many random networks (FUZZ_EXAMPLES=2000)
-	LAVASEG_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) LAVASEG_FUZZ_MULTIPROCESS=200 $(BIN)/pytest tests/test_exactness.py
+	LAVASEG_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) LAVASEG_FUZZ_MULTIPROCESS=200 $(BIN)/pytest \
+	    --hypothesis-seed=$(FUZZ_SEED) tests/test_exactness.py tests/test_exactness_graphs.py
 
 clean: ## remove the environment and all caches; runs/ stays
 	rm -rf .venv .venv-tools build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

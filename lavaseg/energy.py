@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from lavaseg.delays import plan
 from lavaseg.errors import LavasegError
 from lavaseg.grids import fan_out
 from lavaseg.network import Current, Network, Relay, Shape
@@ -101,6 +102,28 @@ class ProjectionAccount:
 
 
 @dataclass(frozen=True)
+class DelayAccount:
+    """What the chain of relays behind one node did, where spikes wait for a longer path.
+
+    Args:
+        source, delay: whose spikes wait, and the delay of the projections that they belong to.
+        relays: how many follow one another.
+        neurons: of each relay.
+        analog: they pass graded spikes on.
+        operations: synaptic operations over all samples: each spike once a relay (with a delay, an
+            upper bound), and the inhibition that keeps the last `delay` steps of a sample out of
+            the next one.
+    """
+
+    source: str
+    delay: int
+    relays: int
+    neurons: int
+    analog: bool
+    operations: int
+
+
+@dataclass(frozen=True)
 class PopulationAccount:
     """What one population, or relay, did.
 
@@ -166,28 +189,34 @@ class EnergyAccount:
     steps: int
     projections: tuple[ProjectionAccount, ...]
     populations: tuple[PopulationAccount, ...]
+    delays: tuple[DelayAccount, ...] = ()
 
     # -- counts of one sample ----------------------------------------------------------------
 
     @property
     def accumulates(self) -> float:
         """Synaptic operations of binary spikes, a sample."""
-        return sum(p.operations for p in self.projections if not p.analog) / self.samples
+        return sum(p.operations for p in self._working if not p.analog) / self.samples
 
     @property
     def multiply_accumulates(self) -> float:
         """Synaptic operations of graded spikes, a sample."""
-        return sum(p.operations for p in self.projections if p.analog) / self.samples
+        return sum(p.operations for p in self._working if p.analog) / self.samples
 
     @property
     def synaptic_operations(self) -> float:
-        """All synaptic operations, a sample."""
-        return sum(p.operations for p in self.projections) / self.samples
+        """All synaptic operations, a sample; those of relays that make spikes wait included."""
+        return sum(p.operations for p in self._working) / self.samples
+
+    @property
+    def _working(self) -> tuple[ProjectionAccount | DelayAccount, ...]:
+        return self.projections + self.delays
 
     @property
     def neuron_updates(self) -> int:
-        """Neurons times steps, a sample: each neuron is updated at every step."""
-        return self.steps * sum(p.neurons for p in self.populations)
+        """Neurons times steps, a sample: each neuron (relays included) is updated at every step."""
+        neurons = sum(p.neurons for p in self.populations)
+        return self.steps * (neurons + sum(d.relays * d.neurons for d in self.delays))
 
     @property
     def rate(self) -> float:
@@ -320,6 +349,16 @@ class EnergyAccount:
             "dense_macs": self.dense_macs,
             "rate": self.rate,
             "projections": self.rows(),
+            "delays": [
+                {
+                    "source": d.source,
+                    "delay": d.delay,
+                    "relays": d.relays,
+                    "neurons": d.relays * d.neurons,
+                    "operations": d.operations / self.samples,
+                }
+                for d in self.delays
+            ],
             "populations": [
                 {
                     "population": p.name,
@@ -410,7 +449,12 @@ def account(
                 macs=sum(p.dense_macs for p in projections if p.target == name and p.weighted),
             )
         )
-    return EnergyAccount(samples, steps, tuple(projections), tuple(populations))
+    delays = []
+    for (source, delay), relays in plan(network, steps).chains.items():
+        neurons = network.neurons(source)
+        operations = int(spikes[source].sum()) * relays + neurons * delay * samples
+        delays.append(DelayAccount(source, delay, relays, neurons, source in graded, operations))
+    return EnergyAccount(samples, steps, tuple(projections), tuple(populations), tuple(delays))
 
 
 def _checked(

@@ -385,6 +385,7 @@ class Relay:
 
     name: str
     norm: ClassVar[Literal["none"]] = "none"
+    norm_scale: ClassVar[None] = None
     bias: ClassVar[Literal[False]] = False
 
 

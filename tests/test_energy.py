@@ -164,6 +164,28 @@ def test_border_synapses_are_not_charged() -> None:
     assert first.synapses < first.dense_macs
 
 
+def test_spikes_that_wait_are_charged() -> None:
+    """conv1's spikes pass one relay for the skip to `out`; a delay is held back by a clock."""
+    skip = Projection("conv1", "out", Conv(2, 3, stride=2, padding=1))
+    network = small()
+    branched = Network(network.input, network.nodes, (*network.projections, skip), "out")
+    counts = random_counts(network, 10)
+    result = account(branched, counts, samples=2, steps=5)
+    (delay,) = result.delays
+    assert (delay.source, delay.relays, delay.neurons) == ("conv1", 1, 144)
+    assert delay.operations == counts["conv1"].sum()
+    projections = sum(p.operations for p in result.projections)
+    assert result.synaptic_operations == (projections + delay.operations) / 2
+    plain = account(network, counts, samples=2, steps=5)
+    assert result.neuron_updates == plain.neuron_updates + 5 * 144
+
+    late = Projection("conv1", "out", skip.operator, delay=2)
+    branched = Network(network.input, network.nodes, (*network.projections, late), "out")
+    (delay,) = account(branched, counts, samples=2, steps=5).delays
+    assert (delay.delay, delay.relays) == (2, 3)
+    assert delay.operations == 3 * counts["conv1"].sum() + 2 * 2 * 144
+
+
 def test_graded_input_is_charged_as_macs_and_binary_input_as_accumulates() -> None:
     counts = random_counts(small(), 4)
     binary = account(small(), counts, samples=1, steps=4)

@@ -81,6 +81,12 @@ def info(
     say(f"time steps  {summary['steps']} a sample")
     say(f"classes     {', '.join(summary['classes'])}")
     say(f"parameters  {summary['parameters']:,}")
+    waits = summary["delays"]
+    if waits["relay_neurons"] or waits["delayed_synapses"]:
+        say(
+            f"delays      {waits['relay_neurons']:,} relay neurons and "
+            f"{waits['delayed_synapses']:,} delayed synapses, for paths of unequal length"
+        )
     say(_ranges_line(opened))
     obstacle = summary["stock_obstacle"]
     say(f"stock NetX  {'cannot load it: ' + obstacle if obstacle else 'can load it'}")
@@ -97,9 +103,26 @@ def _summary(net: IntegerNetwork) -> dict[str, Any]:
         "steps": net.steps,
         "classes": net.classes,
         "parameters": sum(layer["parameters"] for layer in layers),
+        "delays": _delays(net),
         "ranges": [vars(item) for item in check_ranges(net)],
         "stock_loadable": loadable,
         "stock_obstacle": obstacle,
+    }
+
+
+def _delays(net: IntegerNetwork) -> dict[str, int]:
+    """What makes spikes wait on hardware, in neurons and synapses."""
+    from lavaseg.delays import plan
+    from lavaseg.grids import fan_out
+
+    network = net.network
+    found = plan(network, net.steps)
+    delayed = [network.projection(name) for name in found.synapses]
+    return {
+        "relay_neurons": sum(n * network.neurons(name) for (name, _), n in found.chains.items()),
+        "delayed_synapses": sum(
+            int(fan_out(p.operator, network.shape(p.source)).sum()) for p in delayed
+        ),
     }
 
 
