@@ -14,10 +14,10 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from lavaseg.cli import app
-from lavaseg.encoders import Direct
+from lavaseg.encoders import Direct, Poisson
 from lavaseg.export import write
 from lavaseg.integers import IntegerNetwork
-from lavaseg.network import Conv, Input, Network, Population, Projection
+from lavaseg.network import Conv, Input, Network, OneToOne, Population, Projection
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +87,26 @@ def test_info_shows_layers_encoder_and_whether_stock_loads_it(net_file: Path) ->
     assert found["classes"] == ["background", "digit"]
     assert found["stock_loadable"] is True
     assert [row["layer"] for row in found["layers"]] == ["input", "hidden", "readout"]  # type: ignore[attr-defined]
+
+
+def test_info_names_what_waits_and_channels_that_round_to_nothing(tmp_path: Path) -> None:
+    network = Network(
+        Input("input", (2, 6, 6)),
+        (Population("a", 9), Population("b", 9), Population("out", None)),
+        (
+            Projection("input", "a", Conv(2, padding=(1, 1))),
+            Projection("a", "b", Conv(2, padding=(1, 1))),
+            Projection("b", "out", Conv(2, padding=(1, 1))),
+            Projection("a", "out", OneToOne(), name="skip"),
+        ),
+        "out",
+    )
+    weights = {p.name: np.full(network.synapse_shape(p), 2, np.int16) for p in network.projections}
+    weights["skip"] = np.array([4, 0], np.int16)
+    write(IntegerNetwork(network, weights, Poisson(3), ("x", "y")), tmp_path / "a.net")
+    output = call("info", tmp_path / "a.net").output
+    assert "0 relay neurons and 72 delayed synapses" in output
+    assert "skip: 1 of 2 channels are 0" in output
 
 
 def test_simulate_writes_the_label_map_of_the_network(

@@ -38,6 +38,7 @@ def export(
     net = export_run(opened, path)
     say(f"exported: {path}")
     say(_ranges_line(net))
+    _say_lost_gains(net)
     say(f"Next: `lavaseg verify {path}`")
 
 
@@ -88,6 +89,7 @@ def info(
             f"{waits['delayed_synapses']:,} delayed synapses, for paths of unequal length"
         )
     say(_ranges_line(opened))
+    _say_lost_gains(opened)
     obstacle = summary["stock_obstacle"]
     say(f"stock NetX  {'cannot load it: ' + obstacle if obstacle else 'can load it'}")
 
@@ -137,6 +139,17 @@ def _ranges_line(net: IntegerNetwork) -> str:
         "ranges      proved: no input can wrap a current; whether a membrane is clipped depends "
         f"on the data in {', '.join(open_)} (clipping is computed exactly everywhere)"
     )
+
+
+def _say_lost_gains(net: IntegerNetwork) -> None:
+    """Name the channels that pooling, upsampling or a skip no longer passes on."""
+    for projection in net.network.projections:
+        gain = net.weights[projection.name]
+        if net.network.weight_shape(projection) is None and not gain.all():
+            say(
+                f"gains       {projection.name}: {int((gain == 0).sum())} of {len(gain)} channels "
+                f"are 0: beside the other weights into {projection.target} they round to nothing"
+            )
 
 
 def _range(ends: tuple[int, int] | None) -> str:
