@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from lavaseg.data import digits, folder, mnist_cifar10
+from lavaseg.data import ade20k, camvid, digits, folder, mnist_cifar10, voc
 from lavaseg.data.base import DataSet, Samples
 from lavaseg.errors import LavasegError
 
@@ -19,6 +19,9 @@ __all__ = ["DATASETS", "DataSet", "Samples", "load"]
 DATASETS: dict[str, Callable[..., DataSet]] = {
     "digits-photos": digits.load,
     "mnist-cifar10": mnist_cifar10.load,
+    "camvid": camvid.load,
+    "voc": voc.load,
+    "ade20k": ade20k.load,
     "folder": folder.load,
 }
 

@@ -8,19 +8,15 @@ for test samples, so that no digit and no picture occurs in both.
 from __future__ import annotations
 
 import gzip
-import os
 import zipfile
 import zlib
 from pathlib import Path
 
 import numpy as np
 
-from lavaseg.data import compose
+from lavaseg.data import compose, places
 from lavaseg.data.base import DataSet
 from lavaseg.errors import LavasegError
-
-ENVIRONMENT = "LAVASEG_DATA"
-"""Environment variable that names the folder of downloaded data sets."""
 
 _DIGITS = "train-images-idx3-ubyte"
 _BATCHES = "cifar-10-batches-py"
@@ -49,20 +45,16 @@ def load(
         LavasegError: missing or damaged files, or an option out of range.
     """
     compose.check_options(train, test, seed)
-    folders = _folders(root)
     if download:
-        _download(folders)
-    digit_file = _find_digits(folders)
-    picture_file = _find_pictures(folders)
+        _download(root)
+    digit_file, picture_file = _find_digits(root), _find_pictures(root)
     if digit_file is None or picture_file is None:
-        missing = [
-            name for name, file in (("MNIST", digit_file), ("CIFAR-10", picture_file)) if not file
-        ]
-        raise LavasegError(
-            f"{' and '.join(missing)} not found in {' or '.join(str(f) for f in folders)}: put "
-            f"MNIST/raw/{_DIGITS}.gz and {_BATCHES}/ (or a cifar10*.npz) there, name their folder "
-            f"by the data option 'root' or in {ENVIRONMENT}, or set the data option "
-            "download=true"
+        lacking = (("MNIST", digit_file), ("CIFAR-10", picture_file))
+        raise places.missing(
+            " and ".join(name for name, file in lacking if file is None),
+            root,
+            f"put MNIST/raw/{_DIGITS}.gz and {_BATCHES}/ (or a cifar10*.npz) there, or set the "
+            "data option download=true",
         )
     digits = read_idx_images(digit_file)[:, ::2, ::2]
     pictures = _read_pictures(picture_file)
@@ -116,20 +108,13 @@ def read_idx_images(path: Path) -> np.ndarray:
     return np.frombuffer(content, np.uint8).reshape(-1, 28, 28)
 
 
-def _folders(root: str | None) -> list[Path]:
-    if root is not None:
-        return [Path(root).expanduser()]
-    named = os.environ.get(ENVIRONMENT)
-    return [*([Path(named).expanduser()] if named else []), Path("data")]
-
-
-def _find_digits(folders: list[Path]) -> Path | None:
+def _find_digits(root: str | None) -> Path | None:
     names = [f"{sub}{_DIGITS}{end}" for sub in ("MNIST/raw/", "") for end in ("", ".gz")]
-    return next((f / name for f in folders for name in names if (f / name).is_file()), None)
+    return places.find(root, names)
 
 
-def _find_pictures(folders: list[Path]) -> Path | None:
-    for folder in folders:
+def _find_pictures(root: str | None) -> Path | None:
+    for folder in places.folders(root):
         if (folder / _BATCHES).is_dir():
             return folder / _BATCHES
         for path in sorted(folder.glob("cifar10*.npz")):
@@ -137,19 +122,19 @@ def _find_pictures(folders: list[Path]) -> Path | None:
     return None
 
 
-def _download(folders: list[Path]) -> None:
+def _download(root: str | None) -> None:
     """Fetches what is missing into the first folder; torchvision checks the owners' MD5 sums."""
     from torchvision import datasets
 
-    root = folders[0]
+    folder = places.folders(root)[0]
     try:
-        if _find_digits(folders) is None:
-            datasets.MNIST(root, download=True)
-        if _find_pictures(folders) is None:
-            datasets.CIFAR10(root, download=True)
+        if _find_digits(root) is None:
+            datasets.MNIST(folder, download=True)
+        if _find_pictures(root) is None:
+            datasets.CIFAR10(folder, download=True)
     except (OSError, RuntimeError) as error:
         problem = " ".join(str(error).split())
-        raise LavasegError(f"download into {root} failed: {problem}") from None
+        raise LavasegError(f"download into {folder} failed: {problem}") from None
 
 
 def _read_pictures(path: Path) -> np.ndarray:

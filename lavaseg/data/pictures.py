@@ -6,6 +6,7 @@ import struct
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -79,13 +80,26 @@ def read_label_map(path: str | Path) -> np.ndarray:
     return np.array(image)
 
 
-def resize_label_map(label: np.ndarray, size: Size) -> np.ndarray:
-    """uint8 (height, width) resized to `size` by nearest neighbour: no new ids arise."""
+def resize_label_map(
+    label: np.ndarray, size: Size, how: Literal["nearest", "bilinear"] = "nearest"
+) -> np.ndarray:
+    """uint8 (height, width) resized to `size`.
+
+    Args:
+        how: nearest, where no new ids arise. Or bilinear, rounded down, to compare with networks
+            trained so (Su et al. 2024, MFS-Seg's code): ids between those of two neighbours
+            arise at borders, classes that are not there.
+    """
     if label.shape == tuple(size):
         return label
-    return np.asarray(
-        Image.fromarray(label).resize((size[1], size[0]), Image.Resampling.NEAREST)
-    ).copy()
+    if how == "nearest":
+        resample = Image.Resampling.NEAREST
+        return np.array(Image.fromarray(label).resize((size[1], size[0]), resample))
+    import torch
+    from torch.nn import functional
+
+    ids = torch.from_numpy(label.astype(np.float32))[None, None]
+    return functional.interpolate(ids, size=tuple(size), mode="bilinear")[0, 0].byte().numpy()
 
 
 def palette(classes: int) -> np.ndarray:

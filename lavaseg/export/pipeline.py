@@ -24,7 +24,7 @@ from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.files import write_atomically
 from lavaseg.integers import IntegerNetwork
 from lavaseg.training import Run
-from lavaseg.training.experiment import trained, training_parts
+from lavaseg.training.experiment import trained, training_parts, weights_of_classes
 from lavaseg.training.loop import Plan, fit
 
 TUNED = "finetuned.safetensors"
@@ -87,7 +87,15 @@ def _finetune(
         scale = encoder.steps * quantisation.scales[net.network.readout]
         fit(
             model,
-            Plan(optimisation, encoder, run.recipe.seed + 1, scale, ignore_index=run.ignore_index),
+            Plan(
+                optimisation,
+                encoder,
+                run.recipe.seed + 1,
+                scale,
+                ignore_index=run.ignore_index,
+                augment=run.recipe.augment,
+                class_weights=weights_of_classes(run.recipe, run.data, training),
+            ),
             training,
             validation,
             classes=len(run.classes),

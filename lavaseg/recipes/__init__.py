@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -71,6 +71,37 @@ class Rmp(_Section):
     """inner leaves out the first and the last spiking population."""
 
 
+class Augment(_Section):
+    """Random changes of training pictures and their labels; none unless set.
+
+    Drawn anew for each sample and epoch, from seed, epoch and sample number alone.
+    """
+
+    flip: bool = False
+    """Mirror left and right, half of the time."""
+    scale: tuple[float, float] = (1.0, 1.0)
+    """Zoom by a factor between these two (log-uniform), then cut to the old size at a random
+    place. Beyond the border of a picture made smaller: black, and the ignore index."""
+    brightness: float = Field(0.0, ge=0, le=1)
+    """Multiply by a factor up to this far from 1; likewise contrast and saturation."""
+    contrast: float = Field(0.0, ge=0, le=1)
+    saturation: float = Field(0.0, ge=0, le=1)
+    hue: float = Field(0.0, ge=0, le=0.5)
+    """Turn the hue by up to this part of the colour circle."""
+
+    @field_validator("scale")
+    @classmethod
+    def _ascending(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0.1 <= value[0] <= value[1] <= 10:
+            raise ValueError("expected two factors between 0.1 and 10, the smaller one first")
+        return value
+
+    @property
+    def colourful(self) -> bool:
+        """Whether colours change."""
+        return any((self.brightness, self.contrast, self.saturation, self.hue))
+
+
 class Training(_Section):
     """Optimisation of the float network."""
 
@@ -84,6 +115,12 @@ class Training(_Section):
     gradient_clip: float = Field(0.0, ge=0)
     validation_fraction: float = Field(0.1, gt=0, lt=1)
     """Part of the training data that selects the model, where the data set has no such split."""
+    class_weights: (
+        Literal["none", "median_frequency"]
+        | Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=2)]
+    ) = "none"
+    """Weight of each class in the loss. median_frequency: the median frequency of a class over
+    this class's, counted in the pictures that show it (Eigen and Fergus 2015, SegNet)."""
     surrogate: Surrogate = Surrogate()
 
 
@@ -105,6 +142,7 @@ class Recipe(_Section):
     data: Choice
     model: Choice
     encoder: dict[str, Any]
+    augment: Augment = Augment()
     training: Training
     rmp: Rmp = Rmp()
     finetune: Finetune = Finetune()

@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from lavaseg.data.augment import augmented
 from lavaseg.data.base import Samples
 from lavaseg.encoders import Direct, Encoder
+from lavaseg.recipes import Augment
 
 TRAINING_SEED = 2**32
 """Added to the seed of training draws: evaluation uses the plain seed and never replays them."""
@@ -34,14 +36,24 @@ def messages(
 
 
 class _Keyed(Dataset):
-    """Samples with the number that keys their random draws: epoch * length + index."""
+    """Samples, changed if asked for, with the number that keys the random draws of their code.
 
-    def __init__(self, samples: Samples) -> None:
-        self.samples = samples
+    That number is epoch * length + index; what changes a sample follows from seed, epoch, index.
+    """
+
+    def __init__(
+        self, samples: Samples, augment: Augment | None, seed: int, ignore_index: int | None
+    ) -> None:
+        self.samples, self.augment = samples, augment
+        self.seed, self.ignore_index = seed, ignore_index
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, int]:
         epoch, index = key
-        return *self.samples[index], epoch * len(self.samples) + index
+        picture, label = self.samples[index]
+        if self.augment is not None:
+            rng = np.random.default_rng([self.seed, epoch, index])
+            picture, label = augmented(picture, label, self.augment, rng, self.ignore_index)
+        return picture, label, epoch * len(self.samples) + index
 
 
 class _Order(Sampler[tuple[int, int]]):
@@ -65,10 +77,24 @@ class _Order(Sampler[tuple[int, int]]):
 
 
 def loader(
-    samples: Samples, encoder: Encoder, *, batch_size: int, seed: int, shuffle: bool
+    samples: Samples,
+    encoder: Encoder,
+    *,
+    batch_size: int,
+    seed: int,
+    shuffle: bool,
+    augment: Augment | None = None,
+    ignore_index: int | None = None,
 ) -> DataLoader:
-    """Batches of `samples`; shuffled, without the last smaller one, while training."""
+    """Batches of `samples`; shuffled, without the last smaller one, while training.
+
+    Args:
+        augment: how training samples are changed at random; None: not at all.
+        ignore_index: label of what lies beyond the border of a changed picture.
+    """
     draws = seed + TRAINING_SEED if shuffle else seed
+    if augment == Augment():
+        augment = None
 
     def collate(items: list[tuple[np.ndarray, np.ndarray, int]]) -> Batch:
         pictures, labels, numbers = zip(*items, strict=True)
@@ -76,7 +102,7 @@ def loader(
         return encoded, torch.from_numpy(np.stack(labels).astype(np.int64))
 
     return DataLoader(
-        _Keyed(samples),
+        _Keyed(samples, augment, draws, ignore_index),
         batch_size=batch_size,
         sampler=_Order(len(samples), seed, shuffle),
         collate_fn=collate,

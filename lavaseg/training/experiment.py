@@ -20,7 +20,7 @@ from lavaseg.progress import track
 from lavaseg.recipes import Recipe
 from lavaseg.training.batches import loader
 from lavaseg.training.loop import Plan, fit, seed_weights
-from lavaseg.training.loss import segmentation_loss
+from lavaseg.training.loss import class_weights, segmentation_loss
 from lavaseg.training.network import SpikingNetwork
 from lavaseg.training.run import Run, make_folder
 
@@ -67,6 +67,8 @@ def train(recipe: Recipe, out: str | Path, *, resume: bool = False, progress: bo
         float(encoder.steps),
         recipe.rmp,
         data_set.ignore_index,
+        recipe.augment,
+        weights_of_classes(recipe, data_set, training),
     )
     fit(
         model,
@@ -96,6 +98,15 @@ def describe(recipe: Recipe, data_set: DataSet, folder: Path) -> Run:
         tuple(data_set.classes),
         data_set.ignore_index,
         data_set.picture_shape,
+    )
+
+
+def weights_of_classes(
+    recipe: Recipe, data_set: DataSet, training: Samples
+) -> tuple[float, ...] | None:
+    """The weight of each class in the loss, as the recipe asks for, or None."""
+    return class_weights(
+        recipe.training.class_weights, training, len(data_set.classes), data_set.ignore_index
     )
 
 

@@ -8,7 +8,7 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from lavaseg.energy import CMOS_45NM, account
 from lavaseg.files import write_atomically
 from lavaseg.metrics import mean_iou, resize_logits
 from lavaseg.network import Current, Population, Relay
-from lavaseg.recipes import Rmp, Training
+from lavaseg.recipes import Augment, Rmp, Training
 from lavaseg.training.batches import Batch, loader
 from lavaseg.training.loss import rmp_layers, rmp_loss, rmp_weight, segmentation_loss
 from lavaseg.training.memory import keep_freed_memory
@@ -53,6 +53,8 @@ class Plan:
         logit_scale: read-out membranes are divided by this: T, times the read-out's weight
             units for each trained unit once the network is integer.
         ignore_index: label that does not count, or None.
+        augment: how training samples are changed at random.
+        class_weights: weight of each class in the training loss, or None: all alike.
     """
 
     optimisation: Training
@@ -61,6 +63,8 @@ class Plan:
     logit_scale: float
     rmp: Rmp = field(default_factory=Rmp)
     ignore_index: int | None = None
+    augment: Augment = field(default_factory=Augment)
+    class_weights: Sequence[float] | None = None
 
 
 class Segmenter(pl.LightningModule):
@@ -79,11 +83,6 @@ class Segmenter(pl.LightningModule):
         """(N, K, h, w) float32: the read-out's membrane, averaged over time, in trained units."""
         return (self.model(messages, **observe) / self.plan.logit_scale).float()
 
-    def _loss(self, logits: torch.Tensor, labels: torch.Tensor, smoothing: float) -> torch.Tensor:
-        return segmentation_loss(
-            logits, labels, ignore_index=self.plan.ignore_index, label_smoothing=smoothing
-        )
-
     def training_step(self, batch: Batch, _: int) -> torch.Tensor:
         messages, labels = batch
         penalties: list[torch.Tensor] = []
@@ -100,7 +99,13 @@ class Segmenter(pl.LightningModule):
         logits = self.logits(
             messages, observe=observe if regularise else None, membranes=regularise
         )
-        loss = self._loss(logits, labels, self.plan.optimisation.label_smoothing)
+        loss = segmentation_loss(
+            logits,
+            labels,
+            ignore_index=self.plan.ignore_index,
+            label_smoothing=self.plan.optimisation.label_smoothing,
+            class_weights=self.plan.class_weights,
+        )
         self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
         if penalties:
             penalty = torch.stack(penalties).mean()
@@ -120,7 +125,7 @@ class Segmenter(pl.LightningModule):
         arrived = (messages != 0).sum((0, -1)).double()
         self.counts[source] = self.counts.get(source, 0) + arrived
         self.validated += len(labels)
-        loss = self._loss(logits, labels, 0.0)
+        loss = segmentation_loss(logits, labels, ignore_index=self.plan.ignore_index)
         self.log("val_loss", loss, on_epoch=True, batch_size=len(labels))
         resized = resize_logits(logits, (labels.shape[1], labels.shape[2]))
         self.confusion.update(resized.argmax(1), labels)
@@ -324,7 +329,15 @@ def fit(
     )
 
     def batches(samples: Samples, seed: int, shuffle: bool) -> Any:
-        return loader(samples, plan.encoder, batch_size=batch, seed=seed, shuffle=shuffle)
+        return loader(
+            samples,
+            plan.encoder,
+            batch_size=batch,
+            seed=seed,
+            shuffle=shuffle,
+            augment=plan.augment if shuffle else None,
+            ignore_index=plan.ignore_index,
+        )
 
     try:
         trainer.fit(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch.nn import functional
 
+from lavaseg.data.base import Samples
+from lavaseg.errors import LavasegError
 from lavaseg.metrics import resize_logits
 from lavaseg.network import Network, Population
 from lavaseg.recipes import Rmp
@@ -19,6 +23,7 @@ def segmentation_loss(
     *,
     ignore_index: int | None = None,
     label_smoothing: float = 0.0,
+    class_weights: Sequence[float] | None = None,
 ) -> torch.Tensor:
     """Cross-entropy of logits, resized to the labels' size (bilinear, corners aligned).
 
@@ -26,13 +31,54 @@ def segmentation_loss(
         logits: (N, K, h, w).
         labels: int64 (N, H, W).
         ignore_index: label of pixels that do not count.
+        class_weights: weight of each class's pixels in the mean, or None: all alike.
     """
     return functional.cross_entropy(
         resize_logits(logits, (labels.shape[1], labels.shape[2])),
         labels,
         ignore_index=-100 if ignore_index is None else ignore_index,
         label_smoothing=label_smoothing,
+        weight=None if class_weights is None else logits.new_tensor(class_weights),
     )
+
+
+def class_weights(
+    choice: str | Sequence[float], samples: Samples, classes: int, ignore_index: int | None
+) -> tuple[float, ...] | None:
+    """The weights that `Training.class_weights` asks for, or None.
+
+    Args:
+        choice: none, median_frequency, or a weight for each class.
+        samples: training samples; median_frequency reads all of their labels.
+
+    Raises:
+        LavasegError: more or fewer weights than classes.
+    """
+    if choice == "none":
+        return None
+    if isinstance(choice, str):
+        return median_frequency(samples, classes, ignore_index)
+    if len(choice) != classes:
+        raise LavasegError(
+            f"field 'training.class_weights' has {len(choice)} weights for {classes} classes"
+        )
+    return tuple(choice)
+
+
+def median_frequency(samples: Samples, classes: int, ignore_index: int | None) -> tuple[float, ...]:
+    """Weights median(f) / f[k]: f[k] is the share of class k in the pictures that show it.
+
+    A class that no picture shows has weight 0. Source: Eigen and Fergus 2015, section 6.3.2.
+    """
+    pixels, shown = np.zeros(classes), np.zeros(classes)
+    for index in range(len(samples)):
+        label = samples[index][1]
+        count = np.bincount(label[label != ignore_index], minlength=classes)
+        pixels += count
+        shown += count.sum() * (count > 0)
+    share = np.divide(pixels, shown, out=np.zeros(classes), where=shown > 0)
+    median = np.median(share[share > 0]) if share.any() else 0.0
+    return tuple(float(median / s) if s else 0.0 for s in share)
 
 
 def rmp_weight(rmp: Rmp, progress: float) -> float:
