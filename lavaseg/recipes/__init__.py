@@ -84,6 +84,8 @@ class Training(_Section):
     gradient_clip: float = Field(0.0, ge=0)
     validation_fraction: float = Field(0.1, gt=0, lt=1)
     """Part of the training data that selects the model, where the data set has no such split."""
+    auxiliary_weight: float = Field(1.0, ge=0)
+    """Weight of the loss of each auxiliary read-out, for models that have them (MFS-Seg)."""
     surrogate: Surrogate = Surrogate()
 
 
