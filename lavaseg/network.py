@@ -431,6 +431,8 @@ class Network:
         nodes: populations and currents, in any order.
         projections: the edges; they must form a directed acyclic graph.
         readout: the population whose membrane is read after the last step.
+        auxiliaries: further read-outs, smaller or as large, whose error is added to the loss
+            while training (deep supervision); export drops them and what only they read.
 
     Raises:
         NetworkError: a name is used twice or unknown, shapes disagree, there is a cycle, or a
@@ -441,11 +443,13 @@ class Network:
     nodes: tuple[Node, ...]
     projections: tuple[Projection, ...]
     readout: str
+    auxiliaries: tuple[str, ...] = ()
     shapes: Mapping[str, Shape] = field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", tuple(self.nodes))
         object.__setattr__(self, "projections", tuple(self.projections))
+        object.__setattr__(self, "auxiliaries", tuple(self.auxiliaries))
         self._check_names()
         object.__setattr__(self, "shapes", self._derive_shapes())
 
@@ -480,6 +484,13 @@ class Network:
                 )
         if self.readout not in {p.name for p in self.populations}:
             raise NetworkError(f"readout {self.readout!r} is not a population of the network")
+        silent = {p.name for p in self.populations if p.threshold is None}
+        for name in self.auxiliaries:
+            if name not in silent or name == self.readout:
+                raise NetworkError(
+                    f"auxiliary read-out {name!r} must be another population that never fires "
+                    "(threshold None)"
+                )
 
     def _derive_shapes(self) -> dict[str, Shape]:
         shapes: dict[str, Shape] = {self.input.name: self.input.shape}
@@ -657,7 +668,22 @@ class Network:
             dataclasses.replace(node, **changes[node.name]) if node.name in changes else node
             for node in self.nodes
         )
-        return Network(self.input, nodes, self.projections, self.readout)
+        return Network(self.input, nodes, self.projections, self.readout, self.auxiliaries)
+
+    def without_auxiliaries(self) -> Network:
+        """What the read-out depends on, alone."""
+        if not self.auxiliaries:
+            return self
+        needed = {self.readout}
+        for node in reversed(self.ordered):
+            if node.name in needed:
+                needed |= {p.source for p in self.incoming(node.name)}
+        return Network(
+            self.input,
+            tuple(node for node in self.nodes if node.name in needed),
+            tuple(p for p in self.projections if p.target in needed),
+            self.readout,
+        )
 
     # -- plain data, for files ---------------------------------------------------------------
 
@@ -681,6 +707,7 @@ class Network:
                 for p in self.projections
             ],
             "readout": self.readout,
+            "auxiliaries": list(self.auxiliaries),
         }
 
     @classmethod
@@ -714,6 +741,12 @@ class Network:
                         f"unknown operator {kind!r}; expected one of {', '.join(OPERATORS)}"
                     )
                 projections.append(Projection(operator=OPERATORS[kind](**operator), **fields))
-            return cls(Input(**data["input"]), tuple(nodes), tuple(projections), data["readout"])
+            return cls(
+                Input(**data["input"]),
+                tuple(nodes),
+                tuple(projections),
+                data["readout"],
+                tuple(data.get("auxiliaries", ())),
+            )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise NetworkError(f"not a network description: {error}") from error

@@ -7,15 +7,19 @@ from collections.abc import Callable
 from typing import Any
 
 from lavaseg.errors import LavasegError
+from lavaseg.models.mfs_seg import mfs_seg
 from lavaseg.models.spiking_deeplab import spiking_deeplab
+from lavaseg.models.spiking_fcn import spiking_fcn
 from lavaseg.models.spiking_resnet import spiking_resnet
 from lavaseg.models.spiking_unet import spiking_unet
 from lavaseg.network import Input, Network
 
 MODELS: dict[str, Callable[..., Network]] = {
     "spiking_deeplab": spiking_deeplab,
+    "spiking_fcn": spiking_fcn,
     "spiking_resnet": spiking_resnet,
     "spiking_unet": spiking_unet,
+    "mfs_seg": mfs_seg,
 }
 
 

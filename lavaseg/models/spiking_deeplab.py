@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from lavaseg.errors import LavasegError
-from lavaseg.network import (
-    Conv,
-    Current,
-    Input,
-    Network,
-    Node,
-    Population,
-    Projection,
-    SumPool,
-)
+from lavaseg.models.blocks import AVERAGE_3_2, Sketch, conv1x1, conv3x3, if_pool, spike_or_pool
+from lavaseg.network import Input, Network
 
 CHANNELS = (1, 1, 2, 2, 4, 4, 4, 16)
 """Channels of the eight 3x3 convolutions, in multiples of `width` (64 as published)."""
+
+Reset = Literal["hard", "soft"]
+Norm = Literal["none", "batch", "bntt", "bntt_shift"]
+Pool = Literal["strided", "average", "if", "or"]
+POOLS = ("strided", "average", "if", "or")
 
 
 def spiking_deeplab(
@@ -29,9 +26,13 @@ def spiking_deeplab(
     channels: Sequence[int] | None = None,
     dilations: Sequence[int] = (1, 1, 1, 1, 1, 2, 2, 12),
     output_stride: Literal[1, 2, 4] = 4,
+    aspp: Sequence[int] = (),
     preset: Literal["hardware", "published"] = "hardware",
     threshold: float = 1.0,
     voltage_decay: int | None = None,
+    reset: Reset | None = None,
+    norm: Norm = "batch",
+    pool: Pool | None = None,
 ) -> Network:
     """Eight 3x3 convolutions, each into spiking neurons, then a 1x1 that accumulates logits.
 
@@ -43,11 +44,20 @@ def spiking_deeplab(
         dilations: the eight layers' dilations (padding keeps the size).
         output_stride: how much smaller than the input the read-out is; 4 as published. The
             smaller ones leave out the second, or both, of the size reductions.
+        aspp: dilations of branches that share the eighth layer's channels, instead of that layer;
+            1 is a 1x1 convolution. Each branch has a classifier of its own, and the read-out is
+            their sum: a mean over branches has its divisor inside these weights. Paper 000,
+            Section 4.3, with DeepLabv3's (1, 6, 12, 18).
         preset: "hardware" runs on Loihi as it is: strided convolutions, hard reset, batch norm
             over time (tdBN). "published" is what Kim et al.'s code trains, but for its norm:
             3x3 stride-2 average pooling of spikes, soft reset, leak 0.99.
         threshold: firing threshold of every spiking population.
         voltage_decay: in 1/4096; by default 0 (hardware) or 41, a leak of 0.99 (published).
+        reset: instead of the preset's.
+        norm: of every spiking population.
+        pool: instead of the preset's: "average" pools spikes to ninths, "if" lets neurons
+            integrate them to spikes again, "or" is their maximum, "strided" leaves pooling to the
+            next convolution.
 
     Source: Kim et al. 2022, Table 1, with their published code where the two disagree.
     """
@@ -60,39 +70,68 @@ def spiking_deeplab(
         )
     if output_stride not in (1, 2, 4):
         raise LavasegError(f"spiking_deeplab: output_stride must be 1, 2 or 4, got {output_stride}")
-    if preset not in ("hardware", "published"):
+    if aspp and (min(aspp) < 1 or len(set(aspp)) < len(aspp) or len(aspp) > widths[-1]):
         raise LavasegError(
-            f"spiking_deeplab: preset must be 'hardware' or 'published', got {preset!r}"
+            f"spiking_deeplab: aspp must be different positive dilations, at most as many as the "
+            f"eighth layer has channels, got {tuple(aspp)}"
         )
-    published = preset == "published"
-    leak = voltage_decay if voltage_decay is not None else (41 if published else 0)
+    _, neuron, pool = kim_defaults(
+        "spiking_deeplab", preset, threshold, voltage_decay, reset, norm, pool
+    )
     reduce_before = {4: (2, 4), 2: (2,), 1: ()}[output_stride]
 
-    nodes: list[Node] = []
-    projections: list[Projection] = []
+    sketch = Sketch(input_, **neuron)
     source = input_.name
-    for index, (outputs, dilation) in enumerate(zip(widths, dilations, strict=True)):
-        name = f"conv{index + 1}"
-        reduces = index in reduce_before
-        if reduces and published:
-            nodes.append(Current(f"pool{index}"))
-            pool = SumPool((3, 3), (2, 2), (1, 1), average=True)
-            projections.append(Projection(source, f"pool{index}", pool))
-            source = f"pool{index}"
-        nodes.append(
-            Population(
-                name,
-                threshold=threshold,
-                voltage_decay=leak,
-                reset="soft" if published else "hard",
-                norm="batch",
+    trunk = len(widths) - bool(aspp)
+    for index, (outputs, dilation) in enumerate(zip(widths[:trunk], dilations, strict=False)):
+        stride = 1
+        if index in reduce_before:
+            source, stride = reduced(sketch, source, f"pool{index}", pool)
+        conv = conv3x3(outputs, stride, dilation)
+        source = sketch.population(f"conv{index + 1}", (source, conv))
+    ends = [source]
+    if aspp:
+        each = widths[-1] // len(aspp)
+        ends = [
+            sketch.population(
+                f"branch{rate}",
+                (source, conv1x1(each) if rate == 1 else conv3x3(each, dilation=rate)),
             )
-        )
-        stride = 2 if reduces and not published else 1
-        around = (dilation, dilation)
-        conv = Conv(outputs, (3, 3), (stride, stride), padding=around, dilation=around)
-        projections.append(Projection(source, name, conv))
-        source = name
-    nodes.append(Population("readout", threshold=None))
-    projections.append(Projection(source, "readout", Conv(classes, (1, 1))))
-    return Network(input_, tuple(nodes), tuple(projections), readout="readout")
+            for rate in aspp
+        ]
+    sketch.readout("readout", *((end, conv1x1(classes)) for end in ends))
+    return sketch.network("readout")
+
+
+def kim_defaults(
+    model: str,
+    preset: str,
+    threshold: float,
+    voltage_decay: int | None,
+    reset: Reset | None,
+    norm: Norm,
+    pool: Pool | None,
+) -> tuple[bool, dict[str, Any], Pool]:
+    """Whether the preset is "published", and its neuron and pooling where nothing else is given."""
+    if preset not in ("hardware", "published"):
+        raise LavasegError(f"{model}: preset must be 'hardware' or 'published', got {preset!r}")
+    if pool is not None and pool not in POOLS:
+        raise LavasegError(f"{model}: pool must be one of {', '.join(POOLS)}, got {pool!r}")
+    published = preset == "published"
+    neuron = {
+        "threshold": threshold,
+        "voltage_decay": voltage_decay if voltage_decay is not None else 41 * published,
+        "reset": reset or ("soft" if published else "hard"),
+        "norm": norm,
+    }
+    return published, neuron, pool or ("average" if published else "strided")
+
+
+def reduced(sketch: Sketch, source: str, name: str, pool: Pool) -> tuple[str, int]:
+    """Half the sheet: what to read next, and the stride to read it with."""
+    if pool == "strided":
+        return source, 2
+    if pool == "average":
+        return sketch.current(name, (source, AVERAGE_3_2)), 1
+    gather = if_pool if pool == "if" else spike_or_pool
+    return gather(sketch, name, source, kernel=3, stride=2, padding=1), 1

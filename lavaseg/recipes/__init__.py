@@ -121,6 +121,8 @@ class Training(_Section):
     ) = "none"
     """Weight of each class in the loss. median_frequency: the median frequency of a class over
     this class's, counted in the pictures that show it (Eigen and Fergus 2015, SegNet)."""
+    auxiliary_weight: float = Field(1.0, ge=0)
+    """Weight of the loss of each auxiliary read-out, for models that have them (MFS-Seg)."""
     surrogate: Surrogate = Surrogate()
 
 

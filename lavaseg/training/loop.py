@@ -37,7 +37,13 @@ from lavaseg.metrics import mean_iou, resize_logits
 from lavaseg.network import Current, Population, Relay
 from lavaseg.recipes import Augment, Rmp, Training
 from lavaseg.training.batches import Batch, loader
-from lavaseg.training.loss import rmp_layers, rmp_loss, rmp_weight, segmentation_loss
+from lavaseg.training.loss import (
+    nearest_labels,
+    rmp_layers,
+    rmp_loss,
+    rmp_weight,
+    segmentation_loss,
+)
 from lavaseg.training.memory import keep_freed_memory
 from lavaseg.training.network import SpikingNetwork
 
@@ -75,6 +81,8 @@ class Segmenter(pl.LightningModule):
         self.model = model
         self.plan = plan
         self.regularised = rmp_layers(plan.rmp, model.network) if plan.rmp.weight else ()
+        weighted = plan.optimisation.auxiliary_weight > 0
+        self.auxiliaries = model.network.auxiliaries if weighted else ()
         self.confusion = MulticlassConfusionMatrix(classes, ignore_index=plan.ignore_index)
         self.counts: dict[str, torch.Tensor] = {}
         self.validated = 0
@@ -83,34 +91,42 @@ class Segmenter(pl.LightningModule):
         """(N, K, h, w) float32: the read-out's membrane, averaged over time, in trained units."""
         return (self.model(messages, **observe) / self.plan.logit_scale).float()
 
-    def training_step(self, batch: Batch, _: int) -> torch.Tensor:
-        messages, labels = batch
-        penalties: list[torch.Tensor] = []
-
-        def observe(
-            node: Population | Relay, spikes: torch.Tensor, membrane: torch.Tensor | None
-        ) -> None:
-            if node.name in self.regularised and membrane is not None:
-                assert isinstance(node, Population)
-                penalties.append(rmp_loss(self.plan.rmp, node, spikes, membrane))
-
-        weight = rmp_weight(self.plan.rmp, self.trainer.global_step / self._steps())
-        regularise = weight > 0
-        logits = self.logits(
-            messages, observe=observe if regularise else None, membranes=regularise
-        )
-        loss = segmentation_loss(
+    def _loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return segmentation_loss(
             logits,
             labels,
             ignore_index=self.plan.ignore_index,
             label_smoothing=self.plan.optimisation.label_smoothing,
             class_weights=self.plan.class_weights,
         )
+
+    def training_step(self, batch: Batch, _: int) -> torch.Tensor:
+        messages, labels = batch
+        penalties: list[torch.Tensor] = []
+        auxiliary: list[torch.Tensor] = []
+
+        def observe(
+            node: Population | Relay, spikes: torch.Tensor, membrane: torch.Tensor | None
+        ) -> None:
+            if node.name in self.auxiliaries and membrane is not None:
+                logits = (membrane[..., -1] / self.plan.logit_scale).float()
+                auxiliary.append(self._loss(logits, nearest_labels(labels, logits)))
+            if regularise and node.name in self.regularised and membrane is not None:
+                assert isinstance(node, Population)
+                penalties.append(rmp_loss(self.plan.rmp, node, spikes, membrane))
+
+        weight = rmp_weight(self.plan.rmp, self.trainer.global_step / self._steps())
+        regularise = weight > 0
+        observed = regularise or bool(self.auxiliaries)
+        logits = self.logits(messages, observe=observe if observed else None, membranes=regularise)
+        loss = self._loss(logits, labels)
         self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
         if penalties:
             penalty = torch.stack(penalties).mean()
             self.log("rmp", penalty, on_step=False, on_epoch=True, batch_size=len(labels))
             loss = loss + weight * penalty
+        if auxiliary:
+            loss = loss + self.plan.optimisation.auxiliary_weight * torch.stack(auxiliary).sum()
         return loss
 
     def validation_step(self, batch: Batch, _: int) -> None:

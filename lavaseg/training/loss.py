@@ -81,6 +81,20 @@ def median_frequency(samples: Samples, classes: int, ignore_index: int | None) -
     return tuple(float(median / s) if s else 0.0 for s in share)
 
 
+def nearest_labels(labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    """Labels at the size of logits, by the nearest pixel: no class is made up on a border.
+
+    Args:
+        labels: int64 (N, H, W).
+        logits: (N, K, h, w).
+    """
+    size = logits.shape[-2:]
+    if labels.shape[-2:] == size:
+        return labels
+    resized = functional.interpolate(labels[:, None].float(), size=size, mode="nearest-exact")
+    return resized[:, 0].long()
+
+
 def rmp_weight(rmp: Rmp, progress: float) -> float:
     """lambda(n) at `progress` = n / N in 0 .. 1 of the training.
 

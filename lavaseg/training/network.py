@@ -59,13 +59,13 @@ class SpikingNetwork(nn.Module):
         self.network = network
         self.integer = integer
         surrogate = surrogate or Surrogate()
-        scale = 1 if integer else FLOAT_SCALE
+        unit = 1 if integer else FLOAT_SCALE
         self.input_scale = 1.0 if integer else 1.0 / network.input.max_message
         self.synapses = nn.ModuleDict(
             {p.name: Synapse(p.operator, network.shape(p.source)) for p in network.projections}
         )
         self.neurons = nn.ModuleDict(
-            {p.name: FusedNeuron(self._deployed(p), surrogate, scale) for p in network.populations}
+            {p.name: FusedNeuron(self._deployed(p), surrogate, unit) for p in network.populations}
         )
         self.norms = nn.ModuleDict()
         self.biases = nn.ParameterDict()
@@ -91,7 +91,8 @@ class SpikingNetwork(nn.Module):
         Args:
             messages: input spikes (N, C, H, W, T), 0/1 or graded messages.
             observe: called with each population as it is computed.
-            membranes: whether `observe` gets membranes.
+            membranes: whether `observe` gets the membranes of spiking populations; it always gets
+                those of read-outs.
         """
         net = self.network
         emitted = {net.input.name: messages * self.input_scale}
@@ -115,14 +116,14 @@ class SpikingNetwork(nn.Module):
                     observe(node, current, None)
                 continue
             neuron = self.neuron(node.name)
-            record = membranes or node.name == net.readout
+            record = membranes or node.threshold is None
             spikes, membrane = neuron.respond(current, norm, bias, record=record)
             emitted[node.name] = spikes
             if node.name == net.readout:
                 assert membrane is not None
                 readout = after_reset(node, spikes, membrane)[..., -1]
             if observe is not None:
-                observe(node, spikes, membrane if membranes else None)
+                observe(node, spikes, membrane)
         return readout
 
     def synapse(self, projection: str) -> Synapse:

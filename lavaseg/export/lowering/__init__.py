@@ -10,12 +10,14 @@ from collections.abc import Callable
 
 from lavaseg.export.lowering.deployable import check_deployable
 from lavaseg.export.lowering.fold import fold_averages, fold_input_scale, fold_norms
+from lavaseg.export.lowering.prune import drop_auxiliaries
 from lavaseg.export.lowering.quantise import Quantisation, choose_quantisation, quantise
 from lavaseg.export.lowering.unroll import unroll_currents
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.ranges import PopulationRange, check_ranges
 
 FLOAT_STEPS: tuple[Callable[[WeightedNetwork], WeightedNetwork], ...] = (
+    drop_auxiliaries,
     check_deployable,
     fold_averages,
     fold_norms,
@@ -38,6 +40,7 @@ __all__ = [
     "check_deployable",
     "check_ranges",
     "choose_quantisation",
+    "drop_auxiliaries",
     "fold_averages",
     "fold_input_scale",
     "fold_norms",

@@ -1,0 +1,253 @@
+"""Building blocks of models: a description under construction, spike logic, residual blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lavaseg.network import (
+    DECAY_UNITY,
+    Conv,
+    ConvTranspose,
+    Current,
+    Input,
+    Network,
+    Node,
+    OneToOne,
+    Operator,
+    Population,
+    Projection,
+    Shape,
+    Size,
+    SumPool,
+)
+
+Arriving = tuple[str, Operator]
+"""What flows into a node: the node that it comes from, and the operator on the way."""
+
+
+class Sketch:
+    """A description under construction.
+
+    Args:
+        input_: what the host feeds.
+        neuron: fields that all its spiking populations share, unless a population says otherwise.
+    """
+
+    def __init__(self, input_: Input, **neuron: Any) -> None:
+        self.input = input_
+        self.neuron = neuron
+        self.nodes: list[Node] = []
+        self.projections: list[Projection] = []
+        self.shapes: dict[str, Shape] = {input_.name: input_.shape}
+
+    def population(self, name: str, *arriving: Arriving, **fields: Any) -> str:
+        """Add neurons; returns their name."""
+        return self._add(Population(name, **{**self.neuron, **fields}), arriving)
+
+    def current(self, name: str, *arriving: Arriving, **fields: Any) -> str:
+        """Add a sum of currents; returns its name."""
+        return self._add(Current(name, **fields), arriving)
+
+    def readout(self, name: str, *arriving: Arriving, **fields: Any) -> str:
+        """Add a population that never fires and whose membrane accumulates."""
+        return self._add(Population(name, threshold=None, **fields), arriving)
+
+    def fire(self, stream: str, name: str) -> str:
+        """Neurons that a current drives one to one, without a norm of their own."""
+        return self.population(name, (stream, OneToOne()), norm="none")
+
+    def network(self, readout: str, auxiliaries: tuple[str, ...] = ()) -> Network:
+        """The finished description."""
+        return Network(self.input, tuple(self.nodes), tuple(self.projections), readout, auxiliaries)
+
+    def _add(self, node: Node, arriving: tuple[Arriving, ...]) -> str:
+        self.nodes.append(node)
+        for source, operator in arriving:
+            self.projections.append(Projection(source, node.name, operator))
+            self.shapes[node.name] = operator.output_shape(self.shapes[source])
+        return node.name
+
+
+# --------------------------------------------------------------------------------------------
+# Operators by their usual names
+
+
+def conv1x1(channels: int, stride: int = 1, groups: int = 1) -> Conv:
+    """A 1x1 convolution; with a stride of n it reads every n-th pixel."""
+    return Conv(channels, (1, 1), (stride, stride), groups=groups)
+
+
+def conv3x3(channels: int, stride: int = 1, dilation: int = 1, groups: int = 1) -> Conv:
+    """A 3x3 convolution whose padding keeps the size at stride 1."""
+    around = (dilation, dilation)
+    return Conv(channels, (3, 3), (stride, stride), around, around, groups)
+
+
+AVERAGE_3_2 = SumPool((3, 3), (2, 2), (1, 1), average=True)
+"""Average pooling 3x3, stride 2, padding included: what Kim et al. put between layers."""
+
+
+def enlarge_to(channels: int, source: Size, target: Size, kernel: int = 3) -> ConvTranspose:
+    """A stride-2 transposed convolution from `source` to `target`, which is twice that or one less.
+
+    Args:
+        kernel: 3 or 4, padding 1, or 2, no padding. With 4 every output has the same number of
+            synapses; a side of odd length uses 3 there.
+    """
+    if kernel == 2:  # what does not divide is an empty last row
+        extra = tuple(t - 2 * s for s, t in zip(source, target, strict=True))
+        return ConvTranspose(channels, (2, 2), (2, 2), (0, 0), (extra[0], extra[1]))
+    odd = tuple(t % 2 for t in target)
+    if kernel == 4:
+        return ConvTranspose(channels, (4 - odd[0], 4 - odd[1]), (2, 2), (1, 1))
+    return ConvTranspose(channels, (3, 3), (2, 2), (1, 1), (1 - odd[0], 1 - odd[1]))
+
+
+# --------------------------------------------------------------------------------------------
+# Logic of spikes: neurons without memory
+
+
+def _gate(sketch: Sketch, name: str, threshold: float, *arriving: Arriving) -> str:
+    """Neurons that forget at every step and compare a sum of spikes with a threshold."""
+    return sketch.population(
+        name,
+        *arriving,
+        threshold=threshold,
+        current_decay=DECAY_UNITY,
+        voltage_decay=DECAY_UNITY - 1,  # the most that 12 bits hold: it leaves nothing that counts
+        reset="hard",
+        norm="none",
+    )
+
+
+def spike_or(sketch: Sketch, name: str, *sources: str) -> str:
+    """Spikes where any source spikes."""
+    return _gate(sketch, name, 0.5, *((source, OneToOne()) for source in sources))
+
+
+def spike_and(sketch: Sketch, name: str, first: str, second: str) -> str:
+    """Spikes where both sources spike: the product of binary spikes."""
+    return _gate(sketch, name, 1.5, (first, OneToOne()), (second, OneToOne()))
+
+
+def spike_or_pool(
+    sketch: Sketch, name: str, source: str, kernel: int = 2, stride: int = 2, padding: int = 0
+) -> str:
+    """Spikes where any neuron of the window spikes: the maximum of binary spikes."""
+    pool = SumPool((kernel, kernel), (stride, stride), (padding, padding))
+    return _gate(sketch, name, 0.5, (source, pool))
+
+
+def if_pool(
+    sketch: Sketch, name: str, source: str, kernel: int = 2, stride: int = 2, padding: int = 0
+) -> str:
+    """One spike for each window's worth of spikes: average pooling by integrating neurons.
+
+    Source: Kim et al. 2020 (Spiking-YOLO), with half a spike less than the window as threshold,
+    since Loihi's neuron fires strictly above it.
+    """
+    pool = SumPool((kernel, kernel), (stride, stride), (padding, padding))
+    return sketch.population(
+        name, (source, pool), threshold=kernel * kernel - 0.5, voltage_decay=0, norm="none"
+    )
+
+
+# --------------------------------------------------------------------------------------------
+# Residual blocks: stream + branch(spikes of the stream), added as membrane currents
+
+Residual = Callable[..., str]
+"""(sketch, stream, name, spikes=None) -> the longer stream; `spikes` instead of the stream's."""
+
+
+def _branch(
+    sketch: Sketch, stream: str, name: str, layers: tuple[Conv, ...], spikes: str | None
+) -> str:
+    """Each layer is fire, convolve, normalise; the last norm starts at 0, an identity.
+
+    Source of the start: Hu et al. 2024 (MS-ResNet); Su et al. 2024, Proposition 1.
+    """
+    source = spikes or sketch.fire(stream, f"{name}_fire0")
+    for index, layer in enumerate(layers[:-1]):
+        source = sketch.population(f"{name}_fire{index + 1}", (source, layer), norm="batch")
+    branch = sketch.current(f"{name}_branch", (source, layers[-1]), norm="batch", norm_scale=0.0)
+    return sketch.current(name, (stream, OneToOne()), (branch, OneToOne()))
+
+
+def ms_block(sketch: Sketch, stream: str, name: str, spikes: str | None = None) -> str:
+    """Two 3x3 convolutions (MS-Block, Su et al. 2024; Hu et al. 2024)."""
+    channels = sketch.shapes[stream][0]
+    return _branch(sketch, stream, name, (conv3x3(channels),) * 2, spikes)
+
+
+def efs_block(
+    sketch: Sketch, stream: str, name: str, spikes: str | None = None, *, group: bool = True
+) -> str:
+    """1x1 to twice the channels, depthwise 3x3, 1x1 back (EFS-Block, Su et al. 2024).
+
+    Args:
+        group: False makes the 3x3 dense ("w/o group" in their ablation).
+    """
+    channels = sketch.shapes[stream][0]
+    wide = 2 * channels
+    middle = conv3x3(wide, groups=wide if group else 1)
+    return _branch(sketch, stream, name, (conv1x1(wide), middle, conv1x1(channels)), spikes)
+
+
+def fire_block(sketch: Sketch, stream: str, name: str, spikes: str | None = None) -> str:
+    """1x1 squeeze to a quarter, then 1x1 and 3x3 expand ("Spike Fire", Su et al. 2024, Table 2).
+
+    Squeeze ratio and residual form are not published. The expansions are added up here, not
+    concatenated: together they are one 3x3 convolution, which merges exactly on export.
+    """
+    channels = sketch.shapes[stream][0]
+    source = spikes or sketch.fire(stream, f"{name}_fire0")
+    squeezed = sketch.population(
+        f"{name}_fire1", (source, conv1x1(max(channels // 4, 1))), norm="batch"
+    )
+    parts = [
+        sketch.current(f"{name}_branch{side}", (squeezed, operator), norm="batch", norm_scale=0.0)
+        for side, operator in ((1, conv1x1(channels)), (3, conv3x3(channels)))
+    ]
+    return sketch.current(name, *((part, OneToOne()) for part in (stream, *parts)))
+
+
+def shuffle_block(sketch: Sketch, stream: str, name: str, spikes: str | None = None) -> str:
+    """Grouped 1x1, depthwise 3x3, 1x1 ("Spike Shuffle", Su et al. 2024, Table 2).
+
+    Groups and residual form are not published. The last 1x1 is dense, which mixes the two groups
+    of the first as a shuffle of channels would.
+    """
+    channels = sketch.shapes[stream][0]
+    layers = (
+        conv1x1(channels, groups=2 if channels % 2 == 0 else 1),
+        conv3x3(channels, groups=channels),
+        conv1x1(channels),
+    )
+    return _branch(sketch, stream, name, layers, spikes)
+
+
+def spike_inception(
+    sketch: Sketch, name: str, *sources: str, channels: int, both: bool = True
+) -> str:
+    """A 1x1 and a 3x3 convolution side by side, each with its norm, added up.
+
+    Several sources stand for their concatenation. The two merge into one 3x3 exactly on export.
+
+    Args:
+        both: False leaves out the 1x1 ("w/o Inception" in the ablation of Su et al. 2024).
+    """
+    operators = {"3": conv3x3(channels)} | ({"1": conv1x1(channels)} if both else {})
+    scale = sketch.neuron.get("threshold")
+    branches = [
+        sketch.current(
+            f"{name}_conv{side}",
+            *((source, operator) for source in sources),
+            norm="batch",
+            norm_scale=scale,
+        )
+        for side, operator in operators.items()
+    ]
+    if len(branches) == 1:
+        return branches[0]
+    return sketch.current(name, *((branch, OneToOne()) for branch in branches))

@@ -1,0 +1,279 @@
+"""Models: their sizes are those of the papers, and spike logic computes what it says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from lavaseg import models
+from lavaseg.errors import LavasegError
+from lavaseg.export.lowering import drop_auxiliaries
+from lavaseg.export.weighted import WeightedNetwork
+from lavaseg.models import blocks
+from lavaseg.models.blocks import Sketch, conv1x1, conv3x3
+from lavaseg.network import Current, Input, Network, NetworkError, OneToOne, Population
+from lavaseg.training import SpikingNetwork
+
+VOC = Input("input", (3, 64, 64)), 21
+DDD17 = Input("input", (2, 64, 64)), 6
+CAMVID = Input("input", (3, 180, 240)), 12
+DDD17_MFS = Input("input", (2, 260, 352)), 6
+
+
+def macs_of(network: Network, *, transposed: bool) -> int:
+    """Dense MACs of all weighted projections; torchstat, which papers use, knows no transposed."""
+    return sum(
+        p.operator.macs(network.shape(p.source))
+        for p in network.projections
+        if network.weight_shape(p) is not None
+        and (transposed or p.operator.kind != "conv_transpose")
+    )
+
+
+@pytest.mark.parametrize("preset", ["published", "hardware"])
+@pytest.mark.parametrize(
+    ("task", "weights", "gmacs"), [(VOC, 4_115_136, 1.3715), (DDD17, 4_099_200, 1.3652)]
+)
+def test_spiking_deeplab_has_the_published_size(
+    task: tuple[Input, int], preset: str, weights: int, gmacs: float
+) -> None:
+    network = models.build("spiking_deeplab", *task, preset=preset)
+    assert network.weight_count() == weights
+    assert round(macs_of(network, transposed=True) / 1e9, 4) == gmacs
+
+
+@pytest.mark.parametrize(("task", "gmacs"), [(VOC, 1.5494), (DDD17, 1.5196)])
+def test_spiking_fcn_has_the_published_size(task: tuple[Input, int], gmacs: float) -> None:
+    network = models.build("spiking_fcn", *task, preset="published")
+    if task is VOC:
+        assert round(network.weight_count() / 1e6, 2) == 13.57
+    published = 0  # Kim et al. count k^2 O^2 Cin Cout, O the output's side, transposed or not
+    for p in network.projections:
+        if (shape := network.weight_shape(p)) is not None:
+            _, height, width = network.shape(p.target)
+            published += int(np.prod(shape)) * height * width
+    assert round(published / 1e9, 4) == gmacs
+    assert macs_of(network, transposed=True) < published
+
+
+def test_spiking_fcn_with_the_classifier_of_the_papers_table_is_a_fourth() -> None:
+    network = models.build("spiking_fcn", *VOC, preset="published", classifier_kernel=1)
+    assert round(network.weight_count() / 1e6, 2) == 3.09
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "millions"),
+    [
+        (CAMVID, {"n": 3}, 0.92),
+        (CAMVID, {"n": 4}, 1.11),
+        (DDD17_MFS, {"n": 2}, 0.74),
+        (DDD17_MFS, {"n": 3}, 0.92),
+        (CAMVID, {"n": 3, "group": False}, 6.28),
+        (CAMVID, {"n": 3, "block": "ms"}, 2.98),
+        (CAMVID, {"n": 4, "block": "ms"}, 3.76),
+    ],
+)
+def test_mfs_seg_has_the_published_size(
+    task: tuple[Input, int], options: dict[str, Any], millions: float
+) -> None:
+    network = models.build("mfs_seg", *task, **options)
+    assert network.parameter_count() / 1e6 == pytest.approx(millions, abs=0.006)
+
+
+def test_spiking_unet_has_the_published_size() -> None:
+    network = models.build("spiking_unet", *CAMVID, preset="published")
+    assert round(network.weight_count() / 1e6, 1) == 31.0
+    assert round(macs_of(network, transposed=False) / 1e9, 2) == 30.15
+    assert round(macs_of(network, transposed=True) / 1e9, 2) == 31.55
+
+
+@pytest.mark.parametrize("model", ["spiking_fcn", "spiking_unet"])
+@pytest.mark.parametrize("preset", ["published", "hardware"])
+@pytest.mark.parametrize("sides", [(64, 64), (45, 60), (33, 50)])
+def test_enlarged_sheets_meet_their_skips_at_any_size(
+    model: str, preset: str, sides: tuple[int, int]
+) -> None:
+    preset = "small" if (model, preset) == ("spiking_unet", "hardware") else preset
+    network = models.build(model, Input("input", (3, *sides)), 4, width=4, preset=preset)
+    assert network.shape("readout") == (4, *sides)
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("spiking_deeplab", {"width": 4}),
+        ("spiking_deeplab", {"width": 4, "pool": "or"}),
+        ("spiking_deeplab", {"width": 4, "pool": "if", "aspp": (1, 6, 12, 18)}),
+        ("spiking_deeplab", {"width": 4, "preset": "published"}),
+        ("spiking_fcn", {"width": 4}),
+        ("spiking_fcn", {"width": 4, "preset": "published", "classifier_kernel": 1}),
+        ("spiking_unet", {"width": 4}),
+        ("spiking_unet", {"width": 4, "preset": "published"}),
+        ("mfs_seg", {"base": 4, "n": 1}),
+        ("mfs_seg", {"base": 4, "n": 2, "block": "ms", "multi_scale": False}),
+        ("mfs_seg", {"base": 4, "n": 1, "block": "fire", "inception": False}),
+        ("mfs_seg", {"base": 4, "n": 1, "block": "shuffle"}),
+    ],
+)
+def test_every_model_computes_finite_logits_and_gradients(
+    model: str, options: dict[str, Any]
+) -> None:
+    torch.manual_seed(0)
+    network = models.build(model, Input("input", (3, 32, 32), message_bits=8), 5, **options)
+    net = SpikingNetwork(network)
+    messages = torch.randint(0, 256, (2, 3, 32, 32, 1)).float().expand(-1, -1, -1, -1, 3)
+    logits = net(messages)
+    assert logits.shape[:2] == (2, 5)
+    logits.square().mean().backward()
+    for name, parameter in net.named_parameters():
+        if parameter.grad is not None:
+            assert parameter.grad.isfinite().all(), name
+    assert any(p.grad is not None and p.grad.abs().max() > 0 for p in net.parameters())
+
+
+def spikes_of(build: Any, *sources: torch.Tensor) -> torch.Tensor:
+    """Output of spike logic on binary sheets (N, 1, H, W, T), one input channel each."""
+    stacked = torch.cat(sources, 1)
+    sketch = Sketch(Input("input", tuple(stacked.shape[1:4])))
+    names = []
+    for index in range(len(sources)):
+        pick = sketch.population(f"source{index}", ("input", conv1x1(1)), voltage_decay=4096)
+        names.append(pick)
+    end = build(sketch, *names)
+    sketch.readout("readout", (end, OneToOne()))
+    net = SpikingNetwork(sketch.network("readout"))
+    seen: dict[str, torch.Tensor] = {}
+    with torch.no_grad():
+        for index in range(len(sources)):
+            weight = torch.zeros(1, len(sources), 1, 1)
+            weight[0, index] = 2.0
+            net.synapse(f"input_to_source{index}").set_values(weight)
+        net(stacked, lambda node, spikes, _: seen.__setitem__(node.name, spikes))
+    return seen[end]
+
+
+@pytest.fixture
+def binary() -> tuple[torch.Tensor, torch.Tensor]:
+    draws = torch.rand((2, 2, 1, 8, 6, 5), generator=torch.Generator().manual_seed(1))
+    return (draws[0] < 0.4).float(), (draws[1] < 0.4).float()
+
+
+def test_spike_and_is_the_product_and_spike_or_the_maximum(
+    binary: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    both = spikes_of(lambda s, a, b: blocks.spike_and(s, "both", a, b), *binary)
+    either = spikes_of(lambda s, a, b: blocks.spike_or(s, "either", a, b), *binary)
+    assert torch.equal(both, binary[0] * binary[1])
+    assert torch.equal(either, torch.maximum(*binary))
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(2, 2, 0), (3, 2, 1)])
+def test_spike_or_pool_is_max_pooling(
+    binary: tuple[torch.Tensor, torch.Tensor], kernel: int, stride: int, padding: int
+) -> None:
+    def pool(sketch: Sketch, source: str) -> str:
+        return blocks.spike_or_pool(sketch, "pool", source, kernel, stride, padding)
+
+    found = spikes_of(pool, binary[0])
+    for step in range(found.shape[-1]):
+        expected = functional.max_pool2d(binary[0][..., step], kernel, stride, padding)
+        assert torch.equal(found[..., step], expected)
+
+
+def test_if_pool_sends_one_spike_for_each_window_of_spikes() -> None:
+    steady = torch.ones(1, 1, 4, 4, 8)
+    half = steady.clone()
+    half[:, :, 1::2] = 0
+    for source, every in ((steady, 1), (half, 2)):
+        found = spikes_of(lambda s, a: blocks.if_pool(s, "pool", a), source)
+        assert found.sum(-1).unique().tolist() == [8 / every]
+
+
+@pytest.mark.parametrize(
+    "block", [blocks.efs_block, blocks.ms_block, blocks.fire_block, blocks.shuffle_block]
+)
+def test_a_residual_block_starts_as_the_identity(block: blocks.Residual) -> None:
+    sketch = Sketch(Input("input", (4, 6, 6)), threshold=0.5)
+    stream = sketch.current("stream", ("input", conv3x3(4)))
+    sketch.readout("short", (stream, OneToOne()))
+    sketch.readout("long", (block(sketch, stream, "block"), OneToOne()))
+    net = SpikingNetwork(sketch.network("long", ("short",)))
+    membranes = {}
+    spikes = (torch.rand(2, 4, 6, 6, 3) < 0.5).float()
+    net(spikes, lambda node, _, membrane: membranes.__setitem__(node.name, membrane))
+    assert torch.equal(membranes["long"], membranes["short"])
+    assert membranes["long"].abs().max() > 0
+
+
+def test_mfs_seg_norms_start_at_the_threshold_and_residuals_at_zero() -> None:
+    network = models.build("mfs_seg", Input("input", (3, 16, 16)), 2, base=4, n=1)
+    net = SpikingNetwork(network)
+    for name, norm in net.norms.items():
+        assert norm.weight.unique().tolist() == ([0.0] if name.endswith("_branch") else [0.5])
+    residual = [name for name in net.norms if name.endswith("_branch")]
+    assert len(residual) == 6 + 2  # six stages of one block, and one where scales meet
+
+
+def test_auxiliary_readouts_are_trained_and_dropped_on_export() -> None:
+    network = models.build("mfs_seg", Input("input", (3, 16, 16)), 2, base=4, n=1)
+    assert network.auxiliaries == ("readout4", "readout2")
+    assert [network.shape(a) for a in network.auxiliaries] == [(2, 4, 4), (2, 8, 8)]
+    assert Network.from_dict(network.to_dict()) == network
+    weighted = WeightedNetwork.from_model(SpikingNetwork(network))
+    dropped = drop_auxiliaries(weighted)
+    alone = models.build("mfs_seg", network.input, 2, base=4, n=1, multi_scale=False)
+    assert dropped.network == alone
+    assert set(dropped.weights) == {p.name for p in alone.projections}
+
+
+def test_an_auxiliary_must_be_another_readout() -> None:
+    sketch = Sketch(Input("input", (1, 4, 4)))
+    spiking = sketch.population("spiking", ("input", conv1x1(1)))
+    sketch.readout("readout", (spiking, conv1x1(2)))
+    for wrong in ("spiking", "readout", "none"):
+        with pytest.raises(NetworkError, match=f"auxiliary read-out '{wrong}'"):
+            sketch.network("readout", (wrong,))
+
+
+def test_mfs_seg_sees_the_input_at_three_scales() -> None:
+    network = models.build("mfs_seg", Input("input", (3, 32, 48)), 2, base=4, n=1)
+    assert [network.shape(f"input{n}") for n in (2, 4)] == [(3, 16, 24), (3, 8, 12)]
+    assert isinstance(network["input2"], Current)
+    gates = [p for p in network.populations if p.voltage_decay == 4095]
+    assert sorted(p.name for p in gates) == ["both2", "both4", "pool2", "pool4"]
+    others = {p.voltage_decay for p in network.populations if p.threshold == 0.5} - {4096}
+    assert others == {3072}
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        ("spiking_fcn", {"preset": "fast"}, "preset"),
+        ("spiking_fcn", {"classifier_kernel": 2}, "classifier_kernel"),
+        ("spiking_deeplab", {"pool": "max"}, "pool"),
+        ("spiking_deeplab", {"aspp": (1, 1)}, "aspp"),
+        ("spiking_unet", {"preset": "large"}, "preset"),
+        ("mfs_seg", {"n": 0}, "n 0"),
+        ("mfs_seg", {"block": "dense"}, "block"),
+    ],
+)
+def test_a_wrong_option_is_named(model: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(LavasegError, match=message):
+        models.build(model, Input("input", (3, 32, 32)), 2, **options)
+
+
+def test_mfs_seg_says_which_sizes_it_takes() -> None:
+    with pytest.raises(LavasegError, match="divisible by 4"):
+        models.build("mfs_seg", Input("input", (3, 30, 32)), 2)
+
+
+def test_deeplab_options_reach_every_spiking_population() -> None:
+    network = models.build(
+        "spiking_deeplab", VOC[0], 21, reset="soft", voltage_decay=100, threshold=0.5, norm="none"
+    )
+    for population in network.populations[:-1]:
+        assert population == Population(population.name, 0.5, voltage_decay=100, reset="soft")
