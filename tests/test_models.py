@@ -245,7 +245,7 @@ def test_mfs_seg_sees_the_input_at_three_scales() -> None:
     assert isinstance(network["input2"], Current)
     gates = [p for p in network.populations if p.voltage_decay == 4095]
     assert sorted(p.name for p in gates) == ["both2", "both4", "pool2", "pool4"]
-    others = {p.voltage_decay for p in network.populations if p.threshold == 0.5} - {4096}
+    others = {p.voltage_decay for p in network.populations if p.threshold == 0.5} - {4095}
     assert others == {3072}
 
 
