@@ -7,11 +7,53 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from lavaseg import export, recipes
-from lavaseg.deploy import verify
-from lavaseg.network import Population
-from lavaseg.training import train
+from lavaseg.deploy import verify, verify_spikes
+from lavaseg.encoders import Direct
+from lavaseg.export.lowering import check_ranges, choose_quantisation, lower, quantise
+from lavaseg.export.weighted import WeightedNetwork
+from lavaseg.models import build
+from lavaseg.network import Input, Population
+from lavaseg.training import SpikingNetwork, train
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("spiking_deeplab", {"width": 4}),
+        ("spiking_deeplab", {"width": 4, "aspp": (1, 2, 3)}),
+        ("spiking_deeplab", {"width": 4, "preset": "published", "reset": "hard"}),
+        ("spiking_fcn", {"width": 4}),
+        ("spiking_fcn", {"width": 4, "preset": "published", "reset": "hard"}),
+        ("spiking_resnet", {"channels": (4, 6), "blocks": 2}),
+        ("spiking_unet", {"width": 4, "depth": 3}),
+        ("mfs_seg", {"base": 4, "n": 1}),
+        ("mfs_seg", {"base": 4, "n": 2, "block": "ms", "multi_scale": False}),
+        ("mfs_seg", {"base": 4, "n": 1, "block": "fire", "inception": False}),
+        ("mfs_seg", {"base": 4, "n": 1, "block": "shuffle", "group": False}),
+    ],
+)
+def test_every_model_runs_on_lava_spike_for_spike(model: str, options: dict[str, Any]) -> None:
+    """With random weights and norms, rounded as they are; three samples streamed."""
+    torch.manual_seed(0)
+    network = SpikingNetwork(build(model, Input("input", (3, 16, 24), 6), 3, **options))
+    for norm in network.norms.values():
+        norm.running_mean.normal_(0, 0.2)
+        norm.running_var.uniform_(0.5, 2)
+        norm.weight.data.uniform_(0.5, 2)
+        norm.bias.data.normal_(0.3, 0.3)
+    weighted = lower(WeightedNetwork.from_model(network.eval()))
+    net = quantise(
+        weighted, choose_quantisation(weighted), Direct(3, bits=6), ("sky", "road", "car")
+    )
+    check_ranges(net)
+    spikes = np.random.default_rng(0).integers(0, 64, (3, 3, 3, 16, 24), np.uint8)
+    verdict = verify_spikes(net, spikes, backends=("torch", "lava-inprocess"), progress=False)
+    assert verdict.ok, str(verdict.first_difference)
+    alive = {row.population for row in verdict.rows if row.spikes}
+    assert len(alive) > 0.8 * (len(net.network.nodes) - 1)  # the read-out never spikes
 
 
 @pytest.mark.slow
@@ -20,6 +62,8 @@ from lavaseg.training import train
     [
         ("spiking_unet", {"width": 4, "depth": 2}),
         ("spiking_resnet", {"channels": [4, 6], "blocks": 1}),
+        ("spiking_fcn", {"width": 4}),
+        ("mfs_seg", {"base": 4, "n": 1}),
     ],
 )
 def test_a_branched_model_learns_and_runs_on_lava_spike_for_spike(
