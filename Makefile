@@ -31,6 +31,7 @@ clean: ## remove the environment and all caches; runs/ stays
 	rm -rf .venv .venv-tools build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find lavaseg tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# Where Python may not keep what it compiles, installing does: else every process compiles again.
 # uv lives in an environment of its own, so that `uv sync` owns .venv alone. A candidate must
 # run (version managers leave stubs that do not) and have venv and pip in it.
 $(READY): pyproject.toml
@@ -51,5 +52,6 @@ $(READY): pyproject.toml
 	    "$$python" -m venv --clear .venv-tools; \
 	    .venv-tools/bin/python -m pip install --quiet --disable-pip-version-check uv; \
 	}; \
-	UV_PYTHON_DOWNLOADS=never .venv-tools/bin/uv sync --python "$$python"
+	UV_PYTHON_DOWNLOADS=never .venv-tools/bin/uv sync --python "$$python" \
+	    $${PYTHONDONTWRITEBYTECODE:+--compile-bytecode}
 	@touch $@

@@ -185,8 +185,10 @@ class _Lines:
 
         What only a later source feeds is joined by a synapse process without synapses.
         """
+        reached = {id(process) for process in find_processes(source)}
         for neuron in self.neurons.values():
-            if neuron not in find_processes(source):
+            if id(neuron) not in reached:
+                reached |= {id(process) for process in find_processes(neuron)}
                 size = int(np.prod(neuron.a_in.shape)), int(np.prod(source.s_out.shape))
                 none = Sparse(weights=csr_matrix(size, dtype=np.int32), sign_mode=SignMode.MIXED)
                 source.s_out.flatten().connect(none.s_in)
