@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -263,6 +264,21 @@ def test_a_neuron_that_lava_lacks_is_named(population: Population, words: str) -
     net = network_of((population,), (Projection("input", "out", Conv(1)),))
     with pytest.raises(LavaError, match=f"population 'out': .*{words}|population 'out': {words}"):
         check_deployable(net)
+
+
+@pytest.mark.slow
+def test_a_graph_deeper_than_pythons_stack_is_compiled() -> None:
+    """Lava's compiler recurses over connected processes."""
+    names = ["input", *(f"p{i}" for i in range(600))]
+    net = network_of(
+        (*(Population(name, 1) for name in names[1:]), read()),
+        (
+            *(Projection(a, b, OneToOne()) for a, b in pairwise(names)),
+            Projection("p599", "out", OneToOne()),
+        ),
+        steps=1,
+    )
+    assert_equals_the_simulator(net, samples=1)
 
 
 def test_wrong_requests_are_named() -> None:

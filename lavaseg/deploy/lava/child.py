@@ -134,7 +134,7 @@ def _own_shared_memory(prefix: str) -> None:
 
 
 def _run(graph: Graph, fast: bool, watch: _Watch) -> float:
-    executable = graph.source.compile(run_config(graph.processes, fast))
+    executable = graph.compile(run_config(graph.processes, fast))
     runtime = Runtime(executable, ActorType.MultiProcessing)
     watch.attach(runtime, [graph.name(process) for process in executable.proc_builders])
     runtime.initialize()

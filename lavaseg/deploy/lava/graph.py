@@ -23,7 +23,9 @@ Sheets are (width, height, channels) in Lava, (channels, height, width) everywhe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,8 +43,10 @@ from lavaseg.network import DECAY_UNITY, Current, Node, Population, Projection, 
 prepare_lava()
 
 from lava.magma.compiler.compiler_graphs import find_processes  # noqa: E402
+from lava.magma.compiler.executable import Executable  # noqa: E402
 from lava.magma.core.process.ports.ports import OutPort  # noqa: E402
 from lava.magma.core.process.process import AbstractProcess, ProcessServer  # noqa: E402
+from lava.magma.core.run_configs import RunConfig  # noqa: E402
 from lava.proc.dense.process import Dense  # noqa: E402
 from lava.proc.graded.process import GradedVec  # noqa: E402
 from lava.proc.io.source import RingBuffer  # noqa: E402
@@ -88,11 +92,27 @@ class Graph:
             return f"a delay (Lava's {type(process).__name__})"
         return "the input (Lava's RingBuffer)"
 
+    def compile(self, config: RunConfig) -> Executable:
+        """Lava's executable."""
+        with _deep_recursion(len(self.processes)):
+            return self.source.compile(config)
+
     def release(self) -> None:
         """Take the processes off Lava's list, which would keep them in memory for ever."""
         ours = {id(process) for process in self.processes}
         server = ProcessServer()
         server.processes = [p for p in server.processes if id(p) not in ours]
+
+
+@contextmanager
+def _deep_recursion(processes: int) -> Iterator[None]:
+    """Lava walks over connected processes by recursion: as deep as there are processes."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, 10 * processes + 1000))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def build(net: IntegerNetwork, spikes: np.ndarray, recorders: Mapping[str, Recorder]) -> Graph:
@@ -126,7 +146,8 @@ def build(net: IntegerNetwork, spikes: np.ndarray, recorders: Mapping[str, Recor
                 lines.plan.synapses.get(projection.name, 0),
             )
         neurons[node.name] = lines.neurons[node.name] = neuron
-    lines.join(source)
+    with _deep_recursion(len(synapses) + len(neurons) + len(lines.helpers)):
+        lines.join(source)
     longest = max(network.latencies.values())
     helpers = tuple(process for process in lines.helpers if process is not source)
     return Graph(source, synapses, neurons, helpers, samples * steps + longest)

@@ -58,7 +58,7 @@ class _Sender:
 
 def _compile(graph: Graph, fast: bool) -> list[PyLoihiProcessModel]:
     """The graph's process models, connected, each after those that send to it."""
-    executable = graph.source.compile(run_config(graph.processes, fast))
+    executable = graph.compile(run_config(graph.processes, fast))
     builders = executable.proc_builders
     senders: dict[Any, list[Any]] = {process: [] for process in builders}
     for channel in executable.channel_builders:
