@@ -1,4 +1,4 @@
-"""Encoders: pictures to spikes, by the same code while training and once deployed.
+"""Encoders: pictures and events to spikes, by the same code while training and once deployed.
 
 An encoder is a small frozen object that travels in the `.net` file. Every random draw comes
 from a counter-based generator keyed by (seed, sample), so that a sample gets the same spikes
@@ -10,16 +10,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from itertools import pairwise
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from lavaseg.errors import LavasegError
-from lavaseg.network import Shape
+from lavaseg.events import Events, Stimulus
+from lavaseg.network import Shape, Size
 
 
 class EncoderError(LavasegError):
-    """A wrong encoder setting, or a picture that does not fit it."""
+    """A wrong encoder setting, or a picture or recording that does not fit it."""
 
 
 def _draws(seed: int, sample: int, shape: tuple[int, ...]) -> np.ndarray:
@@ -40,44 +42,77 @@ class Encoder:
     steps: int
 
     def __post_init__(self) -> None:
-        if not isinstance(self.steps, int) or not 1 <= self.steps <= 4096:
-            raise EncoderError(f"steps must be an integer from 1 to 4096, got {self.steps!r}")
+        _check_range("steps", self.steps, 1, 4096)
 
     @property
     def message_bits(self) -> int:
         """0 for binary spikes, else the bits of a graded spike."""
         return 0
 
-    def shape(self, picture: Shape) -> Shape:
-        """Shape of the input population for pictures of shape (channels, height, width)."""
-        return picture
-
-    def _spikes(self, picture: np.ndarray, seed: int, sample: int) -> np.ndarray:
-        raise NotImplementedError
-
-    def encode(
-        self, pictures: np.ndarray, *, seed: int = 0, samples: Sequence[int] | None = None
-    ) -> np.ndarray:
-        """Spikes of a batch of pictures.
+    def shape(self, stimulus: Shape) -> Shape:
+        """Shape of the input population for stimuli of this shape.
 
         Args:
-            pictures: uint8 (N, channels, height, width).
-            seed: seed of the random draws.
-            samples: the number that keys each picture's draws; 0 .. N-1 by default.
-
-        Returns:
-            uint8 (N, T, C, H, W): 0/1, or the message of a graded spike.
+            stimulus: (channels, height, width) of a picture; (2, height, width) of events.
         """
-        pictures = np.asarray(pictures)
+        return stimulus
+
+    def stimulus(self, spikes: Shape) -> Shape:
+        """Shape of the stimuli that become spikes of this shape: `shape` turned round."""
+        return spikes
+
+    def window(self, size: Size) -> tuple[slice, slice]:
+        """Rows and columns of a stimulus of this size that the network sees, and labels."""
+        return slice(0, size[0]), slice(0, size[1])
+
+    def _check(self, stimuli: Sequence[Stimulus] | np.ndarray) -> Sequence[Any] | np.ndarray:
+        """The batch as `_spikes` takes its items, or EncoderError."""
+        if any(isinstance(stimulus, Events) for stimulus in stimuli):
+            raise EncoderError(
+                f"the {self.kind} encoder takes pictures and got events: use an encoder of events "
+                f"({', '.join(k for k, e in ENCODERS.items() if issubclass(e, EventEncoder))})"
+            )
+        shapes = {np.shape(picture) for picture in stimuli}
+        if len(shapes) > 1:
+            raise EncoderError(f"pictures of a batch must have one shape, got {sorted(shapes)}")
+        pictures = np.asarray(stimuli)
         if pictures.dtype != np.uint8 or pictures.ndim != 4:
             raise EncoderError(
                 "pictures must be uint8 (samples, channels, height, width), got "
                 f"{pictures.dtype} {pictures.shape}"
             )
-        numbers = range(len(pictures)) if samples is None else samples
-        out = np.empty((len(pictures), self.steps, *self.shape(pictures.shape[1:])), np.uint8)
-        for row, picture, number in zip(out, pictures, numbers, strict=True):
-            row[...] = self._spikes(picture, seed, int(number))
+        return pictures
+
+    def _spikes(self, stimulus: Any, seed: int, sample: int) -> np.ndarray:
+        raise NotImplementedError
+
+    def encode(
+        self,
+        stimuli: Sequence[Stimulus] | np.ndarray,
+        *,
+        seed: int = 0,
+        samples: Sequence[int] | None = None,
+    ) -> np.ndarray:
+        """Spikes of a batch of pictures or recordings.
+
+        Args:
+            stimuli: pictures, uint8 (channels, height, width) each, in a list or an array; for
+                an encoder of events, a list of `Events`.
+            seed: seed of the random draws.
+            samples: the number that keys each stimulus's draws; 0 .. N-1 by default.
+
+        Returns:
+            uint8 (N, T, C, H, W): 0/1, or the message of a graded spike.
+
+        Raises:
+            EncoderError: stimuli of another kind, type or shape than the encoder's.
+        """
+        checked = self._check(stimuli)
+        numbers = range(len(checked)) if samples is None else samples
+        first = self.shape(checked[0].shape) if len(checked) else (0, 0, 0)
+        out = np.empty((len(checked), self.steps, *first), np.uint8)
+        for row, stimulus, number in zip(out, checked, numbers, strict=True):
+            row[...] = self._spikes(stimulus, seed, int(number))
         return out
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,11 +131,11 @@ class Poisson(Encoder):
     kind: ClassVar[str] = "poisson"
     inverted: bool = False
 
-    def _spikes(self, picture: np.ndarray, seed: int, sample: int) -> np.ndarray:
-        level = 255 - picture if self.inverted else picture
+    def _spikes(self, stimulus: np.ndarray, seed: int, sample: int) -> np.ndarray:
+        level = 255 - stimulus if self.inverted else stimulus
         # the smallest whole number of 65536ths: 0 never and 255 always spikes
         bound = (level.astype(np.uint32) * 65536 + 254) // 255
-        return _draws(seed, sample, (self.steps, *picture.shape)) < bound
+        return _draws(seed, sample, (self.steps, *stimulus.shape)) < bound
 
 
 @dataclass(frozen=True)
@@ -129,14 +164,17 @@ class OnOffPoisson(Encoder):
         if not self.gain > 0:
             raise EncoderError(f"gain must be positive, got {self.gain}")
 
-    def shape(self, picture: Shape) -> Shape:
-        return 2 * picture[0], picture[1], picture[2]
+    def shape(self, stimulus: Shape) -> Shape:
+        return 2 * stimulus[0], stimulus[1], stimulus[2]
 
-    def _spikes(self, picture: np.ndarray, seed: int, sample: int) -> np.ndarray:
-        if len(self.mean) not in (1, len(picture)):
-            raise EncoderError(f"{len(self.mean)} mean levels for {len(picture)} picture channels")
+    def stimulus(self, spikes: Shape) -> Shape:
+        return spikes[0] // 2, spikes[1], spikes[2]
+
+    def _spikes(self, stimulus: np.ndarray, seed: int, sample: int) -> np.ndarray:
+        if len(self.mean) not in (1, len(stimulus)):
+            raise EncoderError(f"{len(self.mean)} mean levels for {len(stimulus)} picture channels")
         mean = np.reshape(np.array(self.mean), (-1, 1, 1))
-        contrast = (picture - mean) * (self.gain / 255)
+        contrast = (stimulus - mean) * (self.gain / 255)
         probability = np.concatenate([contrast, -contrast]).clip(0, 1)
         bound = np.ceil(probability * 65536).astype(np.uint32)
         return _draws(seed, sample, (self.steps, *bound.shape)) < bound
@@ -155,18 +193,291 @@ class Direct(Encoder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.bits, int) or not 1 <= self.bits <= 8:
-            raise EncoderError(f"bits must be an integer from 1 to 8, got {self.bits!r}")
+        _check_range("bits", self.bits, 1, 8)
 
     @property
     def message_bits(self) -> int:
         return self.bits
 
-    def _spikes(self, picture: np.ndarray, seed: int, sample: int) -> np.ndarray:
-        return np.broadcast_to(picture >> (8 - self.bits), (self.steps, *picture.shape))
+    def _spikes(self, stimulus: np.ndarray, seed: int, sample: int) -> np.ndarray:
+        return np.broadcast_to(stimulus >> (8 - self.bits), (self.steps, *stimulus.shape))
 
 
-ENCODERS: dict[str, type[Encoder]] = {e.kind: e for e in (Poisson, OnOffPoisson, Direct)}
+@dataclass(frozen=True)
+class Frames(Encoder):
+    """A stack of frames, one a step: channels 0 .. C-1 at the first step, and so on.
+
+    The upper bits of each level are the message of a graded spike.
+
+    Args:
+        bits: message bits, 1 .. 8; 0 for a binary spike where the level is above 0.
+    """
+
+    kind: ClassVar[str] = "frames"
+    bits: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_range("bits", self.bits, 0, 8)
+
+    @property
+    def message_bits(self) -> int:
+        return self.bits
+
+    def shape(self, stimulus: Shape) -> Shape:
+        if stimulus[0] % self.steps:
+            raise EncoderError(f"{stimulus[0]} picture channels are not {self.steps} frames")
+        return stimulus[0] // self.steps, stimulus[1], stimulus[2]
+
+    def stimulus(self, spikes: Shape) -> Shape:
+        return spikes[0] * self.steps, spikes[1], spikes[2]
+
+    def _spikes(self, stimulus: np.ndarray, seed: int, sample: int) -> np.ndarray:
+        frames = stimulus.reshape(self.steps, -1, *stimulus.shape[1:])
+        return frames >> (8 - self.bits) if self.bits else frames > 0
+
+
+@dataclass(frozen=True)
+class EventEncoder(Encoder):
+    """Base of encoders of events: each step takes a slice of the recording.
+
+    Args:
+        sensor: (height, width) of the recordings.
+        slicing: "time": a slice is a window of time; "count": a number of events.
+        size: microseconds or events of a slice. 0 divides all that a recording has evenly.
+        anchor: which slices are taken of a recording that is longer than T of them: the first
+            from its "start", or the last before its "end". What is missing stays silent.
+        crop: (top, left, height, width) of the part of the sensor that is seen, with its labels;
+            None: all of it.
+        factor: side of the square of pixels that falls on one input neuron; must divide the part
+            seen.
+    """
+
+    sensor: tuple[int, int]
+    slicing: Literal["time", "count"] = "time"
+    size: int = 0
+    anchor: Literal["start", "end"] = "end"
+    crop: tuple[int, int, int, int] | None = None
+    factor: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, length in (("sensor", 2), ("crop", 4)):
+            value = getattr(self, name)
+            if value is None and name == "crop":
+                continue
+            if not (
+                isinstance(value, (list, tuple))
+                and len(value) == length
+                and all(type(n) is int and n >= 0 for n in value)
+                and min(value[-2:]) >= 1
+                and max(value) < 2**15
+            ):
+                raise EncoderError(
+                    f"{name} must be {length} whole numbers "
+                    f"{'(height, width)' if length == 2 else '(top, left, height, width)'}, "
+                    f"got {value!r}"
+                )
+            object.__setattr__(self, name, tuple(value))
+        for name, choices in (("slicing", ("time", "count")), ("anchor", ("start", "end"))):
+            if getattr(self, name) not in choices:
+                raise EncoderError(
+                    f"{name} must be {' or '.join(choices)}, got {getattr(self, name)!r}"
+                )
+        _check_range("size", self.size, 0, 10**12)
+        _check_range("factor", self.factor, 1, 1024)
+        top, left, height, width = self._seen
+        if top + height > self.sensor[0] or left + width > self.sensor[1]:
+            raise EncoderError(f"crop {self.crop} reaches beyond the sensor {self.sensor}")
+        if height % self.factor or width % self.factor:
+            raise EncoderError(
+                f"factor {self.factor} must divide the {height} x {width} pixels seen: set crop"
+            )
+
+    @property
+    def _seen(self) -> tuple[int, int, int, int]:
+        return self.crop or (0, 0, *self.sensor)
+
+    @property
+    def channels(self) -> int:
+        """Of the input population; the first half are ON, the second OFF."""
+        return 2
+
+    def shape(self, stimulus: Shape) -> Shape:
+        if tuple(stimulus) != (2, *self.sensor):
+            raise EncoderError(
+                f"the {self.kind} encoder takes events of a sensor of {self.sensor[0]} x "
+                f"{self.sensor[1]} pixels (field 'sensor'), got stimuli of shape {tuple(stimulus)}"
+            )
+        _, _, height, width = self._seen
+        return self.channels, height // self.factor, width // self.factor
+
+    def stimulus(self, spikes: Shape) -> Shape:
+        return 2, *self.sensor
+
+    def window(self, size: Size) -> tuple[slice, slice]:
+        top, left, height, width = self._seen
+        return slice(top, top + height), slice(left, left + width)
+
+    def _check(self, stimuli: Sequence[Stimulus] | np.ndarray) -> Sequence[Events]:
+        for stimulus in stimuli:
+            if not isinstance(stimulus, Events):
+                raise EncoderError(
+                    f"the {self.kind} encoder takes recordings of events and got pictures: use "
+                    "poisson, onoff_poisson, direct or frames"
+                )
+            self.shape(stimulus.shape)
+        return list(stimuli)
+
+    def slices(self, events: Events) -> list[Events]:
+        """The T slices of a recording, with the time that each stands for."""
+        start, stop = events.span
+        if self.slicing == "time":
+            if self.size:
+                duration = self.steps * self.size
+                first = start if self.anchor == "start" else stop - duration
+                edges = first + self.size * np.arange(self.steps + 1)
+            else:
+                edges = start + (stop - start) * np.arange(self.steps + 1) // self.steps
+            return [events.between(int(a), max(int(b), int(a) + 1)) for a, b in pairwise(edges)]
+        count = len(events)
+        if self.size:
+            first = 0 if self.anchor == "start" else count - self.steps * self.size
+            edges = (first + self.size * np.arange(self.steps + 1)).clip(0, count)
+        else:
+            edges = count * np.arange(self.steps + 1) // self.steps
+        return [events.numbered(int(a), int(b)) for a, b in pairwise(edges)]
+
+    def _spikes(self, stimulus: Events, seed: int, sample: int) -> np.ndarray:
+        top, left, height, width = self._seen
+        parts = (
+            part.moved(part.x - left, part.y - top, (height, width))
+            for part in self.slices(stimulus)
+        )
+        return np.stack([self._messages(part) for part in parts])
+
+    def _messages(self, events: Events) -> np.ndarray:
+        """Messages of a slice, (channels, H, W)."""
+        raise NotImplementedError
+
+    def _sums(self, events: Events, channel: np.ndarray, amount: np.ndarray | None) -> np.ndarray:
+        """Each event's whole number (None: 1) summed up by input neuron, int64 (channels, H, W)."""
+        _, _, height, width = self._seen
+        rows, columns = height // self.factor, width // self.factor
+        place = events.y // self.factor * np.int64(columns) + events.x // self.factor
+        total = np.bincount(
+            channel * (rows * columns) + place, amount, self.channels * rows * columns
+        )
+        return total.astype(np.int64).reshape(self.channels, rows, columns)
+
+
+@dataclass(frozen=True)
+class EventPresence(EventEncoder):
+    """A binary spike where a slice has an event: one channel for ON, one for OFF."""
+
+    kind: ClassVar[str] = "event_presence"
+
+    def _messages(self, events: Events) -> np.ndarray:
+        return self._sums(events, _off(events), None) > 0
+
+
+@dataclass(frozen=True)
+class EventHistogram(EventEncoder):
+    """A graded spike: the number of events in a slice, one channel for ON, one for OFF.
+
+    Args:
+        bits: message bits, 1 .. 8; more than 2**bits - 1 events count as so many.
+    """
+
+    kind: ClassVar[str] = "event_histogram"
+    bits: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_range("bits", self.bits, 1, 8)
+
+    @property
+    def message_bits(self) -> int:
+        return self.bits
+
+    def _messages(self, events: Events) -> np.ndarray:
+        return self._sums(events, _off(events), None).clip(0, 2**self.bits - 1)
+
+
+@dataclass(frozen=True)
+class EventVoxelGrid(EventEncoder):
+    """A voxel grid of each slice: an event counts in the two bins that are nearest in time.
+
+    An event at the part p of its slice (0 .. 1; of a slice by count, from its first event to its
+    last) adds its polarity +-1 at p * (bins - 1), divided between the bins beside it by nearness,
+    in 256ths of an event, rounded down. The sum of a bin, times `levels` and rounded, is the
+    message: in an ON channel if it is positive, in an OFF channel if negative. Channels are the
+    ON bins, then the OFF bins. Source: Zhu et al. 2019, as used by ESS (Sun et al. 2022).
+
+    Args:
+        bins: time bins of a slice.
+        levels: message of a single event that lies on a bin.
+        bits: message bits, 1 .. 8; larger messages count as 2**bits - 1.
+    """
+
+    kind: ClassVar[str] = "event_voxel_grid"
+    bins: int = 5
+    levels: int = 8
+    bits: int = 8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_range("bins", self.bins, 1, 64)
+        _check_range("levels", self.levels, 1, 255)
+        _check_range("bits", self.bits, 1, 8)
+
+    @property
+    def message_bits(self) -> int:
+        return self.bits
+
+    @property
+    def channels(self) -> int:
+        return 2 * self.bins
+
+    def _messages(self, events: Events) -> np.ndarray:
+        start, stop = events.span
+        if self.slicing == "count":
+            stop -= 1  # the last event, which lies on the last bin
+        place = (events.t - start) * ((self.bins - 1) * 256) // max(stop - start, 1)
+        lower, late = place >> 8, place & 255
+        sign = np.where(events.polarity, 1, -1)
+        upper = np.minimum(lower + 1, self.bins - 1)  # late is 0 on the last bin
+        total = self._sums(events, lower, sign * (256 - late)) + self._sums(
+            events, upper, sign * late
+        )
+        grid = total[: self.bins]
+        size = (np.abs(grid) * self.levels + 128) >> 8
+        signed = np.concatenate([np.where(grid > 0, size, 0), np.where(grid < 0, size, 0)])
+        return signed.clip(0, 2**self.bits - 1)
+
+
+def _off(events: Events) -> np.ndarray:
+    """0 for ON events, 1 for OFF events."""
+    return 1 - events.polarity.astype(np.int64)
+
+
+def _check_range(name: str, value: Any, low: int, high: int) -> None:
+    if type(value) is not int or not low <= value <= high:
+        raise EncoderError(f"{name} must be an integer from {low} to {high}, got {value!r}")
+
+
+ENCODERS: dict[str, type[Encoder]] = {
+    encoder.kind: encoder
+    for encoder in (
+        Poisson,
+        OnOffPoisson,
+        Direct,
+        Frames,
+        EventPresence,
+        EventHistogram,
+        EventVoxelGrid,
+    )
+}
 
 
 def encoder_from_dict(data: Mapping[str, Any]) -> Encoder:

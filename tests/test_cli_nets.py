@@ -267,7 +267,7 @@ def test_folder_is_no_net(command: str) -> None:
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("nowhere.png", ("'nowhere.png'", "neither a picture", "digits-photos")),
+        ("nowhere.png", ("'nowhere.png'", "neither a file", "digits-photos")),
         ("digits-photos:many", ("'digits-photos:many'", "NAME:START-STOP")),
         ("digits-photos:5-2", ("test samples 0 to 499",)),
         ("digits-photos:500", ("test samples 0 to 499",)),

@@ -14,8 +14,7 @@ from lavaseg.cli.console import DIFFERENT, check_writable, say
 from lavaseg.cli.evaluation import show_verdict
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from lavaseg.events import Stimulus
     from lavaseg.recipes import Recipe
     from lavaseg.training import Run
 
@@ -53,8 +52,7 @@ def demo(
         _figure(f"{net.network.weight_count():,} weights of 8 bits, {net.steps} time steps")
 
     with _stage(3, f"verify: {SAMPLES} samples through torch, simulator and both Lava runtimes"):
-        pictures = _pictures(run)
-        verdict = deploy.verify(net, pictures)
+        verdict = deploy.verify(net, _stimuli(run))
         verdict.save(run.path / "verify.json")
         show_verdict(verdict)
 
@@ -93,12 +91,10 @@ def _trained(recipe: Recipe, folder: Path) -> Run:
         ) from None
 
 
-def _pictures(run: Run) -> np.ndarray:
-    """The first test pictures: uint8 (N, C, H, W)."""
-    import numpy as np
-
+def _stimuli(run: Run) -> list[Stimulus]:
+    """The first test pictures."""
     samples = run.data.test
-    return np.stack([samples[i][0] for i in range(min(SAMPLES, len(samples)))])
+    return [samples[i][0] for i in range(min(SAMPLES, len(samples)))]
 
 
 @contextmanager

@@ -15,18 +15,17 @@ from lavaseg.cli.inputs import (
     data_beside,
     data_options,
     load_data,
-    load_pictures,
+    load_inputs,
     open_net,
     open_run,
-    picture_shape,
+    random_stimuli,
 )
 from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from lavaseg.deploy import Verdict
     from lavaseg.energy import EnergyAccount
+    from lavaseg.events import Stimulus
     from lavaseg.integers import IntegerNetwork
     from lavaseg.metrics import Evaluation
     from lavaseg.network import Network
@@ -154,15 +153,13 @@ def verify(
         str | None,
         typer.Option(
             "--data",
-            metavar="IMAGE_OR_DATA",
-            help="Pictures to compare on.",
-            show_default="test data of the run, else random pictures",
+            metavar="INPUT",
+            help="Pictures or recordings to compare on.",
+            show_default="test data of the run, else noise",
         ),
     ] = None,
     set_: Set = None,
-    samples: Annotated[
-        int, typer.Option("--samples", "-n", min=1, help="At most so many pictures.")
-    ] = 16,
+    samples: Annotated[int, typer.Option("--samples", "-n", min=1, help="At most so many.")] = 16,
     backend: Annotated[
         Literal["all", "torch", "lava-inprocess", "lava"],
         typer.Option("--backend", help="What to compare with the simulator."),
@@ -182,13 +179,13 @@ def verify(
     with only_json(json):
         net_path = _exported(target) if target.is_dir() else target
         net = open_net(net_path)
-        pictures, numbers = _pictures(net, net_path, data, set_ or [], samples, seed)
+        stimuli, numbers = _stimuli(net, net_path, data, set_ or [], samples, seed)
 
         from lavaseg.deploy import verify as verify_net
         from lavaseg.deploy.verification import BACKENDS
 
         backends = BACKENDS if backend == "all" else (backend,)
-        verdict = verify_net(net, pictures, seed=seed, samples=numbers, backends=backends)
+        verdict = verify_net(net, stimuli, seed=seed, samples=numbers, backends=backends)
         if target.is_dir():
             verdict.save(target / "verify.json")
     if json:
@@ -210,21 +207,18 @@ def _exported(folder: Path) -> Path:
     return path
 
 
-def _pictures(
+def _stimuli(
     net: IntegerNetwork, path: Path, data: str | None, set_: list[str], samples: int, seed: int
-) -> tuple[np.ndarray, Sequence[int]]:
-    """uint8 (N, C, H, W), and sample numbers: what was named, the run's test data, or noise."""
+) -> tuple[Sequence[Stimulus], Sequence[int]]:
+    """Pictures or recordings, and sample numbers: what was named, the run's test data, or noise."""
     beside = data_beside(path)
     if data is None and beside is None:
-        import numpy as np
-
-        shape = (samples, *picture_shape(net))
-        return np.random.default_rng(seed).integers(0, 256, shape, np.uint8), range(samples)
+        return random_stimuli(net, samples, seed), range(samples)
     if data is None and beside is not None:
         found = load_data(None, data_options(set_), beside)
         data = f"{found.name}:0-{min(samples, len(found.test))}"
-    found_pictures = load_pictures(str(data), net, beside, set_)
-    return found_pictures.pictures[:samples], found_pictures.numbers[:samples]
+    inputs = load_inputs(str(data), net, beside, set_)
+    return inputs.stimuli[:samples], inputs.numbers[:samples]
 
 
 def show_verdict(verdict: Verdict) -> None:

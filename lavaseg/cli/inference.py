@@ -1,4 +1,4 @@
-"""`lavaseg simulate` and `lavaseg run`: pictures through an exported network."""
+"""`lavaseg simulate` and `lavaseg run`: pictures or events through an exported network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lavaseg.cli.console import check_writable, only_json, print_json, print_table, say
-from lavaseg.cli.inputs import Pictures, data_beside, load_pictures, open_net
+from lavaseg.cli.inputs import Inputs, data_beside, load_inputs, open_net
 from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
@@ -25,9 +25,11 @@ Net = Annotated[Path, typer.Argument(help="A .net file that `lavaseg export` wro
 Source = Annotated[
     str,
     typer.Argument(
-        metavar="IMAGE_OR_DATA",
-        help="A picture (PNG, JPEG, .npy), a folder of pictures, or a data set: digits-photos, "
-        "mnist-cifar10:7 (one test sample), mnist-cifar10:0-32 (32 of them).",
+        metavar="INPUT",
+        help="A picture (PNG, JPEG, .npy), a recording of events (.aedat4, .raw, .bin, .bs2, "
+        ".txt), a folder of either, or a data set: digits-photos, mnist-cifar10:7 (one test "
+        "sample), mnist-cifar10:0-32 (32 of them). rec.raw:0-4 takes the first 4 parts of a "
+        "recording, each as long as the network looks.",
     ),
 ]
 Out = Annotated[
@@ -126,12 +128,12 @@ def _infer(
     """What both commands do around their runner."""
     with only_json(json):
         network = open_net(net)
-        found = load_pictures(source, network, data_beside(net), set_ or ())
+        found = load_inputs(source, network, data_beside(net), set_ or ())
         targets = _targets(found, out_)
 
         from lavaseg.progress import bar
 
-        spikes = network.encoder.encode(found.pictures, seed=seed, samples=found.numbers)
+        spikes = network.encoder.encode(found.stimuli, seed=seed, samples=found.numbers)
         with bar(title) as progress:
             activity = runner(network, spikes, progress)
         account = _account(network, activity)
@@ -159,7 +161,7 @@ def _infer(
     _show(network, activity, account, found, targets, speed)
 
 
-def _targets(found: Pictures, out_: Path | None) -> list[Path]:
+def _targets(found: Inputs, out_: Path | None) -> list[Path]:
     """The file of each label map; its folder is made and tried."""
     if len(found.names) == 1 and not (out_ is not None and out_.is_dir()):
         target = out_ or Path(f"{found.names[0]}-labels.png")
@@ -182,13 +184,16 @@ def _account(network: IntegerNetwork, activity: Activity) -> EnergyAccount:
 
 
 def _write_labels(
-    network: IntegerNetwork, activity: Activity, found: Pictures, targets: list[Path]
+    network: IntegerNetwork, activity: Activity, found: Inputs, targets: list[Path]
 ) -> list[dict[str, Any]]:
     """Write the label maps; one row for each, with the pixels of each class."""
     from lavaseg.data.pictures import palette, write_label_map
     from lavaseg.metrics import predict
 
-    maps = predict(network.logits(activity.readout), found.pictures.shape[2:])
+    _, height, width = found.stimuli[0].shape
+    lines, columns = network.encoder.window((height, width))
+    seen = (lines.stop - lines.start, columns.stop - columns.start)
+    maps = predict(network.logits(activity.readout), seen)
     colours = palette(len(network.classes))
     rows = []
     for name, labels, target in zip(found.names, maps, targets, strict=True):
@@ -202,7 +207,7 @@ def _show(
     network: IntegerNetwork,
     activity: Activity,
     account: EnergyAccount,
-    found: Pictures,
+    found: Inputs,
     targets: list[Path],
     speed: dict[str, Any],
 ) -> None:

@@ -1,16 +1,19 @@
-"""What commands are pointed at: run folders, `.net` files, pictures, folders, data sets."""
+"""What commands are pointed at: run folders, `.net` files, pictures, recordings, data sets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
 
+from lavaseg.encoders import EventEncoder
 from lavaseg.errors import LavasegError
+from lavaseg.events import Events, Stimulus
 
 if TYPE_CHECKING:
     from lavaseg.data.base import DataSet
@@ -24,18 +27,18 @@ FIRST = 16
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Pictures to run.
+class Inputs:
+    """Pictures or recordings to run.
 
     Args:
         names: for messages and file names.
-        pictures: uint8 (N, channels, height, width).
+        stimuli: pictures, uint8 (channels, height, width) each, or events.
         numbers: key the encoder's draws; of a data set's sample, the same as in an evaluation.
         remark: what the user should know about the choice, or ''.
     """
 
     names: tuple[str, ...]
-    pictures: np.ndarray
+    stimuli: Sequence[Stimulus]
     numbers: Sequence[int]
     remark: str = ""
 
@@ -107,21 +110,41 @@ def load_data(name: str | None, options: dict[str, Any], beside: Choice | None) 
     return load(str(name), **options)
 
 
-def picture_shape(net: IntegerNetwork) -> Shape:
-    """(channels, height, width) of the pictures whose spikes fit the network's input."""
-    channels, height, width = net.network.input.shape
-    for count in range(1, channels + 1):
-        if net.encoder.shape((count, height, width)) == net.network.input.shape:
-            return count, height, width
-    raise LavasegError(
-        f"no picture gives input spikes of shape {net.network.input.shape} with the "
-        f"{net.encoder.kind} encoder"
-    )
+def stimulus_shape(net: IntegerNetwork) -> Shape:
+    """Shape of the stimuli whose spikes fit the network's input: (channels, height, width)."""
+    spikes = net.network.input.shape
+    shape = net.encoder.stimulus(spikes)
+    if net.encoder.shape(shape) != spikes:
+        raise LavasegError(
+            f"no stimulus gives input spikes of shape {spikes} with the {net.encoder.kind} encoder"
+        )
+    return shape
+
+
+def random_stimuli(net: IntegerNetwork, count: int, seed: int) -> list[Stimulus]:
+    """Noise that a network takes: pictures, or recordings with an event for each tenth pixel."""
+    rng = np.random.default_rng(seed)
+    shape = stimulus_shape(net)
+    if not isinstance(net.encoder, EventEncoder):
+        return list(rng.integers(0, 256, (count, *shape), np.uint8))
+    _, height, width = shape
+    size = net.encoder.size or 1_000
+    events = size if net.encoder.slicing == "count" else -(-height * width // 10)
+    found: list[Stimulus] = []
+    for _ in range(count):
+        n = net.encoder.steps * events
+        t = np.sort(rng.integers(0, net.encoder.steps * size, n))
+        x, y, on = (rng.integers(0, limit, n) for limit in (width, height, 2))
+        found.append(Events(t, x, y, on == 1, (height, width), (0, net.encoder.steps * size)))
+    return found
 
 
 def check_fits(net: IntegerNetwork, data: DataSet) -> None:
-    """LavasegError unless the network takes the data set's pictures and has its classes."""
-    wanted = picture_shape(net)
+    """LavasegError unless the network takes the data set's stimuli and has its classes."""
+    wanted = stimulus_shape(net)
+    if isinstance(data.test[0][0], Events) != isinstance(net.encoder, EventEncoder):
+        takes = "events" if isinstance(net.encoder, EventEncoder) else "pictures"
+        raise LavasegError(f"data set {data.name!r} is of another kind: the network takes {takes}")
     if data.picture_shape != wanted:
         raise LavasegError(
             f"data set {data.name!r} has pictures of shape {data.picture_shape}, "
@@ -134,65 +157,124 @@ def check_fits(net: IntegerNetwork, data: DataSet) -> None:
         )
 
 
-def load_pictures(
+def load_inputs(
     source: str, net: IntegerNetwork, beside: Choice | None = None, options: Iterable[str] = ()
-) -> Pictures:
-    """The pictures that IMAGE_OR_DATA names, in the shape that a network takes.
+) -> Inputs:
+    """The stimuli that INPUT names, in the shape that a network takes.
 
     Args:
-        source: a picture, a folder of pictures, or a data set as NAME, NAME:INDEX or
+        source: a picture, a recording of events (all of it, or parts of it as FILE:INDEX or
+            FILE:START-STOP), a folder of either, or a data set as NAME, NAME:INDEX or
             NAME:START-STOP (STOP not included; numbers of test samples).
-        net: image files are scaled to the pictures that it takes; arrays must have that shape.
+        net: image files are scaled to the pictures that it takes; arrays must have that shape;
+            a recording is cut into parts of as many slices as the network has steps.
         beside: data set of the network's run; its options are used where the name is the same.
         options: FIELD=VALUE words, options of the data set.
 
     Raises:
-        LavasegError: nothing of that name, no picture, or a shape that does not fit.
+        LavasegError: nothing of that name, no picture or recording, or a shape that does not fit.
     """
+    path = Path(source)
+    file, _, part = source.rpartition(":")
+    if isinstance(net.encoder, EventEncoder):
+        if path.exists():
+            return _recordings(path, "", net.encoder)
+        if Path(file).is_file():
+            return _recordings(Path(file), part, net.encoder)
+    elif path.exists():
+        return _pictures(path, stimulus_shape(net))
+    return _from_data(source, net, beside, data_options(options))
+
+
+def _files(path: Path, suffixes: tuple[str, ...], what: str) -> list[Path]:
+    """The file itself, or those of a folder with one of these suffixes."""
+    if not path.is_dir():
+        return [path]
+    files = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes)
+    if not files:
+        raise LavasegError(f"folder {path} has no {what} ({', '.join(suffixes)})")
+    return files
+
+
+def _pictures(path: Path, shape: Shape) -> Inputs:
+    from lavaseg.data import recordings
     from lavaseg.data.pictures import SUFFIXES, read_picture
 
-    path = Path(source)
-    if not path.exists():
-        return _from_data(source, net, beside, data_options(options))
-    files = [path]
+    if path.suffix.lower() in recordings.SUFFIXES and path.is_file():
+        raise LavasegError(f"{path} is a recording of events, and the network takes pictures")
+    files = _files(path, SUFFIXES, "pictures")
+    pictures = [read_picture(file, shape) for file in files]
+    return Inputs(tuple(f.stem for f in files), pictures, range(len(files)))
+
+
+def _recordings(path: Path, part: str, encoder: EventEncoder) -> Inputs:
+    from lavaseg.data.recordings import SUFFIXES
+
     if path.is_dir():
-        files = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
-        if not files:
-            raise LavasegError(f"folder {path} has no pictures ({', '.join(SUFFIXES)})")
-    shape = picture_shape(net)
-    pictures = np.stack([read_picture(file, shape) for file in files])
-    return Pictures(tuple(f.stem for f in files), pictures, range(len(files)))
+        files = _files(path, SUFFIXES, "recordings")
+        firsts = [next(_parts(file, encoder)) for file in files]
+        remark = "the first part of each recording" if encoder.size else ""
+        return Inputs(tuple(f.stem for f in files), firsts, range(len(files)), remark)
+    first, stop = _range(f"{path}:{part}", part) if part else (0, FIRST + 1)
+    found: list[Stimulus] = list(islice(_parts(path, encoder), first, stop))
+    if not found or (part and len(found) < stop - first):
+        raise LavasegError(f"{path}:{part}: the recording has {first + len(found)} parts")
+    remark = ""
+    if not part and len(found) > FIRST:
+        found = found[:FIRST]
+        remark = f"the first {FIRST} parts of the recording; {path}:0-{2 * FIRST} takes more"
+    numbers = range(first, first + len(found))
+    whole = not part and len(found) == 1
+    names = (path.stem,) if whole else tuple(f"{path.stem}-{i}" for i in numbers)
+    return Inputs(names, found, numbers, remark)
+
+
+def _parts(path: Path, encoder: EventEncoder) -> Iterator[Events]:
+    """Parts of a recording, each with as many slices as the network has steps."""
+    from lavaseg.data.recordings import cut, stream_recording
+
+    size = encoder.steps * encoder.size
+    pieces = stream_recording(path, encoder.sensor)
+    return cut(pieces, time=size) if encoder.slicing == "time" else cut(pieces, count=size)
 
 
 def _from_data(
     source: str, net: IntegerNetwork, beside: Choice | None, options: dict[str, Any]
-) -> Pictures:
+) -> Inputs:
     from lavaseg.data import DATASETS
 
     name, _, part = source.partition(":")
     if name not in DATASETS:
         raise LavasegError(
-            f"{source!r} is neither a picture, a folder of pictures nor a data set; the data sets "
+            f"{source!r} is neither a file, a folder nor a data set; the data sets "
             f"are {', '.join(DATASETS)}"
         )
     data = load_data(name, options, beside)
     check_fits(net, data)
     numbers = _numbers(source, part, len(data.test))
-    pictures = np.stack([data.test[i][0] for i in numbers])
+    stimuli = [data.test[i][0] for i in numbers]
     remark = ""
     if not part and len(data.test) > FIRST:
         remark = f"the first {FIRST} test samples; {name}:0-{len(data.test)} takes all"
-    return Pictures(tuple(f"{name}-{i}" for i in numbers), pictures, numbers, remark)
+    return Inputs(tuple(f"{name}-{i}" for i in numbers), stimuli, numbers, remark)
+
+
+def _range(source: str, part: str) -> tuple[int, int]:
+    """First and last + 1 of INDEX or START-STOP."""
+    start, dash, stop = part.partition("-")
+    if not start.isdecimal() or (dash and not stop.isdecimal()):
+        raise LavasegError(f"{source!r}: expected NAME, NAME:INDEX or NAME:START-STOP")
+    first, last = int(start), int(stop) if dash else int(start) + 1
+    if first >= last:
+        raise LavasegError(f"{source!r}: STOP must be larger than START")
+    return first, last
 
 
 def _numbers(source: str, part: str, count: int) -> range:
     """The test samples that INDEX or START-STOP names; the first ones if nothing is said."""
     if not part:
         return range(min(FIRST, count))
-    start, dash, stop = part.partition("-")
-    if not start.isdecimal() or (dash and not stop.isdecimal()):
-        raise LavasegError(f"{source!r}: expected NAME, NAME:INDEX or NAME:START-STOP")
-    first, last = int(start), int(stop) if dash else int(start) + 1
-    if not first < last <= count:
+    first, last = _range(source, part)
+    if last > count:
         raise LavasegError(f"{source!r}: there are test samples 0 to {count - 1}")
     return range(first, last)

@@ -1,4 +1,4 @@
-"""Random changes of pictures and labels alike, so that a network sees each sample in many ways."""
+"""Random changes of stimuli and labels alike, so that a network sees each sample in many ways."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as change
 
 from lavaseg.errors import LavasegError
+from lavaseg.events import Events, Stimulus
 from lavaseg.network import Size
 from lavaseg.recipes import Augment
 
 
 def augmented(
-    picture: np.ndarray,
+    stimulus: Stimulus,
     label: np.ndarray,
     augment: Augment,
     rng: np.random.Generator,
     ignore_index: int | None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Stimulus, np.ndarray]:
     """One sample, changed as `augment` says; sizes stay, and no new label but the ignore index.
 
     Args:
-        picture: uint8 (channels, height, width).
+        stimulus: a picture, uint8 (channels, height, width), or events, which can only be
+            mirrored.
         label: uint8 (height, width).
         rng: where all draws come from; every call takes the same number of them.
         ignore_index: label of what lies beyond the border of a picture that was made smaller.
@@ -32,9 +34,17 @@ def augmented(
 
     Raises:
         LavasegError: pictures are to be made smaller, or to change colour, and cannot.
+            Events are to be more than mirrored.
     """
     flip, scale, row, column, *colour = rng.random(8)
-    image = torch.from_numpy(np.ascontiguousarray(picture))
+    if isinstance(stimulus, Events):
+        if augment.scale != (1.0, 1.0) or augment.colourful:
+            raise LavasegError("events can be mirrored (field 'augment.flip'), nothing else")
+        if not (augment.flip and flip < 0.5):
+            return stimulus, label.copy()
+        mirrored = stimulus.sensor[1] - 1 - stimulus.x
+        return stimulus.moved(mirrored, stimulus.y, stimulus.sensor), label[:, ::-1].copy()
+    image = torch.from_numpy(np.ascontiguousarray(stimulus))
     ids = torch.from_numpy(np.ascontiguousarray(label))[None]
     if augment.flip and flip < 0.5:
         image, ids = image.flip(-1), ids.flip(-1)

@@ -1,4 +1,4 @@
-"""What a data set is: pictures with a label for each pixel, in training and test parts."""
+"""What a data set is: pictures or events, each with a label for every pixel, in parts."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from typing import Protocol
 
 import numpy as np
 
+from lavaseg.events import Stimulus
 from lavaseg.network import Shape
 
 
 class Samples(Protocol):
-    """A sequence of (picture, label) pairs.
+    """A sequence of (stimulus, label) pairs.
 
-    The picture is uint8 (channels, height, width); the label uint8 (height, width), a class id
-    or the data set's ignore index.
+    The stimulus is a picture, uint8 (channels, height, width), or a recording of events; the label
+    is uint8 (height, width), a class id or the data set's ignore index.
     """
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]: ...
+    def __getitem__(self, index: int) -> tuple[Stimulus, np.ndarray]: ...
 
 
 @dataclass(frozen=True)
@@ -45,5 +46,5 @@ class DataSet:
 
     @property
     def picture_shape(self) -> Shape:
-        """(channels, height, width) of every picture."""
+        """(channels, height, width) of every picture, (2, height, width) of every recording."""
         return self.test[0][0].shape

@@ -8,6 +8,7 @@ import numpy as np
 
 from lavaseg.data.base import Samples
 from lavaseg.errors import LavasegError
+from lavaseg.events import Stimulus
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +21,7 @@ class Subset:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> tuple[Stimulus, np.ndarray]:
         return self.samples[int(self.numbers[index])]
 
 

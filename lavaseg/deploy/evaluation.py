@@ -31,7 +31,7 @@ def evaluate(
     """mIoU, confusion matrix and spike counts of an integer network.
 
     Args:
-        samples: labelled pictures of the size that the network takes.
+        samples: labelled pictures or recordings of the size that the network takes.
         seed: of the encoder's draws; sample k is drawn as number k.
         limit: only the first so many samples.
         ignore_index: label that does not count, or None.
@@ -47,10 +47,9 @@ def evaluate(
     with bar("evaluate", show=progress) as report:
         for first in range(0, count, BATCH):
             numbers = range(first, min(first + BATCH, count))
-            pictures, labels = (
-                np.stack(part) for part in zip(*(samples[i] for i in numbers), strict=True)
-            )
-            spikes = net.encoder.encode(pictures, seed=seed, samples=numbers)
+            stimuli, whole = zip(*(samples[i] for i in numbers), strict=True)
+            labels = np.stack([label[net.encoder.window(label.shape)] for label in whole])
+            spikes = net.encoder.encode(stimuli, seed=seed, samples=numbers)
             activity = simulate(net, spikes, device=device)
             logits = net.logits(activity.readout)
             loss = _loss(logits, labels, ignore_index)

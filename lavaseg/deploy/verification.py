@@ -14,6 +14,7 @@ from lavaseg.activity import Activity
 from lavaseg.deploy.backends import run
 from lavaseg.deploy.simulator import simulate
 from lavaseg.errors import LavasegError
+from lavaseg.events import Stimulus
 from lavaseg.files import write_atomically
 from lavaseg.integers import IntegerNetwork
 from lavaseg.progress import bar
@@ -113,7 +114,7 @@ class Verdict:
 
 def verify(
     net: IntegerNetwork,
-    pictures: np.ndarray,
+    stimuli: Sequence[Stimulus] | np.ndarray,
     *,
     seed: int = 0,
     samples: Sequence[int] | None = None,
@@ -121,15 +122,15 @@ def verify(
     timeout: float | None = None,
     progress: bool = True,
 ) -> Verdict:
-    """Run the same encoded pictures, streamed back to back, on every backend and compare.
+    """Run the same encoded stimuli, streamed back to back, on every backend and compare.
 
     Args:
-        pictures: uint8 (N, channels, height, width).
+        stimuli: pictures, uint8 (channels, height, width) each, or recordings of events.
         seed, samples: key the encoder's draws, as in `Encoder.encode`.
         backends: any of "torch" (SLAYER synapses and the fused neuron), "lava-inprocess", "lava".
         timeout: seconds for Lava's multi-process runtime.
     """
-    spikes = net.encoder.encode(pictures, seed=seed, samples=samples)
+    spikes = net.encoder.encode(stimuli, seed=seed, samples=samples)
     return verify_spikes(net, spikes, backends=backends, timeout=timeout, progress=progress)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib import metadata
 from itertools import islice
@@ -15,6 +15,7 @@ import numpy as np
 
 from lavaseg import export, recipes
 from lavaseg.errors import LavasegError
+from lavaseg.events import Stimulus, preview
 from lavaseg.files import write_atomically
 from lavaseg.metrics import Evaluation, predict
 from lavaseg.network import Population, Relay
@@ -143,25 +144,27 @@ def _data(run: Run, notes: list[str]) -> DataSet | None:
         return None
 
 
-def _first(data: DataSet) -> tuple[np.ndarray, np.ndarray]:
-    """The first test pictures uint8 (N, C, H, W) and labels (N, H, W)."""
-    samples = [data.test[index] for index in range(min(EXAMPLES, len(data.test)))]
-    pictures, labels = (np.stack(part) for part in zip(*samples, strict=True))
-    return pictures, labels
+def _first(data: DataSet) -> list[tuple[Stimulus, np.ndarray]]:
+    """The first test pictures or recordings, and labels (H, W)."""
+    return [data.test[index] for index in range(min(EXAMPLES, len(data.test)))]
 
 
 def _examples(run: Run, net: IntegerNetwork | None, data: DataSet) -> Examples:
     """Predictions of the integer network (of the float one before export), as evaluated."""
-    pictures, labels = _first(data)
+    stimuli, whole = zip(*_first(data), strict=True)
+    encoder = run.recipe.encoder_object
+    rows, columns = encoder.window(whole[0].shape)
+    labels = np.stack(whole)[:, rows, columns]
     if net is not None:
         from lavaseg.deploy import simulate
 
-        readout = simulate(net, net.encoder.encode(pictures)).readout
+        readout = simulate(net, net.encoder.encode(stimuli)).readout
         logits, by = net.logits(readout), "exported integer network, which Lava runs"
     else:
-        logits = _observed(run, pictures).float().numpy()
+        logits = _observed(run, stimuli).float().numpy()
         by = "float network; it is not exported yet"
     predicted = predict(logits, labels.shape[1:])
+    pictures = np.stack([preview(stimulus)[:, rows, columns] for stimulus in stimuli])
     return Examples(pictures, labels, predicted, by, run.ignore_index)
 
 
@@ -176,18 +179,18 @@ def _membranes(run: Run, data: DataSet) -> dict[str, Histogram]:
         clipped = values.clip(MEMBRANE_EDGES[0], MEMBRANE_EDGES[-1])
         found[node.name] = Histogram(MEMBRANE_EDGES, np.histogram(clipped, MEMBRANE_EDGES)[0])
 
-    _observed(run, _first(data)[0], observe)
+    _observed(run, [stimulus for stimulus, _ in _first(data)], observe)
     return found
 
 
-def _observed(run: Run, pictures: np.ndarray, observe: Any = None) -> torch.Tensor:
+def _observed(run: Run, stimuli: Sequence[Stimulus], observe: Any = None) -> torch.Tensor:
     """Read-out of the float network; `observe` sees each population with its membrane."""
     import torch
 
     from lavaseg.training.experiment import trained
 
     model: SpikingNetwork = trained(run)
-    spikes = run.recipe.encoder_object.encode(pictures, seed=run.recipe.seed)
+    spikes = run.recipe.encoder_object.encode(stimuli, seed=run.recipe.seed)
     messages = torch.from_numpy(spikes).float().permute(0, 2, 3, 4, 1)
     with torch.no_grad():
         return model(messages, observe, membranes=observe is not None)

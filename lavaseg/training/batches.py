@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from lavaseg.data.augment import augmented
 from lavaseg.data.base import Samples
 from lavaseg.encoders import Direct, Encoder
+from lavaseg.events import Stimulus
 from lavaseg.recipes import Augment
 
 TRAINING_SEED = 2**32
@@ -22,16 +23,16 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 def messages(
-    pictures: np.ndarray, encoder: Encoder, seed: int, numbers: Sequence[int]
+    stimuli: Sequence[Stimulus], encoder: Encoder, seed: int, numbers: Sequence[int]
 ) -> torch.Tensor:
-    """Encoded pictures as a network takes them: float32 (N, C, H, W, T).
+    """Encoded pictures or events as a network takes them: float32 (N, C, H, W, T).
 
     A direct code is the same at every step: it is encoded once and expanded without a copy.
     """
     steps = encoder.steps
     if isinstance(encoder, Direct):
         encoder = dataclasses.replace(encoder, steps=1)
-    spikes = torch.from_numpy(encoder.encode(pictures, seed=seed, samples=numbers))
+    spikes = torch.from_numpy(encoder.encode(stimuli, seed=seed, samples=numbers))
     return spikes.float().permute(0, 2, 3, 4, 1).expand(-1, -1, -1, -1, steps)
 
 
@@ -47,13 +48,13 @@ class _Keyed(Dataset):
         self.samples, self.augment = samples, augment
         self.seed, self.ignore_index = seed, ignore_index
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, int]:
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Stimulus, np.ndarray, int]:
         epoch, index = key
-        picture, label = self.samples[index]
+        stimulus, label = self.samples[index]
         if self.augment is not None:
             rng = np.random.default_rng([self.seed, epoch, index])
-            picture, label = augmented(picture, label, self.augment, rng, self.ignore_index)
-        return picture, label, epoch * len(self.samples) + index
+            stimulus, label = augmented(stimulus, label, self.augment, rng, self.ignore_index)
+        return stimulus, label, epoch * len(self.samples) + index
 
 
 class _Order(Sampler[tuple[int, int]]):
@@ -96,10 +97,11 @@ def loader(
     if augment == Augment():
         augment = None
 
-    def collate(items: list[tuple[np.ndarray, np.ndarray, int]]) -> Batch:
-        pictures, labels, numbers = zip(*items, strict=True)
-        encoded = messages(np.stack(pictures), encoder, draws, numbers)
-        return encoded, torch.from_numpy(np.stack(labels).astype(np.int64))
+    def collate(items: list[tuple[Stimulus, np.ndarray, int]]) -> Batch:
+        stimuli, labels, numbers = zip(*items, strict=True)
+        seen = [label[encoder.window(label.shape)] for label in labels]
+        encoded = messages(stimuli, encoder, draws, numbers)
+        return encoded, torch.from_numpy(np.stack(seen).astype(np.int64))
 
     return DataLoader(
         _Keyed(samples, augment, draws, ignore_index),

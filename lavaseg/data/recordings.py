@@ -1,0 +1,233 @@
+"""Recordings of event cameras as files, read in pieces: memory does not grow with the file.
+
+- .aedat4: iniVation's cameras (DAVIS, DVXplorer)
+- .raw: Prophesee EVT 2, 2.1 and 3
+- .bin, .bs2: 5 bytes an event, as N-MNIST and N-Caltech101 have them (Orchard et al. 2015)
+- .txt, .csv: a line "t x y p" for each event. t in microseconds, or in seconds where it is
+  written with a point; p 1 for ON, 0 or -1 for OFF. A first line "width height" is understood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+
+from lavaseg.errors import LavasegError
+from lavaseg.events import EventError, Events, joined
+from lavaseg.network import Size
+
+SUFFIXES = (".aedat4", ".raw", ".bin", ".bs2", ".txt", ".csv")
+"""File names that count as recordings."""
+
+_PIECE = 2**16
+"""Events that are read at once where the file does not say."""
+_PROPHESEE = {"gen3": (480, 640), "gen4": (720, 1280), "imx636": (720, 1280)}
+"""Sensors of headers that name a camera but no size."""
+_WORD = {"evt2": 4, "evt2.1": 8, "evt3": 2}
+"""Bytes of a word of each format."""
+
+
+def stream_recording(path: str | Path, sensor: Size | None = None) -> Iterator[Events]:
+    """The events of a file, in pieces.
+
+    Args:
+        path: a file whose name ends in one of `SUFFIXES`.
+        sensor: (height, width). Needed where the file does not say; where it does, it must agree.
+
+    Raises:
+        LavasegError: no such file, another format, truncated or damaged, another sensor, time
+            running backwards, or no events. A format without lengths (.raw, .bin, .txt) that
+            is cut exactly between two events cannot be told from a shorter recording.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise LavasegError(f"there is no recording {path}")
+    readers = {".aedat4": _aedat4, ".raw": _prophesee, ".bin": _orchard, ".bs2": _orchard}
+    readers |= {".txt": _text, ".csv": _text}
+    if path.suffix.lower() not in readers:
+        raise LavasegError(
+            f"{path} is no recording of events: expected a name that ends in {', '.join(SUFFIXES)}"
+        )
+    return _checked(path, readers[path.suffix.lower()](path, sensor))
+
+
+def read_recording(path: str | Path, sensor: Size | None = None) -> Events:
+    """All events of a file; see `stream_recording`."""
+    return joined(list(stream_recording(path, sensor)))
+
+
+def cut(pieces: Iterable[Events], *, time: int = 0, count: int = 0) -> Iterator[Events]:
+    """Consecutive parts of a stream, each of the same time or number of events.
+
+    What is left at the end, shorter than a part, is dropped unless it is all there is.
+
+    Args:
+        pieces: as `stream_recording` gives them.
+        time: microseconds of a part, counted from the first event, or 0.
+        count: events of a part, or 0. One of the two is given.
+    """
+    held: list[Events] = []
+    parts = 0
+    for piece in pieces:
+        held.append(piece)
+        while (time and held[-1].span[1] - held[0].span[0] > time) or (
+            count and sum(map(len, held)) > count
+        ):
+            whole = joined(held)
+            start, stop = whole.span
+            if time:
+                yield whole.between(start, start + time)
+                held = [whole.between(start + time, stop)]
+            else:
+                yield whole.numbered(0, count)
+                held = [whole.numbered(count, len(whole))]
+            parts += 1
+    if held and (not parts or (count and sum(map(len, held)) == count)):
+        yield joined(held)
+
+
+def _checked(path: Path, pieces: Iterator[Events]) -> Iterator[Events]:
+    """The pieces, in time order also from one to the next; errors name the file."""
+    last: int | None = None
+    try:
+        for piece in pieces:
+            if last is not None and piece.t[0] < last:
+                raise EventError(f"time runs backwards, from {last} to {piece.t[0]} us")
+            yield piece
+            last = int(piece.t[-1])
+    except EventError as error:
+        raise LavasegError(f"{path}: {error}") from None
+    if last is None:
+        raise LavasegError(f"{path} holds no events")
+
+
+def _agreed(path: Path, own: Size | None, asked: Size | None) -> Size:
+    """The sensor of a file that may or may not say it."""
+    if own is None and asked is None:
+        raise LavasegError(f"{path} does not say how large its sensor is: give (height, width)")
+    if own is not None and asked is not None and own != tuple(asked):
+        raise LavasegError(
+            f"{path} is of a sensor of {own[0]} x {own[1]} pixels, expected "
+            f"{asked[0]} x {asked[1]} (height x width)"
+        )
+    found = own or asked
+    assert found is not None
+    return found[0], found[1]
+
+
+def _aedat4(path: Path, sensor: Size | None) -> Iterator[Events]:
+    from lavaseg.data.aedat4 import sensor_and_packets
+
+    own, packets = sensor_and_packets(path)
+    size = _agreed(path, own, sensor)
+    for packet in packets:
+        if len(packet):
+            yield Events(packet["t"], packet["x"], packet["y"], packet["on"] != 0, size)
+
+
+def _prophesee(path: Path, sensor: Size | None) -> Iterator[Events]:
+    import faery
+
+    version, own, start = _prophesee_header(path)
+    height, width = _agreed(path, own, sensor)
+    odd = (path.stat().st_size - start) % _WORD[version]
+    if odd:
+        raise LavasegError(f"{path} is truncated: it ends with {odd} bytes of a word of {version}")
+    try:
+        for packet in faery.events_stream_from_file(
+            path, dimensions_fallback=(width, height), version_fallback=version, file_type="evt"
+        ):
+            if len(packet):
+                yield Events(
+                    packet["t"].astype(np.int64), packet["x"], packet["y"], packet["on"],
+                    (height, width),
+                )  # fmt: skip
+    except (RuntimeError, OSError) as error:
+        raise LavasegError(f"{path} is damaged: {error}") from None
+
+
+def _prophesee_header(path: Path) -> tuple[str, Size | None, int]:
+    """Format, (height, width) if it is said, and where the words begin."""
+    fields: dict[str, str] = {}
+    with path.open("rb") as file:
+        while (start := file.tell()) < 2**16 and file.peek(1)[:1] == b"%":
+            name, _, value = file.readline().decode("latin-1")[1:].strip().partition(" ")
+            if name == "end":
+                start = file.tell()
+                break
+            fields[name.lower()] = value.strip()
+    kind, *details = fields.get("format", "").lower().split(";")
+    version = kind or "evt" + fields.get("evt", "").removesuffix(".0")
+    if version not in _WORD:
+        raise LavasegError(
+            f"{path} is no Prophesee recording in EVT 2, 2.1 or 3: its header names {version!r}"
+        )
+    try:
+        sizes = dict(item.split("=") for item in details)
+        if "geometry" in fields:
+            sizes["width"], sizes["height"] = fields["geometry"].lower().split("x")
+        if "height" in sizes:
+            return version, (int(sizes["height"]), int(sizes["width"])), start
+    except (ValueError, KeyError):
+        raise LavasegError(f"{path} has a damaged header: no sensor size in it") from None
+    camera = (fields.get("plugin_name", "") + fields.get("sensor_name", "")).lower()
+    return version, next((s for name, s in _PROPHESEE.items() if name in camera), None), start
+
+
+def _orchard(path: Path, sensor: Size | None) -> Iterator[Events]:
+    """5 bytes an event: x, y, then polarity (top bit) and 23 bits of time, big-endian.
+
+    A row of 240 is no event: the 13-bit clock of the ATIS ran over (2**13 us).
+    """
+    size = _agreed(path, None, sensor)
+    odd = path.stat().st_size % 5
+    if odd:
+        raise LavasegError(f"{path} is truncated: it ends with {odd} bytes of an event of 5")
+    overflows = 0
+    with path.open("rb") as file:
+        while content := file.read(5 * _PIECE):
+            x, y, high, middle, low = np.frombuffer(content, np.uint8).reshape(-1, 5).T.astype(int)
+            over = y == 240
+            t = ((high & 127) << 16 | middle << 8 | low) + (overflows + np.cumsum(over)) * 2**13
+            overflows += int(over.sum())
+            if not over.all():
+                yield Events(t[~over], x[~over], y[~over], (high >> 7 == 1)[~over], size)
+
+
+def _text(path: Path, sensor: Size | None) -> Iterator[Events]:
+    """Lines "t x y p", separated by blanks or commas; the first may be "width height"."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            lines = (line.replace(",", " ") for line in file if line.strip(" \t\n,")[:1] not in "#")
+            first = next(lines, "")
+            own = None
+            if len(first.split()) == 2:
+                width, height = map(int, first.split())
+                own, first = (height, width), next(lines, "")
+            size = _agreed(path, own, sensor)
+            unit = 1e6 if "." in first.partition(" ")[0] else 1
+            rows = chain([first] if first else [], lines)
+            while piece := list(islice(rows, _PIECE)):
+                yield _rows(piece, unit, size)
+    except UnicodeDecodeError:
+        raise LavasegError(f"{path} is no text file") from None
+    except ValueError as error:
+        problem = str(error).partition(";")[0]
+        raise LavasegError(
+            f"{path} must hold a line 't x y p' for each event, separated by blanks or commas: "
+            f"{problem}"
+        ) from None
+
+
+def _rows(lines: list[str], unit: float, size: Size) -> Events:
+    kind = np.float64 if unit != 1 else np.int64  # float64 holds microseconds of 285 years
+    table = np.loadtxt(lines, kind, ndmin=2)
+    if table.shape[1] != 4:
+        raise ValueError(f"{table.shape[1]} numbers in a line")
+    t, x, y, p = table.T
+    if not np.isin(p, (-1, 0, 1)).all():
+        raise ValueError("a polarity that is not 0, 1 or -1")
+    return Events(np.rint(t * unit).astype(np.int64), x.astype(int), y.astype(int), p > 0, size)
