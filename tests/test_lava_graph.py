@@ -13,6 +13,7 @@ from lavaseg import neuron
 from lavaseg.deploy import verify_spikes
 from lavaseg.deploy.lava import LavaError, check_deployable, run_inprocess
 from lavaseg.deploy.lava.graph import ProcessServer, build
+from lavaseg.deploy.lava.models import run_config
 from lavaseg.encoders import Poisson
 from lavaseg.errors import LavasegError
 from lavaseg.integers import Bias, IntegerNetwork
@@ -266,19 +267,20 @@ def test_a_neuron_that_lava_lacks_is_named(population: Population, words: str) -
         check_deployable(net)
 
 
-@pytest.mark.slow
 def test_a_graph_deeper_than_pythons_stack_is_compiled() -> None:
     """Lava's compiler recurses over connected processes."""
-    names = ["input", *(f"p{i}" for i in range(600))]
-    net = network_of(
-        (*(Population(name, 1) for name in names[1:]), read()),
-        (
-            *(Projection(a, b, OneToOne()) for a, b in pairwise(names)),
-            Projection("p599", "out", OneToOne()),
-        ),
-        steps=1,
-    )
-    assert_equals_the_simulator(net, samples=1)
+    names = ["input", *(f"p{i}" for i in range(250))]
+    steps = [Projection(a, b, OneToOne()) for a, b in pairwise([*names, "out"])]
+    net = network_of((*(Population(name, 1) for name in names[1:]), read()), tuple(steps), steps=1)
+    spikes, limit = spikes_for(net, 1), sys.getrecursionlimit()
+    sys.setrecursionlimit(400)
+    try:
+        graph = build(net, spikes, {})
+        graph.compile(run_config(graph.processes, fast=True))
+        assert sys.getrecursionlimit() == 400
+        graph.release()
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def test_wrong_requests_are_named() -> None:
