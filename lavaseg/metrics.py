@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     import torch
 
 FOREGROUND_IOU = "foreground IoU, mean over pictures (RobRomijnders/segm)"
-"""Key of that metric in `Evaluation.comparison`."""
+DICE_IOU = "IoU from Dice, mean over classes and pictures (MFS-Seg)"
+"""Keys of these metrics in `Evaluation.comparison`."""
 
 
 def confusion_matrix(
@@ -101,6 +102,39 @@ def foreground_iou_per_picture(prediction: np.ndarray, label: np.ndarray) -> np.
     union = (predicted | true).sum(1)
     hit = (predicted & true).sum(1).astype(np.float64)
     return np.divide(hit, union, out=np.full(len(hit), np.nan), where=union > 0)
+
+
+def dice_iou_per_picture(
+    prediction: np.ndarray, label: np.ndarray, classes: int, ignore_index: int | None = None
+) -> np.ndarray:
+    """IoU of each class from its Dice score in one picture, averaged over all classes.
+
+    Only for comparison with Su et al. 2024 (MFS-Seg), whose published code averages this over
+    pictures. It flatters: a class that is neither there nor predicted counts as 1. Their networks
+    predict "unlabelled" as one more class, ours do not: ignored pixels are left out here.
+
+    With D = (2 |P and T| + e) / (|P| + |T| + e) and e = 1e-6, the IoU is D / (2 - D).
+
+    Args:
+        prediction, label: class ids (N, height, width).
+
+    Returns:
+        float64 (N,).
+    """
+    count = len(label)
+    predicted, true = (
+        np.asarray(a).reshape(count, -1).astype(np.int64) for a in (prediction, label)
+    )
+    counted = np.ones(true.shape, bool) if ignore_index is None else true != ignore_index
+    first = np.arange(count)[:, None] * classes
+
+    def pixels(ids: np.ndarray, where: np.ndarray) -> np.ndarray:
+        total = np.bincount((first + ids)[where], minlength=count * classes)
+        return total.reshape(count, classes)
+
+    hit = pixels(predicted, counted & (predicted == true))
+    dice = (2 * hit + 1e-6) / (pixels(predicted, counted) + pixels(true, counted) + 1e-6)
+    return (dice / (2 - dice)).mean(1)
 
 
 def resize_logits(logits: torch.Tensor, size: Size) -> torch.Tensor:
@@ -280,6 +314,7 @@ class Meter:
         self._confusion = np.zeros((len(self.classes),) * 2, np.int64)
         self._counts: dict[str, np.ndarray] = {}
         self._foreground: list[np.ndarray] = []
+        self._dice: list[np.ndarray] = []
         self._samples = 0
         self._loss = 0.0
         self._has_loss = False
@@ -304,6 +339,9 @@ class Meter:
             self._counts[name] = self._counts[name] + total if name in self._counts else total
         if len(self.classes) == 2 and self.ignore_index is None:
             self._foreground.append(foreground_iou_per_picture(prediction, label))
+        self._dice.append(
+            dice_iou_per_picture(prediction, label, len(self.classes), self.ignore_index)
+        )
         if loss is not None:
             self._loss += loss * len(label)
             self._has_loss = True
@@ -312,6 +350,8 @@ class Meter:
     def result(self, seconds: float = 0.0) -> Evaluation:
         """The evaluation of all batches so far."""
         comparison = {}
+        if self._samples:
+            comparison[DICE_IOU] = float(np.concatenate(self._dice).mean())
         if self._foreground:
             with warnings.catch_warnings():  # no foreground anywhere: nan it is
                 warnings.simplefilter("ignore", RuntimeWarning)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -69,12 +69,14 @@ def class_colours(count: int) -> list[str]:
     return [to_hex(colour / 255) for colour in palette(count)]
 
 
-def as_rgb(picture: np.ndarray) -> np.ndarray:
+def as_rgb(picture: Any) -> np.ndarray:
     """A picture uint8 (C, H, W) as uint8 (H, W, 3).
 
     Three channels are red, green and blue, one is grey; two are ON and OFF events (orange, blue);
-    of more, the mean is shown.
+    of more, the mean is shown. What has a method `frame` gives that.
     """
+    if hasattr(picture, "frame"):
+        return np.asarray(picture.frame())
     if len(picture) == 3:
         return np.moveaxis(picture, 0, -1)
     if len(picture) == 2:
@@ -143,6 +145,58 @@ def prediction_grid(
         handles=handles, loc="outside lower center", ncols=min(len(handles), columns), frameon=False
     )
     _plain(legend.get_texts())
+    return figure
+
+
+def labelled(
+    samples: Sequence[tuple[str, Any, np.ndarray]],
+    classes: Sequence[str],
+    *,
+    ignore_index: int | None = None,
+) -> Figure:
+    """Pictures, each over a copy with its labels laid over it, and a legend of what they show.
+
+    Args:
+        samples: (title, picture, label) of each; see `as_rgb` for the picture.
+        classes: class names.
+        ignore_index: label of pixels that do not count; drawn white.
+    """
+    if not samples:
+        raise LavasegError("there are no samples to draw")
+    colours = np.array([to_rgb(c) for c in [*class_colours(len(classes)), IGNORED]])
+    columns = min(len(samples), 6)
+    rows = math.ceil(len(samples) / columns)
+    height, width = samples[0][2].shape
+    cell = 2.1 if len(samples) > 1 else 4.0
+    shown = sorted({int(k) for *_, label in samples for k in np.unique(label)} - {ignore_index})
+    across = max(int(columns * cell / 1.5), 1)
+    legend = 0.25 * math.ceil((len(shown) + 1) / across) + 0.2
+    size = (max(columns * cell, 4.5), rows * (2 * cell * height / width + 0.3) + legend)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(2 * rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    for number, (title, picture, label) in enumerate(samples):
+        row, column = 2 * (number // columns), number % columns
+        ids = np.where(label == ignore_index, len(classes), label)
+        rgb = as_rgb(picture)
+        mixed = 0.35 * rgb / 255 + 0.65 * colours[ids]
+        grid[row, column].imshow(rgb, interpolation="nearest")
+        grid[row, column].set_title(title, fontsize=8, color=INK)
+        grid[row + 1, column].imshow(mixed, interpolation="nearest")
+    handles = [
+        Patch(facecolor=colours[k], edgecolor=INK, linewidth=0.5, label=classes[k]) for k in shown
+    ]
+    if any((label == ignore_index).any() for *_, label in samples):
+        handles.append(Patch(facecolor=IGNORED, edgecolor=INK, linewidth=0.5, label="not counted"))
+    box = figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=min(len(handles), across),
+        frameon=False,
+        fontsize=8,
+    )
+    _plain(box.get_texts())
     return figure
 
 

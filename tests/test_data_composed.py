@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import pickle
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +15,7 @@ import pytest
 
 from lavaseg import data
 from lavaseg.data import compose, mnist_cifar10
+from lavaseg.data.compose import PARTS
 from lavaseg.errors import LavasegError
 
 DIGITS = "train-images-idx3-ubyte"
@@ -80,8 +83,9 @@ def test_composing_leaves_the_sources_as_they_were(load: Callable[..., data.Data
 def test_a_seed_gives_the_same_samples_whatever_the_sizes(
     load: Callable[..., data.DataSet],
 ) -> None:
-    few, many, other = load(train=5, test=5), load(train=40, test=9), load(train=40, test=9, seed=1)
-    for part in ("train", "test"):
+    few = load(train=5, test=5, validation=5)
+    many, other = load(train=40, test=9, validation=8), load(train=40, test=9, seed=1, validation=8)
+    for part in PARTS:
         for k in range(5):
             for a, b in zip(getattr(few, part)[k], getattr(many, part)[k], strict=True):
                 np.testing.assert_array_equal(a, b)
@@ -105,17 +109,34 @@ def test_draws_are_the_same_on_every_machine_and_numpy_version() -> None:
     assert table.tolist() == [[84, 34, 0, 13], [42, 46, 15, 6], [52, 49, 17, 7]]
 
 
-def test_training_and_test_share_no_digit_and_no_picture(
+def test_no_two_parts_share_a_digit_or_a_picture(load: Callable[..., data.DataSet]) -> None:
+    found = load(train=3000, test=3000, validation=3000)
+    for one, other in combinations((getattr(found, part) for part in PARTS), 2):
+        assert not set(one.picture_index) & set(other.picture_index)
+        assert not set(one.digit_index) & set(other.digit_index)
+
+
+def test_validation_is_a_tenth_of_training_unless_it_is_set(
     load: Callable[..., data.DataSet],
 ) -> None:
-    found = load(train=3000, test=3000)
-    assert not set(found.train.picture_index) & set(found.test.picture_index)
-    assert not set(found.train.digit_index) & set(found.test.digit_index)
+    sizes = [load(train=n, test=1).validation for n in (3, 57)]
+    assert [len(part) for part in sizes if part is not None] == [1, 5]
+
+
+def test_a_seed_gives_the_same_pictures_on_every_machine(shared_data: Path) -> None:
+    found = data.load("mnist-cifar10", root=str(shared_data), train=50, test=20)
+    digest = hashlib.sha256()
+    for part in PARTS:
+        samples = getattr(found, part)
+        for k in range(len(samples)):
+            for array in samples[k]:
+                digest.update(array.tobytes())
+    assert digest.hexdigest() == "7a744462402d0ab2229e705225b5471d0b771c455fd51d54292a6eafbea92aab"
 
 
 def test_mnist_cifar10_uses_every_source_and_every_offset_but_the_last(small: Path) -> None:
-    found = data.load("mnist-cifar10", root=str(small), train=4000, test=4000)
-    parts = (found.train, found.test)
+    found = data.load("mnist-cifar10", root=str(small), train=4000, test=4000, validation=4000)
+    parts = [getattr(found, part) for part in PARTS]
     assert set().union(*(p.picture_index for p in parts)) == set(range(30))
     assert set().union(*(p.digit_index for p in parts)) == set(range(20))
     for part in parts:
@@ -129,13 +150,13 @@ def test_training_and_test_crops_come_from_regions_that_do_not_overlap(
     photo[..., 0] = np.arange(640) // 4  # two columns at half resolution have the same number
     photos = SimpleNamespace(images=[photo, photo])
     monkeypatch.setattr("sklearn.datasets.load_sample_images", lambda: photos)
-    found = data.load("digits-photos", train=1000, test=1000)
-    for_train, for_test = (
-        part.pictures[part.picture_index][..., 0] for part in (found.train, found.test)
-    )
-    assert for_test.max() == 59
-    assert for_train.min() == 60
-    assert for_train.max() == 159
+    found = data.load("digits-photos", train=1000, test=1000, validation=1000)
+    columns = {}
+    for part in PARTS:
+        samples = getattr(found, part)
+        shown = samples.pictures[samples.picture_index][..., 0]
+        columns[part] = (shown.min(), shown.max())
+    assert columns == {"test": (0, 59), "train": (60, 137), "validation": (138, 159)}
 
 
 def test_no_crop_is_so_bright_that_a_digit_would_vanish() -> None:
@@ -275,8 +296,8 @@ def test_a_damaged_file_is_named(small: Path, damage: Callable[[Path], None], wo
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
-        ("mnist", {}, "no data set 'mnist'; there are digits-photos, mnist-cifar10, folder"),
-        ("digits-photos", {"trian": 3}, "no option 'trian'; it has train, test, seed"),
+        ("mnist", {}, "no data set 'mnist'; there are digits-photos, mnist-cifar10, camvid"),
+        ("digits-photos", {"trian": 3}, "no option 'trian'; it has train, test, seed, validation"),
         ("digits-photos", {"train": 0}, "'train' must be a whole number of at least 1, got 0"),
         ("digits-photos", {"test": "many"}, "'test' must be a whole number"),
         ("digits-photos", {"seed": -1}, "'seed' must be a whole number of at least 0"),

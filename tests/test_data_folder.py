@@ -41,9 +41,16 @@ def load(folder: Path, **options: object) -> data.DataSet:
     return data.load("folder", **{"root": str(folder), "classes": 3, "ignore": 255, **options})
 
 
-@pytest.mark.parametrize("in_memory", [True, False])
-def test_pictures_and_labels_arrive_as_they_are_in_the_files(folder: Path, in_memory: bool) -> None:
-    found = load(folder, in_memory=in_memory, classes=["sky", "road", "car"])
+def read_all(folder: Path, **options: object) -> None:
+    found = load(folder, **options)
+    for part in (found.train, found.test):
+        for k in range(len(part)):
+            part[k]
+
+
+@pytest.mark.parametrize("cache", [1, 0])
+def test_pictures_and_labels_arrive_as_they_are_in_the_files(folder: Path, cache: float) -> None:
+    found = load(folder, cache=cache, classes=["sky", "road", "car"])
     assert found.classes == ("sky", "road", "car")
     assert found.ignore_index == 255
     assert (len(found.train), len(found.test)) == (4, 1)
@@ -144,17 +151,24 @@ def no_labels(folder: Path) -> None:
         (no_labels, "there is no folder .*labels"),
     ],
 )
-def test_a_wrong_file_is_named_when_the_folder_is_loaded(
+def test_a_wrong_file_is_named_when_it_is_read(
     folder: Path, damage: Callable[[Path], None], words: str
 ) -> None:
     damage(folder)
     with pytest.raises(LavasegError, match=words):
+        read_all(folder)
+
+
+def test_all_files_without_a_partner_are_named_at_once(folder: Path) -> None:
+    label_file(folder, "p1").unlink()
+    (folder / "pictures" / "p3.png").unlink()
+    with pytest.raises(LavasegError, match=r"p1.png has no label map.*; .*p3.png has no picture"):
         load(folder)
 
 
 def test_the_ignore_index_is_a_label_only_where_it_is_declared(folder: Path) -> None:
     with pytest.raises(LavasegError, match="has the label 255: expected 0 to 2"):
-        load(folder, ignore=None)
+        read_all(folder, ignore=None)
 
 
 @pytest.mark.parametrize(

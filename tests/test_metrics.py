@@ -95,6 +95,16 @@ def test_foreground_iou_is_an_average_over_pictures() -> None:
     assert metrics.iou(metrics.confusion_matrix(prediction, label, 2))[1] == 2 / 6
 
 
+def test_dice_iou_counts_a_class_that_is_nowhere_as_one() -> None:
+    label = np.array([[[1, 1, 0, 0]], [[0, 0, 0, 9]]])
+    prediction = np.array([[[1, 0, 0, 0]], [[0, 0, 0, 2]]])
+    per_picture = metrics.dice_iou_per_picture(prediction, label, 3, ignore_index=9)
+    # IoU of each class by hand: 2/3, 1/2, nowhere; then 1, nowhere, and only where it is ignored
+    np.testing.assert_allclose(per_picture, [(2 / 3 + 1 / 2 + 1) / 3, 1], atol=1e-5)
+    confusion = metrics.confusion_matrix(prediction, label, 3, ignore_index=9)
+    assert metrics.mean_iou(confusion) < per_picture.mean()
+
+
 def test_resized_logits_are_exact_at_the_corners_and_linear_between() -> None:
     logits = torch.tensor([[[[0.0, 3.0], [8.0, 11.0]]]])
     expected = np.array([[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]])
@@ -133,8 +143,12 @@ def test_batches_add_up_to_the_whole() -> None:
     assert result.loss == pytest.approx((4 * 1.0 + 2.0) / 5)
     assert result.rates["conv"] == pytest.approx(counts.mean())
     assert result.rates_per_step["conv"] == pytest.approx(counts.mean() / 8)
-    expected = metrics.foreground_iou_per_picture(prediction, label).mean()
-    assert result.comparison == {metrics.FOREGROUND_IOU: pytest.approx(expected)}
+    assert result.comparison == {
+        metrics.FOREGROUND_IOU: pytest.approx(
+            metrics.foreground_iou_per_picture(prediction, label).mean()
+        ),
+        metrics.DICE_IOU: pytest.approx(metrics.dice_iou_per_picture(prediction, label, 2).mean()),
+    }
 
 
 def test_counts_of_16_bits_do_not_overflow_when_added() -> None:

@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -16,7 +17,13 @@ from lavaseg.network import Conv, Input, Network, Population, Projection
 from lavaseg.recipes import Recipe, Rmp
 from lavaseg.training import Run, SpikingNetwork, evaluate, train
 from lavaseg.training.loop import Segmenter, learning_rate
-from lavaseg.training.loss import rmp_layers, rmp_loss, rmp_weight
+from lavaseg.training.loss import (
+    class_weights,
+    rmp_layers,
+    rmp_loss,
+    rmp_weight,
+    segmentation_loss,
+)
 
 
 def small(**changes: Any) -> Recipe:
@@ -40,11 +47,23 @@ def without_time(run: Run) -> list[dict[str, float]]:
     return [{k: v for k, v in row.items() if k != "seconds"} for row in run.history()]
 
 
-@pytest.mark.parametrize("encoder", ["{kind: direct, steps: 2}", "{kind: poisson, steps: 3}"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"encoder": "{kind: direct, steps: 2}"},
+        {"encoder": "{kind: poisson, steps: 3}"},
+        {
+            "encoder": "{kind: direct, steps: 2}",
+            "augment": "{flip: true, scale: [1, 2], contrast: 0.3}",
+            "training__class_weights": "median_frequency",
+        },
+    ],
+    ids=["direct", "poisson", "augmented"],
+)
 def test_a_resumed_run_equals_one_that_was_never_interrupted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str]
 ) -> None:
-    recipe = small(encoder=encoder)
+    recipe = small(**changes)
     whole = train(recipe, tmp_path / "whole", progress=False)
     honest = Segmenter.training_step
 
@@ -138,6 +157,36 @@ def test_rmp_sees_membranes_after_reset_if_asked() -> None:
     assert float(hard) == pytest.approx((0.5**2 + 1.0**2) / 2)  # 0.5 -> 0, and 0 -> 1
     soft = rmp_loss(rmp, Population("p", reset="soft"), spikes, membrane)
     assert float(soft) == pytest.approx((0.5**2 + 0.5**2) / 2)
+
+
+def test_median_frequency_weights_of_an_example_by_hand() -> None:
+    picture = np.zeros((3, 1, 4), np.uint8)
+    labels = ([[0, 0, 0, 1]], [[0, 0, 9, 9]])
+    samples = [(picture, np.array(label, np.uint8)) for label in labels]
+    # class 0: 5 of 6 pixels; class 1: 1 of the 4 of its picture; class 2 is nowhere
+    shares = np.array([5 / 6, 1 / 4])
+    expected = (*(np.median(shares) / shares), 0.0)
+    assert class_weights("median_frequency", samples, 3, 9) == pytest.approx(expected)
+    root = class_weights("root_median_frequency", samples, 3, 9)
+    assert root == pytest.approx(np.sqrt(expected))
+    assert class_weights("none", samples, 3, 9) is None
+    assert class_weights([1, 2, 3], samples, 3, 9) == (1, 2, 3)
+    with pytest.raises(LavasegError, match="2 weights for 3 classes"):
+        class_weights([1, 2], samples, 3, 9)
+
+
+def test_class_weights_weigh_pixels_by_their_class() -> None:
+    logits, labels = torch.randn(2, 3, 4, 4), torch.randint(0, 3, (2, 4, 4))
+    each = [
+        segmentation_loss(logits, torch.where(labels == k, labels, 7), ignore_index=7)
+        for k in range(3)
+    ]
+    counts = [int((labels == k).sum()) for k in range(3)]
+    weights = (1.0, 0.0, 5.0)
+    parts = [w * n * float(loss) for w, n, loss in zip(weights, counts, each, strict=True)]
+    whole = sum(w * n for w, n in zip(weights, counts, strict=True))
+    found = segmentation_loss(logits, labels, ignore_index=7, class_weights=weights)
+    assert float(found) == pytest.approx(sum(parts) / whole, rel=1e-5)
 
 
 def test_lambda_schedules_have_their_shapes() -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from lavaseg.cli import demo, evaluation, inference, nets, training
+from lavaseg.cli import data, demo, evaluation, inference, nets, training
 from lavaseg.cli.console import Commands
 
 app = typer.Typer(
@@ -23,7 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-PIPELINE, RESULTS = "The pipeline, in order", "Looking at results"
+PIPELINE, DATA, RESULTS = "The pipeline, in order", "Looking at data", "Looking at results"
 app.command(rich_help_panel=PIPELINE)(demo.demo)
 app.command(rich_help_panel=PIPELINE)(training.recipes)
 app.command(rich_help_panel=PIPELINE)(training.train)
@@ -31,6 +31,7 @@ app.command(rich_help_panel=PIPELINE)(nets.export)
 app.command(rich_help_panel=PIPELINE)(evaluation.verify)
 app.command(rich_help_panel=PIPELINE)(inference.simulate)
 app.command(rich_help_panel=PIPELINE)(inference.run)
+app.add_typer(data.app, name="data", rich_help_panel=DATA)
 app.command(rich_help_panel=RESULTS)(nets.info)
 app.command(rich_help_panel=RESULTS)(evaluation.evaluate)
 app.command(rich_help_panel=RESULTS)(evaluation.report)

@@ -64,7 +64,7 @@ def load(
         pairs_in(folder / "images" / part, folder / "annotations" / part)
         for part in ("training", "validation")
     )
-    prepared = preparation(size, labels, cache, train[0][0])
+    prepared = preparation(size, labels, cache, train)
     return DataSet(
         name="ade20k",
         train=Pairs(train, COUNT, IGNORE, prepared, read_label),

@@ -44,8 +44,7 @@ def augmented(
             return stimulus, label.copy()
         mirrored = stimulus.sensor[1] - 1 - stimulus.x
         return stimulus.moved(mirrored, stimulus.y, stimulus.sensor), label[:, ::-1].copy()
-    image = torch.from_numpy(np.ascontiguousarray(stimulus))
-    ids = torch.from_numpy(np.ascontiguousarray(label))[None]
+    image, ids = torch.from_numpy(np.array(stimulus)), torch.from_numpy(np.array(label))[None]
     if augment.flip and flip < 0.5:
         image, ids = image.flip(-1), ids.flip(-1)
     low, high = augment.scale
@@ -53,7 +52,7 @@ def augmented(
         image, ids = _zoomed(image, ids, low * (high / low) ** scale, (row, column), ignore_index)
     if augment.colourful:
         image = _coloured(image, augment, colour)
-    return image.clone().numpy(), ids[0].clone().numpy()
+    return image.contiguous().numpy(), ids[0].contiguous().numpy()
 
 
 def _zoomed(

@@ -115,7 +115,7 @@ def load(
         parts["test"] = parts["val"]
         parts["train"], parts["val"] = _hold_out(parts["train"])
         origin += "; no test part: its val is the test, the ends of train's drives validation"
-    prepared = preparation(size, labels, cache, parts["train"][0][0])
+    prepared = preparation(size, labels, cache, parts["train"])
     train, validation, test = (
         Pairs(parts[name], len(CLASSES), IGNORE, prepared, read)
         for name in ("train", "val", "test")

@@ -6,6 +6,7 @@ Grey levels are whole numbers here, as in the files: what is added is rounded to
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +15,10 @@ from lavaseg.errors import LavasegError
 
 CLASSES = ("background", "digit")
 TRAIN_SHARE = 0.8
-"""Part of the source pictures and digits that training samples draw from (Kim et al. 2022:
-48,000 / 12,000; no source serves both parts)."""
+"""Part of the source pictures and digits that training and validation samples draw from (Kim et
+al. 2022: 48,000 / 12,000); a tenth of it is for validation. No source serves two parts."""
+PARTS = ("train", "validation", "test")
+_STREAMS = {"train": 2, "test": 3, "validation": 4}
 
 _LEVELS = np.arange(256)
 _MASK = _LEVELS / 255 > 0.3
@@ -82,12 +85,68 @@ def _stream(seed: int, number: int) -> np.random.Philox:
     return np.random.Philox(key=[seed, 2**63 + number])
 
 
-def split_sources(count: int, seed: int, stream: int) -> tuple[np.ndarray, np.ndarray]:
-    """A random order of `count` sources, cut in two: (for training, for test)."""
-    if count < 2:
-        raise LavasegError(f"at least 2 source pictures and digits are needed, found {count}")
+def split_sources(count: int, seed: int, stream: int) -> dict[str, np.ndarray]:
+    """A random order of `count` sources, cut in three: their numbers for each of `PARTS`."""
+    if count < 3:
+        raise LavasegError(f"at least 3 source pictures and digits are needed, found {count}")
     order = np.argsort(_stream(seed, stream).random_raw(count), kind="stable")
-    return order[: int(TRAIN_SHARE * count)], order[int(TRAIN_SHARE * count) :]
+    border = int(TRAIN_SHARE * count)
+    held = max(round(0.1 * border), 1)
+    return dict(zip(PARTS, np.split(order, [border - held, border]), strict=True))
+
+
+def compose(
+    pictures: np.ndarray,
+    digits: np.ndarray,
+    picture_parts: Mapping[str, np.ndarray],
+    digit_parts: Mapping[str, np.ndarray],
+    samples: Mapping[str, int],
+    seed: int,
+) -> dict[str, Composed]:
+    """Samples of each part, drawn from the sources of that part alone.
+
+    Args:
+        pictures, digits: all sources, see `Composed`.
+        picture_parts, digit_parts: numbers of the sources of each part.
+        samples: how many each part gets.
+        seed: of the draws.
+    """
+    return {
+        part: draw(
+            pictures,
+            digits,
+            use_pictures=picture_parts[part],
+            use_digits=digit_parts[part],
+            samples=count,
+            seed=seed,
+            stream=_STREAMS[part],
+        )
+        for part, count in samples.items()
+    }
+
+
+def part_sizes(train: int, test: int, validation: int | None, seed: int) -> dict[str, int]:
+    """Samples of each part, from the options of a composed data set.
+
+    Args:
+        validation: None: a tenth of `train`, beside it.
+
+    Raises:
+        LavasegError: an option out of range.
+    """
+    if validation is None and isinstance(train, int):
+        validation = max(train // 10, 1)
+    options = {"train": train, "validation": validation, "test": test, "seed": seed}
+    for name, value in options.items():
+        least = 0 if name == "seed" else 1
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise LavasegError(
+                f"data option {name!r} must be a whole number of at least {least}, got {value!r}"
+            )
+    if seed >= 2**64:
+        raise LavasegError(f"data option 'seed' must be below 2**64, got {seed}")
+    assert validation is not None
+    return {"train": train, "validation": validation, "test": test}
 
 
 def draw(
@@ -116,14 +175,3 @@ def draw(
     bounds = np.array([len(use_pictures), len(use_digits), height, width], np.uint64)
     picture, digit, rows, columns = (raw % bounds).astype(np.int64).T.copy()
     return Composed(pictures, digits, use_pictures[picture], use_digits[digit], rows, columns)
-
-
-def check_options(train: int, test: int, seed: int) -> None:
-    """Raises LavasegError unless the options of a composed data set are in range."""
-    for name, value, least in (("train", train, 1), ("test", test, 1), ("seed", seed, 0)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise LavasegError(
-                f"data option {name!r} must be a whole number of at least {least}, got {value!r}"
-            )
-    if seed >= 2**64:
-        raise LavasegError(f"data option 'seed' must be below 2**64, got {seed}")

@@ -13,50 +13,40 @@ from lavaseg.data.base import DataSet
 
 _SIZE = 32
 _STRIDE = 4
-_BORDER = 120
-"""Of 320 columns: test crops lie left of it, training crops right of it; it cuts both subjects,
-so that each side shows all of their materials."""
+_COLUMNS = {"train": slice(120, 276), "validation": slice(276, 320), "test": slice(0, 120)}
+"""Where the crops of each part lie, of 320 columns; 120 cuts both subjects, so that training and
+test show all of their materials."""
 _BRIGHTEST = 170
 """Crops with a higher mean grey level are left out: a white digit vanishes in white sky."""
 
 
-def load(train: int = 2_000, test: int = 500, seed: int = 0) -> DataSet:
-    """Handwritten digits on photographs, both embedded in scikit-learn.
+def load(
+    train: int = 2_000, test: int = 500, seed: int = 0, validation: int | None = None
+) -> DataSet:
+    """Handwritten digits on photographs, from scikit-learn: nothing to download.
 
-    Test samples use other digits (20 %) and another region of the photographs (the left 3/8)
-    than training samples. Unlike the original rule, crops of bright sky are left out.
+    Each part has digits and a region of the photographs of its own: test the left 3/8,
+    validation the right 1/8. Unlike the original rule, crops of bright sky are left out.
 
     Args:
-        train, test: samples in each part.
+        train, test, validation: samples in each part; validation: a tenth of `train` if None.
         seed: of the split of the digits and of all draws.
 
     Raises:
         LavasegError: an option out of range.
     """
-    compose.check_options(train, test, seed)
-    digits = _digits()
-    for_train, for_test = _crops()
-    pictures = np.concatenate([for_train, for_test])
-    regions = np.split(np.arange(len(pictures)), [len(for_train)])
+    samples = compose.part_sizes(train, test, validation, seed)
+    digits, crops = _digits(), _crops()
+    pictures = np.concatenate(list(crops.values()))
+    borders = np.cumsum([len(region) for region in crops.values()])[:-1]
+    regions = dict(zip(crops, np.split(np.arange(len(pictures)), borders), strict=True))
     digit_parts = compose.split_sources(len(digits), seed, stream=0)
-    parts = [
-        compose.draw(
-            pictures,
-            digits,
-            use_pictures=region,
-            use_digits=digit_part,
-            samples=samples,
-            seed=seed,
-            stream=stream,
-        )
-        for digit_part, region, samples, stream in zip(
-            digit_parts, regions, (train, test), (2, 3), strict=True
-        )
-    ]
+    parts = compose.compose(pictures, digits, regions, digit_parts, samples, seed)
     return DataSet(
         name="digits-photos",
-        train=parts[0],
-        test=parts[1],
+        train=parts["train"],
+        validation=parts["validation"],
+        test=parts["test"],
         classes=compose.CLASSES,
         source="scikit-learn: load_digits on load_sample_images",
     )
@@ -72,14 +62,15 @@ def _digits() -> np.ndarray:
     return np.stack([np.asarray(Image.fromarray(d).resize((16, 16), resample)) for d in levels])
 
 
-def _crops() -> tuple[np.ndarray, np.ndarray]:
-    """Crops on a grid of 4 pixels, for training and for test: uint8 (P, 32, 32, 3) each."""
+def _crops() -> dict[str, np.ndarray]:
+    """Crops on a grid of 4 pixels for each part: uint8 (P, 32, 32, 3)."""
     from sklearn.datasets import load_sample_images
 
     halves = [_half(photo) for photo in load_sample_images().images]
-    for_train = np.concatenate([_windows(photo[:, _BORDER:]) for photo in halves])
-    for_test = np.concatenate([_windows(photo[:, :_BORDER]) for photo in halves])
-    return for_train, for_test
+    return {
+        part: np.concatenate([_windows(photo[:, columns]) for photo in halves])
+        for part, columns in _COLUMNS.items()
+    }
 
 
 def _half(photo: np.ndarray) -> np.ndarray:

@@ -61,7 +61,7 @@ def load(
         part: pairs_in(path / "pictures", path / "labels")
         for part, path in (inner or {"all": folder}).items()
     }
-    prepared = preparation(size, labels, cache, next(iter(found.values()))[0][0])
+    prepared = preparation(size, labels, cache, next(iter(found.values())))
     parts: dict[str, Samples] = {
         part: Pairs(files, len(names), ignore, prepared) for part, files in found.items()
     }

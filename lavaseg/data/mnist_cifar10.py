@@ -1,8 +1,8 @@
 """MNIST-CIFAR10-segmentation: MNIST digits on CIFAR-10 pictures, 32x32, 2 classes.
 
 The rule is in `compose`. Sources are the training images of MNIST and the training batches of
-CIFAR-10, as in the papers: a random order of each is cut into 80 % for training samples and 20 %
-for test samples, so that no digit and no picture occurs in both.
+CIFAR-10, as in the papers: a random order of each is cut into 72 % for training samples, 8 % for
+validation and 20 % for test, so that no digit and no picture occurs in two parts.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ def load(
     seed: int = 0,
     root: str | None = None,
     download: bool = False,
+    validation: int | None = None,
 ) -> DataSet:
-    """MNIST-CIFAR10-segmentation.
+    """MNIST-CIFAR10-segmentation: MNIST digits on CIFAR-10 pictures, 2 classes.
 
     The files are looked for in `root`, else in the folder that LAVASEG_DATA names, else in
     ./data: MNIST as [MNIST/raw/]train-images-idx3-ubyte[.gz]; CIFAR-10 as cifar-10-batches-py/
@@ -40,11 +41,12 @@ def load(
         seed: of the split and of all draws; with the same files it gives the same samples.
         root: folder of the files.
         download: let torchvision download what is missing.
+        validation: samples that select the model; a tenth of `train` if None.
 
     Raises:
         LavasegError: missing or damaged files, or an option out of range.
     """
-    compose.check_options(train, test, seed)
+    samples = compose.part_sizes(train, test, validation, seed)
     if download:
         _download(root)
     digit_file, picture_file = _find_digits(root), _find_pictures(root)
@@ -60,24 +62,12 @@ def load(
     pictures = _read_pictures(picture_file)
     digit_parts = compose.split_sources(len(digits), seed, stream=0)
     picture_parts = compose.split_sources(len(pictures), seed, stream=1)
-    parts = [
-        compose.draw(
-            pictures,
-            digits,
-            use_pictures=picture_part,
-            use_digits=digit_part,
-            samples=samples,
-            seed=seed,
-            stream=stream,
-        )
-        for digit_part, picture_part, samples, stream in zip(
-            digit_parts, picture_parts, (train, test), (2, 3), strict=True
-        )
-    ]
+    parts = compose.compose(pictures, digits, picture_parts, digit_parts, samples, seed)
     return DataSet(
         name="mnist-cifar10",
-        train=parts[0],
-        test=parts[1],
+        train=parts["train"],
+        validation=parts["validation"],
+        test=parts["test"],
         classes=compose.CLASSES,
         source=(
             f"{len(digits):,} MNIST training digits ({digit_file.name}) on {len(pictures):,} "

@@ -67,16 +67,16 @@ class Preparation:
     memory: Memory
 
 
-def preparation(size: Any, labels: Any, cache: Any, first: Path) -> Preparation:
+def preparation(size: Any, labels: Any, cache: Any, files: Files) -> Preparation:
     """A `Preparation` from the options that data sets of files have in common.
 
     Args:
-        size: (height, width), or one number for both; None: that of the picture `first`.
+        size: (height, width), or one number for both; None: that of the first sound picture.
         labels: 'nearest' or 'bilinear'.
         cache: gigabytes of samples to keep in memory, 0 or more.
 
     Raises:
-        LavasegError: an option out of range, or `first` cannot be read.
+        LavasegError: an option out of range, or no picture can be read.
     """
     pair = (size, size) if isinstance(size, int) else size
     if pair is not None and not (
@@ -91,8 +91,20 @@ def preparation(size: Any, labels: Any, cache: Any, first: Path) -> Preparation:
         raise LavasegError(f"data option 'labels' must be nearest or bilinear, got {labels!r}")
     if not isinstance(cache, (int, float)) or isinstance(cache, bool) or not 0 <= cache < 1e6:
         raise LavasegError(f"data option 'cache' must be gigabytes, 0 or more, got {cache!r}")
-    height, width = pair or read_picture(first).shape[1:]
+    height, width = pair or _first_size(files)
     return Preparation((height, width), pair is not None, labels, Memory(round(cache * 2**30)))
+
+
+def _first_size(files: Files) -> Size:
+    for number, (picture, _) in enumerate(files, 1):
+        try:
+            _, height, width = read_picture(picture).shape
+        except LavasegError:
+            if number == len(files):
+                raise
+        else:
+            return height, width
+    raise LavasegError("there are no pictures")
 
 
 @dataclass(frozen=True, eq=False)

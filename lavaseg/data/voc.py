@@ -115,7 +115,7 @@ def load(
     names = {"test": _read_list(folder, "val")}
     names["train"] = _train_names(folder, sbd, train, names["test"])
     parts = {part: _files(folder, sbd, stems) for part, stems in names.items()}
-    prepared = preparation(size, labels, cache, parts["train"][0][0])
+    prepared = preparation(size, labels, cache, parts["train"])
     read = read_label if void == "ignore" else _void_as_background
     return DataSet(
         name="voc",

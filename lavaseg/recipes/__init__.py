@@ -116,11 +116,12 @@ class Training(_Section):
     validation_fraction: float = Field(0.1, gt=0, lt=1)
     """Part of the training data that selects the model, where the data set has no such split."""
     class_weights: (
-        Literal["none", "median_frequency"]
+        Literal["none", "median_frequency", "root_median_frequency"]
         | Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=2)]
     ) = "none"
     """Weight of each class in the loss. median_frequency: the median frequency of a class over
-    this class's, counted in the pictures that show it (Eigen and Fergus 2015, SegNet)."""
+    this class's, counted in the pictures that show it (Eigen and Fergus 2015, SegNet);
+    root_median_frequency: its square root, which exaggerates rare classes less."""
     auxiliary_weight: float = Field(1.0, ge=0)
     """Weight of the loss of each auxiliary read-out, for models that have them (MFS-Seg)."""
     surrogate: Surrogate = Surrogate()

@@ -48,8 +48,8 @@ def class_weights(
     """The weights that `Training.class_weights` asks for, or None.
 
     Args:
-        choice: none, median_frequency, or a weight for each class.
-        samples: training samples; median_frequency reads all of their labels.
+        choice: one of its names, or a weight for each class.
+        samples: training samples; the frequencies read all of their labels.
 
     Raises:
         LavasegError: more or fewer weights than classes.
@@ -57,7 +57,9 @@ def class_weights(
     if choice == "none":
         return None
     if isinstance(choice, str):
-        return median_frequency(samples, classes, ignore_index)
+        weights = median_frequency(samples, classes, ignore_index)
+        root = choice == "root_median_frequency"
+        return tuple(math.sqrt(w) for w in weights) if root else weights
     if len(choice) != classes:
         raise LavasegError(
             f"field 'training.class_weights' has {len(choice)} weights for {classes} classes"

@@ -1,0 +1,219 @@
+"""`lavaseg data`: which data sets there are, whether their files are sound, what they look like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lavaseg.cli.console import MISTAKE, print_json, print_table, say
+from lavaseg.cli.inputs import data_options
+from lavaseg.errors import LavasegError
+
+if TYPE_CHECKING:
+    from lavaseg.data.base import DataSet
+    from lavaseg.data.checks import Findings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="List data sets, check their files, look at samples.",
+)
+
+SHEET = 12
+"""Samples on a contact sheet."""
+
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Option of the data set; may be repeated."),
+]
+
+
+@app.command("list")
+def list_(json: _Json = False) -> None:
+    """List the data sets: what each one is, and where its files are or how to get them.
+
+    Files are looked for in the folder that LAVASEG_DATA names, else in ./data.
+
+    Example: `lavaseg data list`
+    """
+    from lavaseg.data import DATASETS, load
+
+    rows = []
+    for name, function in DATASETS.items():
+        try:
+            found, where = True, load(name).source
+        except LavasegError as error:
+            found, where = False, str(error)
+        what = (function.__doc__ or "").partition("\n")[0].rstrip(".")
+        rows.append({"name": name, "what": what, "found": found, "where": where})
+    if json:
+        print_json(rows)
+        return
+    for row in rows:
+        say(f"{row['name']:16}{row['what']}", "bold")
+        say(f"{'':16}{'' if row['found'] else 'not ready: '}{row['where']}")
+
+
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(help="A data set of `lavaseg data list`.")],
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="Its folder (data option root).")
+    ] = None,
+    set_: _Set = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Contact sheet to write.", show_default="NAME.png"),
+    ] = None,
+    json: _Json = False,
+) -> None:
+    """Read every sample: counts, shapes, label histogram, and all files that are unsound.
+
+    Also draws a contact sheet, samples of all parts with their labels laid over them. Exits with
+    2 if anything is wrong; what is sound is counted all the same.
+
+    Example: `lavaseg data check camvid ~/data -o camvid.png`
+    """
+    from lavaseg.data.checks import check as check_samples
+    from lavaseg.progress import bar
+
+    sheet = _png(out or Path(f"{name}.png"))
+    data = _load(name, folder, set_)
+    with bar(f"check {name}") as report:
+        found = check_samples(data, report)
+    drawn = _draw(data, found, sheet)
+    if json:
+        print_json(
+            {
+                "name": name,
+                "source": data.source,
+                "classes": data.classes,
+                "parts": [vars(f) | {"shapes": _shapes(f)} for f in found],
+            }
+        )
+    else:
+        _print(data, found)
+        if drawn:
+            say(f"contact sheet: {sheet}")
+    problems = [f"{f.part} {index}: {text}" for f in found for index, text in f.problems]
+    for problem in problems:
+        typer.echo(problem, err=True)
+    if problems:
+        typer.echo(f"error: {len(problems)} samples cannot be used", err=True)
+        raise typer.Exit(MISTAKE)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A data set of `lavaseg data list`.")],
+    index: Annotated[int, typer.Argument(min=0, help="Number of the sample, from 0.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Picture to write.", show_default="NAME-INDEX.png"),
+    ] = None,
+    part: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    set_: _Set = None,
+) -> None:
+    """Draw one sample with its label laid over it.
+
+    Example: `lavaseg data show digits-photos 3 -o sample.png`
+    """
+    from lavaseg.data.checks import part_of
+
+    path = _png(out or Path(f"{name}-{index}.png"))
+    data = _load(name, None, set_)
+    samples = part_of(data, part)
+    if index >= len(samples):
+        raise LavasegError(
+            f"data set {name!r} has {part} samples 0 to {len(samples) - 1}, got {index}"
+        )
+    picture, label = samples[index]
+    _save([(f"{part} {index}", picture, label)], data, path)
+    say(f"drawn: {path}")
+
+
+def _png(path: Path) -> Path:
+    if path.suffix.lower() != ".png":
+        raise LavasegError(f"pictures are written as PNG: {path.name!r} must end in .png")
+    return path
+
+
+def _load(name: str, folder: Path | None, items: list[str] | None) -> DataSet:
+    from lavaseg.data import load
+
+    options = data_options(items or ())
+    if folder is not None:
+        options["root"] = str(folder)
+    return load(name, **options)
+
+
+def _print(data: DataSet, found: list[Findings]) -> None:
+    say(data.source)
+    print_table(
+        "Parts",
+        ["part", ">samples", ">unusable", "shape of pictures", ">ignored pixels"],
+        (
+            (f.part, f.samples, len(f.problems), _shapes(f) or "-", _share(f.ignored, _all(f)))
+            for f in found
+        ),
+    )
+    print_table(
+        "Share of each class in the pixels that count, and of the pictures that show it",
+        ["label", "class", *(f">{f.part}" for f in found)],
+        (
+            (
+                number,
+                name,
+                *(
+                    f"{_share(f.pixels[number], f.pixels.sum())} in "
+                    f"{_share(f.pictures[number], sum(f.shapes.values()))}"
+                    for f in found
+                ),
+            )
+            for number, name in enumerate(data.classes)
+        ),
+    )
+
+
+def _all(findings: Findings) -> int:
+    return int(findings.pixels.sum()) + findings.ignored
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.2f} %" if whole else "-"
+
+
+def _shapes(findings: Findings) -> str:
+    ordered = findings.shapes.most_common()
+    texts = ["x".join(map(str, shape)) for shape, _ in ordered]
+    if len(ordered) == 1:
+        return texts[0]
+    return ", ".join(f"{text} ({count})" for text, (_, count) in zip(texts, ordered, strict=True))
+
+
+def _draw(data: DataSet, found: list[Findings], path: Path) -> bool:
+    """A contact sheet of sound samples, spread over all parts; False if there are none."""
+    from lavaseg.data.checks import part_of
+
+    chosen = []
+    for findings in found:
+        broken = {index for index, _ in findings.problems}
+        sound = [index for index in range(findings.samples) if index not in broken]
+        wanted = min(SHEET // len(found), len(sound))
+        for index in (sound[k * len(sound) // wanted] for k in range(wanted)):
+            chosen.append((f"{findings.part} {index}", *part_of(data, findings.part)[index]))
+    if chosen:
+        _save(chosen, data, path)
+    return bool(chosen)
+
+
+def _save(samples: list[tuple[str, Any, Any]], data: DataSet, path: Path) -> None:
+    from lavaseg.files import replacing
+    from lavaseg.plots import labelled
+
+    figure = labelled(samples, data.classes, ignore_index=data.ignore_index)
+    with replacing(path) as part:
+        figure.savefig(part, format="png", dpi=120)
