@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -122,6 +123,15 @@ class Events:
         return Events(
             self.t[part], self.x[part], self.y[part], self.polarity[part], self.sensor, span
         )
+
+
+@contextmanager
+def naming(source: object) -> Iterator[None]:
+    """Events that are made in this block come from `source`: errors about them name it."""
+    try:
+        yield
+    except EventError as error:
+        raise LavasegError(f"{source}: {error}") from None
 
 
 Stimulus: TypeAlias = "np.ndarray | Events"

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from lavaseg import data
-from lavaseg.data import compose, mnist_cifar10
+from lavaseg.data import compose
 from lavaseg.data.compose import PARTS
+from lavaseg.data.idx import read_idx
 from lavaseg.errors import LavasegError
 
 DIGITS = "train-images-idx3-ubyte"
@@ -181,12 +182,12 @@ def test_mask_is_the_bright_part_of_every_second_pixel_of_real_mnist(shared_data
 def test_plain_and_gzipped_files_in_either_place_are_read_alike(small: Path) -> None:
     packed = small / "MNIST" / "raw" / f"{DIGITS}.gz"
     content = gzip.decompress(packed.read_bytes())
-    expected = mnist_cifar10.read_idx_images(packed)
+    expected = read_idx(packed, (28, 28))
     assert expected.shape == (20, 28, 28)
     assert expected.tobytes() == content[16:]
     packed.unlink()
     (small / DIGITS).write_bytes(content)
-    np.testing.assert_array_equal(mnist_cifar10.read_idx_images(small / DIGITS), expected)
+    np.testing.assert_array_equal(read_idx(small / DIGITS, (28, 28)), expected)
     assert len(data.load("mnist-cifar10", root=str(small), train=3, test=1).train) == 3
 
 

@@ -10,7 +10,19 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from lavaseg.data import ade20k, camvid, digits, folder, mnist_cifar10, voc
+from lavaseg.data import (
+    ade20k,
+    camvid,
+    ddd17,
+    ddd17_events,
+    digits,
+    dsec,
+    event_folder,
+    folder,
+    mnist_cifar10,
+    nmnist,
+    voc,
+)
 from lavaseg.data.base import DataSet, Samples
 from lavaseg.errors import LavasegError
 
@@ -22,7 +34,12 @@ DATASETS: dict[str, Callable[..., DataSet]] = {
     "camvid": camvid.load,
     "voc": voc.load,
     "ade20k": ade20k.load,
+    "nmnist": nmnist.load,
+    "ddd17": ddd17.load,
+    "ddd17-events": ddd17_events.load,
+    "dsec": dsec.load,
     "folder": folder.load,
+    "event-folder": event_folder.load,
 }
 
 

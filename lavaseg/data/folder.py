@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lavaseg.data.base import DataSet, Samples
-from lavaseg.data.pairs import Pairs, pairs_in, preparation
+from lavaseg.data.pairs import Files, Pairs, pairs_in, preparation
+from lavaseg.data.pictures import SUFFIXES
 from lavaseg.data.split import hold_out
 from lavaseg.errors import LavasegError
 
@@ -44,11 +45,33 @@ def load(
         LavasegError: an option out of range, or files without a partner. A file that is damaged
             is found when it is used; `lavaseg data check` reads them all.
     """
+    names, found = files_and_names(root, "pictures", SUFFIXES, classes, ignore)
+    prepared = preparation(size, labels, cache, next(iter(found.values())))
+    parts: dict[str, Samples] = {
+        part: Pairs(files, len(names), ignore, prepared) for part, files in found.items()
+    }
+    return data_set("folder", root, parts, names, ignore, test, seed)
+
+
+def files_and_names(
+    root: str,
+    kind: str,
+    endings: Sequence[str],
+    classes: int | Sequence[str],
+    ignore: int | None,
+) -> tuple[tuple[str, ...], dict[str, Files]]:
+    """Class names, and the files of each part of a folder ("all" if it has no parts).
+
+    Args:
+        kind: name of the folder beside `labels`.
+        endings: what the names of files in it end in.
+
+    Raises:
+        LavasegError: an option out of range, no such folder, or files without a partner.
+    """
     names = _class_names(classes)
     if ignore is not None and not (isinstance(ignore, int) and 0 <= ignore <= 255):
         raise LavasegError(f"data option 'ignore' must be a label from 0 to 255, got {ignore!r}")
-    if not isinstance(seed, int) or seed < 0:
-        raise LavasegError(f"data option 'seed' must be a whole number, 0 or more, got {seed!r}")
     folder = Path(root).expanduser()
     if not folder.is_dir():
         raise LavasegError(f"there is no folder {folder}")
@@ -57,24 +80,34 @@ def load(
         raise LavasegError(
             f"{folder} has a part {next(iter(inner))!r} and needs 'train' and 'test'"
         )
-    found = {
-        part: pairs_in(path / "pictures", path / "labels")
+    return names, {
+        part: pairs_in(path / kind, path / "labels", endings=endings)
         for part, path in (inner or {"all": folder}).items()
     }
-    prepared = preparation(size, labels, cache, next(iter(found.values())))
-    parts: dict[str, Samples] = {
-        part: Pairs(files, len(names), ignore, prepared) for part, files in found.items()
-    }
+
+
+def data_set(
+    name: str,
+    root: str,
+    parts: dict[str, Samples],
+    names: tuple[str, ...],
+    ignore: int | None,
+    test: float,
+    seed: int,
+) -> DataSet:
+    """The parts of a folder as a data set; of "all", a test part is held out."""
+    if not isinstance(seed, int) or seed < 0:
+        raise LavasegError(f"data option 'seed' must be a whole number, 0 or more, got {seed!r}")
     if "all" in parts:
         parts["train"], parts["test"] = hold_out(parts["all"], test, seed)
     return DataSet(
-        name="folder",
+        name=name,
         train=parts["train"],
         test=parts["test"],
         validation=parts.get("validation"),
         classes=names,
         ignore_index=ignore,
-        source=str(folder),
+        source=str(Path(root).expanduser()),
     )
 
 

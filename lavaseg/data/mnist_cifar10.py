@@ -7,7 +7,6 @@ validation and 20 % for test, so that no digit and no picture occurs in two part
 
 from __future__ import annotations
 
-import gzip
 import zipfile
 import zlib
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from lavaseg.data import compose, places
 from lavaseg.data.base import DataSet
+from lavaseg.data.idx import read_idx
 from lavaseg.errors import LavasegError
 
 _DIGITS = "train-images-idx3-ubyte"
@@ -58,7 +58,7 @@ def load(
             f"put MNIST/raw/{_DIGITS}.gz and {_BATCHES}/ (or a cifar10*.npz) there, or set the "
             "data option download=true",
         )
-    digits = read_idx_images(digit_file)[:, ::2, ::2]
+    digits = read_idx(digit_file, (28, 28))[:, ::2, ::2]
     pictures = _read_pictures(picture_file)
     digit_parts = compose.split_sources(len(digits), seed, stream=0)
     picture_parts = compose.split_sources(len(pictures), seed, stream=1)
@@ -74,28 +74,6 @@ def load(
             f"CIFAR-10 training pictures ({picture_file.name})"
         ),
     )
-
-
-def read_idx_images(path: Path) -> np.ndarray:
-    """Images of an MNIST idx file, gzipped or not: uint8 (N, 28, 28).
-
-    Raises:
-        LavasegError: it is truncated, or no file of 28x28 images.
-    """
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            header = np.frombuffer(file.read(16), ">u4")
-            if len(header) != 4 or header[0] != 2051 or tuple(header[2:]) != (28, 28):
-                raise LavasegError(f"{path} is no MNIST image file (idx, 28x28 bytes an image)")
-            size = int(header[1]) * 28 * 28
-            content = file.read(size)
-    except (OSError, EOFError, zlib.error) as error:
-        raise LavasegError(f"{path} cannot be read: {error}") from None
-    if len(content) != size:
-        raise LavasegError(
-            f"{path} is truncated: it promises {header[1]} images and holds {len(content) // 784}"
-        )
-    return np.frombuffer(content, np.uint8).reshape(-1, 28, 28)
 
 
 def _find_digits(root: str | None) -> Path | None:

@@ -145,7 +145,7 @@ class Pairs:
                 f"{picture_file} is {_text(picture.shape[1:])} and its label map {label_file} is "
                 f"{_text(label.shape)} (height x width): they must be equal"
             )
-        self._check_classes(label, label_file)
+        check_classes(label, label_file, self.classes, self.ignore)
         size = self.preparation.size
         if not self.preparation.resize and label.shape != size:
             raise LavasegError(
@@ -157,20 +157,22 @@ class Pairs:
             resized[resized >= self.classes] = self.ignore  # a mixture with the ignore index
         return resize_picture(picture, size), resized
 
-    def _check_classes(self, label: np.ndarray, file: Path) -> None:
-        strange = np.setdiff1d(label[label >= self.classes], [self.ignore])
-        if strange.size:
-            known = f"0 to {self.classes - 1}"
-            raise LavasegError(
-                f"label map {file} has the label {strange[0]}: expected {known}"
-                + ("" if self.ignore is None else f", or {self.ignore} (ignored)")
-            )
+
+def check_classes(label: np.ndarray, file: Path, classes: int, ignore: int | None) -> None:
+    """LavasegError if a label map from `file` holds an id that is no class and not ignored."""
+    strange = np.setdiff1d(label[label >= classes], [ignore])
+    if strange.size:
+        known = f"0 to {classes - 1}"
+        raise LavasegError(
+            f"label map {file} has the label {strange[0]}: expected {known}"
+            + ("" if ignore is None else f", or {ignore} (ignored)")
+        )
 
 
 def pairs_in(
     pictures: Path, labels: Path, *, suffix: str = "", endings: Sequence[str] = SUFFIXES
 ) -> list[tuple[Path, Path]]:
-    """Pictures and label maps (PNG) of two folders with equal stems, sorted by stem.
+    """Files and label maps (PNG) of two folders with equal stems, sorted by stem.
 
     Args:
         suffix: follows the picture's stem in the label map's ("_L" in CamVid's raw release).

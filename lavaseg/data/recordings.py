@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from lavaseg.errors import LavasegError
-from lavaseg.events import EventError, Events, joined
+from lavaseg.events import EventError, Events, joined, naming
 from lavaseg.network import Size
 
 SUFFIXES = (".aedat4", ".raw", ".bin", ".bs2", ".txt", ".csv")
@@ -92,14 +92,12 @@ def cut(pieces: Iterable[Events], *, time: int = 0, count: int = 0) -> Iterator[
 def _checked(path: Path, pieces: Iterator[Events]) -> Iterator[Events]:
     """The pieces, in time order also from one to the next; errors name the file."""
     last: int | None = None
-    try:
+    with naming(path):
         for piece in pieces:
             if last is not None and piece.t[0] < last:
                 raise EventError(f"time runs backwards, from {last} to {piece.t[0]} us")
             yield piece
             last = int(piece.t[-1])
-    except EventError as error:
-        raise LavasegError(f"{path}: {error}") from None
     if last is None:
         raise LavasegError(f"{path} holds no events")
 

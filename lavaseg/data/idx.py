@@ -1,0 +1,47 @@
+"""MNIST's idx files: images and labels."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from lavaseg.errors import LavasegError
+
+_BYTES = 8
+"""Code of unsigned bytes in the second half of the magic number."""
+
+
+def read_idx(path: Path, item: tuple[int, ...]) -> np.ndarray:
+    """All items of an idx file of bytes, gzipped or not: uint8 (N, *item).
+
+    Args:
+        path: the file.
+        item: shape of one item: (28, 28) for MNIST's images, () for its labels.
+
+    Raises:
+        LavasegError: it is truncated, or holds something else.
+    """
+    dimensions = 1 + len(item)
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            header = np.frombuffer(file.read(4 + 4 * dimensions), ">u4")
+            if (
+                len(header) != 1 + dimensions
+                or header[0] != _BYTES * 256 + dimensions
+                or tuple(header[2:]) != item
+            ):
+                what = "x".join(map(str, item)) + " bytes an image" if item else "labels"
+                raise LavasegError(f"{path} is no MNIST file (idx) of {what}")
+            count, size = int(header[1]), math.prod(item)
+            content = file.read(count * size)
+    except (OSError, EOFError, zlib.error) as error:
+        raise LavasegError(f"{path} cannot be read: {error}") from None
+    if len(content) != count * size:
+        raise LavasegError(
+            f"{path} is truncated: it promises {count} items and holds {len(content) // size}"
+        )
+    return np.frombuffer(content, np.uint8).reshape(count, *item)
