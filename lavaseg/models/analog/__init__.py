@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -71,24 +70,30 @@ class AnalogModel:
         """The torch module, with fresh weights."""
         from lavaseg.models.analog.module import AnalogNetwork
 
-        return AnalogNetwork(self._body(), self.input)
+        return AnalogNetwork(self._body(), self.input, self.macs())
 
     def _body(self) -> nn.Module:
         return constructor(self.name)(self.input, self.classes, **self.options)
 
-    @cached_property
+    @property
     def layers(self) -> tuple[Layer, ...]:
-        """Every layer with weights, in the order of a pass; measured without computing anything."""
+        """Every layer with weights, in the order of a pass."""
+        return self._measured[0]
+
+    def parameter_count(self) -> int:
+        """All trained numbers."""
+        return self._measured[1]
+
+    @cached_property
+    def _measured(self) -> tuple[tuple[Layer, ...], int]:
+        """Layers and trained numbers, from a pass that computes nothing."""
         import torch
 
         from lavaseg.models.analog.module import measure
 
         with torch.device("meta"):
-            return measure(self._body(), self.input.shape)
-
-    def parameter_count(self) -> int:
-        """All trained numbers."""
-        return sum(layer.parameters for layer in self.layers)
+            body = self._body()
+            return measure(body, self.input.shape), sum(p.numel() for p in body.parameters())
 
     def macs(self, *, transposed: bool = True) -> int:
         """Multiply-accumulates of one pass; without transposed convolutions as torchstat counts."""
@@ -119,8 +124,3 @@ def constructor(name: str) -> Callable[..., nn.Module]:
     module = importlib.import_module(f"lavaseg.models.analog.{ANALOG[name]}")
     found: Callable[..., nn.Module] = getattr(module, name)
     return found
-
-
-def option_names(name: str) -> list[str]:
-    """Options that an artificial network has."""
-    return list(inspect.signature(constructor(name)).parameters)[2:]

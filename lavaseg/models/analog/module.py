@@ -25,11 +25,13 @@ class AnalogNetwork(nn.Module):
     Args:
         body: pictures (N, C, H, W) to `Outputs`.
         input_: what the encoder gives.
+        macs: multiply-accumulates of one pass.
     """
 
-    def __init__(self, body: nn.Module, input_: Input) -> None:
+    def __init__(self, body: nn.Module, input_: Input, macs: int) -> None:
         super().__init__()
         self.body = body
+        self.macs = macs
         self.input_scale = 1.0 / input_.max_message
 
     def forward(
@@ -61,11 +63,12 @@ def measure(body: nn.Module, source: Shape) -> tuple[Layer, ...]:
 
     def hook(name: str) -> Callable[..., None]:
         def record(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+            _, channels, height, width = output.shape
             found.append(
                 Layer(
                     name,
                     type(module).__name__,
-                    tuple(output.shape[1:]),
+                    (channels, height, width),
                     sum(p.numel() for p in module.parameters()),
                     _macs(module, inputs[0], output),
                 )

@@ -59,7 +59,10 @@ class Rectified(nn.Module):
         values = {net.input.name: pictures}
         for node in net.ordered:
             current = torch.stack(
-                [self._apply(p.name, p.operator, values[p.source]) for p in net.incoming(node.name)]
+                [
+                    self._project(p.name, p.operator, values[p.source])
+                    for p in net.incoming(node.name)
+                ]
             ).sum(0)
             if node.name in self.norms:
                 current = self.norms[node.name](current)
@@ -69,7 +72,7 @@ class Rectified(nn.Module):
             values[node.name] = functional.relu(current) if fires else current
         return values[net.readout]
 
-    def _apply(self, name: str, operator: Operator, x: torch.Tensor) -> torch.Tensor:
+    def _project(self, name: str, operator: Operator, x: torch.Tensor) -> torch.Tensor:
         if name in self.convolutions:
             result: torch.Tensor = self.convolutions[name](x)
             return result

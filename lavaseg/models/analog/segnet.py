@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -15,7 +17,7 @@ STAGES = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))
 
 def _stage(channels: list[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(channels[:-1], channels[1:], strict=True):
+    for inputs, outputs in pairwise(channels):
         layers += [
             nn.Conv2d(inputs, outputs, 3, padding=1),
             nn.BatchNorm2d(outputs),
@@ -35,16 +37,14 @@ class SegNet(nn.Module):
     def __init__(self, inputs: int, classes: int, width: int) -> None:
         super().__init__()
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        score = nn.Conv2d(width, classes, 3, padding=1)
         before = inputs
-        for stage in STAGES:
+        for index, stage in enumerate(STAGES):
             channels = [before, *(width * multiple for multiple in stage)]
             self.down.append(_stage(channels))
-            back = channels[::-1]
-            if before == inputs:
-                back[-1] = width
-            self.up.append(_stage(back))
+            back = _stage(channels[::-1]) if index else nn.Sequential(_stage([width] * 2), score)
+            self.up.append(back)
             before = channels[-1]
-        self.up[0] = nn.Sequential(*list(self.up[0])[:-3], nn.Conv2d(width, classes, 3, padding=1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         places = []
@@ -54,7 +54,7 @@ class SegNet(nn.Module):
             x, where = functional.max_pool2d(x, 2, return_indices=True)
             places.append((where, size))
         for stage, (where, size) in zip(reversed(self.up), reversed(places), strict=True):
-            x = stage(functional.max_unpool2d(x, where, 2, output_size=size))
+            x = stage(functional.max_unpool2d(x, where, [2, 2], output_size=size))
         return x
 
 
