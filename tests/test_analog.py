@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from lavaseg import export, models, recipes
-from lavaseg.energy import artificial
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import ANALOG, AnalogModel
+from lavaseg.models.size import size
 from lavaseg.network import Input
 from lavaseg.report import write_report
 from lavaseg.training import Run, evaluate, train
@@ -45,26 +45,15 @@ def test_the_twins_of_kim_et_al_have_the_weights_and_macs_of_their_spiking_netwo
     model = build(analog, VOC)
     biases = sum(network.shape(n.name)[0] for n in network.nodes if n.bias)
     assert model.parameter_count() == network.weight_count() + biases  # norms are not affine
-    assert model.macs() == sum(
-        p.operator.macs(network.shape(p.source))
-        for p in network.projections
-        if network.weight_shape(p) is not None
-    )
+    spikes, rectified = size(network), size(model)
+    assert (rectified.macs, rectified.kim_macs) == (spikes.macs, spikes.kim_macs)
 
 
 @pytest.mark.parametrize(("name", "millijoules"), [("ann_deeplab", 6.31), ("ann_fcn", 7.13)])
 def test_energy_of_the_artificial_networks_is_the_published_one(
     name: str, millijoules: float
 ) -> None:
-    model = build(name, VOC)
-    published = 0  # k^2 O^2 Cin Cout for each layer, O the output's side
-    for layer in model.layers:
-        transposed = layer.kind == "ConvTranspose2d"
-        pixels = layer.shape[1] * layer.shape[2]
-        published += layer.parameters * pixels if transposed else layer.macs
-    energy = artificial(published).picojoules
-    assert energy is not None
-    assert round(energy[0] / 1e9, 2) == millijoules
+    assert round(size(build(name, VOC)).ann_millijoules, 2) == millijoules
 
 
 @pytest.mark.parametrize(
@@ -83,9 +72,9 @@ def test_artificial_networks_have_the_published_size(
 
 
 def test_unet_has_the_published_macs() -> None:
-    model = build("unet", CAMVID)
-    assert round(model.macs(transposed=False) / 1e9, 2) == 30.15
-    assert round(model.macs() / 1e9, 2) == 31.55
+    figures = size(build("unet", CAMVID))
+    assert round(figures.torchstat_macs / 1e9, 2) == 30.15
+    assert round(figures.macs / 1e9, 2) == 31.55
 
 
 @pytest.mark.parametrize("name", ANALOG)

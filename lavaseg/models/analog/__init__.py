@@ -40,6 +40,7 @@ class Layer:
         kind: class of the submodule.
         shape: (channels, height, width) of its output.
         parameters: all of its trained numbers.
+        weights: those that are multiplied with the input and added up; 0 for a norm.
         macs: multiply-accumulates of one pass, zero padding included.
     """
 
@@ -47,7 +48,13 @@ class Layer:
     kind: str
     shape: Shape
     parameters: int
+    weights: int
     macs: int
+
+    @property
+    def transposed(self) -> bool:
+        """Whether it is a transposed convolution."""
+        return self.kind in ("conv_transpose", "ConvTranspose2d")
 
 
 @dataclass(frozen=True)
@@ -95,11 +102,9 @@ class AnalogModel:
             body = self._body()
             return measure(body, self.input.shape), sum(p.numel() for p in body.parameters())
 
-    def macs(self, *, transposed: bool = True) -> int:
-        """Multiply-accumulates of one pass; without transposed convolutions as torchstat counts."""
-        return sum(
-            layer.macs for layer in self.layers if transposed or layer.kind != "ConvTranspose2d"
-        )
+    def macs(self) -> int:
+        """Multiply-accumulates of one pass."""
+        return sum(layer.macs for layer in self.layers)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; `from_dict` is its inverse."""

@@ -57,6 +57,9 @@ class AnalogNetwork(nn.Module):
         return outputs[-1] * steps
 
 
+CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+
+
 def measure(body: nn.Module, source: Shape) -> tuple[Layer, ...]:
     """The layers of a pass over one picture of shape `source`; `body` may be on the meta device."""
     found: list[Layer] = []
@@ -70,6 +73,7 @@ def measure(body: nn.Module, source: Shape) -> tuple[Layer, ...]:
                     type(module).__name__,
                     (channels, height, width),
                     sum(p.numel() for p in module.parameters()),
+                    module.weight.numel() if isinstance(module, CONVOLUTIONS) else 0,
                     _macs(module, inputs[0], output),
                 )
             )
