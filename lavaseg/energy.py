@@ -479,6 +479,19 @@ def _checked(
     return found.astype(np.int64)
 
 
+def artificial(macs: int) -> Estimate:
+    """One pass of an artificial network, as Kim et al. 2022 count it."""
+    energy = MAC_PJ * macs
+    return Estimate(
+        name="ann",
+        title="Artificial network",
+        picojoules=(energy, energy),
+        reference=None,
+        definition="4.6 pJ × MACs of one pass, zero padding included",
+        source=CMOS_45NM.source,
+    )
+
+
 def format_energy(picojoules: float) -> str:
     """An energy with three significant digits and its unit: '1.23 µJ'."""
     value, units = picojoules, ["pJ", "nJ", "µJ", "mJ", "J"]

@@ -19,6 +19,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
@@ -528,18 +529,19 @@ class Network:
     @cached_property
     def ordered(self) -> tuple[Node, ...]:
         """Nodes in topological order (sources first; ties in the order given)."""
-        done, left, order = {self.input.name}, list(self.nodes), []
-        for node in left:
+        for node in self.nodes:
             if not self.incoming(node.name):
                 raise NetworkError(f"population {node.name!r} has no incoming projection")
-        while left:
-            ready = [n for n in left if all(p.source in done for p in self.incoming(n.name))]
-            if not ready:
-                raise NetworkError("cycle through " + ", ".join(node.name for node in left))
-            order += ready
-            done |= {node.name for node in ready}
-            left = [node for node in left if node.name not in done]
-        return tuple(order)
+        sources = {n.name: [p.source for p in self.incoming(n.name)] for n in self.nodes}
+        depth: dict[str, int] = {}
+        try:
+            for name in TopologicalSorter(sources).static_order():
+                depth[name] = 1 + max(
+                    (depth[source] for source in sources.get(name, ())), default=0
+                )
+        except CycleError as error:
+            raise NetworkError("cycle through " + ", ".join(sorted(set(error.args[1])))) from None
+        return tuple(sorted(self.nodes, key=lambda node: depth[node.name]))
 
     def __getitem__(self, name: str) -> Node:
         """The population, current or relay called `name`."""

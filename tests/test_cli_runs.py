@@ -192,7 +192,7 @@ def test_output_folder_that_cannot_be_written_is_named(run: Path, tmp_path: Path
         (("demo", "--set", "training.epoch=3"), ("'training.epoch'", "epochs")),
         (("demo", "--set", "training.epochs=0"), ("'training.epochs'", "got 0")),
         (("demo", "--set", "data.name=mnsit"), ("'mnsit'", "digits-photos")),
-        (("demo", "--set", "model.name=unet"), ("'unet'", "spiking_deeplab")),
+        (("demo", "--set", "model.name=vnet"), ("'vnet'", "spiking_deeplab")),
         (("demo", "--resume"), ("no run to resume",)),
     ],
 )

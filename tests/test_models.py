@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch.nn import functional
@@ -15,6 +14,7 @@ from lavaseg.export.lowering import drop_auxiliaries
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.models import blocks
 from lavaseg.models.blocks import Sketch, conv1x1, conv3x3
+from lavaseg.models.size import size
 from lavaseg.network import Current, Input, Network, NetworkError, OneToOne, Population
 from lavaseg.training import SpikingNetwork
 
@@ -22,16 +22,6 @@ VOC = Input("input", (3, 64, 64)), 21
 DDD17 = Input("input", (2, 64, 64)), 6
 CAMVID = Input("input", (3, 180, 240)), 12
 DDD17_MFS = Input("input", (2, 260, 352)), 6
-
-
-def macs_of(network: Network, *, transposed: bool) -> int:
-    """Dense MACs of all weighted projections; torchstat, which papers use, knows no transposed."""
-    return sum(
-        p.operator.macs(network.shape(p.source))
-        for p in network.projections
-        if network.weight_shape(p) is not None
-        and (transposed or p.operator.kind != "conv_transpose")
-    )
 
 
 @pytest.mark.parametrize("preset", ["published", "hardware"])
@@ -43,7 +33,7 @@ def test_spiking_deeplab_has_the_published_size(
 ) -> None:
     network = models.build("spiking_deeplab", *task, preset=preset)
     assert network.weight_count() == weights
-    assert round(macs_of(network, transposed=True) / 1e9, 4) == gmacs
+    assert round(size(network).macs / 1e9, 4) == gmacs
 
 
 @pytest.mark.parametrize(("task", "gmacs"), [(VOC, 1.5494), (DDD17, 1.5196)])
@@ -51,13 +41,9 @@ def test_spiking_fcn_has_the_published_size(task: tuple[Input, int], gmacs: floa
     network = models.build("spiking_fcn", *task, preset="published")
     if task is VOC:
         assert round(network.weight_count() / 1e6, 2) == 13.57
-    published = 0  # Kim et al. count k^2 O^2 Cin Cout, O the output's side, transposed or not
-    for p in network.projections:
-        if (shape := network.weight_shape(p)) is not None:
-            _, height, width = network.shape(p.target)
-            published += int(np.prod(shape)) * height * width
-    assert round(published / 1e9, 4) == gmacs
-    assert macs_of(network, transposed=True) < published
+    figures = size(network)
+    assert round(figures.kim_macs / 1e9, 4) == gmacs
+    assert figures.torchstat_macs < figures.macs < figures.kim_macs
 
 
 def test_spiking_fcn_with_the_classifier_of_the_papers_table_is_a_fourth() -> None:
@@ -87,8 +73,8 @@ def test_mfs_seg_has_the_published_size(
 def test_spiking_unet_has_the_published_size() -> None:
     network = models.build("spiking_unet", *CAMVID, preset="published")
     assert round(network.weight_count() / 1e6, 1) == 31.0
-    assert round(macs_of(network, transposed=False) / 1e9, 2) == 30.15
-    assert round(macs_of(network, transposed=True) / 1e9, 2) == 31.55
+    assert round(size(network).torchstat_macs / 1e9, 2) == 30.15
+    assert round(size(network).macs / 1e9, 2) == 31.55
 
 
 @pytest.mark.parametrize("model", ["spiking_fcn", "spiking_unet"])

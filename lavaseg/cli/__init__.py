@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from lavaseg.cli import data, demo, evaluation, inference, nets, training
+from lavaseg.cli import data, demo, evaluation, inference, models, nets, training
 from lavaseg.cli.console import Commands
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app = typer.Typer(
 PIPELINE, DATA, RESULTS = "The pipeline, in order", "Looking at data", "Looking at results"
 app.command(rich_help_panel=PIPELINE)(demo.demo)
 app.command(rich_help_panel=PIPELINE)(training.recipes)
+app.command(rich_help_panel=RESULTS)(models.models)
 app.command(rich_help_panel=PIPELINE)(training.train)
 app.command(rich_help_panel=PIPELINE)(nets.export)
 app.command(rich_help_panel=PIPELINE)(evaluation.verify)

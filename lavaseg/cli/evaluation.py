@@ -21,6 +21,7 @@ from lavaseg.cli.inputs import (
     random_stimuli,
 )
 from lavaseg.errors import LavasegError
+from lavaseg.models.analog import AnalogModel
 
 if TYPE_CHECKING:
     from lavaseg.deploy import Verdict
@@ -63,23 +64,27 @@ def evaluate(
         if target.is_dir():
             if data is not None or set_:
                 raise LavasegError("a run is evaluated on its own data: leave out --data and --set")
-            result, network = _evaluate_run(target, limit)
+            result, model = _evaluate_run(target, limit)
         else:
-            result, network = _evaluate_net(target, data, set_ or [], limit)
-        account = _account(network, result)
+            result, model = _evaluate_net(target, data, set_ or [], limit)
+    if isinstance(model, AnalogModel):
+        _show_artificial(target, result, model, json)
+        return
+    account = _account(model, result)
     if json:
         energy = account.to_dict() if account else None
         print_json({"target": target, **result.to_dict(), "energy": energy})
-    else:
-        _show_evaluation(str(target), result, account)
+        return
+    _show_classes(target, result)
+    _show_activity(result, account)
 
 
-def _evaluate_run(path: Path, limit: int | None) -> tuple[Evaluation, Network]:
+def _evaluate_run(path: Path, limit: int | None) -> tuple[Evaluation, Network | AnalogModel]:
     run = open_run(path)
 
     from lavaseg.training import evaluate as evaluate_run
 
-    return evaluate_run(run, limit=limit), run.network
+    return evaluate_run(run, limit=limit), run.model
 
 
 def _evaluate_net(
@@ -109,13 +114,32 @@ def _account(network: Network, result: Evaluation) -> EnergyAccount | None:
     return account(network, result.counts, result.samples, result.steps)
 
 
-def _show_evaluation(title: str, result: Evaluation, account: EnergyAccount | None) -> None:
+def _show_artificial(target: Path, result: Evaluation, model: AnalogModel, json: bool) -> None:
+    from lavaseg.energy import artificial, format_energy
+
+    estimate = artificial(model.macs())
+    assert estimate.picojoules is not None
+    if json:
+        energy = {"macs": model.macs(), "picojoules": estimate.picojoules[0]}
+        print_json({"target": target, **result.to_dict(), "energy": energy})
+        return
+    _show_classes(target, result)
+    say(
+        f"artificial network: {model.macs():,} MACs a sample, "
+        f"{format_energy(estimate.picojoules[0])} (estimate: {estimate.definition})"
+    )
+
+
+def _show_classes(target: Path, result: Evaluation) -> None:
     print_table(
-        f"{title}: mIoU {result.miou:.2%} on {result.samples} samples "
+        f"{target}: mIoU {result.miou:.2%} on {result.samples} samples "
         f"(pixel accuracy {result.accuracy:.2%})",
         ["class", ">IoU"],
         ((name, f"{value:.2%}") for name, value in zip(result.classes, result.iou, strict=True)),
     )
+
+
+def _show_activity(result: Evaluation, account: EnergyAccount | None) -> None:
     print_table(
         f"Spikes in {result.steps} steps",
         ["population", ">of a neuron", ">of a neuron and step", ">synaptic operations into it"],

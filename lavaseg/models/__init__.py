@@ -1,4 +1,4 @@
-"""Models as data: each is a function that returns a `Network`."""
+"""Models as data: each is a function that returns a `Network`; artificial ones as baselines."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lavaseg.errors import LavasegError
+from lavaseg.models.analog import ANALOG, AnalogModel, constructor
 from lavaseg.models.mfs_seg import mfs_seg
 from lavaseg.models.spiking_deeplab import spiking_deeplab
 from lavaseg.models.spiking_fcn import spiking_fcn
@@ -23,21 +24,33 @@ MODELS: dict[str, Callable[..., Network]] = {
 }
 
 
-def build(name: str, input_: Input, classes: int, **options: Any) -> Network:
+def build(name: str, input_: Input, classes: int, **options: Any) -> Network | AnalogModel:
     """The description that model `name` gives for an input and a number of classes.
 
     Raises:
         LavasegError: no such model, or an option that it does not have.
     """
-    if name not in MODELS:
-        raise LavasegError(f"there is no model {name!r}; the models are {', '.join(MODELS)}")
-    known = list(inspect.signature(MODELS[name]).parameters)[2:]
+    if name not in (*MODELS, *ANALOG):
+        raise LavasegError(
+            f"there is no model {name!r}; the models are {', '.join((*MODELS, *ANALOG))}"
+        )
+    known = option_names(name)
     for option in options:
         if option not in known:
             raise LavasegError(
                 f"model {name!r} has no option {option!r}; it has {', '.join(known)}"
             )
     try:
-        return MODELS[name](input_, classes, **options)
+        if name in MODELS:
+            return MODELS[name](input_, classes, **options)
+        model = AnalogModel(name, input_, classes, options)
+        model.macs()  # builds it once: what is wrong with the options is said here
+        return model
     except (TypeError, ValueError) as error:
         raise LavasegError(f"model {name!r}: {error}") from None
+
+
+def option_names(name: str) -> list[str]:
+    """Options that a model has."""
+    function = MODELS[name] if name in MODELS else constructor(name)
+    return list(inspect.signature(function).parameters)[2:]

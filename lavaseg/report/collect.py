@@ -18,6 +18,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus, preview
 from lavaseg.files import write_atomically
 from lavaseg.metrics import Evaluation, predict
+from lavaseg.models.analog import AnalogModel
 from lavaseg.network import Population, Relay
 from lavaseg.plots import Histogram
 from lavaseg.report.page import Comparison, Examples, ReportData, render
@@ -28,7 +29,7 @@ if TYPE_CHECKING:  # SLAYER takes seconds to import
     from lavaseg.data.base import DataSet
     from lavaseg.integers import IntegerNetwork
     from lavaseg.recipes import Recipe
-    from lavaseg.training import Run, SpikingNetwork
+    from lavaseg.training import Run
 
 EXAMPLES = 8
 """Pictures shown, and samples whose membranes are drawn."""
@@ -73,8 +74,8 @@ def collect(run: Run, *, compare: Run | None = None) -> ReportData:
         classes=run.classes,
         steps=encoder.steps,
         encoder=encoder.to_dict(),
-        parameters=run.network.parameter_count(),
-        network=run.network if net is None or exported is None else net.network,
+        parameters=run.model.parameter_count(),
+        network=run.model if net is None or exported is None else net.network,
         trained=results.evaluation("evaluation.json", results.weights),
         exported=exported,
         verification=results.json("verify.json", results.net),
@@ -171,6 +172,8 @@ def _examples(run: Run, net: IntegerNetwork | None, data: DataSet) -> Examples:
 def _membranes(run: Run, data: DataSet) -> dict[str, Histogram]:
     """Histogram of each firing population of the float network, on the first test pictures."""
     found: dict[str, Histogram] = {}
+    if isinstance(run.model, AnalogModel):
+        return found
 
     def observe(node: Population | Relay, _: torch.Tensor, membrane: torch.Tensor | None) -> None:
         if isinstance(node, Relay) or node.threshold is None or membrane is None:
@@ -187,12 +190,14 @@ def _observed(run: Run, stimuli: Sequence[Stimulus], observe: Any = None) -> tor
     """Read-out of the float network; `observe` sees each population with its membrane."""
     import torch
 
-    from lavaseg.training.experiment import trained
+    from lavaseg.training.experiment import trained_model
 
-    model: SpikingNetwork = trained(run)
+    model = trained_model(run)
     spikes = run.recipe.encoder_object.encode(stimuli, seed=run.recipe.seed)
     messages = torch.from_numpy(spikes).float().permute(0, 2, 3, 4, 1)
     with torch.no_grad():
+        if isinstance(run.model, AnalogModel):
+            return model(messages)
         return model(messages, observe, membranes=observe is not None)
 
 

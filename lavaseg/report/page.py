@@ -15,8 +15,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from lavaseg import plots
-from lavaseg.energy import EnergyAccount, Estimate, account, format_energy
+from lavaseg.energy import EnergyAccount, Estimate, account, artificial, format_energy
 from lavaseg.metrics import Evaluation
+from lavaseg.models.analog import AnalogModel
 from lavaseg.network import Current, Network, Population
 
 
@@ -60,7 +61,8 @@ class ReportData:
 
     Args:
         title: of the experiment; name: of its recipe.
-        network: what was evaluated: as exported (thresholds are integers), else as trained.
+        network: what was evaluated: as exported (thresholds are integers), else as trained; or
+            an artificial network.
         classes: class names.
         steps: logical time steps T of one sample.
         paper: what it reproduces; data_source: where the data came from.
@@ -76,7 +78,7 @@ class ReportData:
     """
 
     title: str
-    network: Network
+    network: Network | AnalogModel
     classes: tuple[str, ...]
     steps: int
     name: str = ""
@@ -100,10 +102,17 @@ class ReportData:
         """The evaluation to show: the exported network's, else the float one's."""
         return self.exported or self.trained
 
+    @property
+    def artificial(self) -> AnalogModel | None:
+        """The network, if it is artificial."""
+        return self.network if isinstance(self.network, AnalogModel) else None
+
     @cached_property
     def energy(self) -> EnergyAccount | None:
         """The account of that evaluation; None where spikes were not measured on this graph."""
         found = self.evaluation
+        if isinstance(self.network, AnalogModel):
+            return None
         unrolled = not any(isinstance(node, Current) for node in self.network.nodes)
         if found is None or not unrolled:
             return None
@@ -144,7 +153,7 @@ def render(data: ReportData) -> str:
         layers=_layers(data),
         class_rows=_class_rows(data),
         compared=_compared(data),
-        energies=[_energy_row(e) for e in data.energy.estimates()] if data.energy else [],
+        energies=[_energy_row(estimate) for estimate in _estimates(data)],
         verified=_verified(data.verification),
         figures=_figures(data),
     )
@@ -164,19 +173,29 @@ class Tile:
     state: Literal["good", "bad", "missing", "plain"] = "plain"
 
 
+def _estimates(data: ReportData) -> tuple[Estimate, ...]:
+    if data.artificial is not None:
+        return (artificial(data.artificial.macs()),)
+    return data.energy.estimates() if data.energy else ()
+
+
 def _tiles(data: ReportData) -> list[Tile]:
+    parameters = format_count(data.parameters)
+    if isinstance(data.network, AnalogModel):
+        (estimate,) = _estimates(data)
+        return [
+            _miou_tile("mIoU, artificial network", data.trained, "not evaluated yet"),
+            Tile("energy estimate of one sample", _energy(estimate), "45 nm, arithmetic only"),
+            Tile("parameters", parameters, f"{format_count(data.network.macs())} MACs a sample"),
+        ]
+    neurons = sum(data.network.neurons(p.name) for p in data.network.populations)
     return [
         _miou_tile("mIoU, exported integer network", data.exported, "not evaluated yet"),
         _miou_tile("mIoU, float network", data.trained, "not evaluated yet"),
         _cost_tile(data.quantisation_cost),
         _verification_tile(data.verification),
         _energy_tile(data),
-        Tile(
-            "parameters",
-            format_count(data.parameters),
-            f"{format_count(sum(data.network.neurons(p.name) for p in data.network.populations))} "
-            f"neurons, {data.steps} time steps",
-        ),
+        Tile("parameters", parameters, f"{format_count(neurons)} neurons, {data.steps} time steps"),
     ]
 
 
@@ -229,16 +248,18 @@ def _energy_tile(data: ReportData) -> Tile:
 def _layers(data: ReportData) -> list[dict[str, str]]:
     """One row a node, from the input to the read-out; '–' where it was not measured."""
     net, energy = data.network, data.energy
+    if isinstance(net, AnalogModel):
+        return []
     rates = data.evaluation.rates_per_step if data.evaluation else {}
     kind = "input, graded" if net.input.message_bits > 1 else "input"
-    rows = [_layer(data, net.input.name, kind, "–", rates)]
+    rows = [_layer(net, net.input.name, kind, "–", rates)]
     for node in net.ordered:
         if isinstance(node, Population):
             threshold = "never fires" if node.threshold is None else f"{node.threshold:g}"
             operators = ", ".join(p.operator.kind for p in net.incoming(node.name))
         else:
             threshold, operators = "–", "current"
-        row = _layer(data, node.name, operators.replace("_", " "), threshold, rates)
+        row = _layer(net, node.name, operators.replace("_", " "), threshold, rates)
         if isinstance(node, Population) and node.threshold is None:
             row["rate"] = "–"
         if energy is not None:
@@ -250,13 +271,13 @@ def _layers(data: ReportData) -> list[dict[str, str]]:
 
 
 def _layer(
-    data: ReportData, name: str, kind: str, threshold: str, rates: Mapping[str, float]
+    network: Network, name: str, kind: str, threshold: str, rates: Mapping[str, float]
 ) -> dict[str, str]:
     return {
         "name": name,
         "kind": kind,
-        "shape": " × ".join(map(str, data.network.shape(name))),
-        "neurons": format_count(data.network.neurons(name)),
+        "shape": " × ".join(map(str, network.shape(name))),
+        "neurons": format_count(network.neurons(name)),
         "threshold": threshold,
         "rate": format_percent(rates[name], 2) if name in rates else "–",
         "operations": "–",
@@ -353,13 +374,14 @@ def _figures(data: ReportData) -> dict[str, str]:
                 compare_label=other.title if other else "",
             )
         )
-    if data.evaluation is not None:
+    if data.evaluation is not None and not isinstance(data.network, AnalogModel):
         silent = {p.name for p in data.network.populations if p.threshold is None}
         rates = data.evaluation.rates_per_step
         shown = {name: rates[name] for name in data.network.shapes if name in rates}
         figures["rates"] = _embedded(
             plots.spike_rates({k: v for k, v in shown.items() if k not in silent})
         )
+    if data.evaluation is not None:
         figures["confusion"] = _embedded(
             plots.confusion_matrix(data.evaluation.confusion, data.classes)
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from lavaseg import data, metrics, models
 from lavaseg.data.base import DataSet, Samples
 from lavaseg.data.split import Subset, hold_out
 from lavaseg.errors import LavasegError
+from lavaseg.models.analog import AnalogModel
+from lavaseg.models.analog.module import AnalogNetwork
 from lavaseg.network import Input, Population, Relay
 from lavaseg.progress import track
 from lavaseg.recipes import Recipe
@@ -58,7 +60,7 @@ def train(recipe: Recipe, out: str | Path, *, resume: bool = False, progress: bo
     run.save()
     training, validation = training_parts(recipe, data_set)
     seed_weights(recipe.seed)
-    model = SpikingNetwork(run.network, recipe.training.surrogate)
+    model = _fresh(run)
     encoder = recipe.encoder_object
     plan = Plan(
         recipe.training,
@@ -90,11 +92,11 @@ def describe(recipe: Recipe, data_set: DataSet, folder: Path) -> Run:
     """The run that a recipe describes on a data set, not yet on disk."""
     encoder = recipe.encoder_object
     sheet = Input("input", encoder.shape(data_set.picture_shape), encoder.message_bits)
-    network = models.build(recipe.model.name, sheet, len(data_set.classes), **recipe.model.options)
+    model = models.build(recipe.model.name, sheet, len(data_set.classes), **recipe.model.options)
     return Run(
         folder,
         recipe,
-        network,
+        model,
         tuple(data_set.classes),
         data_set.ignore_index,
         data_set.picture_shape,
@@ -118,12 +120,31 @@ def training_parts(recipe: Recipe, data_set: DataSet) -> tuple[Samples, Samples]
 
 
 def trained(run: Run) -> SpikingNetwork:
-    """The float network with its best weights, in eval mode.
+    """The spiking float network with its best weights, in eval mode.
 
     Raises:
-        LavasegError: no weights yet, or a damaged file.
+        LavasegError: no weights yet, a damaged file, or an artificial network.
     """
     model = SpikingNetwork(run.network, run.recipe.training.surrogate)
+    return _restored(model, run)
+
+
+def trained_model(run: Run) -> SpikingNetwork | AnalogNetwork:
+    """As `trained`, spiking or artificial."""
+    return _restored(_fresh(run), run)
+
+
+def _fresh(run: Run) -> SpikingNetwork | AnalogNetwork:
+    """The run's model with initial weights."""
+    if isinstance(run.model, AnalogModel):
+        return run.model.module()
+    return SpikingNetwork(run.model, run.recipe.training.surrogate)
+
+
+Module = TypeVar("Module", bound=torch.nn.Module)
+
+
+def _restored(model: Module, run: Run) -> Module:
     try:
         model.load_state_dict(load_file(run.weights))
     except (SafetensorError, RuntimeError, OSError) as error:
@@ -146,7 +167,7 @@ def evaluate(
     """
     samples = run.data.test if split == "test" else training_parts(run.recipe, run.data)[1]
     encoder = run.recipe.encoder_object
-    model = trained(run)
+    model = trained_model(run)
     batches = loader(
         first(samples, limit),
         encoder,
@@ -158,18 +179,8 @@ def evaluate(
     started = time.monotonic()
     with torch.no_grad():
         for messages, labels in track(batches, "evaluate", show=progress):
-            counts: dict[str, np.ndarray] = {}
-
-            def count(
-                node: Population | Relay,
-                spikes: torch.Tensor,
-                _: torch.Tensor | None,
-                counts: dict[str, np.ndarray] = counts,
-            ) -> None:
-                counts[node.name] = (spikes != 0).sum(-1).numpy()
-
-            counts[run.network.input.name] = (messages != 0).sum(-1).numpy()
-            logits = model(messages, count).float() / encoder.steps
+            readout, counts = _activity(model, messages)
+            logits = readout.float() / encoder.steps
             loss = segmentation_loss(logits, labels, ignore_index=run.ignore_index)
             predicted = metrics.predict(logits, labels.shape[1:])
             meter.add(predicted, labels.numpy(), counts, float(loss))
@@ -177,6 +188,20 @@ def evaluate(
     if split == "test" and limit is None:
         result.save(run.path / "evaluation.json")
     return result
+
+
+def _activity(
+    model: SpikingNetwork | AnalogNetwork, messages: torch.Tensor
+) -> tuple[torch.Tensor, dict[str, np.ndarray]]:
+    """Read-out, and spikes of each neuron (N, C, H, W) for each population; none if artificial."""
+    if isinstance(model, AnalogNetwork):
+        return model(messages), {}
+    counts = {model.network.input.name: (messages != 0).sum(-1).numpy()}
+
+    def count(node: Population | Relay, spikes: torch.Tensor, _: torch.Tensor | None) -> None:
+        counts[node.name] = (spikes != 0).sum(-1).numpy()
+
+    return model(messages, count), counts
 
 
 def first(samples: Samples, limit: int | None) -> Samples:

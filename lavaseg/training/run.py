@@ -14,7 +14,8 @@ from lavaseg import data, recipes
 from lavaseg.data.base import DataSet
 from lavaseg.errors import LavasegError
 from lavaseg.files import write_atomically
-from lavaseg.network import Network, NetworkError, Shape
+from lavaseg.models.analog import AnalogModel
+from lavaseg.network import Network, Shape
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Run:
     Args:
         path: the folder.
         recipe: as trained.
-        network: the float description.
+        model: the description of the float network, spiking or artificial.
         classes: class names, in the order of the read-out's channels.
         ignore_index: label that does not count, or None.
         picture_shape: (channels, height, width) of one picture.
@@ -44,7 +45,7 @@ class Run:
 
     path: Path
     recipe: recipes.Recipe
-    network: Network
+    model: Network | AnalogModel
     classes: tuple[str, ...]
     ignore_index: int | None
     picture_shape: Shape
@@ -68,18 +69,21 @@ class Run:
             return cls(
                 folder,
                 recipe,
-                Network.from_dict(stored["network"]),
+                AnalogModel.from_dict(stored["analog"])
+                if "analog" in stored
+                else Network.from_dict(stored["network"]),
                 tuple(stored["classes"]),
                 stored["ignore_index"],
                 tuple(stored["picture_shape"]),
             )
-        except (OSError, ValueError, KeyError, TypeError, NetworkError) as error:
+        except (OSError, ValueError, KeyError, TypeError, LavasegError) as error:
             raise LavasegError(f"{folder / 'network.json'} cannot be read: {error}") from None
 
     def save(self) -> None:
         """Write recipe.yaml and network.json, creating the folder."""
+        kind = "analog" if isinstance(self.model, AnalogModel) else "network"
         stored = {
-            "network": self.network.to_dict(),
+            kind: self.model.to_dict(),
             "classes": list(self.classes),
             "ignore_index": self.ignore_index,
             "picture_shape": list(self.picture_shape),
@@ -87,6 +91,20 @@ class Run:
         make_folder(self.path)
         write_atomically(self.path / "network.json", json.dumps(stored, indent=1))
         write_atomically(self.path / "recipe.yaml", recipes.dump(self.recipe))
+
+    @property
+    def network(self) -> Network:
+        """The spiking network.
+
+        Raises:
+            LavasegError: the run trained an artificial one.
+        """
+        if isinstance(self.model, AnalogModel):
+            raise LavasegError(
+                f"{self.path} holds the artificial network {self.model.name!r}, which has no "
+                "spikes: train a spiking model instead, `lavaseg models` lists them"
+            )
+        return self.model
 
     @cached_property
     def data(self) -> DataSet:

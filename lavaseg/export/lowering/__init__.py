@@ -12,8 +12,10 @@ from lavaseg.export.lowering.deployable import check_deployable
 from lavaseg.export.lowering.fold import fold_averages, fold_input_scale, fold_norms
 from lavaseg.export.lowering.prune import drop_auxiliaries
 from lavaseg.export.lowering.quantise import Quantisation, choose_quantisation, quantise
+from lavaseg.export.lowering.trial import untrained
 from lavaseg.export.lowering.unroll import unroll_currents
 from lavaseg.export.weighted import WeightedNetwork
+from lavaseg.network import Network
 from lavaseg.ranges import PopulationRange, check_ranges
 
 FLOAT_STEPS: tuple[Callable[[WeightedNetwork], WeightedNetwork], ...] = (
@@ -24,6 +26,15 @@ FLOAT_STEPS: tuple[Callable[[WeightedNetwork], WeightedNetwork], ...] = (
     unroll_currents,
     fold_input_scale,
 )
+
+
+def deployed(network: Network) -> Network:
+    """What would run on hardware of a description, whatever its weights will be.
+
+    Raises:
+        LavasegError: it cannot be deployed; the message says why.
+    """
+    return lower(untrained(network)).network
 
 
 def lower(weighted: WeightedNetwork) -> WeightedNetwork:
@@ -40,6 +51,7 @@ __all__ = [
     "check_deployable",
     "check_ranges",
     "choose_quantisation",
+    "deployed",
     "drop_auxiliaries",
     "fold_averages",
     "fold_input_scale",

@@ -91,7 +91,7 @@ def _compose_grids(
     if any(down > 1 for down, _ in axes) and any(up > 1 for _, up in axes):
         raise NotComposableError("together they scale the sheet by a fraction")
     layouts = [
-        (_transposed_axis if transposed else _conv_axis)(
+        (transposed_axis if transposed else conv_axis)(
             sorted(set(total[total != _NOTHING].tolist()) or {0}), max(scale), n, wanted
         )
         for total, scale, n, wanted in zip(sums, axes, source[1:], target[1:], strict=True)
@@ -142,7 +142,7 @@ def _check_border(first: Grid, second: Grid, axis: int, sides: tuple[int, int, i
 
 
 @dataclass(frozen=True)
-class _AxisLayout:
+class AxisLayout:
     """Where each tap lies in the kernel of one axis."""
 
     places: dict[int, int]
@@ -156,7 +156,7 @@ def _spacing(taps: list[int]) -> int:
     return math.gcd(*(tap - taps[0] for tap in taps)) or 1
 
 
-def _conv_axis(taps: list[int], stride: int, n: int, wanted: int) -> _AxisLayout:
+def conv_axis(taps: list[int], stride: int, n: int, wanted: int) -> AxisLayout:
     """The convolution that has these taps; zeros are added where its size asks for them."""
     low, high, space = taps[0], taps[-1], _spacing(taps)
 
@@ -165,7 +165,7 @@ def _conv_axis(taps: list[int], stride: int, n: int, wanted: int) -> _AxisLayout
 
     if high >= 0 and size(high, high - low) == wanted:
         places = {tap: (high - tap) // space for tap in taps}
-        return _AxisLayout(places, (high - low) // space + 1, high, space)
+        return AxisLayout(places, (high - low) // space + 1, high, space)
     padding = max(high, 0)
     least = min(low, padding)
     while size(padding, padding - least) < wanted:
@@ -173,25 +173,25 @@ def _conv_axis(taps: list[int], stride: int, n: int, wanted: int) -> _AxisLayout
     reach = padding - least
     while size(padding, reach) > wanted:
         reach += 1
-    return _AxisLayout({tap: padding - tap for tap in taps}, reach + 1, padding, 1)
+    return AxisLayout({tap: padding - tap for tap in taps}, reach + 1, padding, 1)
 
 
-def _transposed_axis(taps: list[int], stride: int, n: int, wanted: int) -> _AxisLayout:
+def transposed_axis(taps: list[int], stride: int, n: int, wanted: int) -> AxisLayout:
     """The transposed convolution that has these taps."""
     low, high, space = taps[0], taps[-1], _spacing(taps)
     extra = wanted - ((n - 1) * stride + low + high + 1)
     if low <= 0 and 0 <= extra < max(stride, space):
         places = {tap: (tap - low) // space for tap in taps}
-        return _AxisLayout(places, (high - low) // space + 1, -low, space, extra)
+        return AxisLayout(places, (high - low) // space + 1, -low, space, extra)
     padding = max(-low, 0)
     high = max(high, -padding)
     padding += max(0, (n - 1) * stride - padding + high + 1 - wanted)
     reach = wanted - 1 - (n - 1) * stride + 2 * padding
-    return _AxisLayout({tap: tap + padding for tap in taps}, reach + 1, padding, 1)
+    return AxisLayout({tap: tap + padding for tap in taps}, reach + 1, padding, 1)
 
 
 def _products(
-    first: Grid, second: Grid, sums: list[np.ndarray], layouts: list[_AxisLayout]
+    first: Grid, second: Grid, sums: list[np.ndarray], layouts: list[AxisLayout]
 ) -> np.ndarray:
     """Weights of the composed kernel, (groups, outputs, inputs, height, width)."""
     groups = math.gcd(len(first.weight), len(second.weight))

@@ -1,0 +1,27 @@
+"""A trial: what a description would become on hardware, before anything is trained."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lavaseg.export.weighted import Affine, WeightedNetwork
+from lavaseg.network import Network
+
+
+def untrained(network: Network) -> WeightedNetwork:
+    """The description with random weights, biases and norms, for steps that look at structure."""
+    rng = np.random.default_rng(0)
+
+    def channels(name: str) -> np.ndarray:
+        return rng.standard_normal(network.shape(name)[0])
+
+    return WeightedNetwork(
+        network,
+        {p.name: rng.standard_normal(network.synapse_shape(p)) for p in network.projections},
+        {node.name: channels(node.name) for node in network.nodes if node.bias},
+        {
+            node.name: Affine(channels(node.name), channels(node.name))
+            for node in network.nodes
+            if node.norm != "none"
+        },
+    )

@@ -1,0 +1,131 @@
+"""Artificial networks, as baselines: torch modules by name, with the sizes that papers compare.
+
+An `AnalogModel` is to them what `Network` is to spiking models: plain data from which the module
+is built and its tables are computed. torch is imported when a module is needed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from lavaseg.errors import LavasegError
+from lavaseg.network import Input, Shape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from lavaseg.models.analog.module import AnalogNetwork
+
+ANALOG = {
+    "ann_deeplab": "rectified",
+    "ann_fcn": "rectified",
+    "unet": "unet",
+    "segnet": "segnet",
+    "mimo_unet": "mimo_unet",
+}
+"""Artificial networks, and the module of this folder that holds the function of that name."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer with weights.
+
+    Args:
+        name: of the submodule.
+        kind: class of the submodule.
+        shape: (channels, height, width) of its output.
+        parameters: all of its trained numbers.
+        weights: those that are multiplied with the input and added up; 0 for a norm.
+        macs: multiply-accumulates of one pass, zero padding included.
+    """
+
+    name: str
+    kind: str
+    shape: Shape
+    parameters: int
+    weights: int
+    macs: int
+
+    @property
+    def transposed(self) -> bool:
+        """Whether it is a transposed convolution."""
+        return self.kind in ("conv_transpose", "ConvTranspose2d")
+
+
+@dataclass(frozen=True)
+class AnalogModel:
+    """An artificial network as data: it trains and is measured, and cannot be exported.
+
+    Args:
+        name: one of `ANALOG`.
+        input: shape and message bits of what it sees.
+        classes: channels of its logits.
+        options: keyword arguments of its function.
+    """
+
+    name: str
+    input: Input
+    classes: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def module(self) -> AnalogNetwork:
+        """The torch module, with fresh weights."""
+        from lavaseg.models.analog.module import AnalogNetwork
+
+        return AnalogNetwork(self._body(), self.input, self.macs())
+
+    def _body(self) -> nn.Module:
+        return constructor(self.name)(self.input, self.classes, **self.options)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Every layer with weights, in the order of a pass."""
+        return self._measured[0]
+
+    def parameter_count(self) -> int:
+        """All trained numbers."""
+        return self._measured[1]
+
+    @cached_property
+    def _measured(self) -> tuple[tuple[Layer, ...], int]:
+        """Layers and trained numbers, from a pass that computes nothing."""
+        import torch
+
+        from lavaseg.models.analog.module import measure
+
+        with torch.device("meta"):
+            body = self._body()
+            return measure(body, self.input.shape), sum(p.numel() for p in body.parameters())
+
+    def macs(self) -> int:
+        """Multiply-accumulates of one pass."""
+        return sum(layer.macs for layer in self.layers)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; `from_dict` is its inverse."""
+        return {**dataclasses.asdict(self), "options": dict(self.options)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> AnalogModel:
+        """The model that `to_dict` wrote.
+
+        Raises:
+            LavasegError: it is none.
+        """
+        try:
+            fields = dict(data)
+            return cls(input=Input(**fields.pop("input")), **fields)
+        except (KeyError, TypeError, ValueError) as error:
+            raise LavasegError(f"not an artificial network's description: {error}") from error
+
+
+def constructor(name: str) -> Callable[..., nn.Module]:
+    """The function (input, classes, **options) -> module of an artificial network."""
+    module = importlib.import_module(f"lavaseg.models.analog.{ANALOG[name]}")
+    found: Callable[..., nn.Module] = getattr(module, name)
+    return found

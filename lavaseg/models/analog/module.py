@@ -1,0 +1,105 @@
+"""An artificial network behind the interface of a spiking one, and the size of its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from lavaseg.models.analog import Layer
+from lavaseg.network import Input, Shape
+
+Outputs = torch.Tensor | Sequence[torch.Tensor]
+"""Logits (N, K, h, w), or those of several scales, the last of which counts."""
+
+
+class AnalogNetwork(nn.Module):
+    """An artificial network that takes what a spiking one takes, and answers alike.
+
+    It sees the mean over time of the encoded input, scaled to 0 .. 1. Its logits are multiplied by
+    T, as a read-out that got them at every step would have gathered them; so one loop, one loss
+    and one metric serve both.
+
+    Args:
+        body: pictures (N, C, H, W) to `Outputs`.
+        input_: what the encoder gives.
+        macs: multiply-accumulates of one pass.
+    """
+
+    def __init__(self, body: nn.Module, input_: Input, macs: int) -> None:
+        super().__init__()
+        self.body = body
+        self.macs = macs
+        self.input_scale = 1.0 / input_.max_message
+
+    def forward(
+        self,
+        messages: torch.Tensor,
+        auxiliary: Callable[[torch.Tensor], None] | None = None,
+    ) -> torch.Tensor:
+        """T times the logits, (N, K, h, w).
+
+        Args:
+            messages: encoded input (N, C, H, W, T).
+            auxiliary: called with T times the logits of each further scale.
+        """
+        steps = messages.shape[-1]
+        constant = messages.stride(-1) == 0 or steps == 1
+        picture = messages[..., 0] if constant else messages.mean(-1)
+        outputs: Outputs = self.body(picture * self.input_scale)
+        if isinstance(outputs, torch.Tensor):
+            outputs = [outputs]
+        if auxiliary is not None:
+            for logits in outputs[:-1]:
+                auxiliary(logits * steps)
+        return outputs[-1] * steps
+
+
+CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+
+
+def measure(body: nn.Module, source: Shape) -> tuple[Layer, ...]:
+    """The layers of a pass over one picture of shape `source`; `body` may be on the meta device."""
+    found: list[Layer] = []
+
+    def hook(name: str) -> Callable[..., None]:
+        def record(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+            _, channels, height, width = output.shape
+            found.append(
+                Layer(
+                    name,
+                    type(module).__name__,
+                    (channels, height, width),
+                    sum(p.numel() for p in module.parameters()),
+                    module.weight.numel() if isinstance(module, CONVOLUTIONS) else 0,
+                    _macs(module, inputs[0], output),
+                )
+            )
+
+        return record
+
+    handles = [
+        module.register_forward_hook(hook(name))
+        for name, module in body.named_modules()
+        if not list(module.children()) and list(module.parameters())
+    ]
+    device = next(body.parameters()).device
+    try:
+        with torch.no_grad():
+            body.eval()(torch.zeros((1, *source), device=device))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return tuple(found)
+
+
+def _macs(module: nn.Module, given: torch.Tensor, output: torch.Tensor) -> int:
+    """Of one sample: each output of a convolution, or each input of a transposed one, meets a
+    kernel over the channels of its group."""
+    if isinstance(module, nn.ConvTranspose2d):
+        return given[0].numel() * module.weight[0].numel()
+    if isinstance(module, nn.Conv2d):
+        return output[0].numel() * module.weight[0].numel()
+    return 0

@@ -1,0 +1,77 @@
+"""How large a model is: parameters, operations, neurons and memory, as papers' tables show them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from lavaseg.energy import MAC_PJ
+from lavaseg.models.analog import AnalogModel, Layer
+from lavaseg.network import Network
+
+
+@dataclass(frozen=True)
+class Size:
+    """Figures of one model.
+
+    Args:
+        parameters: trained numbers, norms and biases included.
+        weights: synaptic weights alone, shared ones once.
+        macs: multiply-accumulates of one dense pass through all layers with weights, zero padding
+            included; a transposed convolution counts each of its inputs.
+        kim_macs: by the formula of Kim et al. 2022, kernel^2 x output pixels x channels in and
+            out, which for a transposed convolution counts its outputs.
+        torchstat_macs: as torchstat counts, from which Su et al. 2024 have their figures: without
+            transposed convolutions.
+        neurons: of all populations; 0 for an artificial network.
+        latency: hardware steps from input to read-out; None for an artificial network.
+    """
+
+    parameters: int
+    weights: int
+    macs: int
+    kim_macs: int
+    torchstat_macs: int
+    neurons: int
+    latency: int | None
+
+    @property
+    def ann_millijoules(self) -> float:
+        """4.6 pJ x `kim_macs`: the papers' estimate for an artificial network of this shape."""
+        return MAC_PJ * self.kim_macs / 1e9
+
+
+def layers(model: Network | AnalogModel) -> tuple[Layer, ...]:
+    """Everything that has weights, from input to output."""
+    if isinstance(model, AnalogModel):
+        return tuple(layer for layer in model.layers if layer.weights)
+    found = []
+    for node in model.ordered:
+        for p in model.incoming(node.name):
+            shape = model.weight_shape(p)
+            if shape is not None:
+                weights, macs = math.prod(shape), p.operator.macs(model.shape(p.source))
+                kind, sheet = p.operator.kind, model.shape(node.name)
+                found.append(Layer(p.name, kind, sheet, weights, weights, macs))
+    return tuple(found)
+
+
+def size(model: Network | AnalogModel) -> Size:
+    """The figures of a model."""
+    rows = layers(model)
+    neurons, latency = 0, None
+    if isinstance(model, Network):
+        neurons = sum(model.neurons(population.name) for population in model.populations)
+        latency = model.latency
+    return Size(
+        parameters=model.parameter_count(),
+        weights=sum(row.weights for row in rows),
+        macs=sum(row.macs for row in rows),
+        kim_macs=sum(
+            row.weights * row.shape[1] * row.shape[2] if row.transposed else row.macs
+            for row in rows
+        ),
+        torchstat_macs=sum(row.macs for row in rows if not row.transposed),
+        neurons=neurons,
+        latency=latency,
+    )
