@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lavaseg.deploy.lava import run_inprocess
-from lavaseg.deploy.lava.graph import Conv, LIFReset
+from lavaseg.deploy.lava.graph import LIFReset
+from lavaseg.deploy.lava.synapses import Conv
 from lavaseg.deploy.lava.kernels import Convolution
 from lavaseg.deploy.lava.models import FastConv, FastLif, StockLif, WideConv
 from lavaseg.integers import IntegerNetwork
