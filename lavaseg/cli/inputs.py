@@ -216,9 +216,13 @@ def _recordings(path: Path, part: str, encoder: EventEncoder) -> Inputs:
         remark = "the first part of each recording" if encoder.size else ""
         return Inputs(tuple(f.stem for f in files), firsts, range(len(files)), remark)
     first, stop = _range(f"{path}:{part}", part) if part else (0, FIRST + 1)
-    found: list[Stimulus] = list(islice(_parts(path, encoder), first, stop))
-    if not found or (part and len(found) < stop - first):
-        raise LavasegError(f"{path}:{part}: the recording has {first + len(found)} parts")
+    found: list[Stimulus] = []
+    count = 0
+    for events in islice(_parts(path, encoder), stop):
+        found += [events] if count >= first else []
+        count += 1
+    if part and count < stop:
+        raise LavasegError(f"{path}:{part}: the recording has {count} parts, numbered from 0")
     remark = ""
     if not part and len(found) > FIRST:
         found = found[:FIRST]

@@ -15,12 +15,12 @@ _BYTES = 8
 """Code of unsigned bytes in the second half of the magic number."""
 
 
-def read_idx(path: Path, item: tuple[int, ...]) -> np.ndarray:
+def read_idx(path: Path, item: tuple[int, int] | tuple[()]) -> np.ndarray:
     """All items of an idx file of bytes, gzipped or not: uint8 (N, *item).
 
     Args:
         path: the file.
-        item: shape of one item: (28, 28) for MNIST's images, () for its labels.
+        item: (28, 28) for MNIST's images, () for its labels.
 
     Raises:
         LavasegError: it is truncated, or holds something else.
@@ -34,14 +34,15 @@ def read_idx(path: Path, item: tuple[int, ...]) -> np.ndarray:
                 or header[0] != _BYTES * 256 + dimensions
                 or tuple(header[2:]) != item
             ):
-                what = "x".join(map(str, item)) + " bytes an image" if item else "labels"
-                raise LavasegError(f"{path} is no MNIST file (idx) of {what}")
+                what = "image file (idx, 28x28 bytes an image)" if item else "label file (idx)"
+                raise LavasegError(f"{path} is no MNIST {what}")
             count, size = int(header[1]), math.prod(item)
             content = file.read(count * size)
     except (OSError, EOFError, zlib.error) as error:
         raise LavasegError(f"{path} cannot be read: {error}") from None
     if len(content) != count * size:
+        kind = "images" if item else "labels"
         raise LavasegError(
-            f"{path} is truncated: it promises {count} items and holds {len(content) // size}"
+            f"{path} is truncated: it promises {count} {kind} and holds {len(content) // size}"
         )
     return np.frombuffer(content, np.uint8).reshape(count, *item)

@@ -169,7 +169,9 @@ def _small(folder: Path, part: str) -> Iterator[tuple[int, int, Path]]:
         yield number - ahead - 1, digit, path
 
 
-def _mnist(root: str | None, prefix: str, kind: str, item: tuple[int, ...]) -> np.ndarray:
+def _mnist(
+    root: str | None, prefix: str, kind: str, item: tuple[int, int] | tuple[()]
+) -> np.ndarray:
     name = f"{prefix}-{kind}-ubyte"
     path = places.find(
         root, (f"{folder}{name}{end}" for folder in ("MNIST/raw/", "") for end in ("", ".gz"))
