@@ -116,6 +116,8 @@ def _show_evaluation(title: str, result: Evaluation, account: EnergyAccount | No
         ["class", ">IoU"],
         ((name, f"{value:.2%}") for name, value in zip(result.classes, result.iou, strict=True)),
     )
+    for name, value in result.comparison.items():
+        say(f"only to compare with papers: {name} {value:.2%}")
     print_table(
         f"Spikes in {result.steps} steps",
         ["population", ">of a neuron", ">of a neuron and step", ">synaptic operations into it"],
