@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -23,6 +23,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from lavaseg.data.pictures import palette
 from lavaseg.errors import LavasegError
+from lavaseg.events import Stimulus, preview
 
 BLUE, ORANGE, GREEN, INK, FAINT = "#0072B2", "#D55E00", "#009E73", "#1f2933", "#8a949e"
 IGNORED = "#ffffff"
@@ -69,14 +70,12 @@ def class_colours(count: int) -> list[str]:
     return [to_hex(colour / 255) for colour in palette(count)]
 
 
-def as_rgb(picture: Any) -> np.ndarray:
+def as_rgb(picture: np.ndarray) -> np.ndarray:
     """A picture uint8 (C, H, W) as uint8 (H, W, 3).
 
     Three channels are red, green and blue, one is grey; two are ON and OFF events (orange, blue);
-    of more, the mean is shown. What has a method `frame` gives that.
+    of more, the mean is shown.
     """
-    if hasattr(picture, "frame"):
-        return np.asarray(picture.frame())
     if len(picture) == 3:
         return np.moveaxis(picture, 0, -1)
     if len(picture) == 2:
@@ -149,7 +148,7 @@ def prediction_grid(
 
 
 def labelled(
-    samples: Sequence[tuple[str, Any, np.ndarray]],
+    samples: Sequence[tuple[str, Stimulus, np.ndarray]],
     classes: Sequence[str],
     *,
     ignore_index: int | None = None,
@@ -157,7 +156,7 @@ def labelled(
     """Pictures, each over a copy with its labels laid over it, and a legend of what they show.
 
     Args:
-        samples: (title, picture, label) of each; see `as_rgb` for the picture.
+        samples: (title, picture or events, label) of each.
         classes: class names.
         ignore_index: label of pixels that do not count; drawn white.
     """
@@ -179,7 +178,7 @@ def labelled(
     for number, (title, picture, label) in enumerate(samples):
         row, column = 2 * (number // columns), number % columns
         ids = np.where(label == ignore_index, len(classes), label)
-        rgb = as_rgb(picture)
+        rgb = as_rgb(preview(picture))
         mixed = 0.35 * rgb / 255 + 0.65 * colours[ids]
         grid[row, column].imshow(rgb, interpolation="nearest")
         grid[row, column].set_title(title, fontsize=8, color=INK)

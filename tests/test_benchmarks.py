@@ -89,6 +89,15 @@ def test_simulator_compares_with_its_base_and_names_the_growth(
     assert any("Growth" in note and "batch^" in note for note in report["notes"])
 
 
+def test_loaders_are_compared_with_the_training_that_waits_for_them(
+    quick: Callable[[str], dict[str, Any]],
+) -> None:
+    (row,) = quick("loaders")["rows"]
+    for pass_ in ("first", "later"):
+        rate = next(v for k, v in row.items() if k.startswith(f"{pass_} pass"))
+        assert row[f"{pass_} / training"] == pytest.approx(rate / row["training, samples/s"])
+
+
 def test_every_population_of_a_benchmark_net_spikes(load: Callable[[str], ModuleType]) -> None:
     networks = load("_networks")
     simulate = importlib.import_module("lavaseg.deploy").simulate

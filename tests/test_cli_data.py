@@ -14,6 +14,7 @@ from lavaseg import plots
 from lavaseg.cli import app
 from lavaseg.data import DATASETS
 from lavaseg.data.pictures import write_label_map
+from lavaseg.events import Events
 
 
 @pytest.fixture(autouse=True)
@@ -140,12 +141,11 @@ def test_a_sample_is_drawn() -> None:
 
 
 def test_events_are_drawn_by_their_frame() -> None:
-    class Events:
-        def frame(self) -> np.ndarray:
-            return np.full((4, 5, 3), 9, np.uint8)
-
-    np.testing.assert_array_equal(plots.as_rgb(Events()), np.full((4, 5, 3), 9))
+    time, column = np.array([0, 5]), np.array([1, 2])
+    events = Events(time, column, column, np.array([True, False]), (4, 5), (0, 9))
     label = np.array([[0, 1, 255, 0, 0]] * 4, np.uint8)
-    figure = plots.labelled([("one", Events(), label)], ["a", "b"], ignore_index=255)
+    figure = plots.labelled([("one", events, label)], ["a", "b"], ignore_index=255)
+    drawn = np.asarray(figure.axes[0].images[0].get_array())
+    np.testing.assert_array_equal(drawn, np.moveaxis(events.frame(), 0, -1))
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["a", "b", "not counted"]

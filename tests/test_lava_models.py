@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from lavaseg.deploy.lava import run_inprocess
 from lavaseg.deploy.lava.graph import LIFReset
-from lavaseg.deploy.lava.synapses import Conv
 from lavaseg.deploy.lava.kernels import Convolution
 from lavaseg.deploy.lava.models import FastConv, FastLif, StockLif, WideConv
+from lavaseg.deploy.lava.synapses import Conv
 from lavaseg.integers import IntegerNetwork
 
 unhurried = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -137,6 +137,8 @@ def _show_classes(target: Path, result: Evaluation) -> None:
         ["class", ">IoU"],
         ((name, f"{value:.2%}") for name, value in zip(result.classes, result.iou, strict=True)),
     )
+    for name, value in result.comparison.items():
+        say(f"only to compare with papers: {name} {value:.2%}")
 
 
 def _show_activity(result: Evaluation, account: EnergyAccount | None) -> None:
