@@ -709,7 +709,7 @@ class Network:
                 for p in self.projections
             ],
             "readout": self.readout,
-            "auxiliaries": list(self.auxiliaries),
+            **({"auxiliaries": list(self.auxiliaries)} if self.auxiliaries else {}),
         }
 
     @classmethod

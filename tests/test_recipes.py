@@ -40,6 +40,27 @@ def test_dumped_recipe_loads_equal(name: str, tmp_path: Path) -> None:
     assert recipes.load(path) == recipe
 
 
+def test_a_recipe_like_another_differs_only_in_what_it_names(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "like: demo\nname: mine\nmodel: {name: spiking_fcn}\ntraining: {epochs: 7}\n", "utf-8"
+    )
+    mine, demo = recipes.load(path), recipes.load("demo")
+    assert (mine.model.name, mine.model.options) == ("spiking_fcn", {})
+    assert mine.training.epochs == 7
+    changes = {"name": demo.name, "model": demo.model, "training": demo.training}
+    assert mine.model_copy(update=changes) == demo
+    assert mine.training.model_copy(update={"epochs": demo.training.epochs}) == demo.training
+
+
+@pytest.mark.parametrize("base", ["dmeo", "[demo]", "mine.yaml"])
+def test_a_recipe_like_none_that_ships_is_refused(base: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"like: {base}\nname: mine\n", "utf-8")
+    with pytest.raises(RecipeError, match=r"mine\.yaml: field like"):
+        recipes.load(path)
+
+
 def test_the_demo_ships() -> None:
     assert "demo" in recipes.names()
 

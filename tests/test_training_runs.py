@@ -221,6 +221,8 @@ def test_the_papers_schedule_drops_at_half_and_four_fifths() -> None:
     plan = recipes.Training(epochs=1, schedule="step")
     factor = learning_rate(plan, 100)
     assert [round(factor(s), 6) for s in (0, 49, 50, 79, 80, 99)] == [1, 1, 0.1, 0.1, 0.01, 0.01]
+    own = recipes.Training(epochs=1, schedule="step", milestones=(0.6,), decay=0.5)
+    assert [learning_rate(own, 100)(s) for s in (59, 60, 99)] == [1, 0.5, 0.5]
     cycle = learning_rate(recipes.Training(epochs=1, schedule="one_cycle"), 100)
     assert max(range(101), key=cycle) == 20
     assert cycle(100) == pytest.approx(0)

@@ -2,6 +2,7 @@
 
 A recipe says everything that a training run depends on: data, model, encoder, optimisation,
 regularisation, quantisation-aware fine-tuning and seed. `lavaseg recipes` lists those that ship.
+One that differs little from another says `like: NAME` and only what differs.
 """
 
 from __future__ import annotations
@@ -110,7 +111,11 @@ class Training(_Section):
     learning_rate: float = Field(3e-3, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     schedule: Literal["one_cycle", "step", "cosine", "constant"] = "one_cycle"
-    """step: x0.1 at 50 % and 80 % of training (Kim et al. 2022); one_cycle: the modern one."""
+    """step: falls at `milestones`; one_cycle: warms up, then falls to nothing."""
+    milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.8)
+    """Parts of training after which `step` multiplies the learning rate by `decay`; by default
+    those of Kim et al.'s code (their paper: 0.5 alone)."""
+    decay: float = Field(0.1, gt=0, le=1)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     gradient_clip: float = Field(0.0, ge=0)
     validation_fraction: float = Field(0.1, gt=0, lt=1)
@@ -177,6 +182,18 @@ def load(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     Raises:
         RecipeError: no such recipe, unreadable YAML, an unknown field or a value out of range.
     """
+    data = _read(source)
+    for item in overrides:
+        _override(data, item)
+    return parse(data, str(source))
+
+
+CHOICES = ("data", "model", "encoder")
+"""Sections that a recipe replaces as a whole; of the others it replaces the fields it names."""
+
+
+def _read(source: str | Path, like: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The fields of a recipe, those of the shipped recipe that it is `like` included."""
     source_text = str(source)
     if source_text in names():
         text = (resources.files(__package__) / f"{source_text}.yaml").read_text("utf-8")
@@ -198,9 +215,21 @@ def load(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
         raise RecipeError(f"recipe {source_text} is not valid YAML: {problem}") from None
     if not isinstance(data, dict):
         raise RecipeError(f"recipe {source_text} must hold fields, such as 'name: my-recipe'")
-    for item in overrides:
-        _override(data, item)
-    return parse(data, source_text)
+    base = data.pop("like", None)
+    if base is None:
+        return data
+    if base not in names() or base in like:
+        raise RecipeError(
+            f"recipe {source_text}: field like must name another recipe that ships, got {base!r}"
+        )
+    merged = _read(base, (*like, source_text)) | {"paper": ""}
+    for field, value in data.items():
+        inherited = merged.get(field)
+        if field in CHOICES or not isinstance(inherited, dict) or not isinstance(value, dict):
+            merged[field] = value
+        else:
+            merged[field] = {**inherited, **value}
+    return merged
 
 
 def parse(data: dict[str, Any], source: str = "recipe") -> Recipe:

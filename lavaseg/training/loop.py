@@ -259,7 +259,7 @@ def learning_rate(plan: Training, steps: int) -> Callable[[int], float]:
     def factor(step: int) -> float:
         progress = min(step / steps, 1.0)
         if plan.schedule == "step":
-            return 0.1 ** ((progress >= 0.5) + (progress >= 0.8))
+            return plan.decay ** sum(progress >= part for part in plan.milestones)
         if plan.schedule == "cosine":
             return 0.5 * (1 + math.cos(math.pi * progress))
         if plan.schedule == "one_cycle":  # warm up over a fifth, then to nothing
