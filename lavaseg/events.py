@@ -114,10 +114,11 @@ class Events:
         height, width = self.sensor
         place = (np.int64(1) - self.polarity) * height * width + self.y.astype(int) * width + self.x
         counts = np.bincount(place, minlength=2 * height * width).reshape(2, height, width)
-        active = counts[counts > 0]
-        level = (counts / (np.quantile(active, 0.95) if len(active) else 1)).clip(0, 1)
-        ink = np.einsum("phw,pc->chw", level, 255.0 - np.array([_ON, _OFF]))
-        return (255 - ink).clip(0, 255).astype(np.uint8)
+        total = counts.sum(0)
+        active = total[total > 0]
+        level = (total / (np.quantile(active, 0.95) if len(active) else 1)).clip(0, 1)
+        ink = np.einsum("phw,pc->chw", counts / np.maximum(total, 1), 255.0 - np.array([_ON, _OFF]))
+        return np.rint(255 - ink * level).astype(np.uint8)
 
     def _part(self, part: slice, span: tuple[int, int]) -> Events:
         return Events(

@@ -211,9 +211,11 @@ def _draw(data: DataSet, found: list[Findings], path: Path) -> bool:
 
 
 def _save(samples: list[tuple[str, Any, Any]], data: DataSet, path: Path) -> None:
+    from lavaseg.events import preview
     from lavaseg.files import replacing
     from lavaseg.plots import labelled
 
-    figure = labelled(samples, data.classes, ignore_index=data.ignore_index)
+    shown = [(title, preview(stimulus), label) for title, stimulus, label in samples]
+    figure = labelled(shown, data.classes, ignore_index=data.ignore_index)
     with replacing(path) as part:
         figure.savefig(part, format="png", dpi=120)
