@@ -8,6 +8,7 @@ Source: Brostow et al. 2009; classes and parts as in Badrinarayanan et al. 2017 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
@@ -146,10 +147,11 @@ def _split(files: Files) -> dict[str, Files]:
     """SegNet's parts of the raw release, by recording and frame number."""
     parts: dict[str, list[tuple[Path, Path]]] = {"train": [], "val": [], "test": []}
     for pair in files:
-        drive, number = (
-            _drive(pair),
-            int("".join(c for c in pair[0].stem.split("_")[-1] if c.isdigit())),
-        )
+        drive = _drive(pair)
+        digits = re.search(r"\d+$", pair[0].stem)
+        if digits is None:
+            raise LavasegError(f"{pair[0]} has no frame number, such as 0016E5_07959.png")
+        number = int(digits[0])
         if drive == "Seq05VD" or (drive == "0001TP" and number > 8520):
             parts["test"].append(pair)
         elif drive == "0016E5" and 7959 <= number <= 8159:

@@ -65,7 +65,9 @@ def fetch(archive: Archive, folder: Path, *, progress: bool = True) -> Path:
         unpack(file, folder, archive.holds)
         file.unlink()
     except OSError as error:
-        raise LavasegError(f"{archive.name} cannot be kept in {folder}: {error.strerror}") from None
+        raise LavasegError(
+            f"{archive.name} cannot be kept in {folder}: {error.strerror or error}"
+        ) from None
     return target
 
 

@@ -92,18 +92,19 @@ def load(
         raise LavasegError(f"data option 'train' must be train or trainaug, got {train!r}")
     if void not in ("ignore", "background"):
         raise LavasegError(f"data option 'void' must be ignore or background, got {void!r}")
-    folder = places.find(root, ("VOCdevkit/VOC2012", "VOC2012"))
-    if folder is None and root is not None and (Path(root) / _LISTS).is_dir():
-        folder = Path(root)
-    if folder is None and download:
-        folder = fetch(VOC, places.folders(root)[0])
-    if folder is None:
+    lists = places.find(root, (f"{VOC.holds}/{_LISTS}", f"VOC2012/{_LISTS}", _LISTS))
+    if lists is not None:
+        folder = lists.parents[1].resolve()
+    elif download:
+        folder = fetch(VOC, places.folders(root)[0]).resolve()
+    else:
         raise places.missing(
             "PASCAL VOC 2012",
             root,
             f"unpack {VOC.url} there, or set the data option download=true",
         )
-    sbd = places.find(root, ("benchmark_RELEASE/dataset", "../../benchmark_RELEASE/dataset"))
+    beside = folder.parents[1] / SBD.holds / "dataset"
+    sbd = beside if beside.is_dir() else places.find(root, (f"{SBD.holds}/dataset",))
     merged = (folder / "SegmentationClassAug").is_dir()
     if train == "trainaug" and sbd is None and not merged and download:
         sbd = fetch(SBD, folder.parents[1]) / "dataset"
@@ -159,20 +160,18 @@ def _stems(path: Path) -> list[str]:
 
 def _files(folder: Path, sbd: Path | None, stems: Sequence[str]) -> Files:
     """Each picture with the best label map there is: VOC's own, the merged one, SBD's."""
-    places = [
+    homes = [
         (folder / "SegmentationClass", ".png"),
         (folder / "SegmentationClassAug", ".png"),
         *([(sbd / "cls", ".mat")] if sbd else []),
     ]
-    have = [
-        {path.name for path in place.iterdir()} if place.is_dir() else () for place, _ in places
-    ]
+    have = [{path.name for path in home.iterdir()} if home.is_dir() else () for home, _ in homes]
     files = []
     for stem in stems:
-        label = places[0][0] / f"{stem}.png"  # named as missing when it is read
-        for (place, end), names in zip(places, have, strict=True):
+        label = homes[0][0] / f"{stem}.png"  # named as missing when it is read
+        for (home, end), names in zip(homes, have, strict=True):
             if f"{stem}{end}" in names:
-                label = place / f"{stem}{end}"
+                label = home / f"{stem}{end}"
                 break
         files.append((folder / "JPEGImages" / f"{stem}.jpg", label))
     return files
