@@ -14,9 +14,29 @@ from lavaseg.deploy import verify, verify_spikes
 from lavaseg.encoders import Direct
 from lavaseg.export.lowering import check_ranges, choose_quantisation, lower, quantise
 from lavaseg.export.weighted import WeightedNetwork
+from lavaseg.integers import IntegerNetwork
 from lavaseg.models import build
 from lavaseg.network import Input, Population
 from lavaseg.training import SpikingNetwork, train
+
+
+def untrained_integers(
+    model: str, options: dict[str, Any], sides: tuple[int, int]
+) -> IntegerNetwork:
+    """A model with random weights and norms in integers: 3 graded channels, 3 steps, 3 classes."""
+    torch.manual_seed(0)
+    network = SpikingNetwork(build(model, Input("input", (3, *sides), 6), 3, **options))
+    for norm in network.norms.values():
+        norm.running_mean.normal_(0, 0.2)
+        norm.running_var.uniform_(0.5, 2)
+        norm.weight.data.uniform_(0.5, 2)
+        norm.bias.data.normal_(0.3, 0.3)
+    weighted = lower(WeightedNetwork.from_model(network.eval()))
+    net = quantise(
+        weighted, choose_quantisation(weighted), Direct(3, bits=6), ("sky", "road", "car")
+    )
+    check_ranges(net)
+    return net
 
 
 @pytest.mark.parametrize(
@@ -37,23 +57,30 @@ from lavaseg.training import SpikingNetwork, train
 )
 def test_every_model_runs_on_lava_spike_for_spike(model: str, options: dict[str, Any]) -> None:
     """With random weights and norms, rounded as they are; three samples streamed."""
-    torch.manual_seed(0)
-    network = SpikingNetwork(build(model, Input("input", (3, 16, 24), 6), 3, **options))
-    for norm in network.norms.values():
-        norm.running_mean.normal_(0, 0.2)
-        norm.running_var.uniform_(0.5, 2)
-        norm.weight.data.uniform_(0.5, 2)
-        norm.bias.data.normal_(0.3, 0.3)
-    weighted = lower(WeightedNetwork.from_model(network.eval()))
-    net = quantise(
-        weighted, choose_quantisation(weighted), Direct(3, bits=6), ("sky", "road", "car")
-    )
-    check_ranges(net)
+    net = untrained_integers(model, options, (16, 24))
     spikes = np.random.default_rng(0).integers(0, 64, (3, 3, 3, 16, 24), np.uint8)
     verdict = verify_spikes(net, spikes, backends=("torch", "lava-inprocess"), progress=False)
     assert verdict.ok, str(verdict.first_difference)
     alive = {row.population for row in verdict.rows if row.spikes}
     assert len(alive) > 0.8 * (len(net.network.nodes) - 1)  # the read-out never spikes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("spiking_deeplab", {"width": 8}),
+        ("spiking_fcn", {"width": 8}),
+        ("mfs_seg", {"base": 8, "n": 1}),
+    ],
+)
+def test_the_papers_systems_run_in_lavas_own_runtime(model: str, options: dict[str, Any]) -> None:
+    """At 64x64, one OS process for each Lava process; four samples streamed."""
+    net = untrained_integers(model, options, (64, 64))
+    spikes = np.random.default_rng(0).integers(0, 64, (4, 3, 3, 64, 64), np.uint8)
+    verdict = verify_spikes(net, spikes, backends=("lava",), progress=False)
+    assert verdict.ok, str(verdict.first_difference)
+    assert sum(row.spikes for row in verdict.rows) > 0
 
 
 @pytest.mark.slow

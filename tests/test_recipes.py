@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lavaseg import data, models, recipes
+from lavaseg.encoders import EventEncoder
 from lavaseg.models.analog import AnalogModel
 from lavaseg.network import Input
 from lavaseg.recipes import RecipeError
@@ -24,7 +25,12 @@ def test_shipped_recipe_is_named_like_its_file_and_says_what_it_trains(name: str
 def test_shipped_recipe_builds_its_network(name: str) -> None:
     recipe = recipes.load(name)
     encoder = recipe.encoder_object
-    sheet = Input("input", encoder.shape((3, 32, 32)), encoder.message_bits)
+    stimulus = (3, 32, 32)
+    if encoder.kind == "frames":
+        stimulus = (2 * encoder.steps, 64, 64)
+    elif isinstance(encoder, EventEncoder):
+        stimulus = (2, *encoder.sensor)
+    sheet = Input("input", encoder.shape(stimulus), encoder.message_bits)
     model = models.build(recipe.model.name, sheet, 2, **recipe.model.options)
     if isinstance(model, AnalogModel):
         assert model.layers[-1].shape[0] == 2
