@@ -79,7 +79,8 @@ class ProjectionAccount:
     """What one projection did.
 
     Args:
-        name, source, target, kind: of the projection and its operator.
+        name, source, target, kind: of the projection and its operator; kind "clock" for the
+            axons of a population's clock, one of which reaches every neuron at each step.
         analog: its source sends graded spikes, so that each operation is a MAC.
         weighted: the operator has weights (in an artificial network it costs MACs, else sums).
         synapses: synapses that exist, each spatial copy counted: what one spike of every
@@ -308,7 +309,11 @@ class EnergyAccount:
         """One dense pass in pJ: real synapses only, or 4.6 pJ × MACs with padding (Kim et al.)."""
         if not exact:
             return MAC_PJ * self.dense_macs
-        return sum(p.synapses * (MAC_PJ if p.weighted else AC_PJ) for p in self.projections)
+        return sum(
+            p.synapses * (MAC_PJ if p.weighted else AC_PJ)
+            for p in self.projections
+            if p.kind != "clock"  # it has no steps
+        )
 
     def estimates(self) -> tuple[Estimate, ...]:
         """All energies of one sample; the first is the one to quote."""
@@ -434,6 +439,9 @@ def account(
                 operations=int((spikes[p.source] * synapses).sum()),
             )
         )
+    for population in network.populations:
+        if population.clock or population.norm == "bntt_shift":
+            projections.append(_clock_account(network, population.name, samples, steps))
     populations = []
     for node in network.senders:
         name = node.name
@@ -455,6 +463,22 @@ def account(
         operations = int(spikes[source].sum()) * relays + neurons * delay * samples
         delays.append(DelayAccount(source, delay, relays, neurons, source in graded, operations))
     return EnergyAccount(samples, steps, tuple(projections), tuple(populations), tuple(delays))
+
+
+def _clock_account(network: Network, name: str, samples: int, steps: int) -> ProjectionAccount:
+    neurons = network.neurons(name)
+    return ProjectionAccount(
+        name=f"clock_to_{name}",
+        source="clock",
+        target=name,
+        kind="clock",
+        analog=False,
+        weighted=False,
+        synapses=steps * neurons,
+        dense_macs=0,
+        spikes=samples * steps,
+        operations=samples * steps * neurons,
+    )
 
 
 def _checked(

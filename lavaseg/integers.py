@@ -59,6 +59,8 @@ class IntegerNetwork:
         encoder: turns a picture into the spikes of T steps; T is `encoder.steps`.
         classes: names of the read-out's channels, in order.
         scales: weight units for each trained unit, for each population (1.0 if unknown).
+        clocks: for each population that has one, int16 (T, channels), even: what its clock adds
+            to the input current at each step of a sample, in weight units.
 
     Raises:
         RangeError: a value outside what Loihi holds.
@@ -71,6 +73,7 @@ class IntegerNetwork:
     classes: tuple[str, ...]
     biases: Mapping[str, Bias] = field(default_factory=dict)
     scales: Mapping[str, float] = field(default_factory=dict)
+    clocks: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         net = self.network
@@ -96,6 +99,20 @@ class IntegerNetwork:
                 )
         for name, bias in self.biases.items():
             check_bias(name, bias, net.shape(name)[0])
+        clocked = {p.name for p in net.populations if p.clock}
+        if clocked != set(self.clocks):
+            raise LavasegError(
+                f"clocks are given for {sorted(self.clocks)}, the description has them at "
+                f"{sorted(clocked)}"
+            )
+        for name, clock in self.clocks.items():
+            wanted = (self.encoder.steps, net.shape(name)[0])
+            if clock.shape != wanted:
+                raise LavasegError(
+                    f"population {name!r}: its clock has shape {clock.shape}, expected {wanted}, "
+                    "steps and channels"
+                )
+            check_weights(name, clock, "the clock of population")
         if self.encoder.message_bits != net.input.message_bits:
             raise LavasegError(
                 f"the {self.encoder.kind} encoder sends {self.encoder.message_bits}-bit messages, "
@@ -132,15 +149,15 @@ class IntegerNetwork:
         return (readout / scale).astype(np.float32)
 
 
-def check_weights(name: str, weight: np.ndarray) -> None:
+def check_weights(name: str, weight: np.ndarray, what: str = "projection") -> None:
     """Raise RangeError unless all weights are even integers in -256 .. 254."""
     if weight.size and (weight.min() < WEIGHT_MIN or weight.max() > WEIGHT_MAX):
         raise RangeError(
-            f"projection {name!r}: weights reach from {weight.min()} to {weight.max()}, "
+            f"{what} {name!r}: weights reach from {weight.min()} to {weight.max()}, "
             f"8-bit synapses hold {WEIGHT_MIN} to {WEIGHT_MAX}"
         )
     if not np.issubdtype(weight.dtype, np.integer) or (weight & 1).any():
-        raise RangeError(f"projection {name!r}: weights must be even integers (mixed-sign 8 bit)")
+        raise RangeError(f"{what} {name!r}: weights must be even integers (mixed-sign 8 bit)")
 
 
 def check_bias(name: str, bias: Bias, channels: int) -> None:

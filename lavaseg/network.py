@@ -21,17 +21,18 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from lavaseg.errors import LavasegError
 
 Shape = tuple[int, int, int]
 Size = tuple[int, int]
+NormKind = Literal["none", "batch", "bntt", "bntt_shift"]
 
 DECAY_UNITY = 4096
 """Decays are integers in 1/4096: 0 keeps the state for ever, 4096 forgets it at every step."""
 
-NORMS = ("none", "batch")
+NORMS: tuple[str, ...] = get_args(NormKind)
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -308,12 +309,16 @@ class Population:
             fires and its membrane accumulates (a read-out).
         current_decay, voltage_decay: integers in 1/4096, 0 .. 4096.
         reset: "hard" (what Loihi's built-in neuron does) or "soft" (trains, but cannot deploy).
-        norm: "batch" normalises u over samples, time and space before it enters v
+        norm: of u before it enters v, for each channel. "batch": over samples, time and space
             (threshold-dependent BN, tdBN, is this with its scale initialised to the threshold);
-            folded into weights and bias on export.
+            folded into weights and bias on export. "bntt": statistics and scale of their own for
+            each step; trains, but cannot deploy. "bntt_shift": means and shifts of their own for
+            each step, one scale; export folds it into weights, bias and clock.
+        bias: a learnable bias for each channel.
         norm_scale: where the norm's scale starts, in the unit of the weights: tdBN's
             alpha * threshold. None: the threshold, or 1 for a population that never fires.
-        bias: a learnable bias for each channel.
+        clock: a learnable input current for each channel at each step of a sample, added to a.
+            On hardware, T axons that fire in turn bring it.
     """
 
     name: str
@@ -321,9 +326,10 @@ class Population:
     current_decay: int = DECAY_UNITY
     voltage_decay: int = 0
     reset: Literal["hard", "soft"] = "hard"
-    norm: Literal["none", "batch"] = "none"
+    norm: NormKind = "none"
     bias: bool = False
     norm_scale: float | None = None
+    clock: bool = False
 
     def __post_init__(self) -> None:
         if self.threshold is not None and not self.threshold > 0:
@@ -357,7 +363,7 @@ class Current:
     """
 
     name: str
-    norm: Literal["none", "batch"] = "none"
+    norm: NormKind = "none"
     bias: bool = False
     norm_scale: float | None = None
 
@@ -656,12 +662,17 @@ class Network:
                 total += size
         return total
 
-    def parameter_count(self) -> int:
-        """Weights, plus what norms (scale and shift) and biases add, for each channel."""
+    def parameter_count(self, steps: int = 1) -> int:
+        """Weights, plus what norms, biases and clocks add for each channel.
+
+        Args:
+            steps: T; a norm or clock with values of its own for each step has so many of them.
+        """
+        of_norm = {"none": 0, "batch": 2, "bntt": steps, "bntt_shift": 1 + steps}
         total = self.weight_count()
         for node in self.nodes:
-            channels = self.shapes[node.name][0]
-            total += channels * (2 * (node.norm == "batch") + node.bias)
+            clock = steps if isinstance(node, Population) and node.clock else 0
+            total += self.shapes[node.name][0] * (of_norm[node.norm] + node.bias + clock)
         return total
 
     def replace_nodes(self, changes: Mapping[str, Mapping[str, Any]]) -> Network:

@@ -45,14 +45,18 @@ class PopulationRange:
 
 
 def synaptic_bounds(
-    network: Network, weights: Mapping[str, np.ndarray], population: str
+    network: Network,
+    weights: Mapping[str, np.ndarray],
+    population: str,
+    clocks: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Largest inhibition and excitation of one step for each channel, both >= 0 (channels,).
 
-    All spikes that excite arrive and none that inhibit, or the reverse.
+    All spikes that excite arrive and none that inhibit, or the reverse; the clock's worst step.
 
     Args:
         population: a population or relay.
+        clocks: input currents for each step, (T, channels), of populations that have them.
     """
     channels = network.shape(population)[0]
     inhibition, excitation = np.zeros(channels), np.zeros(channels)
@@ -62,6 +66,9 @@ def synaptic_bounds(
         up, down = np.maximum(weight, 0).sum(1), np.maximum(-weight, 0).sum(1)
         excitation += high * up - low * down
         inhibition += high * down - low * up
+    if clocks is not None and population in clocks:
+        excitation += np.maximum(clocks[population], 0).max(0)
+        inhibition += np.maximum(-clocks[population], 0).max(0)
     return inhibition, excitation
 
 
@@ -95,7 +102,7 @@ def _per_channel(
 
 def bounds(net: IntegerNetwork, population: Population) -> PopulationRange:
     """The worst case of one population."""
-    inhibition, excitation = synaptic_bounds(net.network, net.weights, population.name)
+    inhibition, excitation = synaptic_bounds(net.network, net.weights, population.name, net.clocks)
     kept = _geometric(population.current_decay, net.steps)
     bias = net.bias(population.name) / STATE_SCALE
     down = inhibition * kept + np.maximum(-bias, 0)

@@ -222,6 +222,7 @@ def _graph_networks(
     projections: list[Projection] = []
     weights: dict[str, np.ndarray] = {}
     biases: dict[str, Bias] = {}
+    clocks: dict[str, np.ndarray] = {}
     shapes: dict[str, Shape] = {source.name: source.shape}
     relays: set[str] = set()
     peaks = {source.name: source.max_message}
@@ -241,12 +242,14 @@ def _graph_networks(
             if other != first:
                 operators[other] = _operator_between(draw, shapes[other], shapes[name])
         is_relay = not is_readout and draw(st.integers(0, 5)) == 0
+        clock = not is_relay and draw(st.integers(0, 3)) == 0
         nodes.append(
             Relay(name)
             if is_relay
-            else Population(name, threshold, decay, leak, bias=draw(st.booleans()))
+            else Population(name, threshold, decay, leak, bias=draw(st.booleans()), clock=clock)
         )
-        budget = NEVER // len(operators) // (2 * steps if is_readout else -(-4096 // decay) + 1)
+        parts = len(operators) + clock
+        budget = NEVER // parts // (2 * steps if is_readout else -(-4096 // decay) + 1)
         if is_relay:
             budget = draw(st.sampled_from([18, 300, 3000]))
         peaks[name] = len(operators) * budget if is_relay else 1
@@ -258,13 +261,16 @@ def _graph_networks(
             weights[projection.name] = _values(rng, operator, shape, budget // peaks[other])
         if is_relay:
             relays.add(name)
+        if clock:
+            most = min(127, budget // 2)
+            clocks[name] = 2 * rng.integers(-most, most + 1, (steps, shapes[name][0]))
         if nodes[-1].bias:
             exponent = int(rng.integers(0, 8))
             most = min(4095, NEVER * 32 // (steps << exponent)) if is_readout else 4095
             biases[name] = Bias(rng.integers(-most, most + 1, shapes[name][0]), exponent)
     network = Network(source, tuple(nodes), tuple(projections), nodes[-1].name)
     classes = tuple(f"class{i}" for i in range(network.shape(network.readout)[0]))
-    return IntegerNetwork(network, weights, encoder, classes, biases)
+    return IntegerNetwork(network, weights, encoder, classes, biases, clocks=clocks)
 
 
 @pytest.fixture(scope="session")

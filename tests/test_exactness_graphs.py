@@ -79,3 +79,6 @@ def test_a_graph_is_read_back_from_its_file_equal(
         np.testing.assert_array_equal(found.weights[name], weight)
     for name, bias in net.biases.items():
         np.testing.assert_array_equal(found.biases[name].state_units, bias.state_units)
+    assert found.clocks.keys() == net.clocks.keys()
+    for name, clock in net.clocks.items():
+        np.testing.assert_array_equal(found.clocks[name], clock)

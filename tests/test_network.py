@@ -187,7 +187,9 @@ def test_only_a_plain_chain_without_delay_is_a_sequence() -> None:
 def test_parameters_count_shared_weights_norms_and_biases() -> None:
     net = _branching()
     assert net.weight_count() == 3 * 2 * 9 + 3 * 3 * 9
-    assert net.parameter_count() == net.weight_count() + 3 + 2 * 3
+    assert net.parameter_count(4) == net.weight_count() + 3 + 2 * 3
+    own = net.replace_nodes({"b": {"norm": "bntt_shift", "clock": True}})
+    assert own.parameter_count(4) == net.weight_count() + 3 + 3 * (1 + 4 + 4)
     assert net.macs() == (3 * 2 * 9 + 3 * 3 * 9) * 64 + 2 * 3 * 64
 
 

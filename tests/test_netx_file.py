@@ -46,7 +46,7 @@ QUICK = settings(
 def with_numbers(
     network: Network, encoder: Encoder, seed: int, exponent: int = 6
 ) -> IntegerNetwork:
-    """`network` with random weights, and a bias where a node asks for one."""
+    """`network` with random weights, and a bias or clock where a node asks for one."""
     rng = np.random.default_rng(seed)
     shapes = {p.name: network.synapse_shape(p) for p in network.projections}
     return IntegerNetwork(
@@ -60,6 +60,12 @@ def with_numbers(
             if node.bias
         },
         {population.name: float(rng.random() + 0.1) for population in network.populations},
+        {
+            population.name: 2
+            * rng.integers(-128, 128, (encoder.steps, network.shape(population.name)[0]), np.int16)
+            for population in network.populations
+            if population.clock
+        },
     )
 
 
@@ -82,12 +88,12 @@ def sequence(seed: int = 0) -> IntegerNetwork:
 
 
 def branched(seed: int = 0) -> IntegerNetwork:
-    """Every operator, a current, a delay and a skip."""
+    """Every operator, a current, a delay, a clock and a skip."""
     network = Network(
         Input("picture", (2, 6, 4), 5),
         (
             Population("a", 9, bias=True),
-            Population("pooled", 2, reset="soft"),
+            Population("pooled", 2, reset="soft", clock=True),
             Current("sum", bias=True),
             Population("out", None),
         ),
@@ -117,6 +123,10 @@ def assert_equal(found: IntegerNetwork, expected: IntegerNetwork) -> None:
     for name, bias in expected.biases.items():
         assert found.biases[name].exponent == bias.exponent
         np.testing.assert_array_equal(found.biases[name].mantissa, bias.mantissa)
+    assert set(found.clocks) == set(expected.clocks)
+    for name, clock in expected.clocks.items():
+        assert found.clocks[name].dtype == np.int16
+        np.testing.assert_array_equal(found.clocks[name], clock)
 
 
 # -- round trips ---------------------------------------------------------------------------------
@@ -197,7 +207,8 @@ def test_weights_are_stored_once(tmp_path: Path) -> None:
             for p in net.network.projections
             if net.network.weight_shape(p) is None
         )
-        assert sum(sizes) == net.network.weight_count() + gains + biases
+        clocks = sum(clock.size for clock in net.clocks.values())
+        assert sum(sizes) == net.network.weight_count() + gains + biases + clocks
 
 
 # -- writing -------------------------------------------------------------------------------------
@@ -582,7 +593,15 @@ def changed(net: IntegerNetwork, **fields: Any) -> IntegerNetwork:
         **{
             **{
                 name: getattr(net, name)
-                for name in ("network", "weights", "encoder", "classes", "biases", "scales")
+                for name in (
+                    "network",
+                    "weights",
+                    "encoder",
+                    "classes",
+                    "biases",
+                    "scales",
+                    "clocks",
+                )
             },
             **fields,
         }

@@ -86,7 +86,7 @@ def complete() -> ReportData:
         paper="Kim et al. 2022",
         data_source="scikit-learn",
         encoder={"kind": "onoff_poisson", "steps": 4},
-        parameters=net.parameter_count(),
+        parameters=net.parameter_count(4),
         trained=evaluation(net, 960),
         exported=evaluation(net, 955, seed=1),
         verification={"ok": True, "samples": 4, "rows": rows, "first_difference": None},

@@ -44,7 +44,7 @@ def demo(
     with _stage(1, f"train: {recipe.title}, {recipe.training.epochs} epochs"):
         run = _trained(recipe, out_)
         trained = training.evaluate(run)
-        parameters = run.network.parameter_count()
+        parameters = run.network.parameter_count(recipe.encoder_object.steps)
         _figure(f"test mIoU {trained.miou:.2%} with {parameters:,} parameters in floats")
 
     with _stage(2, "export: fold, round to Loihi's integers, fine-tune, prove ranges"):

@@ -118,6 +118,9 @@ def _run(
                 del emitted[projection.source]
         assert current is not None
         if isinstance(node, Population):
+            if node.name in net.clocks:
+                clock = torch.from_numpy(net.clocks[node.name]).to(device, dtype)
+                current = current + clock[:, None, None, None]
             bias = torch.from_numpy(net.bias(node.name) / STATE_SCALE).to(device, dtype)
             fired, last = _respond(net, node, current, bias)
         else:  # a relay sends the sums themselves

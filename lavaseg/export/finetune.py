@@ -64,7 +64,9 @@ def quantised_model(
         weighted: the folded float values that it was rounded from.
     """
     biased = {p.name: {"bias": p.name in net.biases} for p in net.network.populations}
-    model = SpikingNetwork(net.network.replace_nodes(biased), surrogate, integer=True)
+    model = SpikingNetwork(
+        net.network.replace_nodes(biased), surrogate, integer=True, steps=net.steps
+    )
     with torch.no_grad():
         for projection in net.network.projections:
             if net.network.weight_shape(projection) is None:  # gains are rounded once, not trained
@@ -80,6 +82,10 @@ def quantised_model(
             unit = quantisation.scales[name] / FULL_SCALE
             model.biases[name].copy_(torch.from_numpy(np.asarray(bias) * unit).float())
             model.bias_hooks[name] = _bias_quantiser(quantisation.bias_exponent)
+        for name, clock in weighted.clocks.items():
+            unit = quantisation.scales[name] / FULL_SCALE
+            model.clocks[name].copy_(torch.from_numpy(clock * unit).float())
+            model.clock_hooks[name] = _round_weight
     return model
 
 
@@ -87,7 +93,7 @@ def tuned_values(
     model: SpikingNetwork, weighted: WeightedNetwork, quantisation: Quantisation
 ) -> WeightedNetwork:
     """The float values of a fine-tuned `quantised_model`, back in trained units."""
-    weights, biases = {}, {}
+    weights, biases, clocks = {}, {}, {}
     for projection in weighted.network.projections:
         if weighted.network.weight_shape(projection) is None:
             weights[projection.name] = weighted.weights[projection.name]
@@ -98,4 +104,7 @@ def tuned_values(
     for name in weighted.biases:
         unit = FULL_SCALE / quantisation.scales[name]
         biases[name] = model.biases[name].detach().double().numpy() * unit
-    return weighted.replace(weights=weights, biases=biases)
+    for name in weighted.clocks:
+        unit = FULL_SCALE / quantisation.scales[name]
+        clocks[name] = model.clocks[name].detach().double().numpy() * unit
+    return weighted.replace(weights=weights, biases=biases, clocks=clocks)

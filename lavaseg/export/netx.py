@@ -82,17 +82,19 @@ class _Layout:
         fields: path to value, for everything in `layer` that the description determines.
         weights: path to projection, for each projection.
         biases: path to population or current, for each one that has a bias.
+        clocks: path to population, for each one that has a clock.
     """
 
     name: str
     fields: dict[str, np.ndarray] = field(default_factory=dict)
     weights: dict[str, Projection] = field(default_factory=dict)
     biases: dict[str, str] = field(default_factory=dict)
+    clocks: dict[str, str] = field(default_factory=dict)
 
     @property
     def paths(self) -> set[str]:
         """Every dataset of the file."""
-        return {"lavaseg/description", *self.fields, *self.weights, *self.biases}
+        return {"lavaseg/description", *self.fields, *self.weights, *self.biases, *self.clocks}
 
 
 def _type(name: str) -> np.ndarray:
@@ -110,6 +112,7 @@ def _graph_layout(network: Network, biased: list[str]) -> _Layout:
         {"layer/0/type": _type(_STOCK_REFUSES)},
         {f"lavaseg/weights/{p.name}": p for p in network.projections},
         {f"lavaseg/biases/{name}": name for name in biased},
+        {f"lavaseg/clocks/{p.name}": p.name for p in network.populations if p.clock},
     )
 
 
@@ -236,6 +239,8 @@ def _why_not(
         return f"has a {node.reset} reset"
     if node.norm != "none":
         return "still has a batch norm"
+    if node.clock:
+        return "has a clock, a current of its own for each step"
     if node.name in net.biases and net.biases[node.name].exponent != STOCK_BIAS_EXPONENT:
         exponent = net.biases[node.name].exponent
         return f"has a bias exponent of {exponent}, stock NetX takes {STOCK_BIAS_EXPONENT}"
@@ -276,9 +281,11 @@ def describe(net: IntegerNetwork) -> list[dict[str, Any]]:
         row = _row(name, type(node).__name__.lower(), network.shape(name), network.latencies[name])
         chain = network.is_sequence
         row["operator"] = " + ".join(
-            _operator_text(p) + ("" if chain else f" from {p.source}") for p in incoming
+            [_operator_text(p) + ("" if chain else f" from {p.source}") for p in incoming]
+            + ["clock"] * (name in net.clocks)
         )
         row["parameters"] = sum(w.size for w in weights) + (bias.mantissa.size if bias else 0)
+        row["parameters"] += net.clocks[name].size if name in net.clocks else 0
         if isinstance(node, Population):
             for key in ("threshold", "current_decay", "voltage_decay"):
                 row[key] = getattr(node, key)
@@ -380,6 +387,8 @@ def _hdf5(net: IntegerNetwork) -> bytes:
             )
         for name, population in layout.biases.items():
             file.create_dataset(name, data=net.biases[population].mantissa.astype(_BIAS))
+        for name, population in layout.clocks.items():
+            file.create_dataset(name, data=net.clocks[population].astype(_WEIGHT))
         text = _description(net, layout.name)
         file.create_dataset("lavaseg/description", data=np.frombuffer(text, np.uint8))
     return buffer.getvalue()
@@ -490,13 +499,19 @@ class _Reader:
             mantissa = self._array(name, _BIAS, (network.shape(node)[0],)).astype(np.int32)
             biases[node] = Bias(mantissa, exponents[node])
             check_bias(node, biases[node], len(mantissa))
+        encoder = _encoder(data["encoder"])
+        clocks = {}
+        for name, population in layout.clocks.items():
+            shape = encoder.steps, network.shape(population)[0]
+            clocks[population] = self._array(name, _WEIGHT, shape).astype(np.int16)
         net = IntegerNetwork(
             network,
             weights,
-            _encoder(data["encoder"]),
+            encoder,
             self._classes(data["classes"]),
             biases,
             self._scales(data["scales"], network),
+            clocks,
         )
         if (layout.name == "sequence") != stock_loadable(net)[0]:
             self._refuse("layout", f"is {layout.name!r}, which does not suit this network")

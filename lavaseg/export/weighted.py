@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
+from lavaseg.errors import LavasegError
 from lavaseg.network import Network
+from lavaseg.recipes import Surrogate
 
 if TYPE_CHECKING:
     from lavaseg.training import SpikingNetwork
@@ -17,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Affine:
-    """A folded-out norm: y = scale * x + shift for each channel, float64 (channels,)."""
+    """A folded-out norm: y = scale * x + shift for each channel, float64.
+
+    Both (channels,), or (T, channels) where they differ from step to step.
+    """
 
     scale: np.ndarray
     shift: np.ndarray
@@ -30,9 +36,11 @@ class WeightedNetwork:
     Args:
         weights: for each projection, in torch's orientation; the gain of each channel for an
             operator without trained weights (`Network.synapse_shape`).
-        biases: for each node that has one, (channels,).
+        biases: for each node that has one, (channels,); (T, channels) for one that differs from
+            step to step, until `split_clocks` makes a bias and a clock of it.
         norms: for each node that has one.
         input_scale: the network expects messages times this.
+        clocks: for each population that has one, (T, channels).
     """
 
     network: Network
@@ -40,10 +48,39 @@ class WeightedNetwork:
     biases: Mapping[str, np.ndarray] = field(default_factory=dict)
     norms: Mapping[str, Affine] = field(default_factory=dict)
     input_scale: float = 1.0
+    clocks: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def replace(self, **changes: object) -> WeightedNetwork:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+
+    def to_model(self, surrogate: Surrogate | None = None) -> SpikingNetwork:
+        """A float network that computes with these values, in eval mode.
+
+        Raises:
+            LavasegError: norms are not folded, or biases that differ from step to step not split.
+        """
+        from lavaseg.training import SpikingNetwork
+
+        stepped = [name for name, bias in self.biases.items() if bias.ndim > 1]
+        for name in (*self.norms, *stepped):
+            raise LavasegError(f"the norm of {name!r} is not folded yet: lower the network first")
+        steps = next((len(clock) for clock in self.clocks.values()), None)
+        biased = self.network.replace_nodes({name: {"bias": True} for name in self.biases})
+        model = SpikingNetwork(biased, surrogate, steps=steps)
+        model.input_scale = self.input_scale
+
+        def tensor(values: np.ndarray) -> torch.Tensor:
+            return torch.from_numpy(np.asarray(values, np.float32))
+
+        with torch.no_grad():
+            for name, weight in self.weights.items():
+                model.synapse(name).set_values(tensor(weight))
+            for name, bias in self.biases.items():
+                model.biases[name].copy_(tensor(bias))
+            for name, clock in self.clocks.items():
+                model.clocks[name].copy_(tensor(clock))
+        return model.eval()
 
     @classmethod
     def from_model(cls, model: SpikingNetwork) -> WeightedNetwork:
@@ -53,10 +90,6 @@ class WeightedNetwork:
             return tensor.detach().cpu().double().numpy()  # type: ignore[attr-defined]
 
         net = model.network
-        norms = {}
-        for name, norm in model.norms.items():
-            scale = array(norm.weight) / np.sqrt(array(norm.running_var) + norm.eps)
-            norms[name] = Affine(scale, array(norm.bias) - scale * array(norm.running_mean))
         return cls(
             net,
             {
@@ -66,6 +99,7 @@ class WeightedNetwork:
                 for p in net.projections
             },
             {name: array(bias) for name, bias in model.biases.items()},
-            norms,
+            {name: Affine(*map(array, model.norm(name).folded())) for name in model.norms},
             model.input_scale,
+            {name: array(clock) for name, clock in model.clocks.items()},
         )

@@ -17,7 +17,7 @@ from lavaseg.data.split import Subset, hold_out
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import AnalogModel
 from lavaseg.models.analog.module import AnalogNetwork
-from lavaseg.network import Input, Population, Relay
+from lavaseg.network import Input, Network, Population, Relay
 from lavaseg.progress import track
 from lavaseg.recipes import Recipe
 from lavaseg.training.batches import loader
@@ -125,8 +125,7 @@ def trained(run: Run) -> SpikingNetwork:
     Raises:
         LavasegError: no weights yet, a damaged file, or an artificial network.
     """
-    model = SpikingNetwork(run.network, run.recipe.training.surrogate)
-    return _restored(model, run)
+    return _restored(_spiking(run, run.network), run)
 
 
 def trained_model(run: Run) -> SpikingNetwork | AnalogNetwork:
@@ -138,7 +137,12 @@ def _fresh(run: Run) -> SpikingNetwork | AnalogNetwork:
     """The run's model with initial weights."""
     if isinstance(run.model, AnalogModel):
         return run.model.module()
-    return SpikingNetwork(run.model, run.recipe.training.surrogate)
+    return _spiking(run, run.model)
+
+
+def _spiking(run: Run, network: Network) -> SpikingNetwork:
+    recipe = run.recipe
+    return SpikingNetwork(network, recipe.training.surrogate, steps=recipe.encoder_object.steps)
 
 
 Module = TypeVar("Module", bound=torch.nn.Module)

@@ -352,8 +352,8 @@ class EpochLines(pl.Callback):
         self.console.print(
             f"{self.title} epoch {int(row['epoch']):3d}  loss {row['loss']:.4f}  "
             f"val mIoU {100 * row['val_miou']:.2f} %{best}  "
-            f"energy {row.get('energy_uj', math.nan):.2f} uJ  {row['seconds']:.0f} s  "
-            f"spikes/neuron by layer {rates}",
+            f"energy {row.get('energy_uj', math.nan):.2f} uJ  {row['seconds']:.0f} s"
+            + (f"  spikes/neuron by layer {rates}" if rates else ""),
             highlight=False,
             soft_wrap=True,
         )

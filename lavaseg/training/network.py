@@ -15,7 +15,15 @@ from lavaseg.integers import IntegerNetwork
 from lavaseg.network import Network, Node, Population, Relay
 from lavaseg.neuron import NEVER, STATE_SCALE
 from lavaseg.recipes import Surrogate
-from lavaseg.training.neuron import FLOAT_SCALE, FusedNeuron, over_time
+from lavaseg.training.neuron import FLOAT_SCALE, FusedNeuron
+from lavaseg.training.norm import (
+    BatchNormOverTime,
+    Norm,
+    StepNorm,
+    check_steps,
+    make_norm,
+    needed,
+)
 from lavaseg.training.synapse import Synapse
 
 Observer = Callable[[Population | Relay, torch.Tensor, "torch.Tensor | None"], None]
@@ -50,10 +58,19 @@ class SpikingNetwork(nn.Module):
         integer: weights, biases and thresholds are in weight units as Loihi holds them, and
             graded messages enter as the integers they are; otherwise graded messages are
             scaled to 0 .. 1, and one unit is 64 weight units.
+        steps: T; needed where a node has values of its own for each step.
+
+    Raises:
+        LavasegError: `steps` is needed and missing.
     """
 
     def __init__(
-        self, network: Network, surrogate: Surrogate | None = None, *, integer: bool = False
+        self,
+        network: Network,
+        surrogate: Surrogate | None = None,
+        *,
+        integer: bool = False,
+        steps: int | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -69,15 +86,17 @@ class SpikingNetwork(nn.Module):
         )
         self.norms = nn.ModuleDict()
         self.biases = nn.ParameterDict()
+        self.clocks = nn.ParameterDict()
         self.bias_hooks: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {}
+        self.clock_hooks: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {}
         for node in network.nodes:
-            channels = network.shape(node.name)[0]
-            if node.norm == "batch":
-                norm = nn.BatchNorm2d(channels)
-                nn.init.constant_(norm.weight, _initial_scale(node))
-                self.norms[node.name] = norm
+            name, channels = node.name, network.shape(node.name)[0]
+            if node.norm != "none":
+                self.norms[name] = make_norm(node.norm, channels, steps, _initial_scale(node))
             if node.bias:
-                self.biases[node.name] = nn.Parameter(torch.zeros(channels))
+                self.biases[name] = nn.Parameter(torch.zeros(channels))
+            if isinstance(node, Population) and node.clock:
+                self.clocks[name] = nn.Parameter(torch.zeros(needed(steps, "a clock"), channels))
         for projection in network.projections:
             synapse = self.synapse(projection.name)
             if synapse.synapse is not None:
@@ -105,10 +124,14 @@ class SpikingNetwork(nn.Module):
             current = arriving[0]
             for other in arriving[1:]:
                 current = current + other
-            norm = self.norms[node.name] if node.name in self.norms else None  # noqa: SIM401
+            norm = self.norm(node.name) if node.name in self.norms else None
             bias = self.bias(node.name)
+            clock = self.clock(node.name)
+            if clock is not None:
+                check_steps(current, len(clock), "clock")
+                current = current + clock.T.view(1, -1, 1, 1, len(clock))
             if not isinstance(node, Population):
-                current = current if norm is None else over_time(norm, current)
+                current = current if norm is None else norm(current)
                 emitted[node.name] = (
                     current if bias is None else current + bias.view(1, -1, 1, 1, 1)
                 )
@@ -138,6 +161,12 @@ class SpikingNetwork(nn.Module):
         assert isinstance(found, FusedNeuron)
         return found
 
+    def norm(self, name: str) -> Norm:
+        """The norm of a node that has one."""
+        found = self.norms[name]
+        assert isinstance(found, (BatchNormOverTime, StepNorm))
+        return found
+
     def _deployed(self, population: Population) -> Population:
         """Hardware's neurons can always fire: an integer read-out has the largest threshold."""
         if self.integer and population.threshold is None:
@@ -151,6 +180,13 @@ class SpikingNetwork(nn.Module):
         hook = self.bias_hooks.get(name)
         return self.biases[name] if hook is None else hook(self.biases[name])
 
+    def clock(self, name: str) -> torch.Tensor | None:
+        """What a node's clock adds to its input current, (T, channels), as used, or None."""
+        if name not in self.clocks:
+            return None
+        hook = self.clock_hooks.get(name)
+        return self.clocks[name] if hook is None else hook(self.clocks[name])
+
     @staticmethod
     def _delayed(x: torch.Tensor, delay: int) -> torch.Tensor:
         if delay == 0:
@@ -163,13 +199,15 @@ class SpikingNetwork(nn.Module):
     def from_integers(cls, net: IntegerNetwork) -> SpikingNetwork:
         """The network of a `.net` file in SLAYER synapses and neurons, in eval mode."""
         biased = {p.name: {"bias": p.name in net.biases} for p in net.network.populations}
-        model = cls(net.network.replace_nodes(biased), integer=True)
+        model = cls(net.network.replace_nodes(biased), integer=True, steps=net.steps)
         with torch.no_grad():
             for name, weight in net.weights.items():
                 model.synapse(name).set_values(torch.from_numpy(weight.astype(np.float32)))
             for name, bias in net.biases.items():
                 state = bias.state_units.astype(np.float32)
                 model.biases[name].copy_(torch.from_numpy(state / STATE_SCALE))
+            for name, clock in net.clocks.items():
+                model.clocks[name].copy_(torch.from_numpy(clock.astype(np.float32)))
         return model.eval()
 
     @torch.no_grad()

@@ -236,7 +236,7 @@ class FusedNeuron(cuba.Neuron):
 
         Args:
             synaptic: input current a, (N, C, H, W, T).
-            norm: a 2-D norm applied to the filtered current.
+            norm: applied to the filtered current, (N, C, H, W, T) -> the same.
             bias: (channels,), added to the filtered current at every step.
         """
         current = self.current(synaptic, norm, bias)
@@ -254,7 +254,7 @@ class FusedNeuron(cuba.Neuron):
             u = _Filter.apply(time_first(synaptic), self.population.current_decay, self.s_scale)
             synaptic = time_last(u)
         if norm is not None:
-            synaptic = over_time(norm, synaptic)
+            synaptic = norm(synaptic)
         if bias is not None:
             synaptic = synaptic + bias.view(1, -1, 1, 1, 1)
         return synaptic
@@ -267,7 +267,7 @@ class FusedNeuron(cuba.Neuron):
 def over_time(module: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
     """Apply a 2-D module to every step at once: (N, C, H, W, T) -> (N, C', H', W', T).
 
-    Time is folded into the batch, channels last in memory; a norm therefore takes its
+    Time is folded into the batch, channels last in memory; batch norm therefore takes its
     statistics over samples, time and space (tdBN). An input that is constant in time (a view
     with stride 0, as the direct encoder's) is computed once.
     """
@@ -280,4 +280,11 @@ def over_time(module: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -
     return out.expand(*out.shape[:-1], steps) if constant else out
 
 
-__all__ = ["FLOAT_SCALE", "FusedNeuron", "over_time", "surrogate_derivative"]
+__all__ = [
+    "FLOAT_SCALE",
+    "FusedNeuron",
+    "over_time",
+    "surrogate_derivative",
+    "time_first",
+    "time_last",
+]

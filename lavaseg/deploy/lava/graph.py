@@ -18,6 +18,11 @@ path keep a sample's spikes within its wavefront. A projection's own delay would
 spikes of a sample into the next one: its first relay is held down in those steps, by a clock that
 a RingBuffer of T steps plays.
 
+A population's clock (a current of its own for each step of a sample) is a sheet of T channels, of
+which a RingBuffer of T steps plays one after the other, as late as the population is; a 1x1 Conv
+whose weights are the clock's currents brings it to the neurons. So it needs T weights a channel,
+where all-to-all synapses would need as many for each neuron.
+
 Sheets are (width, height, channels) in Lava, (channels, height, width) everywhere else here.
 """
 
@@ -47,6 +52,7 @@ from lava.magma.compiler.executable import Executable  # noqa: E402
 from lava.magma.core.process.ports.ports import OutPort  # noqa: E402
 from lava.magma.core.process.process import AbstractProcess, ProcessServer  # noqa: E402
 from lava.magma.core.run_configs import RunConfig  # noqa: E402
+from lava.proc.conv.process import Conv  # noqa: E402
 from lava.proc.dense.process import Dense  # noqa: E402
 from lava.proc.graded.process import GradedVec  # noqa: E402
 from lava.proc.io.source import RingBuffer  # noqa: E402
@@ -67,7 +73,7 @@ class Graph:
         source: plays the input; compiling it compiles all that it reaches.
         synapses: the synapse process of each projection.
         neurons: the LIFReset of each population, the GradedVec of each relay.
-        helpers: what makes spikes wait: further sources, relays and their synapses, clocks.
+        helpers: further sources, relays that make spikes wait, clocks, and their synapses.
         steps: physical steps that a run takes: samples * T + the longest latency.
     """
 
@@ -89,7 +95,7 @@ class Graph:
                 if member is process:
                     return f"{kind} {name!r} (Lava's {type(process).__name__})"
         if any(process is helper for helper in self.helpers):
-            return f"a delay (Lava's {type(process).__name__})"
+            return f"a delay or clock (Lava's {type(process).__name__})"
         return "the input (Lava's RingBuffer)"
 
     def compile(self, config: RunConfig) -> Executable:
@@ -145,6 +151,8 @@ def build(net: IntegerNetwork, spikes: np.ndarray, recorders: Mapping[str, Recor
                 neuron.a_in,
                 lines.plan.synapses.get(projection.name, 0),
             )
+        if node.name in net.clocks:
+            lines.beat(node.name, neuron)
         neurons[node.name] = lines.neurons[node.name] = neuron
     with _deep_recursion(len(synapses) + len(neurons) + len(lines.helpers)):
         lines.join(source)
@@ -200,6 +208,19 @@ class _Lines:
             self._sources[delay, wait] = source
             self.helpers.append(source)
         return self._sources[delay, wait]
+
+    def beat(self, name: str, neuron: AbstractProcess) -> None:
+        """Connect the clock of the population `name` to its `neuron`s."""
+        steps, latency = self.net.steps, self.net.network.latencies[name]
+        width, height, _ = neuron.a_in.shape
+        # logical step k comes one step before the population does it, at k + latency from 1 on
+        turned = np.roll(np.eye(steps, dtype=np.uint8), latency - 1, axis=1)
+        clock = RingBuffer(data=np.tile(turned, (width, height, 1, 1)))
+        weight = self.net.clocks[name].T[:, None, None, :]
+        synapse = Conv(weight=np.ascontiguousarray(weight, np.int32), input_shape=clock.s_out.shape)
+        clock.s_out.connect(synapse.s_in)
+        synapse.a_out.connect(neuron.a_in)
+        self.helpers += [clock, synapse]
 
     def join(self, source: RingBuffer) -> None:
         """Make everything reachable from `source`, which is how Lava finds what it compiles.

@@ -44,6 +44,7 @@ class Job:
         net = self.net
         arrays = {f"weight {name}": weight for name, weight in net.weights.items()}
         arrays |= {f"bias {name}": bias.mantissa for name, bias in net.biases.items()}
+        arrays |= {f"clock {name}": clock for name, clock in net.clocks.items()}
         np.savez(folder / "weights.npz", **arrays)  # type: ignore[arg-type]
         np.save(folder / "spikes.npy", self.spikes)
         write_json(
@@ -67,12 +68,14 @@ class Job:
         with np.load(folder / "weights.npz") as arrays:
             weights = {n[7:]: arrays[n] for n in arrays.files if n.startswith("weight ")}
             biases = {n: Bias(arrays[f"bias {n}"], e) for n, e in data["exponents"].items()}
+            clocks = {n[6:]: arrays[n] for n in arrays.files if n.startswith("clock ")}
         net = IntegerNetwork(
             Network.from_dict(data["network"]),
             weights,
             encoder_from_dict(data["encoder"]),
             tuple(data["classes"]),
             biases,
+            clocks=clocks,
         )
         spikes = np.load(folder / "spikes.npy", mmap_mode="r")
         options = {name: data[name] for name in ("fast", "limit", "prefix")}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lavaseg.export.lowering.clock import split_clocks
 from lavaseg.export.lowering.deployable import check_deployable
 from lavaseg.export.lowering.fold import fold_averages, fold_input_scale, fold_norms
 from lavaseg.export.lowering.prune import drop_auxiliaries
@@ -25,6 +26,7 @@ FLOAT_STEPS: tuple[Callable[[WeightedNetwork], WeightedNetwork], ...] = (
     fold_norms,
     unroll_currents,
     fold_input_scale,
+    split_clocks,
 )
 
 
@@ -58,5 +60,6 @@ __all__ = [
     "fold_norms",
     "lower",
     "quantise",
+    "split_clocks",
     "unroll_currents",
 ]

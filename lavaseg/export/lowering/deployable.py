@@ -19,6 +19,12 @@ def check_deployable(weighted: WeightedNetwork) -> WeightedNetwork:
                 f"population {node.name!r} uses soft reset, Loihi's neuron resets to 0: train "
                 "with reset 'hard' (preset 'hardware')"
             )
+        if node.norm == "bntt":
+            kind = type(node).__name__.lower()
+            raise NotDeployableError(
+                f"{kind} {node.name!r} uses norm 'bntt', whose scale differs from step to step, "
+                "but synapses are static: train with norm 'bntt_shift', whose scale does not"
+            )
     for population in weighted.network.populations:
         if population.voltage_decay == DECAY_UNITY or population.current_decay == 0:
             raise NotDeployableError(

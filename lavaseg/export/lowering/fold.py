@@ -12,22 +12,24 @@ from lavaseg.network import Conv, ConvTranspose, Network, Operator, SumPool
 
 
 def fold_norms(weighted: WeightedNetwork) -> WeightedNetwork:
-    """Norms become per-channel factors of the incoming weights and constant biases.
+    """Norms become per-channel factors of the incoming weights, and biases.
 
     In eval mode a norm is y = scale * x + shift; the shift is added to v at every step, as a
-    bias is. (papers: tdBN folds exactly; a norm with statistics of its own for each step does not.)
+    bias is. A shift that differs from step to step gives a bias (T, channels).
     """
     net = weighted.network
-    weights, biases = dict(weighted.weights), dict(weighted.biases)
+    weights, biases, clocks = dict(weighted.weights), dict(weighted.biases), dict(weighted.clocks)
     for name, norm in weighted.norms.items():
         for projection in net.incoming(name):
             weights[projection.name] = scale_outputs(
                 projection.operator, weights[projection.name], norm.scale
             )
+        if name in clocks:
+            clocks[name] = clocks[name] * norm.scale
         biases[name] = biases.get(name, 0.0) + norm.shift
     plain = {"norm": "none", "norm_scale": None, "bias": True}
     folded = net.replace_nodes(dict.fromkeys(weighted.norms, plain))
-    return weighted.replace(network=folded, weights=weights, biases=biases, norms={})
+    return weighted.replace(network=folded, weights=weights, biases=biases, norms={}, clocks=clocks)
 
 
 def scale_outputs(operator: Operator, weight: np.ndarray, factor: np.ndarray) -> np.ndarray:

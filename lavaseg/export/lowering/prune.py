@@ -16,4 +16,5 @@ def drop_auxiliaries(weighted: WeightedNetwork) -> WeightedNetwork:
         weights={p.name: weighted.weights[p.name] for p in net.projections},
         biases={name: bias for name, bias in weighted.biases.items() if name in kept},
         norms={name: norm for name, norm in weighted.norms.items() if name in kept},
+        clocks={name: clock for name, clock in weighted.clocks.items() if name in kept},
     )

@@ -53,11 +53,11 @@ def choose_quantisation(weighted: WeightedNetwork) -> Quantisation:
     scales = {node.name: 1.0 for node in net.nodes if isinstance(node, Relay)}
     for population in net.populations:
         name = population.name
-        largest = max(
-            (np.abs(weighted.weights[p.name]).max(initial=0.0) for p in net.incoming(name)),
-            default=0.0,
-        )
-        inhibition, excitation = synaptic_bounds(net, weighted.weights, name)
+        synapses = [weighted.weights[p.name] for p in net.incoming(name)]
+        if name in weighted.clocks:
+            synapses.append(weighted.clocks[name])
+        largest = max((np.abs(values).max(initial=0.0) for values in synapses), default=0.0)
+        inhibition, excitation = synaptic_bounds(net, weighted.weights, name, weighted.clocks)
         bias = float(np.abs(weighted.biases.get(name, np.zeros(1))).max(initial=0.0))
         reachable = BIAS_MANTISSA_MAX * 2**STOCK_BIAS_EXPONENT / STATE_SCALE
         limits = [
@@ -119,4 +119,5 @@ def quantise(
             for name, bias in weighted.biases.items()
         },
         dict(scales),
+        {name: quantise_weight(clock, scales[name]) for name, clock in weighted.clocks.items()},
     )

@@ -24,4 +24,5 @@ def untrained(network: Network) -> WeightedNetwork:
             for node in network.nodes
             if node.norm != "none"
         },
+        clocks={p.name: channels(p.name)[None] for p in network.populations if p.clock},
     )

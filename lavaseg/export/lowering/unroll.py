@@ -11,7 +11,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.export.lowering.compose import NotComposableError, compose
 from lavaseg.export.lowering.fold import scale_inputs
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.network import Current, Network, Projection, Relay
+from lavaseg.network import DECAY_UNITY, Current, Network, Population, Projection, Relay
 from lavaseg.operators_torch import apply_operator
 
 
@@ -146,17 +146,31 @@ def _add(
 
 
 def _passed_bias(weighted: WeightedNetwork, out: Projection) -> np.ndarray:
-    """What a current's bias becomes behind `out`, for each channel."""
-    shape = weighted.network.shape(out.source)
+    """What a current's bias becomes behind `out`: (channels,), or (T, channels) as it was."""
+    net = weighted.network
     bias = np.asarray(weighted.biases[out.source], np.float64)
-    sheet = torch.from_numpy(bias.reshape(1, -1, 1, 1)).expand(1, *shape)
+    sheet = torch.from_numpy(bias.reshape(-1, bias.shape[-1], 1, 1))
     weight = torch.from_numpy(np.asarray(weighted.weights[out.name], np.float64))
-    passed = apply_operator(out.operator, sheet, weight)[0].flatten(1).numpy()
-    low, high = passed.min(1), passed.max(1)
-    if out.delay or (high - low > 1e-9 * np.maximum(1, np.abs(passed).max(1))).any():
+    sheet = sheet.expand(-1, *net.shape(out.source))
+    passed = apply_operator(out.operator, sheet, weight).flatten(2).numpy()
+    low, high = passed.min(2), passed.max(2)
+    target = net[out.target]
+    changed = ""
+    if (high - low > 1e-9 * np.maximum(1, np.abs(passed).max(2))).any():
+        changed = "border"
+    elif out.delay and bias.ndim == 1:
+        changed = "delay"
+    elif isinstance(target, Population) and target.current_decay != DECAY_UNITY:
+        changed = "target's current_decay"
+    if changed:
         raise LavasegError(
             f"current {out.source!r}: its norm or bias reaches {out.target!r} through "
-            f"{out.name!r}, whose {'delay' if out.delay else 'border'} changes it: put the norm "
-            "on the populations behind the current, or use no padding there"
+            f"{out.name!r}, whose {changed} changes it: put the norm on the populations behind "
+            "the current, or use no padding there"
         )
-    return (low + high) / 2
+    middle = (low + high) / 2
+    if bias.ndim == 1:
+        return middle[0]
+    late = np.zeros_like(middle)
+    late[out.delay :] = middle[: max(len(middle) - out.delay, 0)]
+    return late

@@ -87,8 +87,8 @@ class AnalogModel:
         """Every layer with weights, in the order of a pass."""
         return self._measured[0]
 
-    def parameter_count(self) -> int:
-        """All trained numbers."""
+    def parameter_count(self, steps: int = 1) -> int:
+        """All trained numbers, the same for any number of steps."""
         return self._measured[1]
 
     @cached_property
