@@ -23,10 +23,14 @@ class DelayPlan:
         chains: relays in a row behind each (source, delay), for the projections from `source`
             whose own delay is `delay`.
         synapses: steps that each projection with delay synapses waits in them.
+        echoes: populations that send to themselves one step later, which leaves no place for a
+            relay: a second population with the same input, whose last spikes of a sample are held
+            back, sends it.
     """
 
     chains: Mapping[tuple[str, int], int]
     synapses: Mapping[str, int]
+    echoes: tuple[str, ...] = ()
 
 
 def plan(network: Network, steps: int) -> DelayPlan:
@@ -44,8 +48,11 @@ def plan(network: Network, steps: int) -> DelayPlan:
     chains: dict[tuple[str, int], int] = {}
     synapses: dict[str, int] = {}
     flexible: list[tuple[Projection, int]] = []
+    echoes: dict[str, None] = {}
     for projection in network.projections:
         wait = waiting(network, projection, steps)
+        if wait == 0 and projection.recurrent:
+            echoes[projection.source] = None
         if wait == 0 or projection.source == network.input.name:
             continue
         if projection.delay or isinstance(network[projection.source], Relay):
@@ -61,7 +68,7 @@ def plan(network: Network, steps: int) -> DelayPlan:
             chains[key] = max(chains.get(key, 0), wait)
         else:
             synapses[projection.name] = wait
-    return DelayPlan(chains, synapses)
+    return DelayPlan(chains, synapses, tuple(echoes))
 
 
 def waiting(network: Network, projection: Projection, steps: int) -> int:

@@ -104,7 +104,7 @@ class ProjectionAccount:
 
 @dataclass(frozen=True)
 class DelayAccount:
-    """What the chain of relays behind one node did, where spikes wait for a longer path.
+    """What the chain of relays, or the echo, of one node did (`lavaseg/delays.py`).
 
     Args:
         source, delay: whose spikes wait, and the delay of the projections that they belong to.
@@ -112,8 +112,8 @@ class DelayAccount:
         neurons: of each relay.
         analog: they pass graded spikes on.
         operations: synaptic operations over all samples: each spike once a relay (with a delay, an
-            upper bound), and the inhibition that keeps the last `delay` steps of a sample out of
-            the next one.
+            upper bound), or an echo's input, and the inhibition that keeps the last `delay` steps
+            of a sample out of the next one.
     """
 
     source: str
@@ -458,10 +458,23 @@ def account(
             )
         )
     delays = []
-    for (source, delay), relays in plan(network, steps).chains.items():
+    planned = plan(network, steps)
+    for (source, delay), relays in planned.chains.items():
         neurons = network.neurons(source)
         operations = int(spikes[source].sum()) * relays + neurons * delay * samples
         delays.append(DelayAccount(source, delay, relays, neurons, source in graded, operations))
+    for name in planned.echoes:
+        neurons = network.neurons(name)
+        for analog in (False, True):  # an echo has its population's input once more
+            operations = sum(
+                p.operations for p in projections if p.target == name and p.analog == analog
+            )
+            count = 0 if analog else 1
+            delays.append(
+                DelayAccount(
+                    name, 1, count, neurons, analog, operations + count * neurons * samples
+                )
+            )
     return EnergyAccount(samples, steps, tuple(projections), tuple(populations), tuple(delays))
 
 

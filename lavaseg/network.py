@@ -1,11 +1,11 @@
 """The description: a spiking network as data, from which every stage works.
 
-A network is a directed acyclic graph. Its nodes are an `Input`, `Population`s of CUBA-LIF
-neurons, `Current`s (sums of input current without a neuron) and `Relay`s (such sums, sent on as
-graded spikes); its edges are `Projection`s, each one linear operator from the spikes of one node
-to the input current of another.
-Several projections into one node add up: that alone gives concatenation (one convolution a
-branch), skip connections and residuals.
+A network is a directed graph, acyclic but for populations that feed back to themselves. Its nodes
+are an `Input`, `Population`s of CUBA-LIF neurons, `Current`s (sums of input current without a
+neuron) and `Relay`s (such sums, sent on as graded spikes); its edges are `Projection`s, each one
+linear operator from the spikes of one node to the input current of another. Several projections
+into one node add up: that alone gives concatenation (one convolution a branch), skip connections
+and residuals.
 
 Only what cannot be derived is stored: shapes, latencies, parameter and operation counts are
 computed from it. Shapes are (channels, height, width) everywhere.
@@ -404,9 +404,9 @@ class Projection:
         source, target: node names.
         operator: the linear map.
         delay: logical steps before a spike takes effect, 0 .. 62: the target sees at step t what
-            the source emitted at step t - delay of the same sample, and nothing at first. How
-            long spikes wait on hardware, where paths differ in length, is derived: see
-            `Network.waits`.
+            the source emitted at step t - delay of the same sample, and nothing at first; at
+            least 1 from a population to itself. How long spikes wait on hardware, where paths
+            differ in length, is derived: see `Network.waits`.
         name: identifies its weights; by default "source_to_target".
     """
 
@@ -424,6 +424,16 @@ class Projection:
                 f"projection {self.name!r}: delay must be 0 to 62 steps (the hardware's limit), "
                 f"got {self.delay!r}"
             )
+        if self.recurrent and not self.delay:
+            raise NetworkError(
+                f"projection {self.name!r} leads from {self.source!r} to itself: its delay must be "
+                "at least 1 step"
+            )
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether it leads from a population to itself."""
+        return self.source == self.target
 
 
 Node = Population | Current | Relay
@@ -436,7 +446,7 @@ class Network:
     Args:
         input: the sheet that the host feeds.
         nodes: populations and currents, in any order.
-        projections: the edges; they must form a directed acyclic graph.
+        projections: the edges; they must form a directed acyclic graph, but for recurrent ones.
         readout: the population whose membrane is read after the last step.
         auxiliaries: further read-outs, smaller or as large, whose error is added to the loss
             while training (deep supervision); export drops them and what only they read.
@@ -489,6 +499,13 @@ class Network:
                     f"projection {projection.name!r} leaves the relay {projection.source!r} with a "
                     f"delay of {projection.delay}: put the delay on the projections into the relay"
                 )
+        for node in self.nodes:
+            plain = isinstance(node, Population) and node.norm == "none"
+            if not plain and any(p.recurrent for p in self.incoming(node.name)):
+                raise NetworkError(
+                    f"node {node.name!r} feeds back to itself, which only a population without "
+                    "batch norm can"
+                )
         if self.readout not in {p.name for p in self.populations}:
             raise NetworkError(f"readout {self.readout!r} is not a population of the network")
         silent = {p.name for p in self.populations if p.threshold is None}
@@ -503,8 +520,9 @@ class Network:
         shapes: dict[str, Shape] = {self.input.name: self.input.shape}
         for node in self.ordered:
             found: dict[str, Shape] = {}
-            for projection in self.incoming(node.name):
-                source = shapes[projection.source]
+            for projection in sorted(self.incoming(node.name), key=lambda p: p.recurrent):
+                own = next(iter(found.values())) if projection.recurrent else None
+                source = own or shapes[projection.source]
                 try:
                     projection.operator.weight_shape(source)
                     shape = projection.operator.output_shape(source)
@@ -535,16 +553,15 @@ class Network:
     @cached_property
     def ordered(self) -> tuple[Node, ...]:
         """Nodes in topological order (sources first; ties in the order given)."""
+        found: dict[str, list[str]] = {}
         for node in self.nodes:
-            if not self.incoming(node.name):
+            found[node.name] = [p.source for p in self.incoming(node.name) if not p.recurrent]
+            if not found[node.name]:
                 raise NetworkError(f"population {node.name!r} has no incoming projection")
-        sources = {n.name: [p.source for p in self.incoming(n.name)] for n in self.nodes}
         depth: dict[str, int] = {}
         try:
-            for name in TopologicalSorter(sources).static_order():
-                depth[name] = 1 + max(
-                    (depth[source] for source in sources.get(name, ())), default=0
-                )
+            for name in TopologicalSorter(found).static_order():
+                depth[name] = 1 + max((depth[source] for source in found.get(name, ())), default=0)
         except CycleError as error:
             raise NetworkError("cycle through " + ", ".join(sorted(set(error.args[1])))) from None
         return tuple(sorted(self.nodes, key=lambda node: depth[node.name]))
@@ -607,11 +624,16 @@ class Network:
         """Steps on hardware from the input to each node, on the longest path.
 
         Each population or relay adds one step; a `Current` adds none, since export unrolls it.
-        Delays add none: a spike of step t - delay has so many steps more until it is due.
+        Delays add none: a spike of step t - delay has so many steps more until it is due. A
+        population that feeds back is at least two steps late, so that it can be silenced before
+        it begins.
         """
         latency = {self.input.name: 0}
         for node in self.ordered:
-            arrival = max(latency[p.source] for p in self.incoming(node.name))
+            incoming = self.incoming(node.name)
+            arrival = max(latency[p.source] for p in incoming if not p.recurrent)
+            if any(p.recurrent for p in incoming):
+                arrival = max(arrival, 1)
             latency[node.name] = arrival + (not isinstance(node, Current))
         return latency
 

@@ -210,7 +210,7 @@ def _values(
 
 @st.composite
 def _graph_networks(
-    draw: st.DrawFn, *, most_populations: int = 12, most_steps: int = 6
+    draw: st.DrawFn, *, most_populations: int = 12, most_steps: int = 6, recurrent: bool = True
 ) -> IntegerNetwork:
     bits = draw(st.sampled_from([0, 0, 1, 4, 8]))
     steps = draw(st.integers(1, most_steps))
@@ -250,12 +250,15 @@ def _graph_networks(
         )
         parts = len(operators) + clock
         budget = NEVER // parts // (2 * steps if is_readout else -(-4096 // decay) + 1)
+        if recurrent and not is_relay and draw(st.integers(0, 3)) == 0:
+            operators[name] = _operator_between(draw, shapes[name], shapes[name])
+            budget //= 4  # excitation, inhibition and what holds it down share the 24 bits
         if is_relay:
             budget = draw(st.sampled_from([18, 300, 3000]))
         peaks[name] = len(operators) * budget if is_relay else 1
         for other, operator in operators.items():
             delay = 0 if other in relays else draw(delays)
-            projection = Projection(other, name, operator, delay)
+            projection = Projection(other, name, operator, max(delay, int(other == name)))
             projections.append(projection)
             shape = operator.weight_shape(shapes[other]) or shapes[other][:1]
             weights[projection.name] = _values(rng, operator, shape, budget // peaks[other])
@@ -275,9 +278,9 @@ def _graph_networks(
 
 @pytest.fixture(scope="session")
 def graph_networks() -> Callable[..., st.SearchStrategy[IntegerNetwork]]:
-    """Strategy of random acyclic networks: every operator, branches, relays, delays, biases, leaks.
+    """Strategy of random networks: every operator, branches, loops, relays, delays, biases, leaks.
 
-    Options: most_populations, most_steps.
+    Options: most_populations, most_steps, recurrent (True: some populations feed back).
     """
     return _graph_networks
 

@@ -1,17 +1,21 @@
-"""Exactness on graphs: torch, the simulator and Lava agree on random acyclic networks."""
+"""Exactness on graphs: torch, the simulator and Lava agree on random networks, loops included."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
+import jsonschema
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lavaseg.deploy import simulate, verify_spikes
 from lavaseg.export import read, write
+from lavaseg.export.schema import description_schema
 from lavaseg.integers import IntegerNetwork
 
 EXAMPLES = int(os.environ.get("LAVASEG_FUZZ_EXAMPLES", "150"))
@@ -25,6 +29,7 @@ relaxed = settings(
     ],
 )
 
+SCHEMA = description_schema()
 Networks = Callable[..., st.SearchStrategy[IntegerNetwork]]
 Spikes = Callable[..., np.ndarray]
 
@@ -72,6 +77,8 @@ def test_a_graph_is_read_back_from_its_file_equal(
     net = data.draw(graph_networks())
     path = Path(str(tmp_path_factory.mktemp("graph"))) / "a.net"  # type: ignore[attr-defined]
     write(net, path)
+    with h5py.File(path) as file:
+        jsonschema.validate(json.loads(file["lavaseg/description"][()].tobytes()), SCHEMA)
     found = read(path)
     assert found.network == net.network
     assert found.encoder == net.encoder

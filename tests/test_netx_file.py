@@ -5,7 +5,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from lavaseg.encoders import Direct, Encoder, OnOffPoisson, Poisson
 from lavaseg.errors import LavasegError
 from lavaseg.export import netx
 from lavaseg.export.netx import describe, read, stock_loadable, write
+from lavaseg.export.schema import description_schema
 from lavaseg.integers import Bias, IntegerNetwork
 from lavaseg.network import (
     Conv,
@@ -581,8 +583,73 @@ def test_any_json_value_is_refused_or_gives_a_valid_network(
         net = read(tmp_path / "a.net")
     except LavasegError:
         return
+    assert SCHEMA.is_valid(description(tmp_path / "a.net"))
     write(net, tmp_path / "b.net")
     assert_equal(read(tmp_path / "b.net"), net)
+
+
+# -- the schema ----------------------------------------------------------------------------------
+
+SCHEMA = Draft202012Validator(description_schema())
+
+
+def description(path: Path) -> Any:
+    with h5py.File(path) as file:
+        return json.loads(file["lavaseg/description"][()].tobytes())
+
+
+def fields_of(data: Any, prefix: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The place of each field of plain data, outer ones first."""
+    named = isinstance(data, dict)
+    for key in list(data) if named else range(len(data)):
+        if named:
+            yield (*prefix, key)
+        if isinstance(data[key], dict | list):
+            yield from fields_of(data[key], (*prefix, key))
+
+
+@pytest.mark.parametrize(
+    "operator", [Conv(1), ConvTranspose(1), Dense(1), OneToOne(), SumPool(), Upsample()]
+)
+@pytest.mark.parametrize("encoder", [Poisson(2), OnOffPoisson(2), Direct(2)])
+def test_the_schema_requires_just_what_the_reader_does(
+    operator: Operator, encoder: Encoder, tmp_path: Path
+) -> None:
+    """Every field has its default: one that can be left out gives the same network."""
+    path, source = tmp_path / "a.net", Input("input", (1, 4, 4), encoder.message_bits)
+    network = Network(source, (Population("p"),), (Projection("input", "p", operator),), "p")
+    net = with_numbers(network, encoder, 0)
+    write(net, path)
+    whole = description(path)
+    SCHEMA.validate(whole)
+    for *place, last in fields_of(whole):
+        if place == ["scales"] or (last == "message_bits" and encoder.message_bits):
+            continue  # a population's name; not the default
+
+        def change(data: Any, place: list[Any] = place, last: Any = last) -> None:
+            for key in place:
+                data = data[key]
+            del data[last]
+
+        forge(path, edit(change), net)
+        if SCHEMA.is_valid(description(path)):
+            assert_equal(read(path), net)
+        else:
+            with pytest.raises(LavasegError):
+                read(path)
+
+
+def test_the_schema_refuses_what_the_format_does_not_know(tmp_path: Path) -> None:
+    for make in (sequence, branched):
+        write(make(), tmp_path / "a.net")
+        whole = json.dumps(description(tmp_path / "a.net"))
+        for place in fields_of(json.loads(whole)):
+            data = part = json.loads(whole)
+            for key in place[:-1]:
+                part = part[key]
+            if place[-2:-1] not in (("scales",), ("bias_exponents",)):
+                part["colour"] = 1
+                assert not SCHEMA.is_valid(data), place
 
 
 # -- what stock NetX can load --------------------------------------------------------------------

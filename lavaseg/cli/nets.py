@@ -1,4 +1,4 @@
-"""`lavaseg export` and `lavaseg info`: networks in integers."""
+"""`lavaseg export`, `lavaseg import` and `lavaseg info`: networks in integers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from lavaseg.cli.console import check_writable, only_json, print_json, print_table, say
 from lavaseg.cli.inputs import open_net, open_run
+from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
     from lavaseg.integers import IntegerNetwork
@@ -42,9 +43,78 @@ def export(
     say(f"Next: `lavaseg verify {path}`")
 
 
+def import_(
+    stock: Annotated[Path, typer.Argument(help="File that SLAYER's blocks exported.")],
+    out_: Annotated[Path, typer.Option("--out", "-o", help="File to write.")],
+    steps: Annotated[
+        int, typer.Option("--steps", help="Time steps of one sample; the file does not say.")
+    ] = 20,
+    classes: Annotated[
+        str | None,
+        typer.Option("--classes", help="Names of the outputs, with commas: background,digit."),
+    ] = None,
+    encoder: Annotated[
+        str, typer.Option("--encoder", help="How pictures become spikes: poisson, direct, ...")
+    ] = "poisson",
+    input_shape: Annotated[
+        str | None,
+        typer.Option("--input-shape", help="C,H,W of a file that has no input layer."),
+    ] = None,
+) -> None:
+    """Turn a network that SLAYER's own blocks exported into a .net file of lavaseg.
+
+    Reads what lava-dl 0.6 writes for CUBA neurons: input, conv, convT, pool, unpool, dense,
+    recurrent dense and flatten, with biases and delays. Spikes of the last layer are counted:
+    their rates are the outputs.
+
+    Example: `lavaseg import slayer.net -o net.net --steps 32`
+    """
+    from lavaseg.encoders import encoder_from_dict
+    from lavaseg.export import read_stock, write
+
+    check_writable(out_.parent)
+    net = read_stock(
+        stock,
+        steps=steps,
+        encoder=encoder_from_dict({"kind": encoder, "steps": steps}),
+        classes=None if classes is None else classes.split(","),
+        input_shape=None if input_shape is None else _extents(input_shape),
+    )
+    write(net, out_)
+    say(f"imported: {out_}")
+    say(f"Next: `lavaseg info {out_}`")
+
+
+def _extents(text: str) -> tuple[int, int, int]:
+    words = text.split(",")
+    if len(words) != 3 or not all(word.strip().isdecimal() for word in words):
+        raise LavasegError(
+            f"--input-shape {text!r}: expected channels,height,width, such as 2,34,34"
+        )
+    channels, height, width = (int(word) for word in words)
+    return channels, height, width
+
+
+def _schema(wanted: bool) -> None:
+    if wanted:
+        from lavaseg.export.schema import description_schema
+
+        print_json(description_schema())
+        raise typer.Exit
+
+
 def info(
     net: Annotated[Path, typer.Argument(help="A .net file (NetX HDF5).")],
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    schema: Annotated[
+        bool,
+        typer.Option(
+            "--schema",
+            help="Print the JSON Schema of a file's description, and nothing else.",
+            callback=_schema,
+            is_eager=True,
+        ),
+    ] = False,
 ) -> None:
     """Show what a .net file holds: layers, shapes, ranges, encoder and time steps.
 
@@ -121,7 +191,8 @@ def _delays(net: IntegerNetwork) -> dict[str, int]:
     found = plan(network, net.steps)
     delayed = [network.projection(name) for name in found.synapses]
     return {
-        "relay_neurons": sum(n * network.neurons(name) for (name, _), n in found.chains.items()),
+        "relay_neurons": sum(n * network.neurons(name) for (name, _), n in found.chains.items())
+        + sum(network.neurons(name) for name in found.echoes),
         "delayed_synapses": sum(
             int(fan_out(p.operator, network.shape(p.source)).sum()) for p in delayed
         ),

@@ -106,11 +106,15 @@ def _run(
     first = torch.from_numpy(spikes).to(device).permute(1, 0, 3, 4, 2).to(dtype).contiguous()
     emitted = {network.input.name: first}
     observe(network.input.name, first)
-    waiting = {name: len(network.outgoing(name)) for name in network.shapes}
+    waiting = {
+        name: sum(not p.recurrent for p in network.outgoing(name)) for name in network.shapes
+    }
     readout = np.empty(0)
     for node in network.ordered:
         current: torch.Tensor | None = None
         for projection in network.incoming(node.name):
+            if projection.recurrent:
+                continue
             arriving = _delayed(_project(net, projection, emitted[projection.source]), projection)
             current = arriving if current is None else current + arriving
             waiting[projection.source] -= 1
@@ -122,7 +126,7 @@ def _run(
                 clock = torch.from_numpy(net.clocks[node.name]).to(device, dtype)
                 current = current + clock[:, None, None, None]
             bias = torch.from_numpy(net.bias(node.name) / STATE_SCALE).to(device, dtype)
-            fired, last = _respond(net, node, current, bias)
+            fired, last = _settle(net, node, current, bias)
         else:  # a relay sends the sums themselves
             fired = current
         observe(node.name, fired)
@@ -154,6 +158,27 @@ def _delayed(x: torch.Tensor, projection: Projection) -> torch.Tensor:
     if not delay:
         return x
     return torch.cat([torch.zeros_like(x[:delay]), x[: len(x) - delay]])
+
+
+def _settle(
+    net: IntegerNetwork, population: Population, current: torch.Tensor, bias: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `_respond`, recurrent projections included.
+
+    What feeds back needs steps before only: each round settles so many more steps as the shortest
+    delay has, and a round that changes nothing is the last one.
+    """
+    fired, last = _respond(net, population, current, bias)
+    loops = [p for p in net.network.incoming(population.name) if p.recurrent]
+    shortest = min((p.delay for p in loops), default=len(current))
+    for _ in range(shortest, len(current), shortest):
+        before, total = fired, current
+        for projection in loops:
+            total = total + _delayed(_project(net, projection, fired), projection)
+        fired, last = _respond(net, population, total, bias)
+        if torch.equal(before, fired):
+            break
+    return fired, last
 
 
 def _respond(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lavaseg.export.lowering import PopulationRange, check_ranges
 from lavaseg.export.netx import describe, read, stock_loadable, write
+from lavaseg.export.stock import read_stock
 
 if TYPE_CHECKING:
     from lavaseg.export.pipeline import export
@@ -16,6 +17,7 @@ __all__ = [
     "describe",
     "export",
     "read",
+    "read_stock",
     "stock_loadable",
     "write",
 ]

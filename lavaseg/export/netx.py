@@ -32,6 +32,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from lavaseg.encoders import Encoder, encoder_from_dict
 from lavaseg.errors import LavasegError
+from lavaseg.export.hdf5 import SIGNATURE, FormatError, Reader, read_image
 from lavaseg.files import write_atomically
 from lavaseg.integers import (
     BIAS_EXPONENT_MAX,
@@ -49,7 +50,6 @@ VERSION = 1
 
 HEADER_SIZE = 512
 """Bytes before the HDF5 part: HDF5's user block, which every HDF5 reader skips."""
-MAX_FILE = 2**31
 MAX_DESCRIPTION = 2**24
 MAX_NODES = 512
 MAX_PROJECTIONS = 1024
@@ -59,14 +59,9 @@ MAX_GEOMETRY = 65535
 """The largest kernel, stride, padding, dilation or factor of an operator."""
 
 _HEADER = re.compile(rb"lavaseg network, NetX HDF5, version (\d{1,6})\n")
-_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _WEIGHT, _BIAS, _NUMBER, _TYPE = (np.dtype(t) for t in ("<i2", "<i2", "<i8", "S10"))
 _FIELDS = ("layout", "network", "encoder", "classes", "scales", "bias_exponents")
 _STOCK_REFUSES = "concat"
-
-
-class FormatError(LavasegError):
-    """A file that is no lavaseg network; the message names the file and the field."""
 
 
 # --------------------------------------------------------------------------------------------
@@ -444,20 +439,11 @@ def read(path: str | Path) -> IntegerNetwork:
 
 def _checked_image(path: Path) -> bytes:
     """The bytes of the file, once its header and checksum are right."""
-    if not path.exists():
-        raise FormatError(f"{path} does not exist")
-    if not path.is_file():
-        raise FormatError(f"{path} is not a file")
-    try:
-        if path.stat().st_size > MAX_FILE:
-            raise FormatError(f"{path} is larger than {MAX_FILE} bytes, the limit of a network")
-        image = path.read_bytes()
-    except OSError as error:
-        raise FormatError(f"{path} cannot be read: {error.strerror or error}") from None
-    if image.startswith(_HDF5_SIGNATURE):
+    image = read_image(path)
+    if image.startswith(SIGNATURE):
         raise FormatError(
             f"{path} is an HDF5 file of another program (a SLAYER export, perhaps), expected "
-            "one that lavaseg wrote"
+            "one that lavaseg wrote; `lavaseg import` reads what SLAYER exports"
         )
     header = _HEADER.match(image)
     if header is None:
@@ -472,13 +458,8 @@ def _checked_image(path: Path) -> bytes:
     return image
 
 
-@dataclass
-class _Reader:
-    """Reads one open file; `budget` is how many bytes of arrays it may still give."""
-
-    file: h5py.File
-    path: str
-    budget: int
+class _Reader(Reader):
+    """Reads one open file of this layout."""
 
     def network(self) -> IntegerNetwork:
         data = self._description()
@@ -517,35 +498,7 @@ class _Reader:
             self._refuse("layout", f"is {layout.name!r}, which does not suit this network")
         return net
 
-    def _refuse(self, where: str, what: str) -> NoReturn:
-        raise FormatError(f"{self.path}: {where} {what}")
-
     # -- the HDF5 part ---------------------------------------------------------------------
-
-    def _item(self, path: str) -> Any:
-        """What is at `path`, reached through hard links alone: nothing outside the file."""
-        item: Any = self.file
-        for part in filter(None, path.split("/")):
-            if not isinstance(item, h5py.Group) or part not in item.keys():  # noqa: SIM118
-                self._refuse(path, "is missing")
-            if not isinstance(item.get(part, getlink=True), h5py.HardLink):
-                self._refuse(path, "is a link, expected what the file itself holds")
-            item = item[part]
-        return item
-
-    def _dataset(self, name: str) -> h5py.Dataset:
-        item = self._item(name)
-        if not isinstance(item, h5py.Dataset):
-            self._refuse(name, "is not an array")
-        properties = item.id.get_create_plist()
-        plain = (
-            properties.get_layout() in (h5py.h5d.CONTIGUOUS, h5py.h5d.COMPACT)
-            and properties.get_nfilters() == 0
-            and properties.get_external_count() == 0
-        )
-        if not plain:
-            self._refuse(name, "is stored in chunks, filtered or outside of the file")
-        return item
 
     def _array(self, name: str, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
         """The numbers at `name`, once the file is known to hold them."""
@@ -554,10 +507,7 @@ class _Reader:
             self._refuse(name, f"has type {dataset.dtype}, expected {dtype}")
         if dataset.shape != shape:
             self._refuse(name, f"has shape {dataset.shape}, expected {shape}")
-        size = dtype.itemsize * math.prod(shape)
-        self.budget -= size
-        if dataset.id.get_storage_size() != size or self.budget < 0:
-            self._refuse(name, f"has no data for its shape {shape}")
+        self._spend(dataset, name)
         return np.asarray(dataset[()])
 
     def _check_members(self, layout: _Layout) -> None:

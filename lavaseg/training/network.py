@@ -120,6 +120,7 @@ class SpikingNetwork(nn.Module):
             arriving = [
                 self._delayed(self.synapses[p.name](emitted[p.source]), p.delay)
                 for p in net.incoming(node.name)
+                if not p.recurrent
             ]
             current = arriving[0]
             for other in arriving[1:]:
@@ -138,9 +139,8 @@ class SpikingNetwork(nn.Module):
                 if isinstance(node, Relay) and observe is not None:
                     observe(node, current, None)
                 continue
-            neuron = self.neuron(node.name)
             record = membranes or node.threshold is None
-            spikes, membrane = neuron.respond(current, norm, bias, record=record)
+            spikes, membrane = self._respond(node, current, norm, bias, record)
             emitted[node.name] = spikes
             if node.name == net.readout:
                 assert membrane is not None
@@ -148,6 +148,32 @@ class SpikingNetwork(nn.Module):
             if observe is not None:
                 observe(node, spikes, membrane)
         return readout
+
+    def _respond(
+        self,
+        node: Population,
+        current: torch.Tensor,
+        norm: nn.Module | None,
+        bias: torch.Tensor | None,
+        record: bool,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Spikes of a population, and its membranes if `record`, recurrent projections included.
+
+        What feeds back needs steps before only: each round settles so many more steps, with their
+        gradients, as the shortest delay has.
+        """
+        neuron = self.neuron(node.name)
+        spikes, membrane = neuron.respond(current, norm, bias, record=record)
+        loops = [p for p in self.network.incoming(node.name) if p.recurrent]
+        shortest = min((p.delay for p in loops), default=current.shape[-1])
+        for _ in range(shortest, current.shape[-1], shortest):
+            before, total = spikes, current
+            for p in loops:
+                total = total + self._delayed(self.synapses[p.name](spikes), p.delay)
+            spikes, membrane = neuron.respond(total, norm, bias, record=record)
+            if not torch.is_grad_enabled() and torch.equal(before, spikes):
+                break
+        return spikes, membrane
 
     def synapse(self, projection: str) -> Synapse:
         """The synapse of a projection."""

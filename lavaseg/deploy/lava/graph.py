@@ -23,11 +23,15 @@ which a RingBuffer of T steps plays one after the other, as late as the populati
 whose weights are the clock's currents brings it to the neurons. So it needs T weights a channel,
 where all-to-all synapses would need as many for each neuron.
 
+What a population sends to itself one step later leaves no place for a relay. There its echo sends
+it: a LIFReset of the same parameters and input, which such a clock holds down in the last step.
+
 Sheets are (width, height, channels) in Lava, (channels, height, width) everywhere else here.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -44,6 +48,8 @@ from lavaseg.deploy.lava.synapses import depthwise, message_bits, synapse, uncha
 from lavaseg.errors import LavasegError
 from lavaseg.integers import STOCK_BIAS_EXPONENT, IntegerNetwork
 from lavaseg.network import DECAY_UNITY, Current, Node, Population, Projection, Relay, SumPool
+from lavaseg.neuron import STATE_SCALE
+from lavaseg.ranges import CURRENT_LIMIT, bounds
 
 prepare_lava()
 
@@ -73,7 +79,8 @@ class Graph:
         source: plays the input; compiling it compiles all that it reaches.
         synapses: the synapse process of each projection.
         neurons: the LIFReset of each population, the GradedVec of each relay.
-        helpers: further sources, relays that make spikes wait, clocks, and their synapses.
+        helpers: further sources, relays that make spikes wait, clocks, echoes, and their synapses.
+        loops: the synapse processes of recurrent projections.
         steps: physical steps that a run takes: samples * T + the longest latency.
     """
 
@@ -81,6 +88,7 @@ class Graph:
     synapses: Mapping[str, AbstractProcess]
     neurons: Mapping[str, AbstractProcess]
     helpers: tuple[AbstractProcess, ...]
+    loops: tuple[AbstractProcess, ...]
     steps: int
 
     @property
@@ -143,22 +151,18 @@ def build(net: IntegerNetwork, spikes: np.ndarray, recorders: Mapping[str, Recor
         neuron = _neurons(net, node, steps)
         if node.name in recorders:
             neuron.proc_params[RECORDER] = recorders[node.name]
+        neurons[node.name] = lines.neurons[node.name] = neuron
         for projection in network.incoming(node.name):
-            synapses[projection.name] = synapse(
-                net,
-                projection,
-                lines.tap(projection),
-                neuron.a_in,
-                lines.plan.synapses.get(projection.name, 0),
-            )
+            synapses[projection.name] = lines.connect(projection, neuron)
         if node.name in net.clocks:
             lines.beat(node.name, neuron)
-        neurons[node.name] = lines.neurons[node.name] = neuron
+        if node.name in lines.echoes:
+            lines.drive_echo(node)
     with _deep_recursion(len(synapses) + len(neurons) + len(lines.helpers)):
         lines.join(source)
     longest = max(network.latencies.values())
     helpers = tuple(process for process in lines.helpers if process is not source)
-    return Graph(source, synapses, neurons, helpers, samples * steps + longest)
+    return Graph(source, synapses, neurons, helpers, tuple(lines.loops), samples * steps + longest)
 
 
 @dataclass
@@ -169,16 +173,28 @@ class _Lines:
         spikes: what the input plays, uint8 (N, T, C, H, W).
         plan: where spikes wait.
         neurons: the populations and relays that are built already.
-        helpers: every process made here.
+        echoes: what recurrent populations hear of themselves one step later.
+        loops: the synapse processes of recurrent projections.
+        helpers: every process made here, but for the synapses of `neurons`.
     """
 
     net: IntegerNetwork
     spikes: np.ndarray
     plan: DelayPlan
     neurons: dict[str, AbstractProcess] = field(default_factory=dict)
+    echoes: dict[str, LIFReset] = field(default_factory=dict)
+    loops: list[AbstractProcess] = field(default_factory=list)
     helpers: list[AbstractProcess] = field(default_factory=list)
     _sources: dict[tuple[int, int], RingBuffer] = field(default_factory=dict)
     _chains: dict[tuple[str, int], list[AbstractProcess]] = field(default_factory=dict)
+
+    def connect(self, projection: Projection, neuron: AbstractProcess) -> AbstractProcess:
+        """The synapses of a projection into `neuron`."""
+        wait = self.plan.synapses.get(projection.name, 0)
+        process = synapse(self.net, projection, self.tap(projection), neuron.a_in, wait)
+        if projection.recurrent:
+            self.loops.append(process)
+        return process
 
     def tap(self, projection: Projection) -> OutPort:
         """The port that emits what the projection is to see."""
@@ -187,6 +203,8 @@ class _Lines:
         wait = waiting(network, projection, steps)
         if projection.source == network.input.name:
             return self.play(delay, wait).s_out
+        if wait == 0 and delay:
+            return self.echo(projection.source).s_out
         if wait == 0 or projection.name in self.plan.synapses:
             return self.neurons[projection.source].s_out
         chain = self._chains.setdefault((projection.source, delay), [])
@@ -221,6 +239,23 @@ class _Lines:
         clock.s_out.connect(synapse.s_in)
         synapse.a_out.connect(neuron.a_in)
         self.helpers += [clock, synapse]
+
+    def echo(self, name: str) -> LIFReset:
+        """A second population `name`, for what it sends to itself one step later."""
+        if name not in self.echoes:
+            self.echoes[name] = _neurons(self.net, self.net.network[name], self.net.steps)
+            self.helpers.append(self.echoes[name])
+        return self.echoes[name]
+
+    def drive_echo(self, node: Node) -> None:
+        """Give an echo its population's input, but silence it in the last step of each sample."""
+        assert isinstance(node, Population)
+        echo, network = self.echoes[node.name], self.net.network
+        self.helpers += [self.connect(p, echo) for p in network.incoming(node.name)]
+        if node.name in self.net.clocks:
+            self.beat(node.name, echo)
+        # one step earlier than a link of a chain, which hears of a step when it is over
+        self._hold_down(echo, network.latencies[node.name] - 1, 1, _brake(self.net, node))
 
     def join(self, source: RingBuffer) -> None:
         """Make everything reachable from `source`, which is how Lava finds what it compiles.
@@ -261,15 +296,23 @@ class _Lines:
             self._hold_down(link, self.net.network.latencies[name], delay)
         return link
 
-    def _hold_down(self, link: LIFReset, latency: int, delay: int) -> None:
-        """Keep `link` silent when a sample's last `delay` steps reach it."""
+    def _hold_down(self, link: LIFReset, latency: int, delay: int, force: int = 0) -> None:
+        """Keep `link` silent when a sample's last `delay` steps reach it.
+
+        Args:
+            force: times 512 weight units, to outdo all input; 0 outdoes one spike.
+        """
         steps = self.net.steps
         played = np.zeros((1, steps), np.uint8)
         # the population does logical step k at physical step k + 1 + latency, the clock too
-        played[0, (np.arange(steps - delay, steps) + latency) % steps] = 1
+        played[0, (np.arange(steps - delay, steps) + latency) % steps] = force or 1
         clock = RingBuffer(data=played)
         brake = Dense(
-            weights=np.full((int(np.prod(link.a_in.shape)), 1), -LINK_WEIGHT, np.int32),
+            weights=np.full(
+                (int(np.prod(link.a_in.shape)), 1), -256 if force else -LINK_WEIGHT, np.int32
+            ),
+            weight_exp=1 if force else 0,
+            num_message_bits=8 if force else 0,
             sign_mode=SignMode.MIXED,
         )
         clock.s_out.connect(brake.s_in)
@@ -279,6 +322,24 @@ class _Lines:
 
 LINK_WEIGHT = 2
 """The least even weight: one spike passes a link's threshold of 1."""
+
+
+def _brake(net: IntegerNetwork, population: Population) -> int:
+    """How many times 512 weight units outdo all that can excite a population in one step.
+
+    Raises:
+        LavaError: together with all that can inhibit it, that would wrap its 24-bit current.
+    """
+    current = bounds(net, population).current
+    bias = max(0, int(net.bias(population.name).max())) / STATE_SCALE
+    force = max(1, math.ceil((current + bias) / 512))
+    if current + 512 * force > CURRENT_LIMIT:
+        raise LavaError(
+            f"population {population.name!r} feeds back after one step and is held down between "
+            f"samples: its weights, which add up to {current:.0f}, must stay below half of "
+            f"{CURRENT_LIMIT}: use a smaller weight scale or fewer inputs"
+        )
+    return force
 
 
 def _neurons(net: IntegerNetwork, node: Node, steps: int) -> AbstractProcess:

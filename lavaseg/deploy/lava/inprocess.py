@@ -3,6 +3,9 @@
 Only channels and scheduling are ours. Lava's runtime gives each process an OS process of its own
 and synchronises them at each step; here the models run one after the other, sources first, and a
 channel is a queue. No shared memory, no start method, nothing to clean up.
+
+A loop has no first model. Synapses send what they hold from the step before, then receive: those
+that close a loop send at the beginning of a step, and receive when their source has run.
 """
 
 from __future__ import annotations
@@ -56,13 +59,15 @@ class _Sender:
         self._queue.append(np.array(data, self._dtype))
 
 
-def _compile(graph: Graph, fast: bool) -> list[PyLoihiProcessModel]:
-    """The graph's process models, connected, each after those that send to it."""
+def _compile(
+    graph: Graph, fast: bool
+) -> tuple[list[PyLoihiProcessModel], list[PyLoihiProcessModel]]:
+    """The process models, connected, each after those that send to it; and what closes loops."""
     executable = graph.compile(run_config(graph.processes, fast))
     builders = executable.proc_builders
     senders: dict[Any, list[Any]] = {process: [] for process in builders}
     for channel in executable.channel_builders:
-        queue: deque[np.ndarray] = deque()
+        queue: deque[np.ndarray] = deque(maxlen=1)  # a loop sends twice a step: the last counts
         source, target = channel.src_process, channel.dst_process
         receiver = _Receiver(channel.dst_port_initializer, queue)
         builders[source].set_csp_ports([_Sender(channel.src_port_initializer, queue)])
@@ -70,13 +75,29 @@ def _compile(graph: Graph, fast: bool) -> list[PyLoihiProcessModel]:
         # tells the views (flatten, reshape) of ports which channel they belong to
         port_id = create_port_id(source.id, channel.src_port_initializer.name)
         builders[target].add_csp_port_mapping(port_id, receiver)
-        senders[target].append(source)
-    return [builders[process].build() for process in TopologicalSorter(senders).static_order()]
+        if source not in graph.loops:
+            senders[target].append(source)
+    order = TopologicalSorter(senders).static_order()
+    models = {process: builders[process].build() for process in order}
+    return list(models.values()), [models[process] for process in graph.loops]
 
 
-def _run(models: list[PyLoihiProcessModel], steps: int, progress: Progress | None) -> None:
+def _held(synapse: Any) -> np.ndarray:
+    """What a synapse model sends next."""
+    held: np.ndarray = synapse.a_buf if hasattr(synapse, "a_buf") else synapse.a_buff
+    return held
+
+
+def _run(
+    models: list[PyLoihiProcessModel],
+    loops: list[PyLoihiProcessModel],
+    steps: int,
+    progress: Progress | None,
+) -> None:
     every = max(1, steps // 100)
     for step in range(1, steps + 1):
+        for synapse in loops:
+            synapse.a_out.send(_held(synapse))
         # the graph learns nothing and reads no variables: the spiking phase is all there is
         for model in models:
             model.time_step = step
@@ -109,11 +130,11 @@ def run_inprocess(
     recorders = make_recorders(net.network, len(spikes), net.steps, names)
     graph = build(net, spikes, recorders)
     try:
-        models = _compile(graph, fast)
+        models, loops = _compile(graph, fast)
         start = time.perf_counter()
         # a few small matrix products a step: more threads would mostly wait for one another
         with threadpool_limits(1, user_api="blas"):
-            _run(models, graph.steps, progress)
+            _run(models, loops, graph.steps, progress)
         seconds = time.perf_counter() - start
     finally:
         graph.release()
