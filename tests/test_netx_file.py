@@ -724,7 +724,7 @@ def test_the_documentation_names_every_field(tmp_path: Path) -> None:
         with h5py.File(tmp_path / "a.net") as file:
             names = {part for path in all_paths(file) for part in path.split("/")}
             data = json.loads(file["lavaseg/description"][()].tobytes())
-        known = {*net.weights, *net.biases}
+        known = {*net.weights, *net.biases, *net.clocks}
         names = {name for name in names if not name.isdigit()} - known
         description = data["network"]
         names |= {*data, *description, *description["input"]}
