@@ -166,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     if options.quick:
-        options.base, options.n, options.batch, options.probes, options.steps = 2, 1, 2, 1, 1
+        options.base, options.n, options.batch, options.probes, options.steps = 4, 2, 2, 1, 1
     report = measure(options)
     report["rows"] = rows_of(report)
     if options.figure:

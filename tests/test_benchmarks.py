@@ -98,6 +98,23 @@ def test_loaders_are_compared_with_the_training_that_waits_for_them(
         assert row[f"{pass_} / training"] == pytest.approx(rate / row["training, samples/s"])
 
 
+@pytest.mark.slow
+def test_isometry_is_exact_where_branches_start_at_nothing(
+    load: Callable[[str], ModuleType], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    picture = tmp_path / "norms.png"
+    load("isometry").main(["--quick", "--json", "--figure", str(picture)])
+    report = json.loads(capsys.readouterr().out)
+    assert picture.stat().st_size > 0
+    rows = {row["variant"]: row for row in report["rows"]}
+    assert report["reference"] in rows
+    least, most = "least block / next in its stage", "most block / next in its stage"
+    first = rows.pop("scale 0, as it starts")
+    assert first[least] == pytest.approx(1)
+    assert first[most] == pytest.approx(1)
+    assert all(row[most] > row[least] for row in rows.values())
+
+
 def test_every_population_of_a_benchmark_net_spikes(load: Callable[[str], ModuleType]) -> None:
     networks = load("_networks")
     simulate = importlib.import_module("lavaseg.deploy").simulate

@@ -62,6 +62,7 @@ def train(
     folder = out_ or Path("runs") / checked.name
     check_writable(folder)
 
+    from lavaseg.models.analog import AnalogModel
     from lavaseg.training import train as train_recipe
 
     try:
@@ -73,4 +74,5 @@ def train(
             f"interrupted: finished epochs are kept, `{again}` goes on from there"
         ) from None
     say(f"trained: {run.path}")
-    say(f"Next: `lavaseg export {run.path}`")
+    next_ = "evaluate" if isinstance(run.model, AnalogModel) else "export"
+    say(f"Next: `lavaseg {next_} {run.path}`")
