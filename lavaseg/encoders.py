@@ -360,15 +360,15 @@ class EventEncoder(Encoder):
         """Messages of a slice, (channels, H, W)."""
         raise NotImplementedError
 
-    def _sums(self, events: Events, channel: np.ndarray, amount: np.ndarray | None) -> np.ndarray:
-        """Each event's whole number (None: 1) summed up by input neuron, int64 (channels, H, W)."""
+    def _sums(
+        self, events: Events, sheet: np.ndarray, sheets: int, amount: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Each event's whole number (None: 1) added on its sheet, int32 (sheets, H, W)."""
         _, _, height, width = self._seen
         rows, columns = height // self.factor, width // self.factor
         place = events.y // self.factor * np.int64(columns) + events.x // self.factor
-        total = np.bincount(
-            channel * (rows * columns) + place, amount, self.channels * rows * columns
-        )
-        return total.astype(np.int64).reshape(self.channels, rows, columns)
+        total = np.bincount(sheet * (rows * columns) + place, amount, sheets * rows * columns)
+        return total.astype(np.int32).reshape(sheets, rows, columns)
 
 
 @dataclass(frozen=True)
@@ -378,7 +378,7 @@ class EventPresence(EventEncoder):
     kind: ClassVar[str] = "event_presence"
 
     def _messages(self, events: Events) -> np.ndarray:
-        return self._sums(events, _off(events), None) > 0
+        return self._sums(events, _off(events), 2) > 0
 
 
 @dataclass(frozen=True)
@@ -401,7 +401,7 @@ class EventHistogram(EventEncoder):
         return self.bits
 
     def _messages(self, events: Events) -> np.ndarray:
-        return self._sums(events, _off(events), None).clip(0, 2**self.bits - 1)
+        return self._sums(events, _off(events), 2).clip(0, 2**self.bits - 1)
 
 
 @dataclass(frozen=True)
@@ -447,13 +447,11 @@ class EventVoxelGrid(EventEncoder):
         lower, late = place >> 8, place & 255
         sign = np.where(events.polarity, 1, -1)
         upper = np.minimum(lower + 1, self.bins - 1)  # late is 0 on the last bin
-        total = self._sums(events, lower, sign * (256 - late)) + self._sums(
-            events, upper, sign * late
-        )
-        grid = total[: self.bins]
-        size = (np.abs(grid) * self.levels + 128) >> 8
-        signed = np.concatenate([np.where(grid > 0, size, 0), np.where(grid < 0, size, 0)])
-        return signed.clip(0, 2**self.bits - 1)
+        grid = self._sums(events, lower, self.bins, sign * (256 - late))
+        grid += self._sums(events, upper, self.bins, sign * late)
+        size = np.abs(grid).clip(0, 2**20)  # far beyond every message, and no product overflows
+        size = ((size * self.levels + 128) >> 8).clip(0, 2**self.bits - 1).astype(np.uint8)
+        return np.concatenate([size * (grid > 0), size * (grid < 0)])
 
 
 def _off(events: Events) -> np.ndarray:

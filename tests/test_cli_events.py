@@ -168,6 +168,7 @@ def test_wrong_input_of_an_event_network_is_named(recordings: Path, tmp_path: Pa
         ("none", "folder none has no recordings"),
         ("other.txt", "other.txt is of a sensor of 48 x 64 pixels, expected 34 x 34"),
         (f"{recordings / '60001.bs2'}:9", "the recording has 5 parts, numbered from 0"),
+        (f"{recordings / '60001.bs2'}:2-1", "STOP must be larger than START"),
         (f"{recordings / '60001.bs2'}:x", "expected NAME, NAME:INDEX or NAME:START-STOP"),
         ("digits-photos:0", "is of another kind: the network takes events"),
         ("nowhere.raw", "neither a file, a folder nor a data set"),

@@ -336,3 +336,12 @@ def test_stimulus_of_another_kind_or_sensor_is_named() -> None:
 def test_list_of_pictures_is_coded_as_the_array_of_them() -> None:
     pictures = _pictures(3, 4)
     np.testing.assert_array_equal(Poisson(3).encode(list(pictures)), Poisson(3).encode(pictures))
+
+
+def test_hot_pixel_saturates_its_message() -> None:
+    count = 40_000
+    hot = Events(np.arange(count), [3] * count, [2] * count, [False] * count, SENSOR)
+    for slicing in ("time", "count"):
+        spikes = EventVoxelGrid(1, SENSOR, slicing=slicing, bins=2, levels=255).encode([hot])  # type: ignore[arg-type]
+        assert spikes[0, 0, 2:, 2, 3].tolist() == [255, 255]
+        assert np.count_nonzero(spikes) == 2

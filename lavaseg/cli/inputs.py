@@ -216,6 +216,8 @@ def _recordings(path: Path, part: str, encoder: EventEncoder) -> Inputs:
         remark = "the first part of each recording" if encoder.size else ""
         return Inputs(tuple(f.stem for f in files), firsts, range(len(files)), remark)
     first, stop = _range(f"{path}:{part}", part) if part else (0, FIRST + 1)
+    if first >= stop:
+        raise LavasegError(f"{path}:{part}: STOP must be larger than START")
     found: list[Stimulus] = []
     count = 0
     for events in islice(_parts(path, encoder), stop):
@@ -268,10 +270,7 @@ def _range(source: str, part: str) -> tuple[int, int]:
     start, dash, stop = part.partition("-")
     if not start.isdecimal() or (dash and not stop.isdecimal()):
         raise LavasegError(f"{source!r}: expected NAME, NAME:INDEX or NAME:START-STOP")
-    first, last = int(start), int(stop) if dash else int(start) + 1
-    if first >= last:
-        raise LavasegError(f"{source!r}: STOP must be larger than START")
-    return first, last
+    return int(start), int(stop) if dash else int(start) + 1
 
 
 def _numbers(source: str, part: str, count: int) -> range:
@@ -279,6 +278,6 @@ def _numbers(source: str, part: str, count: int) -> range:
     if not part:
         return range(min(FIRST, count))
     first, last = _range(source, part)
-    if last > count:
+    if not first < last <= count:
         raise LavasegError(f"{source!r}: there are test samples 0 to {count - 1}")
     return range(first, last)
