@@ -195,7 +195,7 @@ class Arriving:
         outputs = padded(table.outputs)
         shape = (steps, last - first, len(table.columns), outputs)
         found: np.ndarray = np.empty(shape, self.number)
-        found[...] = np.pad(self.offset, (0, outputs - table.outputs)).astype(self.number)
+        _fill(found, self.offset)
         for part, weights, seen in zip(self._synapses, self._weights, spikes, strict=True):
             _add(
                 found,
@@ -235,6 +235,17 @@ def _finish(sums, offset, scale, found):  # type: ignore[no-untyped-def]
             for x in range(sums.shape[2]):
                 for c in range(offset.size):
                     found[t, y, x, c] = np.int32(np.int32(sums[t, y, x, c]) - offset[c]) * scale
+
+
+@numba.njit(nogil=True, cache=True)
+def _fill(sums, offset):  # type: ignore[no-untyped-def]
+    for t in range(sums.shape[0]):
+        for y in range(sums.shape[1]):
+            for x in range(sums.shape[2]):
+                for c in range(offset.size):
+                    sums[t, y, x, c] = offset[c]
+                for c in range(offset.size, sums.shape[3]):
+                    sums[t, y, x, c] = 0
 
 
 def _adder(lanes: int) -> Any:

@@ -78,11 +78,15 @@ def simulate(
         if progress is not None:
             progress(min(first + size, total), total)
     return Activity(
-        readout=np.concatenate([p.readout for p in parts]),
-        counts={k: np.concatenate([p.counts[k] for p in parts]) for k in parts[0].counts},
-        spikes={k: np.concatenate([p.spikes[k] for p in parts]) for k in parts[0].spikes},
+        readout=_joined([p.readout for p in parts]),
+        counts={k: _joined([p.counts[k] for p in parts]) for k in parts[0].counts},
+        spikes={k: _joined([p.spikes[k] for p in parts]) for k in parts[0].spikes},
         seconds=time.monotonic() - started,
     )
+
+
+def _joined(chunks: list[np.ndarray]) -> np.ndarray:
+    return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
 
 
 def _sample_bytes(network: Network, steps: int) -> int:
