@@ -1,5 +1,8 @@
 """Runs a `.net` file on stock NetX: its loader, its ProcessModels, its runtime.
 
+Of Lava's own Conv only the numbers that hold its geometry are widened from 8 bits, which raise
+with NumPy 2 for sheets of more than 127 channels; what it computes is Lava's.
+
 A program of its own, because the stock runtime waits for ever when something inside it fails:
 `python _stock.py NET SPIKES.npy OUT.npz`; `run` starts it with a time limit.
 """
@@ -52,7 +55,10 @@ def main(net_file: str, spikes_file: str, out_file: str) -> None:
     from lava.lib.dl.netx.hdf5 import Network
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
+    from lava.proc.conv.process import Conv
     from lava.proc.io.source import RingBuffer
+
+    from lavaseg.deploy.lava.models import WideConv
 
     spikes = np.load(spikes_file)
     samples, steps = spikes.shape[:2]
@@ -61,7 +67,7 @@ def main(net_file: str, spikes_file: str, out_file: str) -> None:
     stream = spikes.reshape(samples * steps, *spikes.shape[2:]).transpose(3, 2, 1, 0)
     source = RingBuffer(data=stream.astype(np.int32))
     source.s_out.connect(net.inp)
-    config = Loihi2SimCfg(select_tag="fixed_pt")
+    config = Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map={Conv: WideConv})
     total = samples * steps + layers
     try:
         net.run(RunSteps(1), config)

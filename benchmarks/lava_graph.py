@@ -12,7 +12,7 @@ from pathlib import Path
 
 import _stock
 import numpy as np
-from _networks import deeplab, random_input, rates_sentence
+from _networks import RATE, deeplab, random_input, rates_sentence
 from _timing import Report, best, machine, parser, use_threads
 
 from lavaseg import export
@@ -63,10 +63,11 @@ def simulator(net: IntegerNetwork, batch: int, repeats: int) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parser(__doc__)
-    options.add_argument("--width", type=int, default=32, help="channels of the first layer")
+    options.add_argument("--width", type=int, default=64, help="channels of the first layer")
     options.add_argument("--size", type=int, default=64, help="height and width of the input")
     options.add_argument("--layers", type=int, default=4, help="how many of the convolutions")
     options.add_argument("--steps", type=int, default=8, help="T")
+    options.add_argument("--rate", type=float, default=RATE, help="spikes a neuron and step")
     options.add_argument("--samples", type=int, default=8, help="streamed through our graph")
     options.add_argument("--stock-samples", type=int, default=1, help="streamed through stock NetX")
     options.add_argument("--limit", type=float, default=600, help="seconds that stock NetX may run")
@@ -76,7 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         chosen.samples, chosen.repeats = 2, 1
     use_threads(chosen.threads)
     before = machine()
-    net = deeplab(width=chosen.width, size=chosen.size, steps=chosen.steps, layers=chosen.layers)
+    net = deeplab(
+        width=chosen.width,
+        size=chosen.size,
+        steps=chosen.steps,
+        layers=chosen.layers,
+        rate=chosen.rate,
+    )
     spikes = random_input(net, chosen.samples)
     rates = rates_sentence(net, simulate(net, spikes).counts)
 
@@ -100,8 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rates,
         "Start-up and compilation are not included. All gave the same membranes.",
         "Threads: stock and our multi-process runtime run one process a Lava process, on all "
-        "cores; the in-process graph computes on one thread; the simulator on torch's threads "
-        "(convolutions) and all cores (neurons).",
+        "cores; the in-process graph computes on one thread, the simulator on all cores.",
         f"Best of {chosen.repeats}; stock ran once, for "
         f"{chosen.stock_samples * chosen.steps + chosen.layers - 1} steps.",
     ]

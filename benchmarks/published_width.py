@@ -39,7 +39,8 @@ def arithmetic(
         getattr(operator, name)[::-1] for name in ("stride", "padding", "dilation")
     )
     channels, height, width = net.network.shape(projection.source)
-    ours = Convolution((width, height, channels), weight, stride, padding, dilation, 1)
+    shape = (width, height, channels)
+    ours = Convolution(shape, weight, stride, padding, dilation, graded=False)
     part, kernel = weight[:outputs], operator.kernel[::-1]
 
     def stock(sheet: np.ndarray) -> np.ndarray:
@@ -110,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"and messages not counted; a core for each process would still leave the slowest layer, "
         f"{slowest:.3g} s.",
         "Ours whole includes neurons and messages. Rows of layers and the in-process graph use "
-        "one thread, the simulator torch's threads and all cores for its neurons.",
+        "one thread, the simulator all cores.",
         "With NumPy 2 stock Conv raises OverflowError for sheets of more than 127 channels (or "
         "wider than 127), so the stock runtime cannot run this net at all.",
         "The stock slice gave the same sums as ours.",

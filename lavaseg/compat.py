@@ -33,6 +33,8 @@ def prepare_lava() -> None:
       multi-process runtime needs "fork"; `run_multiprocess` sets it in the process that it starts.
     - `lava.lib.dl.slayer` imports its object detection, hence OpenCV, which nothing here uses:
       an empty module takes its place unless it was imported already.
+    - Lava's Conv imports `scipy.signal`, which takes longer than all the rest of Lava, for
+      arithmetic that our models replace: it is loaded when it is used.
     - SLAYER imports torch's extension builder, which warns wherever CUDA is installed without a
       GPU; nothing is built here, so only its errors are let through.
 
@@ -51,11 +53,32 @@ def prepare_lava() -> None:
         ):
             importlib.import_module(_FIRST)
             importlib.import_module("lava.magma.runtime.runtime")
+            _import_conv()
     except ModuleNotFoundError as error:
         raise LavasegError(
             f"Lava cannot be imported ({error}): expected the packages lava-nc 0.10 and "
             "lava-dl 0.6, which are installed along with lavaseg"
         ) from None
+
+
+class _OnUse(types.ModuleType):
+    """A module that is imported when one of its names is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+def _import_conv() -> None:
+    """Import what Lava's Conv computes with, its `scipy.signal` on use."""
+    if "scipy.signal" in sys.modules:
+        return
+    sys.modules["scipy.signal"] = _OnUse("scipy.signal")
+    try:
+        importlib.import_module("lava.proc.conv.utils")
+    finally:
+        del sys.modules["scipy.signal"]
 
 
 @contextlib.contextmanager

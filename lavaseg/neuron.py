@@ -17,9 +17,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
 
 STATE_SCALE = 64
 """State units (u, v) for each weight unit."""
@@ -27,6 +31,9 @@ STATE_LIMIT = 2**23 - 1
 """v is clipped here (24 bits with sign)."""
 NEVER = 131071
 """The largest 17-bit threshold mantissa: what a neuron that must not fire is given on Loihi."""
+
+WORD = 64
+"""Spikes that one `word` holds."""
 
 _BLOCK = 2048
 _pool: ThreadPoolExecutor | None = None
@@ -116,6 +123,86 @@ def _fire_block(  # type: ignore[no-untyped-def]
         last_membrane[first + j] = v[j]
 
 
+def _word(typing, flags, at):  # type: ignore[no-untyped-def]
+    """uint64 whose bits say which of flags[at] to flags[at + 63] (uint8) are not 0."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        vector = ir.VectorType(ir.IntType(8), WORD)
+        pointer = builder.gep(array.data, [arguments[1]])
+        flags = builder.load(builder.bitcast(pointer, vector.as_pointer()))
+        flags.align = 1
+        nonzero = builder.icmp_unsigned("!=", flags, ir.Constant(vector, [0] * WORD))
+        return builder.bitcast(nonzero, ir.IntType(WORD))
+
+    return types.uint64(flags, types.intp), generate
+
+
+word: Any = intrinsic(_word)  # called with (flags, at), within compiled functions
+
+
+@numba.njit(nogil=True, cache=True)
+def respond_to_sums(  # type: ignore[no-untyped-def]
+    sums,
+    offset,
+    scale,
+    bias,
+    keep_current,
+    keep_voltage,
+    limit,
+    soft,
+    words,
+    counts,
+    membrane,
+    first_sheet,
+    first_row,
+):
+    """The equations above, in integers throughout, for some rows of one sample.
+
+    Args:
+        sums: integers (steps, rows, columns, channels or more); (sums - offset) * scale is 64 a.
+        offset, bias: int32 (channels,); the bias in state units.
+        scale: int32.
+        keep_current, keep_voltage: int32, 4096 - decay.
+        limit: int32, threshold in state units.
+        soft: subtract the threshold from what fired, instead of clearing it.
+        words: uint64 (sheets, height, width, words), spikes as bits (`word`), written for
+            `steps` sheets from `first_sheet` on.
+        counts: uint16 (height, width, channels), zeros; spikes of each neuron.
+        membrane: int32 (height, width, channels), the membrane after the last step.
+        first_row: where the rows begin in these.
+    """
+    size = offset.size
+    fired = np.zeros(WORD * words.shape[3], np.uint8)
+    u = np.empty(size, np.int32)
+    for y in range(sums.shape[1]):
+        for x in range(sums.shape[2]):
+            v, count = membrane[first_row + y, x], counts[first_row + y, x]
+            u[:] = 0
+            v[:] = 0
+            for t in range(sums.shape[0]):
+                # a loop for each of few arrays: with more, the compiler does not use vectors,
+                # since it must check that they do not overlap
+                arrived = sums[t, y, x]
+                for c in range(size):
+                    a = np.int32(np.int32(np.int32(arrived[c]) - offset[c]) * scale)
+                    if keep_current != 0:
+                        a = np.int32(a + np.int32(_decayed(u[c], keep_current)))
+                    u[c] = a
+                for c in range(size):
+                    kept = v[c] if keep_voltage == 4096 else np.int32(_decayed(v[c], keep_voltage))
+                    potential = np.int32(np.int32(kept + u[c]) + bias[c])
+                    potential = min(max(potential, np.int32(-STATE_LIMIT)), np.int32(STATE_LIMIT))
+                    spike = potential > limit
+                    after = np.int32(potential - limit) if soft else np.int32(0)
+                    v[c] = after if spike else potential
+                    fired[c] = spike
+                for c in range(size):
+                    count[c] += fired[c]
+                for w in range(words.shape[3]):
+                    words[first_sheet + t, first_row + y, x, w] = word(fired, WORD * w)
+
+
 def _cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -123,22 +210,22 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def over_blocks(count: int, work: Callable[[int, int], object]) -> None:
-    """Run `work(first, last)` over blocks of neurons, on as many threads as there are cores."""
+def over_blocks(count: int, work: Callable[[int, int], object], block: int = _BLOCK) -> None:
+    """Run `work(first, last)` over blocks of `count` things, on as many threads as cores."""
     global _pool
-    blocks = range(0, count, _BLOCK)
+    blocks = range(0, count, block)
     threads = min(len(blocks), _cores())
     if threads <= 1:
         for first in blocks:
-            work(first, min(first + _BLOCK, count))
+            work(first, min(first + block, count))
         return
     if _pool is None:
         _pool = ThreadPoolExecutor(_cores(), thread_name_prefix="lavaseg-neuron")
-    share = -(-len(blocks) // threads) * _BLOCK
+    share = -(-len(blocks) // threads) * block
 
     def run(start: int) -> None:
-        for first in range(start, min(start + share, count), _BLOCK):
-            work(first, min(first + _BLOCK, count))
+        for first in range(start, min(start + share, count), block):
+            work(first, min(first + block, count))
 
     list(_pool.map(run, range(0, count, share)))
 

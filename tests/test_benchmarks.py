@@ -86,7 +86,7 @@ def test_simulator_compares_with_its_base_and_names_the_growth(
 ) -> None:
     report = quick("simulator")
     assert report["rows"][0]["time/base"] == 1
-    assert any("Growth" in note and "batch^" in note for note in report["notes"])
+    assert any("Fitted growth" in note and "batch^" in note for note in report["notes"])
 
 
 def test_loaders_are_compared_with_the_training_that_waits_for_them(
@@ -115,14 +115,38 @@ def test_isometry_is_exact_where_branches_start_at_nothing(
     assert all(row[most] > row[least] for row in rows.values())
 
 
-def test_every_population_of_a_benchmark_net_spikes(load: Callable[[str], ModuleType]) -> None:
+@pytest.mark.slow
+def test_startup_compares_graphs_of_both_runtimes(
+    quick: Callable[[str], dict[str, Any]],
+) -> None:
+    rows = quick("startup")["rows"]
+    assert {(row["runtime"], row["populations"]) for row in rows} == {
+        (runtime, count) for runtime in ("lava-inprocess", "lava") for count in (2, 3)
+    }
+    for row in rows:
+        assert row["times"] == pytest.approx(row["start-up s"] / rows[0]["start-up s"])
+
+
+def test_growth_is_the_exponent_of_a_power_law(load: Callable[[str], ModuleType]) -> None:
+    sizes = [2.0, 4.0, 16.0]
+    assert load("simulator").growth(sizes, [3 * n**1.5 for n in sizes]) == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.1, 0.5])
+def test_every_population_of_a_benchmark_net_spikes_as_often_as_asked(
+    load: Callable[[str], ModuleType], rate: float
+) -> None:
     networks = load("_networks")
     simulate = importlib.import_module("lavaseg.deploy").simulate
-    net = networks.deeplab(width=4, size=16, steps=6)
-    activity = simulate(net, networks.random_input(net, 2))
-    rates = networks.spike_rates(net, activity.counts)
-    assert len(rates) == 8
-    assert all(0.04 < rate < 0.4 for rate in rates.values()), rates
+    for net in (
+        networks.deeplab(width=4, size=16, steps=12, rate=rate),
+        networks.fcn(width=4, size=16, steps=12, rate=rate),
+        networks.chain(3, channels=5, size=9, steps=12, rate=rate),
+    ):
+        activity = simulate(net, networks.random_input(net, 4))
+        rates = networks.spike_rates(net, activity.counts)
+        assert len(rates) == len(net.network.nodes) - 1
+        assert all(0.3 * rate < found < 2 * rate for found in rates.values()), rates
 
 
 def test_a_benchmark_ends_when_two_sides_compute_different_things(

@@ -6,14 +6,25 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 
 from lavaseg.deploy.lava import run_inprocess
 from lavaseg.deploy.lava.graph import LIFReset
 from lavaseg.deploy.lava.kernels import Convolution
-from lavaseg.deploy.lava.models import FastConv, FastLif, StockLif, WideConv
-from lavaseg.deploy.lava.synapses import Conv
+from lavaseg.deploy.lava.models import (
+    FastConv,
+    FastDense,
+    FastLif,
+    FastSparse,
+    PyDenseModelBitAcc,
+    PySparseModelBitAcc,
+    StockLif,
+    WideConv,
+)
+from lavaseg.deploy.lava.synapses import Conv, Dense, SignMode, Sparse
 from lavaseg.integers import IntegerNetwork
 
 unhurried = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -69,9 +80,9 @@ sizes = st.tuples(st.integers(1, 3), st.integers(1, 3))
     padding=st.tuples(st.integers(0, 4), st.integers(0, 4)),
     dilation=sizes,
     groups=st.integers(1, 4),
-    inputs=st.integers(1, 3),
+    inputs=st.integers(1, 3) | st.just(70),
     outputs=st.integers(1, 3),
-    bits=st.sampled_from([0, 1, 8, 16]),
+    bits=st.sampled_from([0, 1, 8, 24]),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_fast_convolution_equals_the_stock_model(
@@ -101,7 +112,9 @@ def test_fast_convolution_equals_the_stock_model(
         num_message_bits=bits,
     )
     # a binary synapse takes anything but 0 as one spike; a graded one may carry a sign
-    low, high = (0, 3) if bits == 0 else (-(2**bits) + 1, 2**bits)
+    weight = np.abs(process.weight.init).sum(axis=(1, 2, 3)).max()
+    most = min(2**bits, 2**31 // max(weight, 1))  # what a sum is above 31 bits is not defined
+    low, high = (0, 3) if bits == 0 else (-most + 1, most)
     stream = [
         rng.integers(low, high, process.s_in.shape).astype(np.int32) * (rng.random() < 0.9)
         for _ in range(3)
@@ -113,23 +126,76 @@ def test_fast_convolution_equals_the_stock_model(
         assert found.dtype == wanted.dtype
 
 
-def test_convolution_is_exact_where_single_precision_is_not() -> None:
-    weight = np.full((1, 1, 1, 64), 254)
-    weight[0, 0, 0, 0] = 253  # the sum is odd and above 2**24
-    sheet = np.full((1, 1, 64), 2**16 - 1)
-    found = Convolution(sheet.shape, weight, (1, 1), (0, 0), (1, 1), 1)(sheet)
-    assert found.item() == (63 * 254 + 253) * (2**16 - 1)
+@unhurried
+@given(
+    sparse=st.booleans(),
+    outputs=st.integers(1, 40),
+    inputs=st.integers(1, 150),
+    bits=st.sampled_from([0, 1, 8, 24]),
+    weight_bits=st.sampled_from([8, 5]),
+    exponent=st.sampled_from([0, 0, 2, -1]),
+    mode=st.sampled_from([None, SignMode.MIXED, SignMode.EXCITATORY, SignMode.INHIBITORY]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_fast_dense_and_sparse_equal_the_stock_models(
+    sparse: bool,
+    outputs: int,
+    inputs: int,
+    bits: int,
+    weight_bits: int,
+    exponent: int,
+    mode: SignMode | None,
+    seed: int,
+) -> None:
+    rng = np.random.default_rng(seed)
+    low, high = {SignMode.EXCITATORY: (0, 256), SignMode.INHIBITORY: (-255, 1)}.get(
+        mode, (-256, 256)
+    )
+    weights = rng.integers(low, high, (outputs, inputs)) * (rng.random((outputs, inputs)) < 0.5)
+    weights[0, 0] = low if low else 1  # of a sign that the mode can hold, and not all 0
+    options = {
+        "num_message_bits": bits,
+        "num_weight_bits": weight_bits,
+        "weight_exp": exponent,
+        "sign_mode": mode,
+    }
+    if sparse:
+        process = Sparse(weights=csr_matrix(weights.astype(np.int32)), **options)
+    else:
+        process = Dense(weights=weights.astype(np.int32), **options)
+    most = 2 if bits == 0 else 2**bits - 1
+    stream = [
+        rng.integers(0, most + 1, inputs).astype(np.int32) * (rng.random() < 0.9) for _ in range(3)
+    ]
+    models = (PySparseModelBitAcc, FastSparse) if sparse else (PyDenseModelBitAcc, FastDense)
+    stock, fast = (run(model_of(process, model), list(stream), "s_in", "a_out") for model in models)
+    for wanted, found in zip(stock, fast, strict=True):
+        # the port sends 32 bits, whatever a model computes in
+        np.testing.assert_array_equal(found, wanted.astype(np.int32))
 
 
-def test_convolution_in_blocks_equals_one_at_a_time() -> None:
+@pytest.mark.parametrize("largest", [20, 128])  # sums of 16 bits are enough, or 32 are needed
+@pytest.mark.parametrize("outputs", [12, 40, 250])
+def test_a_wide_convolution_equals_the_sum_written_out(outputs: int, largest: int) -> None:
     rng = np.random.default_rng(0)
-    sheet = rng.integers(0, 2, (140, 50, 40))  # several blocks, wider than 8 bits count
-    weight = 2 * rng.integers(-128, 128, (3, 3, 3, 40))
-    found = Convolution(sheet.shape, weight, (1, 1), (1, 1), (1, 1), 1)(sheet)
+    sheet = rng.integers(0, 2, (14, 5, 130))
+    weight = 2 * rng.integers(-largest, largest, (outputs, 3, 3, 130))
+    convolution = Convolution(sheet.shape, weight, padding=(1, 1), graded=False)
+    assert convolution.small == (largest == 20)
+    found = convolution(sheet)
     whole = np.pad(sheet, ((1, 1), (1, 1), (0, 0)))
-    for x, y in ((0, 0), (139, 49), (70, 25), (12, 3)):
+    for x, y in np.ndindex(14, 5):
         window = whole[x : x + 3, y : y + 3]
         np.testing.assert_array_equal(found[x, y], (weight[:, ::-1, ::-1] * window).sum((1, 2, 3)))
+
+
+def test_convolution_is_exact_where_sixteen_bits_are_not_enough() -> None:
+    weight = np.full((1, 1, 1, 600), 254)
+    weight[0, 0, 0, 0] = 253  # the sum is odd and above 2**17
+    sheet = np.full((1, 1, 600), 1)
+    assert Convolution(sheet.shape, weight, graded=False)(sheet).item() == 599 * 254 + 253
+    messages = sheet * 1001
+    assert Convolution(sheet.shape, weight, graded=True)(messages).item() == 152399 * 1001
 
 
 @unhurried

@@ -18,6 +18,7 @@ from multiprocessing import (
     active_children,
     connection,
     current_process,
+    resource_tracker,
     set_start_method,
     shared_memory,
 )
@@ -124,6 +125,20 @@ def main(folder: Path) -> None:
     except Exception as error:
         watch.fail(f"{type(error).__name__}: {error}")
     Outcome(seconds).save(folder)
+    _collect()
+
+
+def _collect() -> None:
+    """Wait for what this process started, Python's resource tracker too.
+
+    Left to the system's first process they stay in the process table until that looks after them,
+    for a second or so, and the calling process waits as long as anything of this session is there.
+    """
+    for process in active_children():
+        process.join(2)
+    tracker = resource_tracker._resource_tracker
+    if not active_children() and hasattr(tracker, "_stop"):
+        tracker._stop()
 
 
 def _own_shared_memory(prefix: str) -> None:

@@ -1,37 +1,22 @@
-"""The arithmetic of the fast models, without Lava: convolution by matrix products, the LIF step.
+"""The arithmetic of the fast models, without Lava: what a synapse process adds up, the LIF step.
 
 Sheets are in Lava's order (width, height, channels). Every result is an exact integer.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numba
 import numpy as np
+from scipy.sparse import csr_matrix
 
+from lavaseg.deploy.packed import Arriving, PackedSpikes, synapses
+from lavaseg.grids import grid
+from lavaseg.network import Conv, Size
 from lavaseg.neuron import STATE_LIMIT
-
-Pair = tuple[int, int]
-
-_BLOCK = 1 << 20
-"""Elements of the matrix of windows that are gathered at a time: it stays in cache."""
-
-
-@dataclass(frozen=True)
-class _Workspace:
-    """What one number format needs: weights, the padded input, and a view of all its windows."""
-
-    weights: np.ndarray  # (groups, taps, outputs of a group)
-    inner: np.ndarray  # the padded input without its border
-    windows: np.ndarray  # (width, height, kernel w, kernel h, groups, inputs of a group)
 
 
 class Convolution:
     """`lava.proc.conv.utils.conv` with the geometry fixed: the same integers, much sooner.
-
-    A matrix product of the windows (im2col) and the weights, in float32 where every partial sum
-    stays below 2**24 and so is exact, in float64 elsewhere.
 
     Args:
         input_shape: (width, height, channels).
@@ -39,102 +24,85 @@ class Convolution:
             the kernel is flipped, as Lava stores it.
         stride, padding, dilation: (width, height).
         groups: input and output channels are split into so many groups.
+        graded: spikes carry messages; else whatever is not 0 counts as 1.
 
     Attributes:
-        output_shape: (width, height, out).
-        largest_sum: bound of a result for inputs of magnitude 1.
+        small: no sum can pass 2^17.
     """
 
     def __init__(
         self,
         input_shape: tuple[int, int, int],
         weight: np.ndarray,
-        stride: Pair,
-        padding: Pair,
-        dilation: Pair,
-        groups: int,
+        stride: Size = (1, 1),
+        padding: Size = (0, 0),
+        dilation: Size = (1, 1),
+        groups: int = 1,
+        *,
+        graded: bool,
     ) -> None:
-        out, *kernel, _ = weight.shape
-        self._input_shape = input_shape
-        self._stride, self._padding, self._dilation = stride, padding, dilation
-        self._groups, self._kernel = groups, (kernel[0], kernel[1])
-        sides = [
-            (n + 2 * p - d * (k - 1) - 1) // s + 1
-            for n, k, s, p, d in zip(input_shape, kernel, stride, padding, dilation, strict=False)
-        ]
-        self.output_shape = (sides[0], sides[1], out)
-        correlated = weight[:, ::-1, ::-1, :]
-        self._matrix = correlated.reshape(groups, out // groups, -1).transpose(0, 2, 1)
-        self.largest_sum = int(np.abs(weight.astype(np.int64)).sum(axis=(1, 2, 3)).max(initial=0))
-        self._workspaces: dict[type, _Workspace] = {}
+        correlated = weight[:, ::-1, ::-1, :].transpose(0, 3, 1, 2)
+        operator = Conv(
+            len(weight), weight.shape[1:3], stride, padding, dilation, groups
+        )  # width and height in the place of height and width
+        source = (input_shape[2], *input_shape[:2])
+        sides = operator.output_shape(source)[1:]
+        part = synapses(grid(operator, correlated, source), input_shape[:2], sides)
+        low, high = (
+            np.maximum(sign * weight.astype(np.int64), 0).sum(axis=(1, 2, 3)) for sign in (-1, 1)
+        )
+        if graded:  # whatever messages may be: modulo 2^32
+            low = np.full_like(low, 2**32)
+        self._graded = graded
+        self._arriving = Arriving([part], low, high)
+        self.small = self._arriving.number is np.uint16
 
     def __call__(self, sheet: np.ndarray) -> np.ndarray:
-        """The convolution of `sheet` (W, H, C), integers or bool, as int32 (W', H', out)."""
-        peak = int(np.abs(sheet).max(initial=0))
-        if peak == 0:
-            return np.zeros(self.output_shape, np.int32)
-        work = self._workspace(np.float32 if peak * self.largest_sum < 2**24 else np.float64)
-        work.inner[...] = sheet
-        if self._groups == self._input_shape[2] == self.output_shape[2]:
-            return self._depthwise(work)
-        return self._grouped(work)
+        """The sums for `sheet` (W, H, C), integers, as int32 (W', H', out), modulo 2^32."""
+        return self._arriving.integers([PackedSpikes.of(sheet[None], self._graded)])[0]
 
-    def _grouped(self, work: _Workspace) -> np.ndarray:
-        """One matrix product for each group and block of columns."""
-        width, height, out = self.output_shape
-        groups, taps, _ = work.weights.shape
-        result = np.empty(self.output_shape, np.int32)
-        columns = max(1, _BLOCK // (height * groups * taps))
-        for first in range(0, width, columns):
-            part = work.windows[first : first + columns]
-            gathered = part.transpose(4, 0, 1, 2, 3, 5).reshape(groups, -1, taps)
-            product = np.matmul(gathered, work.weights)
-            result[first : first + columns] = product.transpose(1, 0, 2).reshape(-1, height, out)
-        return result
 
-    def _depthwise(self, work: _Workspace) -> np.ndarray:
-        """One channel a group: tap by tap, where matrices would be single columns."""
-        total = np.zeros(self.output_shape, work.weights.dtype)
-        taps = work.weights[:, :, 0].T
-        for (x, y), weight in zip(np.ndindex(self._kernel), taps, strict=True):
-            total += work.windows[:, :, x, y, :, 0] * weight
-        return total.astype(np.int32)
+class SparseProduct:
+    """`weights.dot(spikes)`, where only columns of what spikes are read.
 
-    def _workspace(self, number: type) -> _Workspace:
-        if number not in self._workspaces:
-            self._workspaces[number] = self._make_workspace(number)
-        return self._workspaces[number]
+    Args:
+        weights: int (outputs, inputs).
+        graded: spikes carry messages; else whatever is not 0 counts as 1.
+    """
 
-    def _make_workspace(self, number: type) -> _Workspace:
-        width, height, channels = self._input_shape
-        px, py = self._padding
-        padded: np.ndarray = np.zeros((width + 2 * px, height + 2 * py, channels), number)
-        sx, sy, sc = padded.strides
-        fan = channels // self._groups
-        windows = np.lib.stride_tricks.as_strided(
-            padded,
-            (*self.output_shape[:2], *self._kernel, self._groups, fan),
-            (
-                sx * self._stride[0],
-                sy * self._stride[1],
-                sx * self._dilation[0],
-                sy * self._dilation[1],
-                sc * fan,
-                sc,
-            ),
-            writeable=False,
-        )
-        inner = padded[px : px + width, py : py + height]
-        return _Workspace(np.ascontiguousarray(self._matrix, number), inner, windows)
+    def __init__(self, weights: csr_matrix, *, graded: bool) -> None:
+        self._columns = weights.tocsc()
+        self._graded = graded
+
+    def __call__(self, spikes: np.ndarray) -> np.ndarray:
+        """The sums for `spikes` (inputs,), integers, as int32 (outputs,), modulo 2^32."""
+        found = np.zeros(self._columns.shape[0], np.int32)
+        columns = self._columns
+        _add_columns(columns.indptr, columns.indices, columns.data, spikes, self._graded, found)
+        return found
+
+
+@numba.njit(cache=True)
+def _add_columns(starts, rows, values, spikes, graded, found):  # type: ignore[no-untyped-def]
+    for i in range(spikes.size):
+        if spikes[i] != 0:
+            message = np.int32(spikes[i]) if graded else np.int32(1)
+            for j in range(starts[i], starts[i + 1]):
+                found[rows[j]] += values[j] * message
 
 
 _LIMIT = np.int32(STATE_LIMIT)
+_BLOCK = 2048
 
 
 @numba.njit(inline="always")
 def _decayed(state, keep):  # type: ignore[no-untyped-def]
-    magnitude = (abs(np.int64(state)) * keep) >> 12
-    return magnitude if state >= 0 else -magnitude
+    """(|state| * keep) >> 12 with the sign of `state`, for any int32; keep is uint32."""
+    magnitude = np.uint32(state) if state >= 0 else np.uint32(np.uint32(0) - np.uint32(state))
+    high = np.uint32(np.uint32(magnitude >> np.uint32(12)) * keep)
+    low = np.uint32(np.uint32(np.uint32(magnitude & np.uint32(4095)) * keep) >> np.uint32(12))
+    kept = np.int32(np.uint32(high + low))
+    return kept if state >= 0 else np.int32(-kept)
 
 
 @numba.njit(cache=True)
@@ -149,32 +117,64 @@ def lif_step(  # type: ignore[no-untyped-def]
         a: int32, synaptic input.
         u, v: int32, current and membrane; set to zero first if `clear`.
         mantissa, exponent: int16, bias.
-        keep_u, keep_v: 4096 - decay.
+        keep_u, keep_v: uint32, 4096 - decay.
         limit: threshold in state units.
         spikes: bool, written.
     """
+    if clear:
+        u[:] = 0
+        v[:] = 0
+    for first in range(0, a.size, _BLOCK):
+        part = slice(first, min(first + _BLOCK, a.size))
+        _add_current(a[part], u[part], keep_u)
+        bias = _scaled(mantissa[part], exponent[part])
+        _integrate(u[part], v[part], bias, keep_v, np.int32(limit), spikes[part])
+
+
+# Loops over few arrays, from 0 on: only then does the compiler use vector instructions, since it
+# must check that arrays do not overlap and that no index counts from the end.
+
+
+@numba.njit(cache=True)
+def _add_current(a, u, keep):  # type: ignore[no-untyped-def]
     for i in range(a.size):
-        if clear:
-            u[i] = 0
-            v[i] = 0
-        current = np.int32(_decayed(u[i], keep_u) + np.int32(np.int64(a[i]) << 6))
+        current = np.int32(_decayed(u[i], keep) + np.int32(a[i] << 6))
         if current > 8388608:
             current = np.int32(current - 16777216)
         elif current <= -8388608:
             current = np.int32(current + 16777216)
-        if exponent[i] >= 0:
-            bias = np.int64(mantissa[i]) << exponent[i]
-        else:
-            bias = np.int64(mantissa[i]) >> -exponent[i]
-        membrane = np.int32(_decayed(v[i], keep_v) + np.int64(current) + np.int32(bias))
-        membrane = min(max(membrane, -_LIMIT), _LIMIT)
-        fired = membrane > limit
         u[i] = current
-        v[i] = 0 if fired else membrane
+
+
+@numba.njit(cache=True)
+def _scaled(mantissa, exponent):  # type: ignore[no-untyped-def]
+    bias = np.empty(mantissa.size, np.int32)
+    for i in range(bias.size):
+        shift = np.int32(exponent[i])
+        left = np.int32(np.int32(mantissa[i]) << max(shift, np.int32(0)))
+        bias[i] = left >> max(np.int32(-shift), np.int32(0))
+    return bias
+
+
+@numba.njit(cache=True)
+def _integrate(u, v, bias, keep, limit, spikes):  # type: ignore[no-untyped-def]
+    for i in range(u.size):
+        membrane = np.int32(np.int32(_decayed(v[i], keep) + u[i]) + bias[i])
+        membrane = min(max(membrane, np.int32(-_LIMIT)), _LIMIT)
+        fired = membrane > limit
+        v[i] = np.int32(0) if fired else membrane
         spikes[i] = fired
 
 
 def compile_kernels() -> None:
     """Compile (or load from numba's cache) now, not within the first step of a run."""
-    state, bias = np.zeros(0, np.int32), np.zeros(0, np.int16)
-    lif_step(state, state, state, bias, bias, 0, 0, 0, False, np.zeros(0, bool))
+    state, bias, none = np.zeros(0, np.int32), np.zeros(0, np.int16), np.uint32(0)
+    lif_step(state, state, state, bias, bias, none, none, 0, False, np.zeros(0, bool))
+    for graded in (False, True):
+        SparseProduct(csr_matrix((1, 1), dtype=np.int32), graded=graded)(np.zeros(1, np.int32))
+        for weight in (1, 2**14):  # sums of 16 bits and of 32
+            for groups in (1, 2):
+                wide = np.full((2, 1, 1, 2 // groups), weight * 2)
+                Convolution((1, 1, 2), wide, groups=groups, graded=graded)(
+                    np.zeros((1, 1, 2), np.int32)
+                )

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from lavaseg.compat import prepare_lava
-from lavaseg.deploy.lava.kernels import Convolution, compile_kernels, lif_step
+from lavaseg.deploy.lava.kernels import Convolution, SparseProduct, compile_kernels, lif_step
 from lavaseg.deploy.lava.record import Recorder
 
 prepare_lava()
@@ -40,6 +40,11 @@ from lava.proc.lif.models import PyLifResetModelBitAcc  # noqa: E402
 from lava.proc.lif.process import LIFReset  # noqa: E402
 from lava.proc.sparse.models import PyDelaySparseModelBitAcc, PySparseModelBitAcc  # noqa: E402
 from lava.proc.sparse.process import DelaySparse, Sparse  # noqa: E402
+from lava.utils.weightutils import (  # noqa: E402
+    clip_weights,
+    determine_sign_mode,
+    truncate_weights,
+)
 
 RECORDER = "recorder"
 """Process parameter of a LIFReset or GradedVec under which its model finds a `Recorder`."""
@@ -67,15 +72,14 @@ class WideConv(PyConvModelFixed):
 @requires(CPU)
 @tag("fixed_pt")
 class FastConv(WideConv):
-    """Convolution by matrix products; weights are read at the first step."""
+    """Convolution that follows the spikes; weights are read at the first step."""
 
     _convolution: Convolution | None = None
 
     def run_spk(self) -> None:
         """Send what arrived at the step before, as the stock model does; convolve what arrives."""
         self.a_out.send(self.a_buf)
-        graded = self.num_message_bits.item() > 0
-        spikes = self.s_in.recv() if graded else self.s_in.recv().astype(bool)
+        spikes = self.s_in.recv()
         if self._convolution is None:
             self._convolution = Convolution(
                 spikes.shape,
@@ -84,10 +88,61 @@ class FastConv(WideConv):
                 tuple(self.padding.tolist()),
                 tuple(self.dilation.tolist()),
                 int(self.groups[0]),
+                graded=self.num_message_bits.item() > 0,
             )
         self.a_buf = self._convolution(spikes)
-        if graded or self._convolution.largest_sum >= 2**23:
+        if not self._convolution.small:  # to 24 bits
             self.a_buf = self.clamp_precision(self.a_buf)
+
+
+def _stored(model: PyDenseModelBitAcc | PySparseModelBitAcc) -> Any:
+    """The weights of a Dense or Sparse model as its synapses hold them."""
+    params = model.proc_params
+    mode = params.get("sign_mode") or determine_sign_mode(model.weights)
+    clipped = clip_weights(model.weights, mode, num_bits=8)
+    return truncate_weights(clipped, mode, params.get("num_weight_bits", 8))
+
+
+def _shifted(sums: np.ndarray, exponent: int) -> np.ndarray:
+    return sums << exponent if exponent > 0 else sums >> -exponent
+
+
+@implements(proc=Dense, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class FastDense(PyDenseModelBitAcc):
+    """Dense that adds up the columns of what spikes; weights are read at the first step."""
+
+    a_buff: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=16)
+    _product: Convolution | None = None
+
+    def run_spk(self) -> None:
+        """Send what arrived at the step before, as the stock model does; add up what arrives."""
+        self.a_out.send(self.a_buff)
+        if self._product is None:
+            weights = _stored(self)[:, None, None, :]  # a sheet of one pixel
+            shape = (1, 1, weights.shape[-1])
+            self._product = Convolution(shape, weights, graded=self.num_message_bits.item() > 0)
+        sums = self._product(self.s_in.recv().reshape(1, 1, -1)).reshape(-1)
+        self.a_buff = _shifted(sums, self.proc_params.get("weight_exp", 0))
+
+
+@implements(proc=Sparse, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class FastSparse(PySparseModelBitAcc):
+    """Sparse that adds up the columns of what spikes; weights are read at the first step."""
+
+    a_buff: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=16)
+    _product: SparseProduct | None = None
+
+    def run_spk(self) -> None:
+        """Send what arrived at the step before, as the stock model does; add up what arrives."""
+        self.a_out.send(self.a_buff)
+        if self._product is None:
+            self._product = SparseProduct(_stored(self), graded=self.num_message_bits.item() > 0)
+        sums = self._product(self.s_in.recv())
+        self.a_buff = _shifted(sums, self.proc_params.get("weight_exp", 0))
 
 
 class _Recorded(PyLifResetModelBitAcc):
@@ -130,8 +185,8 @@ class FastLif(_Recorded):
             self.v.reshape(-1),
             self.bias_mant.reshape(-1),
             self.bias_exp.reshape(-1),
-            self.decay_unity - (int(self.du) + self.ds_offset),
-            self.decay_unity - (int(self.dv) + self.dm_offset),
+            np.uint32(self.decay_unity - (int(self.du) + self.ds_offset)),
+            np.uint32(self.decay_unity - (int(self.dv) + self.dm_offset)),
             int(self.vth) << self.vth_shift,
             self.time_step % self.reset_interval == self.reset_offset,
             spikes.reshape(-1),
@@ -190,11 +245,11 @@ class ByteSource(AbstractPyRingBuffer):
 _FAST = {
     Conv: FastConv,
     DelaySparse: FastDelaySparse,
-    Dense: PyDenseModelBitAcc,
+    Dense: FastDense,
     GradedVec: RecordedVec,
     LIFReset: FastLif,
     RingBuffer: ByteSource,
-    Sparse: PySparseModelBitAcc,
+    Sparse: FastSparse,
 }
 _STOCK = {
     Conv: WideConv,

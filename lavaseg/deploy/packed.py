@@ -1,0 +1,428 @@
+"""Spikes as bits, and the sums that they cause: the arithmetic of the simulator and fast models.
+
+A sheet is kept as bits, 64 channels of a pixel in one word. An operator is gathered: for each
+output pixel and tap, a table names the input pixel that it looks at, and the weight rows of the
+bits that are set there are added up. So silence costs nothing, and one kernel serves every
+operator and geometry.
+
+Sums are integers and exact. Where it is proved that they fit, 16 bits are enough: additions modulo
+2^16 on top of the largest inhibition, which is taken off again in the end, so that the true sum
+may be anything from -inhibition to 65535 - inhibition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.cpython.unsafe.numbers import trailing_zeros
+from numba.extending import intrinsic
+
+from lavaseg.grids import Grid
+from lavaseg.neuron import WORD, over_blocks, word
+
+_LANES = 16
+"""Sums of a pixel are padded to a multiple of this, so that vectors fill up."""
+
+
+@dataclass(frozen=True)
+class PackedSpikes:
+    """Spikes of S sheets: samples times steps, one after the other.
+
+    Args:
+        words: uint64 (S, rows, columns, words); bit c % 64 of word c // 64 is channel c.
+        channels: how many there are.
+        messages: integers (S, rows, columns, channels) that graded spikes carry; None for binary
+            spikes.
+    """
+
+    words: np.ndarray
+    channels: int
+    messages: np.ndarray | None = None
+
+    @classmethod
+    def empty(cls, sheets: int, rows: int, columns: int, channels: int) -> PackedSpikes:
+        """Room for binary spikes."""
+        return cls(np.empty((sheets, rows, columns, -(-channels // WORD)), np.uint64), channels)
+
+    @classmethod
+    def of(cls, sheets: np.ndarray, graded: bool) -> PackedSpikes:
+        """What is not 0 in integers (S, rows, columns, C), contiguous."""
+        found = cls.empty(*sheets.shape)
+        over_blocks(
+            len(sheets), lambda first, last: _pack(sheets[first:last], found.words[first:last]), 1
+        )
+        return cls(found.words, found.channels, sheets if graded else None)
+
+    def dense(self) -> np.ndarray:
+        """What was sent, (S, C, rows, columns): messages, or uint8 1 where there is a spike."""
+        sheets = self.messages
+        if sheets is None:
+            bits = np.unpackbits(self.words.view(np.uint8), axis=-1, bitorder="little")
+            sheets = bits[..., : self.channels]
+        return np.ascontiguousarray(sheets.transpose(0, 3, 1, 2))
+
+
+@numba.njit(nogil=True, cache=True)
+def _pack(sheets, words):  # type: ignore[no-untyped-def]
+    size = sheets.shape[3]
+    spiked = np.zeros(WORD * words.shape[3], np.uint8)
+    for s in range(sheets.shape[0]):
+        for y in range(sheets.shape[1]):
+            for x in range(sheets.shape[2]):
+                pixel = sheets[s, y, x]
+                for c in range(size):
+                    spiked[c] = pixel[c] != 0
+                for w in range(words.shape[3]):
+                    words[s, y, x, w] = word(spiked, WORD * w)
+
+
+# --------------------------------------------------------------------------------------------
+# Operators as tables
+
+
+@dataclass(frozen=True)
+class Synapses:
+    """A linear operator, ready to be applied to packed spikes.
+
+    Args:
+        rows: int32 (output rows, kernel rows), the input row under each tap; -1 where there is
+            none.
+        columns: the same for columns.
+        weights: int (taps, input channels, outputs of a group); a tap is kernel row * kernel
+            columns + kernel column.
+        groups: input and output channels are split into so many groups.
+        delay: steps that spikes are late; nothing arrives before.
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    weights: np.ndarray
+    groups: int = 1
+    delay: int = 0
+
+    @property
+    def outputs(self) -> int:
+        """Output channels."""
+        return self.weights.shape[2] * self.groups
+
+
+def padded(channels: int) -> int:
+    """Channels of an array of sums."""
+    return -(-channels // _LANES) * _LANES
+
+
+def synapses(
+    form: Grid, source: tuple[int, int], target: tuple[int, int], delay: int = 0
+) -> Synapses:
+    """An operator in the common form as tables.
+
+    Args:
+        source, target: the two sides of a sheet that it reads, and of one that it writes.
+    """
+    rows, columns = (
+        _table(size, wanted, down, up, taps)
+        for size, wanted, down, up, taps in zip(
+            source, target, form.down, form.up, form.taps, strict=True
+        )
+    )
+    groups, outputs, inputs = form.weight.shape[:3]
+    flat = form.weight.reshape(groups, outputs, inputs, -1).transpose(3, 0, 2, 1)
+    weights = flat.reshape(len(rows[0]) * len(columns[0]), groups * inputs, outputs)
+    return Synapses(rows, columns, weights, groups, delay)
+
+
+def _table(size: int, wanted: int, down: int, up: int, taps: np.ndarray) -> np.ndarray:
+    """The input under each tap of each output along one axis, or -1."""
+    place, rest = np.divmod(np.arange(wanted)[:, None] * down - taps, up)
+    inside = (rest == 0) & (place >= 0) & (place < size)
+    return np.where(inside, place, -1).astype(np.int32)
+
+
+# --------------------------------------------------------------------------------------------
+# Sums
+
+
+class Arriving:
+    """What a population receives: the sum of some operators, in numbers that hold it.
+
+    Args:
+        synapses: one for each projection.
+        low, high: the largest inhibition and excitation of one step, both >= 0, (outputs,).
+        clock: even integers (steps, outputs) that arrive at every neuron, or None.
+
+    Attributes:
+        scale: the weights' common factor, which sums leave out: 2 if all are even, else 1.
+        number: type of sums: 16 bits if they are proved to fit, else 32, modulo 2^32.
+        offset: what sums begin with, int32 (outputs,). The true sum is (sum - offset) * scale.
+    """
+
+    def __init__(
+        self,
+        synapses: Sequence[Synapses],
+        low: np.ndarray,
+        high: np.ndarray,
+        clock: np.ndarray | None = None,
+    ) -> None:
+        self._synapses = synapses
+        self.scale = 1 if any((s.weights & 1).any() for s in synapses) else 2
+        fits = (low + high).max() < self.scale * 2**16
+        self.number: type = np.uint16 if fits else np.int32
+        self.offset = (low // self.scale if fits else np.zeros_like(low)).astype(np.int32)
+        self._start = self.offset[None]
+        if clock is not None:
+            self._start = (self.offset + clock // self.scale).astype(np.int32)
+        # rows of weights, modulo the range of the number
+        self._weights = [
+            np.ascontiguousarray(_rows(s) // self.scale).astype(self.number) for s in synapses
+        ]
+
+    def sums(
+        self,
+        spikes: Sequence[PackedSpikes],
+        steps: int,
+        first_sheet: int = 0,
+        rows: tuple[int, int] | None = None,
+    ) -> np.ndarray:
+        """Sums of what arrives in some steps.
+
+        Args:
+            spikes: what each of the synapses sees.
+            steps: sheets to compute, T.
+            first_sheet: where they begin.
+            rows: output rows (first, last); all by default.
+
+        Returns:
+            `number` (steps, rows, columns, `padded(outputs)`).
+        """
+        table = self._synapses[0]
+        first, last = rows or (0, len(table.rows))
+        outputs = padded(table.outputs)
+        shape = (steps, last - first, len(table.columns), outputs)
+        found: np.ndarray = np.empty(shape, self.number)
+        _fill(found, self._start)
+        for part, weights, seen in zip(self._synapses, self._weights, spikes, strict=True):
+            _add(
+                found,
+                seen.words,
+                None if seen.messages is None else seen.messages.reshape(-1),
+                weights,
+                part.rows,
+                part.columns,
+                part.groups,
+                part.delay,
+                first_sheet,
+                first,
+            )
+        return found
+
+    def integers(
+        self, spikes: Sequence[PackedSpikes], steps: int = 1, first_sheet: int = 0
+    ) -> np.ndarray:
+        """The true sums of some steps, int32 (steps, rows, columns, outputs)."""
+        sums = self.sums(spikes, steps, first_sheet)
+        found = np.empty((*sums.shape[:3], len(self.offset)), np.int32)
+        _finish(sums, self.offset, self.scale, found)
+        return found
+
+
+def _rows(synapses: Synapses) -> np.ndarray:
+    """Weights as the kernel takes them: a row for each tap and input channel."""
+    rows = synapses.weights.reshape(-1, synapses.weights.shape[2])
+    missing = padded(synapses.outputs) - synapses.outputs
+    return rows if synapses.groups > 1 else np.pad(rows, ((0, 0), (0, missing)))
+
+
+@numba.njit(nogil=True, cache=True)
+def _finish(sums, offset, scale, found):  # type: ignore[no-untyped-def]
+    for t in range(sums.shape[0]):
+        for y in range(sums.shape[1]):
+            for x in range(sums.shape[2]):
+                for c in range(offset.size):
+                    found[t, y, x, c] = np.int32(np.int32(sums[t, y, x, c]) - offset[c]) * scale
+
+
+@numba.njit(nogil=True, cache=True)
+def _fill(sums, start):  # type: ignore[no-untyped-def]
+    for t in range(sums.shape[0]):
+        offset = start[t % start.shape[0]]
+        for y in range(sums.shape[1]):
+            for x in range(sums.shape[2]):
+                for c in range(offset.size):
+                    sums[t, y, x, c] = offset[c]
+                for c in range(offset.size, sums.shape[3]):
+                    sums[t, y, x, c] = 0
+
+
+def _adder(lanes: int) -> Any:
+    """An intrinsic that adds the weight rows of a word's bits to `lanes` sums, in registers.
+
+    Written for the compiler directly, since loops over arrays would store each sum again after
+    every row, and check at every call whether rows and sums overlap. Any width is legal LLVM: it
+    splits vectors into what the processor has.
+    """
+
+    @intrinsic
+    def add_rows(typing, sums, at, weights, row_at, stride, bits, messages, message_at):  # type: ignore[no-untyped-def]
+        """sums[at + i] += weights[row_at + stride * c + i] (* message of c) for each bit c."""
+        graded = not isinstance(messages, types.NoneType)
+
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            _, at, _, row_at, stride, bits, _, message_at = arguments
+            number = signature.args[0].dtype
+            vector = ir.VectorType(context.get_data_type(number), lanes)
+
+            def data(index, offset):  # type: ignore[no-untyped-def]
+                array = context.make_array(signature.args[index])
+                pointer = array(context, builder, arguments[index]).data
+                return builder.gep(pointer, [offset])
+
+            def vector_at(index, offset):  # type: ignore[no-untyped-def]
+                return builder.bitcast(data(index, offset), vector.as_pointer())
+
+            def load(pointer):  # type: ignore[no-untyped-def]
+                value = builder.load(pointer)
+                value.align = number.bitwidth // 8
+                return value
+
+            place = vector_at(0, at)
+            total = cgutils.alloca_once_value(builder, load(place))
+            left = cgutils.alloca_once_value(builder, bits)
+            with cgutils.for_range(builder, builder.ctpop(bits)):
+                still = builder.load(left)
+                channel = builder.cttz(still, ir.IntType(1)(True))
+                builder.store(builder.and_(still, builder.sub(still, bits.type(1))), left)
+                row = load(vector_at(2, builder.add(row_at, builder.mul(channel, stride))))
+                if graded:
+                    message = builder.load(data(6, builder.add(message_at, channel)))
+                    message = context.cast(builder, message, signature.args[6].dtype, number)
+                    first = builder.insert_element(
+                        ir.Constant(vector, ir.Undefined), message, ir.IntType(32)(0)
+                    )
+                    everywhere = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+                    row = builder.mul(row, builder.shuffle_vector(first, first, everywhere))
+                builder.store(builder.add(builder.load(total), row), total)
+            builder.store(builder.load(total), place).align = number.bitwidth // 8
+            return context.get_dummy_value()
+
+        size = types.intp
+        return types.void(sums, size, weights, size, size, types.uint64, messages, size), generate
+
+    return add_rows
+
+
+_add_128, _add_64, _add_32, _add_16 = (_adder(lanes) for lanes in (128, 64, 32, _LANES))
+
+
+@numba.njit(inline="always")
+def _add_pixel(sums, at, weights, row_at, stride, bits, messages, message_at):  # type: ignore[no-untyped-def]
+    """Add the weight rows of one word of one pixel to all `stride` sums of another."""
+    done = 0
+    while stride - done >= 128:
+        _add_128(sums, at + done, weights, row_at + done, stride, bits, messages, message_at)
+        done += 128
+    if stride & 64:
+        _add_64(sums, at + done, weights, row_at + done, stride, bits, messages, message_at)
+        done += 64
+    if stride & 32:
+        _add_32(sums, at + done, weights, row_at + done, stride, bits, messages, message_at)
+        done += 32
+    if stride & 16:
+        _add_16(sums, at + done, weights, row_at + done, stride, bits, messages, message_at)
+
+
+_trailing_zeros: Any = trailing_zeros
+
+
+@numba.njit(inline="always")
+def _add_groups(sums, at, weights, tap, bits, first, inputs, messages, message_at):  # type: ignore[no-untyped-def]
+    """The same for groups of `inputs` channels each: a bit reaches its own group's sums only."""
+    outputs = weights.shape[1]
+    while bits != 0:
+        channel = first + _trailing_zeros(bits)
+        bits &= bits - np.uint64(1)
+        into = at + channel // inputs * outputs
+        for o in range(outputs):
+            weight = weights[tap + channel, o]
+            if messages is not None:
+                weight = weight * messages[message_at + channel]
+            sums[into + o] += weight
+
+
+@numba.njit(nogil=True, cache=True)
+def _add(  # type: ignore[no-untyped-def]
+    sums, words, messages, weights, rows, columns, groups, delay, first_sheet, first_row
+):
+    height, width, size = words.shape[1:]
+    outputs, taps = sums.shape[3], rows.shape[1] * columns.shape[1]
+    fan = len(weights) // taps
+    # taps with few channels share a word, so that there are fewer loops, whose ends are guessed
+    # wrong; the rows of the next tap follow those of the one before
+    shared = fan <= WORD // 2 and groups == 1 and messages is None
+    flat_sums, flat_weights = sums.ravel(), weights.ravel()
+    for t in range(delay, sums.shape[0]):
+        sheet = first_sheet + t - delay
+        for y in range(sums.shape[1]):
+            for x in range(sums.shape[2]):
+                at = ((t * sums.shape[1] + y) * sums.shape[2] + x) * outputs
+                tap, gathered, filled = 0, np.uint64(0), 0
+                for i in range(rows.shape[1]):
+                    row = rows[first_row + y, i]
+                    for j in range(columns.shape[1]):
+                        column = columns[x, j]
+                        inside = row >= 0 and column >= 0
+                        if shared:
+                            if inside:
+                                bits = words[sheet, row, column, 0]
+                                gathered |= bits << np.uint64(filled)
+                            filled += fan
+                            if filled + fan > WORD or tap + 1 == taps:
+                                first = (tap + 1) * fan - filled
+                                if gathered != 0:
+                                    _add_pixel(
+                                        flat_sums,
+                                        at,
+                                        flat_weights,
+                                        first * outputs,
+                                        outputs,
+                                        gathered,
+                                        messages,
+                                        0,
+                                    )
+                                gathered, filled = np.uint64(0), 0
+                        elif inside:
+                            pixel = ((sheet * height + row) * width + column) * fan
+                            for w in range(size):
+                                bits = words[sheet, row, column, w]
+                                if bits == 0:
+                                    continue
+                                first = WORD * w
+                                if groups == 1:
+                                    _add_pixel(
+                                        flat_sums,
+                                        at,
+                                        flat_weights,
+                                        (tap * fan + first) * outputs,
+                                        outputs,
+                                        bits,
+                                        messages,
+                                        pixel + first,
+                                    )
+                                else:
+                                    _add_groups(
+                                        flat_sums,
+                                        at,
+                                        weights,
+                                        tap * fan,
+                                        bits,
+                                        first,
+                                        fan // groups,
+                                        messages,
+                                        pixel,
+                                    )
+                        tap += 1

@@ -1,0 +1,131 @@
+"""The simulator on torch devices, and with feedback: layer by layer, all steps at once.
+
+Integer sums are taken as convolutions in float64 and rounded back: exact, even where the library
+chooses a convolution by transforms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from lavaseg.activity import Activity
+from lavaseg.errors import LavasegError
+from lavaseg.integers import IntegerNetwork
+from lavaseg.network import DECAY_UNITY, Population, Projection, Relay, SumPool
+from lavaseg.neuron import STATE_SCALE
+from lavaseg.neuron_torch import filter_current_steps, fire_steps
+from lavaseg.operators_torch import apply_operator
+
+
+@torch.inference_mode()
+def run_torch(
+    net: IntegerNetwork, spikes: np.ndarray, recorded: Sequence[str], device: str
+) -> Activity:
+    """Run a chunk of samples, all at once; `seconds` is left out.
+
+    Args:
+        spikes: uint8 (N, T, C, H, W), checked.
+        recorded: names of populations whose spikes are kept.
+        device: a torch device.
+    """
+    network, dtype = net.network, torch.float64
+    counts: dict[str, np.ndarray] = {}
+    kept: dict[str, np.ndarray] = {}
+    relays = {node.name for node in network.nodes if isinstance(node, Relay)}
+
+    def observe(name: str, x: torch.Tensor) -> None:  # (T, N, H, W, C)
+        fired = (x != 0).sum(0).permute(0, 3, 1, 2)
+        counts[name] = fired.to(torch.int16).cpu().numpy().astype(np.uint16)
+        if name in recorded:
+            number = torch.int32 if name in relays else torch.uint8
+            kept[name] = x.permute(1, 0, 4, 2, 3).to(number).cpu().numpy()
+
+    first = torch.from_numpy(spikes).to(device).permute(1, 0, 3, 4, 2).to(dtype).contiguous()
+    emitted = {network.input.name: first}
+    observe(network.input.name, first)
+    waiting = {
+        name: sum(not p.recurrent for p in network.outgoing(name)) for name in network.shapes
+    }
+    readout = np.empty(0)
+    for node in network.ordered:
+        current: torch.Tensor | None = None
+        for projection in network.incoming(node.name):
+            if projection.recurrent:
+                continue
+            arriving = _delayed(_project(net, projection, emitted[projection.source]), projection)
+            current = arriving if current is None else current + arriving
+            waiting[projection.source] -= 1
+            if not waiting[projection.source]:
+                del emitted[projection.source]
+        assert current is not None
+        if isinstance(node, Population):
+            if node.name in net.clocks:
+                clock = torch.from_numpy(net.clocks[node.name]).to(device, dtype)
+                current = current + clock[:, None, None, None]
+            bias = torch.from_numpy(net.bias(node.name) / STATE_SCALE).to(device, dtype)
+            fired, last = _settle(net, node, current, bias)
+        else:  # a relay sends the sums themselves
+            fired = current
+        observe(node.name, fired)
+        if waiting[node.name]:
+            emitted[node.name] = fired
+        if node.name == network.readout:
+            readout = last.permute(0, 3, 1, 2).to(torch.int64).cpu().numpy()
+    return Activity(readout, counts, kept)
+
+
+def _project(net: IntegerNetwork, projection: Projection, x: torch.Tensor) -> torch.Tensor:
+    """Input current of one projection, (T, N, H, W, C) -> (T, N, H', W', C')."""
+    operator = projection.operator
+    if isinstance(operator, SumPool) and operator.average:
+        raise LavasegError(f"projection {projection.name!r}: averages are not integers")
+    weight = torch.from_numpy(net.weights[projection.name]).to(x.device, x.dtype)
+    folded = x.flatten(0, 1).permute(0, 3, 1, 2)  # channels last in memory
+    out = apply_operator(operator, folded, weight).round()
+    return out.permute(0, 2, 3, 1).unflatten(0, x.shape[:2])
+
+
+def _delayed(x: torch.Tensor, projection: Projection) -> torch.Tensor:
+    """x shifted by the projection's delay, with nothing arriving before."""
+    delay = min(projection.delay, len(x))
+    if not delay:
+        return x
+    return torch.cat([torch.zeros_like(x[:delay]), x[: len(x) - delay]])
+
+
+def _settle(
+    net: IntegerNetwork, population: Population, current: torch.Tensor, bias: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `_respond`, recurrent projections included.
+
+    What feeds back needs steps before only: each round settles so many more steps as the shortest
+    delay has, and a round that changes nothing is the last one.
+    """
+    fired, last = _respond(net, population, current, bias)
+    loops = [p for p in net.network.incoming(population.name) if p.recurrent]
+    shortest = min((p.delay for p in loops), default=len(current))
+    for _ in range(shortest, len(current), shortest):
+        before, total = fired, current
+        for projection in loops:
+            total = total + _delayed(_project(net, projection, fired), projection)
+        fired, last = _respond(net, population, total, bias)
+        if torch.equal(before, fired):
+            break
+    return fired, last
+
+
+def _respond(
+    net: IntegerNetwork, population: Population, current: torch.Tensor, bias: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Spikes (T, N, H, W, C) and last membrane in state units (N, H, W, C)."""
+    if population.current_decay != DECAY_UNITY:
+        current = filter_current_steps(current, population.current_decay, STATE_SCALE)
+    soft = population.reset == "soft"
+    threshold = net.threshold(population)
+    fired, _, last = fire_steps(
+        current + bias, threshold, population.voltage_decay, soft, STATE_SCALE
+    )
+    return fired, last
