@@ -1,8 +1,8 @@
 """ANN to SNN conversion: test mIoU of each rule against the number of steps, and of the ANN.
 
 The reference is the artificial network itself, on the same test pictures. Rules run in floats with
-soft reset, as they are meant; "on Lava" is the rule "channel" with hard reset, rounded to 8 bits
-without fine-tuning, which is what hardware could run. One simulation of the most steps gives all
+soft reset, as they are meant; the last row is the rule "channel" with hard reset, rounded to 8
+bits without fine-tuning, which is what hardware could run. One simulation of the most steps gives all
 smaller numbers of steps, too. The artificial network is trained once and kept in --out.
 
     python benchmarks/conversion.py --out runs/conversion --figure docs/conversion.png
@@ -29,7 +29,7 @@ from lavaseg.training.batches import messages
 from lavaseg.training.experiment import trained_model, training_parts
 
 ENCODERS: dict[str, Callable[[int], Encoder]] = {"direct": Direct, "poisson": Poisson}
-INTEGER = "channel, on Lava"
+INTEGER = "channel, hard reset, 8 bits"
 
 
 def trained_run(recipe: str, overrides: list[str], folder: Path) -> Run:
@@ -156,9 +156,9 @@ def main() -> None:
         print(json.dumps({"steps": options.steps, "miou": table}, indent=1))
         return
     print(f"{options.recipe}, {options.encoder} code, {options.pictures} pictures, test mIoU in %")
-    print(f"{'T':18s}" + "".join(f"{steps:8d}" for steps in options.steps))
+    print(f"{'T':30s}" + "".join(f"{steps:8d}" for steps in options.steps))
     for name, values in table.items():
-        print(f"{name:18s}" + "".join(f"{value:8.2f}" for value in values))
+        print(f"{name:30s}" + "".join(f"{value:8.2f}" for value in values))
 
 
 if __name__ == "__main__":

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from lavaseg.deploy import verify_spikes
+from lavaseg import recipes
+from lavaseg.deploy import verify, verify_spikes
 from lavaseg.encoders import Poisson
 from lavaseg.energy import account
 from lavaseg.errors import LavasegError
-from lavaseg.export import check_ranges, read, stock_loadable, write
+from lavaseg.export import check_ranges, export, read, stock_loadable, write
 from lavaseg.export.finetune import quantised_model, tuned_values
 from lavaseg.export.lowering import choose_quantisation, fold_norms, lower, quantise
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.integers import IntegerNetwork, RangeError
 from lavaseg.network import Conv, Current, Input, Network, OneToOne, Population, Projection
 from lavaseg.recipes import Surrogate
-from lavaseg.training import SpikingNetwork
+from lavaseg.training import SpikingNetwork, train
 from lavaseg.training.norm import BatchNormOverTime, StepNorm
 
 STEPS = 4
@@ -249,6 +251,27 @@ def test_fine_tuning_trains_the_clock_through_its_rounding() -> None:
     expected = SpikingNetwork.from_integers(moved).run(spikes)
     found = model.eval().run(spikes)
     np.testing.assert_array_equal(found.readout, expected.readout)
+
+
+def test_a_recipe_s_norm_decides_what_export_does(tmp_path: Path) -> None:
+    fields = [
+        "data.options={train: 48, test: 4}",
+        "training.epochs=1",
+        "model.options.channels=[4, 4, 4, 4, 4, 4, 4, 4]",
+        "model.options.output_stride=2",
+    ]
+    for norm in ("bntt", "bntt_shift"):
+        recipe = recipes.load("demo", [*fields, f"model.options.norm={norm}"])
+        run = train(recipe, tmp_path / norm, progress=False)
+        if norm == "bntt":
+            with pytest.raises(LavasegError, match="'conv1' uses norm 'bntt'"):
+                export(run, progress=False)
+            continue
+        net = export(run, progress=False)  # fine-tuned, too
+        assert set(net.clocks) == {f"conv{i}" for i in range(1, 9)}
+        pictures = np.stack([run.data.test[i][0] for i in range(4)])
+        verdict = verify(net, pictures, backends=("torch", "lava-inprocess"), progress=False)
+        assert verdict.ok, str(verdict.first_difference)
 
 
 # -- what it costs, where it is kept -------------------------------------------------------------
