@@ -2,8 +2,8 @@
 
 The reference is the artificial network itself, on the same test pictures. Rules run in floats with
 soft reset, as they are meant; the last row is the rule "channel" with hard reset, rounded to 8
-bits without fine-tuning, which is what hardware could run. One simulation of the most steps gives all
-smaller numbers of steps, too. The artificial network is trained once and kept in --out.
+bits without fine-tuning, which is what hardware could run. One simulation of the most steps gives
+all smaller numbers of steps, too. The artificial network is trained once and kept in --out.
 
     python benchmarks/conversion.py --out runs/conversion --figure docs/conversion.png
 """
