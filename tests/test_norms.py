@@ -253,6 +253,7 @@ def test_fine_tuning_trains_the_clock_through_its_rounding() -> None:
     np.testing.assert_array_equal(found.readout, expected.readout)
 
 
+@pytest.mark.slow
 def test_a_recipe_s_norm_decides_what_export_does(tmp_path: Path) -> None:
     fields = [
         "data.options={train: 48, test: 4}",
