@@ -46,6 +46,22 @@ def test_spiking_fcn_has_the_published_size(task: tuple[Input, int], gmacs: floa
     assert figures.torchstat_macs < figures.macs < figures.kim_macs
 
 
+@pytest.mark.parametrize(
+    ("model", "task", "scales", "millions"),
+    [
+        ("spiking_deeplab", VOC, 2_176, 4.159),
+        ("spiking_deeplab", DDD17, 2_176, 4.143),
+        ("spiking_fcn", VOC, 3_200, 13.638),
+    ],
+)
+def test_bntt_adds_a_scale_for_each_channel_and_step(
+    model: str, task: tuple[Input, int], scales: int, millions: float
+) -> None:
+    network = models.build(model, *task, preset="published", norm="bntt")
+    assert network.parameter_count(20) - network.parameter_count(0) == 20 * scales
+    assert round(network.parameter_count(20) / 1e6, 3) == millions
+
+
 def test_spiking_fcn_with_the_classifier_of_the_papers_table_is_a_fourth() -> None:
     network = models.build("spiking_fcn", *VOC, preset="published", classifier_kernel=1)
     assert round(network.weight_count() / 1e6, 2) == 3.09

@@ -102,7 +102,8 @@ class Run:
         if isinstance(self.model, AnalogModel):
             raise LavasegError(
                 f"{self.path} holds the artificial network {self.model.name!r}, which has no "
-                "spikes: train a spiking model instead, `lavaseg models` lists them"
+                "spikes: train a spiking model instead (`lavaseg models` lists them), or, for "
+                "ann_deeplab and ann_fcn, use lavaseg.export.conversion.convert"
             )
         return self.model
 
