@@ -113,3 +113,20 @@ def test_quick_commands_import_nothing_heavy(command: str) -> None:
         env={**os.environ, "COLUMNS": "100"},
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_importing_lava_leaves_out_what_only_its_own_convolution_uses() -> None:
+    script = """
+import sys
+import lavaseg.deploy.lava.child
+assert not {"scipy.signal", "torch", "matplotlib"} & set(sys.modules), "imported"
+import numpy as np
+from lava.proc.conv import utils
+ones = np.ones((3, 3, 1))
+assert utils.conv(ones, ones[None], (3, 3), (1, 1), (0, 0), (1, 1), 1).item() == 9
+assert "scipy.signal" in sys.modules
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
