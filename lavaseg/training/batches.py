@@ -94,7 +94,7 @@ def loader(
         ignore_index: label of what lies beyond the border of a changed picture.
     """
     draws = seed + TRAINING_SEED if shuffle else seed
-    if augment == Augment():
+    if not shuffle or augment == Augment():
         augment = None
 
     def collate(items: list[tuple[Stimulus, np.ndarray, int]]) -> Batch:

@@ -429,7 +429,7 @@ def fit(
             batch_size=batch,
             seed=seed,
             shuffle=shuffle,
-            augment=plan.augment if shuffle else None,
+            augment=plan.augment,
             ignore_index=plan.ignore_index,
         )
 
