@@ -15,6 +15,7 @@ from lavaseg.encoders import Direct
 from lavaseg.errors import LavasegError
 from lavaseg.export.conversion import RULES, Rule, convert
 from lavaseg.export.lowering import choose_quantisation, lower, quantise
+from lavaseg.metrics import confusion_matrix, mean_iou
 from lavaseg.models.analog.module import AnalogNetwork
 from lavaseg.models.analog.rectified import Rectified
 from lavaseg.network import (
@@ -186,8 +187,9 @@ def test_the_corrected_rule_reaches_the_artificial_network_on_real_data(
     recipe = recipes.load(
         "mnist-cifar10",
         [
-            "data.options={train: 1500, test: 24}",
-            "training.epochs=3",
+            "data.options={train: 2000, test: 16}",
+            "training.epochs=4",
+            "training.batch_size=16",
             "encoder={kind: direct, steps: 1, bits: 8}",
             "model.name=ann_deeplab",
             "model.options.channels=[8, 8, 8, 8, 8, 8, 8, 8]",
@@ -196,23 +198,22 @@ def test_the_corrected_rule_reaches_the_artificial_network_on_real_data(
     run = train(recipe, tmp_path / "run", progress=False)
     model = trained_model(run)
     assert isinstance(model, AnalogNetwork)
-    chosen = [run.data.test[i] for i in range(24)]
+    chosen = [run.data.test[i] for i in range(16)]
     sheets = torch.from_numpy(np.stack([picture for picture, _ in chosen])).float()[..., None]
     truth = np.stack([label for _, label in chosen])
 
-    def miou(logits: torch.Tensor) -> float:
-        predicted = logits.argmax(1).numpy()
-        both = [((predicted == k) & (truth == k)).sum() for k in (0, 1)]
-        either = [((predicted == k) | (truth == k)).sum() for k in (0, 1)]
-        return float(np.mean(np.array(both) / np.array(either)))
+    def miou(network: nn.Module, steps: int) -> float:
+        many = sheets.expand(-1, -1, -1, -1, steps)
+        with torch.no_grad():
+            predicted = torch.cat([network(part) for part in many.split(4)]).argmax(1).numpy()
+        return mean_iou(confusion_matrix(predicted, truth, 2))
 
-    with torch.no_grad():
-        wanted = miou(model(sheets))
-        many = sheets.expand(-1, -1, -1, -1, 256)
-        found = {
-            rule: miou(convert(model, many[:8], rule).to_model()(many))
-            for rule in ("channel", "channel_published")
-        }
-    assert wanted > 0.6
+    wanted = miou(model, 1)
+    calibration = sheets[:8].expand(-1, -1, -1, -1, 64)
+    found = {
+        rule: miou(convert(model, calibration, rule, logit_unit=4.0).to_model(), 256)
+        for rule in ("channel", "channel_published")
+    }
+    assert wanted > 0.55
     assert found["channel"] > wanted - 0.02
     assert found["channel_published"] < wanted - 0.02
