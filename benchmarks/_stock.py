@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 
-def run(net: Path, spikes: Path, out: Path, limit: float) -> tuple[float, np.ndarray]:
-    """Seconds a time step, and the last layer's membranes at the end, int (C, H, W).
+def run(net: Path, spikes: Path, out: Path, limit: float) -> tuple[float, float, np.ndarray]:
+    """Seconds and processor seconds a time step, and the last membranes at the end, int (C, H, W).
 
     Raises:
         RuntimeError: it failed, or did not finish within `limit` seconds.
@@ -44,11 +44,14 @@ def run(net: Path, spikes: Path, out: Path, limit: float) -> tuple[float, np.nda
     if child.returncode:
         raise RuntimeError(f"stock NetX failed: {errors[-2000:]}")
     with np.load(out) as found:
-        return float(found["seconds"]) / int(found["steps"]), found["membrane"]
+        steps = int(found["steps"])
+        return float(found["seconds"]) / steps, float(found["cpu"]) / steps, found["membrane"]
 
 
 def main(net_file: str, spikes_file: str, out_file: str) -> None:
     """The program: one warming step (which compiles and starts the processes), then the rest."""
+    from _timing import cpu_seconds
+
     from lavaseg.compat import prepare_lava
 
     prepare_lava()
@@ -71,13 +74,13 @@ def main(net_file: str, spikes_file: str, out_file: str) -> None:
     total = samples * steps + layers
     try:
         net.run(RunSteps(1), config)
-        started = time.perf_counter()
+        started, used = time.perf_counter(), cpu_seconds()
         net.run(RunSteps(total - 1), config)
-        seconds = time.perf_counter() - started
+        seconds, cpu = time.perf_counter() - started, cpu_seconds() - used
         membrane = net.layers[-1].neuron.v.get().transpose(2, 1, 0)
     finally:
         net.stop()
-    np.savez(out_file, seconds=seconds, steps=total - 1, membrane=membrane)
+    np.savez(out_file, seconds=seconds, cpu=cpu, steps=total - 1, membrane=membrane)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,15 @@ sequence that stock NetX can load. All must give the same membranes, or the benc
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import _stock
 import numpy as np
 from _networks import RATE, deeplab, random_input, rates_sentence
-from _timing import Report, best, machine, parser, use_threads
+from _timing import Cell, Report, best, machine, parser, use_threads
 
 from lavaseg import export
 from lavaseg.activity import Activity
@@ -23,17 +25,25 @@ from lavaseg.integers import IntegerNetwork
 STOCK = "stock NetX, stock runtime"
 
 
-def stock(net: IntegerNetwork, spikes: np.ndarray, limit: float) -> float:
-    """Seconds a step of stock NetX on the file that export writes; its membranes are compared."""
+@dataclass(frozen=True)
+class Cost:
+    """Seconds a sample-step; processor seconds of all cores, None where they are not known."""
+
+    wall: float
+    cpu: float | None = None
+
+
+def stock(net: IntegerNetwork, spikes: np.ndarray, limit: float) -> Cost:
+    """Stock NetX on the file that export writes; its membranes are compared."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         export.write(net, folder / "stack.net")
         np.save(folder / "spikes.npy", spikes)
-        seconds, membrane = _stock.run(
+        seconds, cpu, membrane = _stock.run(
             folder / "stack.net", folder / "spikes.npy", folder / "out.npz", limit
         )
     expect(simulate(net, spikes).readout[-1], membrane, STOCK)
-    return seconds
+    return Cost(seconds, cpu)
 
 
 def expect(wanted: np.ndarray, found: np.ndarray, who: str) -> None:
@@ -42,8 +52,8 @@ def expect(wanted: np.ndarray, found: np.ndarray, who: str) -> None:
         raise RuntimeError(f"{who} gave {np.count_nonzero(wanted != found)} other membranes")
 
 
-def graph(net: IntegerNetwork, spikes: np.ndarray, backend: str, repeats: int) -> float:
-    """Seconds a physical step of our graph, start-up not included."""
+def graph(net: IntegerNetwork, spikes: np.ndarray, backend: str, repeats: int) -> Cost:
+    """A physical step of our graph, start-up not included."""
     wanted = simulate(net, spikes).readout
     steps = spikes.shape[0] * spikes.shape[1] + net.network.latency
 
@@ -52,13 +62,38 @@ def graph(net: IntegerNetwork, spikes: np.ndarray, backend: str, repeats: int) -
         expect(wanted, activity.readout, backend)
         return activity
 
-    return min(once().seconds for _ in range(repeats)) / steps
+    return Cost(min(once().seconds for _ in range(repeats)) / steps)
 
 
-def simulator(net: IntegerNetwork, batch: int, repeats: int) -> float:
-    """Seconds a sample and step of the simulator."""
+def graph_inprocess(net: IntegerNetwork, spikes: np.ndarray, repeats: int) -> Cost:
+    """The same in this process; what a longer run uses more is the steps' processor time."""
+    cost = graph(net, spikes, "lava-inprocess", repeats)
+    short, long = (
+        least_cpu(lambda part=part: run(net, part, backend="lava-inprocess"), repeats)
+        for part in (spikes[:1], spikes)
+    )
+    return Cost(cost.wall, max(0.0, long - short) / ((len(spikes) - 1) * net.steps))
+
+
+def least_cpu(work: Callable[[], object], repeats: int) -> float:
+    """Least processor time of `repeats` calls in this process, seconds."""
+    found = []
+    for _ in range(repeats):
+        started = time.process_time()
+        work()
+        found.append(time.process_time() - started)
+    return min(found)
+
+
+def simulator(net: IntegerNetwork, batch: int, repeats: int) -> Cost:
+    """A step of one sample in the simulator."""
     spikes = random_input(net, batch)
-    return best(lambda: simulate(net, spikes, chunk=batch), repeats) / (batch * net.steps)
+
+    def once() -> Activity:
+        return simulate(net, spikes, chunk=batch)
+
+    steps = batch * net.steps
+    return Cost(best(once, repeats) / steps, least_cpu(once, repeats) / steps)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -87,25 +122,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     spikes = random_input(net, chosen.samples)
     rates = rates_sentence(net, simulate(net, spikes).counts)
 
-    seconds = {STOCK: stock(net, spikes[: chosen.stock_samples], chosen.limit)}
-    seconds["Lava graph, in process"] = graph(net, spikes, "lava-inprocess", chosen.repeats)
-    seconds["Lava graph, Lava's multi-process runtime"] = graph(net, spikes, "lava", chosen.repeats)
+    costs = {STOCK: stock(net, spikes[: chosen.stock_samples], chosen.limit)}
+    costs["Lava graph, in process"] = graph_inprocess(net, spikes, chosen.repeats)
+    costs["Lava graph, Lava's multi-process runtime"] = graph(net, spikes, "lava", chosen.repeats)
     for batch in (1, 16):
-        seconds[f"simulator, batch {batch}"] = simulator(net, batch, chosen.repeats)
+        costs[f"simulator, batch {batch}"] = simulator(net, batch, chosen.repeats)
 
     shapes = " -> ".join("x".join(map(str, shape)) for shape in net.network.shapes.values())
     report = Report(
         f"One time step of Spiking-DeepLab's first {chosen.layers} convolutions: {shapes}, "
         f"{net.network.macs() / 1e6:.1f} M multiply-accumulates",
         STOCK,
-        ("what", "ms a sample-step", "times faster than stock"),
+        ("what", "ms a sample-step", "times faster than stock", "CPU ms", "times less than stock"),
         before=before,
     )
-    for what, value in seconds.items():
-        report.rows.append((what, 1e3 * value, seconds[STOCK] / value))
+    for what, cost in costs.items():
+        row: list[Cell] = [what, 1e3 * cost.wall, costs[STOCK].wall / cost.wall, "", ""]
+        if cost.cpu:
+            row[3:] = [1e3 * cost.cpu, (costs[STOCK].cpu or 0.0) / cost.cpu]
+        report.rows.append(row)
     report.notes += [
         rates,
         "Start-up and compilation are not included. All gave the same membranes.",
+        "CPU is processor time, of all cores together: other programs disturb it less.",
         "Threads: stock and our multi-process runtime run one process a Lava process, on all "
         "cores; the in-process graph computes on one thread, the simulator on all cores.",
         f"Best of {chosen.repeats}; stock ran once, for "

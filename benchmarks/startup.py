@@ -7,7 +7,6 @@ proportional shares (PSS), so that what they share counts once.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -16,28 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from _networks import chain, random_input
-from _timing import Cell, Report, machine, parser
+from _timing import Cell, Report, family, machine, parser
 
 from lavaseg.deploy import run
 
 MEBIBYTE = 2**20
 RUNTIMES = ("lava-inprocess", "lava")
-
-
-def family() -> list[int]:
-    """This process and all that descend from it."""
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                stat = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            parents[int(entry.name)] = int(stat[1])
-    found = [os.getpid()]
-    for pid in found:
-        found += [child for child, parent in parents.items() if parent == pid]
-    return found
 
 
 def memory() -> int:
@@ -81,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--steps", type=int, default=8, help="T")
     chosen = options.parse_args(arguments)
     if chosen.quick:
-        chosen.populations, chosen.channels, chosen.size, chosen.steps = [2, 3], 2, 4, 2
+        chosen.populations, chosen.channels, chosen.size, chosen.steps = [2], 2, 4, 2
     shape = chosen.channels, chosen.size, chosen.steps
     if chosen.one:
         print(json.dumps(measure(chosen.one, chosen.populations[0], *shape)))

@@ -120,9 +120,7 @@ def test_startup_compares_graphs_of_both_runtimes(
     quick: Callable[[str], dict[str, Any]],
 ) -> None:
     rows = quick("startup")["rows"]
-    assert {(row["runtime"], row["populations"]) for row in rows} == {
-        (runtime, count) for runtime in ("lava-inprocess", "lava") for count in (2, 3)
-    }
+    assert [row["runtime"] for row in rows] == ["lava-inprocess", "lava"]
     for row in rows:
         assert row["times"] == pytest.approx(row["start-up s"] / rows[0]["start-up s"])
 
