@@ -74,7 +74,11 @@ class Encoder:
             )
         shapes = {np.shape(picture) for picture in stimuli}
         if len(shapes) > 1:
-            raise EncoderError(f"pictures of a batch must have one shape, got {sorted(shapes)}")
+            one, other = sorted(shapes)[:2]
+            raise EncoderError(
+                f"pictures of a batch must have one shape, got {one} and {other}: the data option "
+                "'size' resizes them"
+            )
         pictures = np.asarray(stimuli)
         if pictures.dtype != np.uint8 or pictures.ndim != 4:
             raise EncoderError(

@@ -13,6 +13,7 @@ from scipy.io import savemat
 from lavaseg import data
 from lavaseg.data import ade20k, camvid, voc
 from lavaseg.data.pictures import write_label_map
+from lavaseg.encoders import Direct
 from lavaseg.errors import LavasegError
 
 SIZE = (6, 8)
@@ -147,6 +148,19 @@ def test_voc_palette_indices_are_the_labels(voc_folder: Path) -> None:
     np.testing.assert_array_equal(found.train[1][1], expected)
 
 
+def test_pictures_of_different_size_are_looked_at_as_they_are_but_make_no_batch(
+    voc_folder: Path,
+) -> None:
+    folder = voc_folder / "VOCdevkit" / "VOC2012"
+    wide = (SIZE[0], SIZE[1] + 3)
+    picture(folder / "JPEGImages" / "a2.jpg", size=wide)
+    label(folder / "SegmentationClass" / "a2.png", [0, 1], size=wide)
+    found = data.load("voc", root=str(voc_folder)).train
+    assert [found[k][1].shape for k in range(2)] == [SIZE, wide]
+    with pytest.raises(LavasegError, match=r"one shape.*'size'"):
+        Direct(2).encode([found[k][0] for k in range(2)])
+
+
 def test_trainaug_is_voc_and_sbd_without_vocs_validation_part(voc_folder: Path) -> None:
     found = data.load("voc", root=str(voc_folder), train="trainaug")
     assert named(found.train) == ["a1", "a2", "c1", "c2"]
@@ -194,6 +208,7 @@ def test_a_damaged_or_foreign_mat_file_is_named(voc_folder: Path) -> None:
 def test_real_voc_files_are_read(shared_data: Path) -> None:
     found = data.load("voc", root=str(shared_data), train="trainaug", size=64)
     assert (len(found.train), len(found.test)) == (3201, 488)
+    assert len(data.load("voc", root=str(shared_data)).train) == 469
     assert not set(named(found.train)) & set(named(found.test))
     shown = set()
     for k in range(0, 488, 8):

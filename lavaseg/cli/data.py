@@ -191,6 +191,9 @@ def _shapes(findings: Findings) -> str:
     texts = ["x".join(map(str, shape)) for shape, _ in ordered]
     if len(ordered) == 1:
         return texts[0]
+    if len(ordered) > 3:
+        sides = [range(min(side), max(side) + 1) for side in zip(*findings.shapes, strict=True)]
+        return "x".join(f"{s[0]}-{s[-1]}" if len(s) > 1 else str(s[0]) for s in sides)
     return ", ".join(f"{text} ({count})" for text, (_, count) in zip(texts, ordered, strict=True))
 
 

@@ -44,7 +44,8 @@ def load(
     Args:
         root: folder that holds ADEChallengeData2016, or that folder itself; else LAVASEG_DATA or
             ./data.
-        size: (height, width) that everything is resized to; the files differ in size.
+        size: (height, width) that everything is resized to. The files differ in size; without it
+            they can be looked at and checked, but not put into one batch.
         labels: how label maps are resized: nearest or, wrongly, bilinear.
         cache: gigabytes of samples kept in memory.
         download: fetch it from its owner if it is missing (0.9 GB).
@@ -64,7 +65,7 @@ def load(
         pairs_in(folder / "images" / part, folder / "annotations" / part)
         for part in ("training", "validation")
     )
-    prepared = preparation(size, labels, cache, train)
+    prepared = preparation(size, labels, cache, train, mixed=True)
     return DataSet(
         name="ade20k",
         train=Pairs(train, COUNT, IGNORE, prepared, read_label),

@@ -55,23 +55,26 @@ class Preparation:
     """What becomes of files on their way to samples.
 
     Args:
-        size: (height, width) of every sample.
+        size: (height, width) of every sample; None: each its own.
         resize: bring files to that size, or demand that they have it.
         labels: how label maps are resized; bilinear is wrong (see `resize_label_map`).
         memory: where samples are kept.
     """
 
-    size: Size
+    size: Size | None
     resize: bool
     labels: Literal["nearest", "bilinear"]
     memory: Memory
 
 
-def preparation(size: Any, labels: Any, cache: Any, files: Files) -> Preparation:
+def preparation(
+    size: Any, labels: Any, cache: Any, files: Files, *, mixed: bool = False
+) -> Preparation:
     """A `Preparation` from the options that data sets of files have in common.
 
     Args:
         size: (height, width), or one number for both; None: that of the first sound picture.
+        mixed: the files differ in size, and without `size` each sample keeps its own.
         labels: 'nearest' or 'bilinear'.
         cache: gigabytes of samples to keep in memory, 0 or more.
 
@@ -91,8 +94,11 @@ def preparation(size: Any, labels: Any, cache: Any, files: Files) -> Preparation
         raise LavasegError(f"data option 'labels' must be nearest or bilinear, got {labels!r}")
     if not isinstance(cache, (int, float)) or isinstance(cache, bool) or not 0 <= cache < 1e6:
         raise LavasegError(f"data option 'cache' must be gigabytes, 0 or more, got {cache!r}")
+    memory = Memory(round(cache * 2**30))
+    if pair is None and mixed:
+        return Preparation(None, False, labels, memory)
     height, width = pair or _first_size(files)
-    return Preparation((height, width), pair is not None, labels, Memory(round(cache * 2**30)))
+    return Preparation((height, width), pair is not None, labels, memory)
 
 
 def _first_size(files: Files) -> Size:
@@ -147,6 +153,8 @@ class Pairs:
             )
         check_classes(label, label_file, self.classes, self.ignore)
         size = self.preparation.size
+        if size is None:
+            return picture, label
         if not self.preparation.resize and label.shape != size:
             raise LavasegError(
                 f"{picture_file} is {_text(label.shape)}, the first picture {_text(size)} "

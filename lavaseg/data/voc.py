@@ -78,7 +78,8 @@ def load(
     Args:
         root: folder that holds VOCdevkit, or VOC2012 itself; else LAVASEG_DATA or ./data.
         train: "train" (1,464 pictures) or "trainaug" (10,582, with SBD's).
-        size: (height, width) that everything is resized to; the files differ in size.
+        size: (height, width) that everything is resized to. The files differ in size; without it
+            they can be looked at and checked, but not put into one batch.
         void: ignore the seam around objects (255), or, as Kim et al. 2022 train, call it
             "background"; in the test part it is always ignored.
         labels: how label maps are resized: nearest or, wrongly, bilinear.
@@ -116,7 +117,7 @@ def load(
     names = {"test": _read_list(folder, "val")}
     names["train"] = _train_names(folder, sbd, train, names["test"])
     parts = {part: _files(folder, sbd, stems) for part, stems in names.items()}
-    prepared = preparation(size, labels, cache, parts["train"])
+    prepared = preparation(size, labels, cache, parts["train"], mixed=True)
     read = read_label if void == "ignore" else _void_as_background
     return DataSet(
         name="voc",
