@@ -125,6 +125,13 @@ def test_startup_compares_graphs_of_both_runtimes(
         assert row["times"] == pytest.approx(row["start-up s"] / rows[0]["start-up s"])
 
 
+@pytest.mark.slow
+def test_rmp_memory_compares_its_variants(quick: Callable[[str], dict[str, Any]]) -> None:
+    rows = quick("rmp_memory")["rows"]
+    assert [row["RMP on steps"] for row in rows] == ["none", "last", "all"]
+    assert all(row["peak MiB"] > 0 for row in rows)
+
+
 def test_growth_is_the_exponent_of_a_power_law(load: Callable[[str], ModuleType]) -> None:
     sizes = [2.0, 4.0, 16.0]
     assert load("simulator").growth(sizes, [3 * n**1.5 for n in sizes]) == pytest.approx(1.5)

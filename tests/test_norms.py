@@ -188,7 +188,7 @@ def test_lowering_changes_nothing_but_by_rounding(norm: str, seed: int) -> None:
             membranes[node.name] = membrane
 
         with torch.no_grad():
-            network(messages(), observe, membranes=True)
+            network(messages(), observe, membranes="all")
         seen.append(membranes)
     tolerance = 40 / 4096  # each step cuts u and v to 1/4096
     torch.testing.assert_close(seen[0]["fire"], seen[1]["fire"], rtol=0, atol=tolerance)

@@ -65,7 +65,7 @@ def test_membranes_equal_slayer_s_bit_for_bit(
 ) -> None:
     x = currents(seed, population.threshold or 1.0, steps)
     surrogate = Surrogate(kind="slayer")
-    _, membrane = FusedNeuron(population, surrogate).respond(x, record=True)
+    _, membrane = FusedNeuron(population, surrogate).respond(x, record="all")
     _, voltage = slayer_neuron(population, surrogate).dynamics(x)
     assert membrane is not None
     assert torch.equal(membrane, voltage)
@@ -94,7 +94,7 @@ def test_the_fused_backward_equals_plain_torch(kind: str, reset: str, leak: int)
     population = Population("p", 1.0, voltage_decay=leak)
     neuron = FusedNeuron(population, surrogate)
     x = currents(3, 1.0, 6).requires_grad_()
-    spikes, membrane = neuron.respond(x, record=True)
+    spikes, membrane = neuron.respond(x, record="all")
     assert membrane is not None
     generator = torch.Generator().manual_seed(4)
     of_spikes, of_membrane = (torch.randn(x.shape, generator=generator) for _ in range(2))
@@ -117,6 +117,22 @@ def test_the_fused_backward_equals_plain_torch(kind: str, reset: str, leak: int)
     torch.testing.assert_close(x.grad, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("steps", [1, 5])
+def test_the_last_membranes_alone_give_the_gradients_of_all_of_them(steps: int) -> None:
+    neuron = FusedNeuron(Population("p", 1.0, voltage_decay=512), Surrogate(reset="gate"))
+    found = []
+    for record in ("all", "last"):
+        x = currents(5, 1.0, steps).requires_grad_()
+        spikes, membrane = neuron.respond(x, record=record)
+        assert membrane is not None
+        (spikes.sum() + membrane[..., -1].square().sum()).backward()
+        found.append((membrane[..., -1:].detach(), x.grad))
+    assert membrane.shape == (*x.shape[:-1], 1)
+    for ours, theirs in zip(*found, strict=True):
+        assert torch.equal(ours, theirs)
+    assert neuron.respond(x)[1] is None
+
+
 @settings(max_examples=30, deadline=None)
 @given(population=populations, seed=st.integers(0, 2**16), soft=st.booleans())
 def test_torch_steps_for_accelerators_equal_the_fused_kernel(
@@ -129,7 +145,7 @@ def test_torch_steps_for_accelerators_equal_the_fused_kernel(
                    population.voltage_decay, reset),
         Surrogate(),
     )  # fmt: skip
-    spikes, membrane = neuron.respond(x, record=True)
+    spikes, membrane = neuron.respond(x, record="all")
     u = filter_current_steps(time_first(x), population.current_decay, 64 * 64)
     expected, volts, _ = fire_steps(
         u, population.threshold, population.voltage_decay, soft, 64 * 64

@@ -198,7 +198,7 @@ def _observed(run: Run, stimuli: Sequence[Stimulus], observe: Any = None) -> tor
     with torch.no_grad():
         if isinstance(run.model, AnalogModel):
             return model(messages)
-        return model(messages, observe, membranes=observe is not None)
+        return model(messages, observe, membranes="none" if observe is None else "all")
 
 
 def _comparison(run: Run, other: Run, notes: list[str]) -> Comparison:

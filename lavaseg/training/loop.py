@@ -185,7 +185,11 @@ class SpikingSegmenter(Segmenter):
         weight = rmp_weight(self.plan.rmp, self.trainer.global_step / self._steps())
         regularise = weight > 0
         observed = regularise or bool(self.auxiliaries)
-        readout = self.model(messages, observe if observed else None, membranes=regularise)
+        readout = self.model(
+            messages,
+            observe if observed else None,
+            membranes=self.plan.rmp.time if regularise else "none",
+        )
         if penalties:
             penalty = torch.stack(penalties).mean()
             self.log("rmp", penalty, on_step=False, on_epoch=True, batch_size=len(labels))

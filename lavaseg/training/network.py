@@ -15,7 +15,7 @@ from lavaseg.integers import IntegerNetwork
 from lavaseg.network import Network, Node, Population, Relay
 from lavaseg.neuron import NEVER, STATE_SCALE
 from lavaseg.recipes import Surrogate
-from lavaseg.training.neuron import FLOAT_SCALE, FusedNeuron
+from lavaseg.training.neuron import FLOAT_SCALE, FusedNeuron, Record
 from lavaseg.training.norm import (
     BatchNormOverTime,
     Norm,
@@ -103,15 +103,15 @@ class SpikingNetwork(nn.Module):
                 nn.init.kaiming_normal_(synapse.synapse.weight, nonlinearity="relu")
 
     def forward(
-        self, messages: torch.Tensor, observe: Observer | None = None, *, membranes: bool = False
+        self, messages: torch.Tensor, observe: Observer | None = None, *, membranes: Record = "none"
     ) -> torch.Tensor:
         """Membrane of the read-out after the last step, (N, K, H, W), in the unit of the weights.
 
         Args:
             messages: input spikes (N, C, H, W, T), 0/1 or graded messages.
             observe: called with each population as it is computed.
-            membranes: whether `observe` gets the membranes of spiking populations; it always gets
-                those of read-outs.
+            membranes: the steps of which `observe` gets the membranes of spiking populations; of
+                read-outs it gets at least the last.
         """
         net = self.network
         emitted = {net.input.name: messages * self.input_scale}
@@ -139,12 +139,13 @@ class SpikingNetwork(nn.Module):
                 if isinstance(node, Relay) and observe is not None:
                     observe(node, current, None)
                 continue
-            record = membranes or node.threshold is None
+            record = "last" if node.threshold is None and membranes == "none" else membranes
             spikes, membrane = self._respond(node, current, norm, bias, record)
             emitted[node.name] = spikes
             if node.name == net.readout:
                 assert membrane is not None
-                readout = after_reset(node, spikes, membrane)[..., -1]
+                seen = membrane.shape[-1]
+                readout = after_reset(node, spikes[..., -seen:], membrane)[..., -1]
             if observe is not None:
                 observe(node, spikes, membrane)
         return readout
@@ -155,9 +156,9 @@ class SpikingNetwork(nn.Module):
         current: torch.Tensor,
         norm: nn.Module | None,
         bias: torch.Tensor | None,
-        record: bool,
+        record: Record,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Spikes of a population, and its membranes if `record`, recurrent projections included.
+        """Spikes of a population and membranes as `record` asks, recurrent projections included.
 
         What feeds back needs steps before only: each round settles so many more steps, with their
         gradients, as the shortest delay has.

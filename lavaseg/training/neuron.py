@@ -7,7 +7,7 @@ SLAYER's Python loop over time; elsewhere the same integer steps run as torch op
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numba
 import numpy as np
@@ -31,6 +31,10 @@ FLOAT_SCALE = 64
 def time_first(x: torch.Tensor) -> torch.Tensor:
     """(N, C, H, W, T) as (T, N, H, W, C): a view where memory already lies so."""
     return x.permute(4, 0, 2, 3, 1)
+
+
+Record = Literal["none", "last", "all"]
+"""Steps whose membranes are handed out."""
 
 
 def time_last(x: torch.Tensor) -> torch.Tensor:
@@ -57,6 +61,7 @@ def _backward_block(  # type: ignore[no-untyped-def]
     soft, has_spikes, has_membrane, first, last,
 ):  # fmt: skip
     carry = np.zeros(last - first, np.float32)
+    unseen = membrane.shape[0] - grad_membrane.shape[0]  # steps whose membranes nobody looks at
     inverse_width = np.float32(1) / width
     for step in range(membrane.shape[0]):
         t = membrane.shape[0] - 1 - step
@@ -76,8 +81,8 @@ def _backward_block(  # type: ignore[no-untyped-def]
                     slope = height * np.float32(0.5) * inverse_width
                     slope *= np.exp(-distance * inverse_width)
                 g += grad_spikes[t, first + j] * slope
-            if has_membrane:
-                g += grad_membrane[t, first + j]
+            if has_membrane and t >= unseen:
+                g += grad_membrane[t - unseen, first + j]
             carry[j] = g
             grad[t, first + j] = g
 
@@ -107,11 +112,10 @@ class _Filter(torch.autograd.Function):
 class _Fire(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: torch.Tensor, neuron: FusedNeuron, record: bool
+        ctx: Any, x: torch.Tensor, neuron: FusedNeuron, record: Record
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         theta = None if neuron.population.threshold is None else neuron.threshold
         decay, soft = neuron.population.voltage_decay, neuron.population.reset == "soft"
-        record = record or ctx.needs_input_grad[0]
         membrane: torch.Tensor | None
         if x.is_cuda:
             spikes, membrane, _ = fire_steps(x, theta, decay, soft, neuron.s_scale)
@@ -122,7 +126,7 @@ class _Fire(torch.autograd.Function):
                 voltage_decay=decay,
                 soft_reset=soft,
                 scale=neuron.s_scale,
-                record=record,
+                record=record != "none" or ctx.needs_input_grad[0],
             )
             spikes = torch.from_numpy(fired).view_as(x)
             membrane = None if volts is None else torch.from_numpy(volts).view_as(x)
@@ -130,7 +134,9 @@ class _Fire(torch.autograd.Function):
         ctx.neuron = neuron
         if membrane is not None:
             ctx.save_for_backward(membrane)
-        return spikes, membrane
+        if record == "last" and membrane is not None:
+            return spikes, membrane[-1:].clone()
+        return spikes, membrane if record == "all" else None
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
@@ -183,7 +189,7 @@ def _backward_steps(
     if grad_spikes is not None:
         grad += grad_spikes * surrogate_derivative(membrane, theta, neuron.centre, neuron.surrogate)
     if grad_membrane is not None:
-        grad += grad_membrane
+        grad[len(grad) - len(grad_membrane) :] += grad_membrane
     for t in range(len(grad) - 2, -1, -1):
         passed = keep * grad[t + 1]
         grad[t] += passed * (membrane[t] <= theta) if blocks else passed
@@ -230,9 +236,12 @@ class FusedNeuron(cuba.Neuron):
         norm: torch.nn.Module | None = None,
         bias: torch.Tensor | None = None,
         *,
-        record: bool = False,
+        record: Record = "none",
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Spikes and, if `record`, membranes before reset; both (N, C, H, W, T).
+        """Spikes (N, C, H, W, T), and the membranes before reset that `record` asks for, or None.
+
+        Membranes of the last step, (N, C, H, W, 1), cost no memory for the others beyond what
+        the backward pass keeps anyway.
 
         Args:
             synaptic: input current a, (N, C, H, W, T).
@@ -241,7 +250,7 @@ class FusedNeuron(cuba.Neuron):
         """
         current = self.current(synaptic, norm, bias)
         spikes, membrane = _Fire.apply(time_first(current), self, record)
-        return time_last(spikes), time_last(membrane) if record else None
+        return time_last(spikes), None if membrane is None else time_last(membrane)
 
     def current(
         self,
