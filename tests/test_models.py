@@ -16,6 +16,7 @@ from lavaseg.models import blocks
 from lavaseg.models.blocks import Sketch, conv1x1, conv3x3
 from lavaseg.models.size import size
 from lavaseg.network import Current, Input, Network, NetworkError, OneToOne, Population
+from lavaseg.recipes import Surrogate
 from lavaseg.training import SpikingNetwork
 
 VOC = Input("input", (3, 64, 64)), 21
@@ -184,6 +185,22 @@ def test_spike_or_pool_is_max_pooling(
     for step in range(found.shape[-1]):
         expected = functional.max_pool2d(binary[0][..., step], kernel, stride, padding)
         assert torch.equal(found[..., step], expected)
+
+
+@pytest.mark.parametrize("kind", ["slayer", "triangle", "rectangle"])
+def test_gradients_pass_an_or_pool_where_one_spike_decides(kind: str) -> None:
+    sketch = Sketch(Input("input", (1, 8, 8)))
+    blocks.spike_or_pool(sketch, "pool", "input")
+    sketch.readout("readout", ("pool", OneToOne()))
+    net = SpikingNetwork(sketch.network("readout"), Surrogate(kind=kind))
+    spikes = (torch.rand((4, 1, 8, 8, 1), generator=torch.Generator().manual_seed(0)) < 0.3).float()
+    spikes.requires_grad_()
+    net(spikes).sum().backward()
+    windows = functional.avg_pool2d(spikes[..., 0], 2, divisor_override=1)
+    decides = (windows <= 1).float().repeat_interleave(2, 2).repeat_interleave(2, 3)
+    assert spikes.grad is not None
+    assert torch.equal(spikes.grad[..., 0], decides)
+    assert 0 < decides.mean() < 1
 
 
 def test_if_pool_sends_one_spike_for_each_window_of_spikes() -> None:

@@ -41,7 +41,8 @@ class Surrogate(_Section):
       tau = width * theta
     - triangle: height / theta * max(0, 1 - |v - theta| / (width * theta)); Kim et al. 2022 code:
       width 1, height 0.3; their paper: height 1
-    - rectangle: height on |v - theta| <= width / 2 * theta; MFS-Seg: theta 0.5, width 2, height 1
+    - rectangle: height / theta on |v - theta| <= width / 2 * theta; MFS-Seg, with 1 on
+      |v - 0.5| <= 0.5: width 2, height 0.5
     """
 
     kind: Literal["slayer", "triangle", "rectangle"] = "triangle"

@@ -12,7 +12,7 @@ from torch import nn
 
 from lavaseg.activity import Activity
 from lavaseg.integers import IntegerNetwork
-from lavaseg.network import Network, Node, Population, Relay
+from lavaseg.network import DECAY_UNITY, Network, Node, Population, Relay
 from lavaseg.neuron import NEVER, STATE_SCALE
 from lavaseg.recipes import Surrogate
 from lavaseg.training.neuron import FLOAT_SCALE, FusedNeuron, Record
@@ -39,6 +39,11 @@ def after_reset(
     if population.reset == "soft" and population.threshold is not None:
         return membrane - population.threshold * fired
     return membrane * (1 - fired)
+
+
+GATE = Surrogate(kind="rectangle", width=2.2, height=0.5)
+"""Of neurons that compare a sum of spikes, whatever the recipe says: a gate's sums are whole, and
+those beside its threshold lie so far from it that a narrower derivative would be 0 at all."""
 
 
 def _initial_scale(node: Node) -> float:
@@ -82,7 +87,12 @@ class SpikingNetwork(nn.Module):
             {p.name: Synapse(p.operator, network.shape(p.source)) for p in network.projections}
         )
         self.neurons = nn.ModuleDict(
-            {p.name: FusedNeuron(self._deployed(p), surrogate, unit) for p in network.populations}
+            {
+                p.name: FusedNeuron(
+                    self._deployed(p), GATE if self._is_gate(p) else surrogate, unit
+                )
+                for p in network.populations
+            }
         )
         self.norms = nn.ModuleDict()
         self.biases = nn.ParameterDict()
@@ -175,6 +185,12 @@ class SpikingNetwork(nn.Module):
             if not torch.is_grad_enabled() and torch.equal(before, spikes):
                 break
         return spikes, membrane
+
+    def _is_gate(self, population: Population) -> bool:
+        """Whether it compares a sum of spikes without memory: spike logic, OR and AND."""
+        forgets = population.voltage_decay >= DECAY_UNITY - 1 and population.norm == "none"
+        incoming = self.network.incoming(population.name)
+        return forgets and all(self.network.weight_shape(p) is None for p in incoming)
 
     def synapse(self, projection: str) -> Synapse:
         """The synapse of a projection."""

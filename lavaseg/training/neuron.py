@@ -52,7 +52,7 @@ def surrogate_derivative(
         return surrogate.height / (2 * width) * torch.exp(-distance / width)
     if surrogate.kind == "triangle":
         return surrogate.height / theta * (1 - distance / width).clamp(min=0)
-    return surrogate.height * (distance <= width / 2)
+    return surrogate.height / theta * (distance <= width / 2)
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
@@ -76,7 +76,7 @@ def _backward_block(  # type: ignore[no-untyped-def]
                     slope = max(np.float32(1) - distance * inverse_width, np.float32(0))
                     slope *= height / theta
                 elif kind == 2:
-                    slope = height if distance <= np.float32(0.5) * width else np.float32(0)
+                    slope = height / theta if distance <= np.float32(0.5) * width else np.float32(0)
                 else:
                     slope = height * np.float32(0.5) * inverse_width
                     slope *= np.exp(-distance * inverse_width)
