@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from itertools import pairwise
@@ -303,6 +304,14 @@ def test_progress_ends_at_the_last_step() -> None:
     calls: list[tuple[int, int]] = []
     run_inprocess(net, spikes_for(net), progress=lambda *call: calls.append(call))
     assert calls[-1] == (7, 7)
+
+
+def test_a_run_leaves_the_root_logger_as_it_was() -> None:
+    """Lava adds a handler for each process: an error would be printed as often."""
+    net = network_of((read(),), (Projection("input", "out", Conv(1)),))
+    before = list(logging.root.handlers)
+    run_inprocess(net, spikes_for(net))
+    assert logging.root.handlers == before
 
 
 def test_a_run_leaves_no_process_on_lavas_list() -> None:

@@ -31,6 +31,7 @@ Sheets are (width, height, channels) in Lava, (channels, height, width) everywhe
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 from collections.abc import Iterator, Mapping
@@ -119,6 +120,16 @@ class Graph:
 
 
 @contextmanager
+def _own_handlers() -> Iterator[None]:
+    """Lava gives the root logger a handler for each process made, for ever: take them off."""
+    handlers = list(logging.root.handlers)
+    try:
+        yield
+    finally:
+        logging.root.handlers[:] = handlers
+
+
+@contextmanager
 def _deep_recursion(processes: int) -> Iterator[None]:
     """Lava walks over connected processes by recursion: as deep as there are processes."""
     limit = sys.getrecursionlimit()
@@ -141,6 +152,11 @@ def build(net: IntegerNetwork, spikes: np.ndarray, recorders: Mapping[str, Recor
         LavaError: the network holds something that cannot be put on Lava yet.
     """
     check_deployable(net)
+    with _own_handlers():
+        return _build(net, spikes, recorders)
+
+
+def _build(net: IntegerNetwork, spikes: np.ndarray, recorders: Mapping[str, Recorder]) -> Graph:
     network = net.network
     samples, steps = spikes.shape[:2]
     lines = _Lines(net, spikes, plan(network, steps))
