@@ -336,6 +336,7 @@ class EventEncoder(Encoder):
     def slices(self, events: Events) -> list[Events]:
         """The T slices of a recording, with the time that each stands for."""
         start, stop = events.span
+        edges: np.ndarray
         if self.slicing == "time":
             if self.size:
                 duration = self.steps * self.size

@@ -167,13 +167,13 @@ def read_colours(path: Path) -> np.ndarray:
     Raises:
         LavasegError: it cannot be read, or has a colour that is none of CamVid's.
     """
-    red, green, blue = read_picture(path).astype(np.int32)
-    pixels = red << 16 | green << 8 | blue
+    planes: np.ndarray = read_picture(path).astype(np.int32)
+    pixels = planes[0] << 16 | planes[1] << 8 | planes[2]
     known = {0: IGNORE}
     for number, name in enumerate(CLASSES):
         known.update({r << 16 | g << 8 | b: number for r, g, b in COLOURS[name]})
     codes = np.array(sorted(known))
-    place = np.searchsorted(codes, pixels).clip(max=len(codes) - 1)
+    place = np.minimum(np.searchsorted(codes, pixels), len(codes) - 1)
     strange = pixels[codes[place] != pixels]
     if strange.size:
         colour = tuple(int(strange[0]) >> shift & 255 for shift in (16, 8, 0))

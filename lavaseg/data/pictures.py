@@ -50,7 +50,8 @@ def read_picture(path: str | Path, shape: Shape | None = None) -> np.ndarray:
         raise LavasegError(f"{path} has mode {image.mode}: expected 8 bits a channel")
     image = image.convert("L" if shape is not None and shape[0] == 1 else "RGB")
     picture = np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
-    return resize_picture(picture, picture.shape[1:] if shape is None else (shape[1], shape[2]))
+    _, height, width = picture.shape if shape is None else shape
+    return resize_picture(picture, (height, width))
 
 
 def resize_picture(picture: np.ndarray, size: Size) -> np.ndarray:

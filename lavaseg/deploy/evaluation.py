@@ -53,7 +53,7 @@ def evaluate(
             activity = simulate(net, spikes, device=device)
             logits = net.logits(activity.readout)
             loss = _loss(logits, labels, ignore_index)
-            predicted = metrics.predict(logits, labels.shape[1:])
+            predicted = metrics.predict(logits, (labels.shape[1], labels.shape[2]))
             meter.add(predicted, labels, activity.counts, loss)
             report(first + len(numbers), count)
     return meter.result(time.monotonic() - started)

@@ -164,7 +164,7 @@ def _examples(run: Run, net: IntegerNetwork | None, data: DataSet) -> Examples:
     else:
         logits = _observed(run, stimuli).float().numpy()
         by = "float network; it is not exported yet"
-    predicted = predict(logits, labels.shape[1:])
+    predicted = predict(logits, (labels.shape[1], labels.shape[2]))
     pictures = np.stack([preview(stimulus)[:, rows, columns] for stimulus in stimuli])
     return Examples(pictures, labels, predicted, by, run.ignore_index)
 
