@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lavaseg.cli.console import MISTAKE, print_json, print_table, say
-from lavaseg.cli.inputs import data_options
+from lavaseg.cli.inputs import DATA_OPTION, set_options
 from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _png(path: Path) -> Path:
 def _load(name: str, folder: Path | None, items: list[str] | None) -> DataSet:
     from lavaseg.data import load
 
-    options = data_options(items or ())
+    options = set_options(items or (), DATA_OPTION)
     if folder is not None:
         options["root"] = str(folder)
     return load(name, **options)

@@ -10,15 +10,16 @@ import typer
 
 from lavaseg.cli.console import DIFFERENT, check_writable, only_json, print_json, print_table, say
 from lavaseg.cli.inputs import (
+    DATA_OPTION,
     check_exists,
     check_fits,
     data_beside,
-    data_options,
     load_data,
     load_inputs,
     open_net,
     open_run,
     random_stimuli,
+    set_options,
 )
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import AnalogModel
@@ -92,7 +93,7 @@ def _evaluate_net(
 ) -> tuple[Evaluation, Network]:
     net = open_net(path)
     beside = data_beside(path)
-    data = load_data(name, data_options(set_), beside)
+    data = load_data(name, set_options(set_, DATA_OPTION), beside)
     check_fits(net, data)
 
     from lavaseg.deploy import evaluate as evaluate_net
@@ -241,7 +242,7 @@ def _stimuli(
     if data is None and beside is None:
         return random_stimuli(net, samples, seed), range(samples)
     if data is None and beside is not None:
-        found = load_data(None, data_options(set_), beside)
+        found = load_data(None, set_options(set_, DATA_OPTION), beside)
         data = f"{found.name}:0-{min(samples, len(found.test))}"
     inputs = load_inputs(str(data), net, beside, set_)
     return inputs.stimuli[:samples], inputs.numbers[:samples]

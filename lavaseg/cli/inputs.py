@@ -74,13 +74,17 @@ def check_exists(target: Path) -> None:
         )
 
 
-def data_options(items: Iterable[str]) -> dict[str, Any]:
-    """Options of a data set from FIELD=VALUE words; values are YAML."""
+DATA_OPTION = "field=value, such as test=100"
+"""What `--set` expects where it sets options of a data set."""
+
+
+def set_options(items: Iterable[str], example: str) -> dict[str, Any]:
+    """Options from the FIELD=VALUE words of `--set`; values are YAML. `example` is one of them."""
     options = {}
     for item in items:
         field, equals, value = item.partition("=")
         if not field or not equals:
-            raise LavasegError(f"--set {item!r}: expected field=value, such as test=100")
+            raise LavasegError(f"--set {item!r}: expected {example}")
         try:
             options[field] = yaml.safe_load(value)
         except yaml.YAMLError:
@@ -183,7 +187,7 @@ def load_inputs(
             return _recordings(Path(file), part, net.encoder)
     elif path.exists():
         return _pictures(path, stimulus_shape(net))
-    return _from_data(source, net, beside, data_options(options))
+    return _from_data(source, net, beside, set_options(options, DATA_OPTION))
 
 
 def _files(path: Path, suffixes: tuple[str, ...], what: str) -> list[Path]:

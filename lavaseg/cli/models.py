@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lavaseg.cli.console import print_json, print_table, say
+from lavaseg.cli.inputs import set_options
 from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
@@ -42,8 +43,9 @@ def models(
     if set_ and name is None:
         raise LavasegError("--set changes an option of one model: name it")
     sheet = Input("input", _shape(input_))
+    options = set_options(set_ or (), "option=value, such as width=32")
     built = {
-        each: build(each, sheet, classes, **_options(set_ or []))
+        each: build(each, sheet, classes, **options)
         for each in ([name] if name else [*MODELS, *ANALOG])
     }
     rows = {each: _figures(model) for each, model in built.items()}
@@ -101,22 +103,6 @@ def _shape(text: str) -> tuple[int, int, int]:
         raise LavasegError(f"--input must be CHANNELSxHEIGHTxWIDTH, such as 3x64x64, got {text!r}")
     channels, height, width = (int(part) for part in text.split("x"))
     return channels, height, width
-
-
-def _options(items: list[str]) -> dict[str, Any]:
-    """Options from "name=value", values as YAML."""
-    import yaml
-
-    found = {}
-    for item in items:
-        option, equals, value = item.partition("=")
-        if not equals or not option:
-            raise LavasegError(f"--set {item!r}: expected option=value, such as width=32")
-        try:
-            found[option] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise LavasegError(f"--set {item!r}: {value!r} is not a YAML value") from None
-    return found
 
 
 def _figures(model: Network | AnalogModel) -> dict[str, Any]:

@@ -125,19 +125,12 @@ def _conv(
     return synapse
 
 
-def _one_to_one(
-    net: IntegerNetwork, projection: Projection, source: OutPort, target: InPort
-) -> AbstractProcess:
-    gain = net.weights[projection.name].reshape(-1, 1, 1)
-    synapse = depthwise(gain, source, bits=message_bits(net, projection.source))
-    synapse.a_out.connect(target)
-    return synapse
-
-
 def _sum_pool(
     net: IntegerNetwork, projection: Projection, source: OutPort, target: InPort
 ) -> AbstractProcess:
     operator = projection.operator
+    if isinstance(operator, description.OneToOne):
+        operator = description.SumPool((1, 1), (1, 1))
     assert isinstance(operator, description.SumPool)
     gain = net.weights[projection.name].reshape(-1, 1, 1)
     synapse = depthwise(
@@ -151,6 +144,13 @@ def _sum_pool(
     return synapse
 
 
+def _all_to_all(synapse: AbstractProcess, source: OutPort, target: InPort) -> AbstractProcess:
+    """Connect a process whose weights are a matrix over flattened sheets."""
+    source.flatten().connect(synapse.s_in)
+    synapse.a_out.reshape(target.shape).connect(target)
+    return synapse
+
+
 def _dense(
     net: IntegerNetwork, projection: Projection, source: OutPort, target: InPort
 ) -> AbstractProcess:
@@ -161,9 +161,7 @@ def _dense(
         # else Lava takes all-negative weights for another format, whose least weight is -255
         sign_mode=SignMode.MIXED,
     )
-    source.flatten().connect(synapse.s_in)
-    synapse.a_out.reshape(target.shape).connect(target)
-    return synapse
+    return _all_to_all(synapse, source, target)
 
 
 def _enlarging(
@@ -188,9 +186,7 @@ def _enlarging(
         num_message_bits=bits,
         sign_mode=SignMode.MIXED,
     )
-    source.flatten().connect(sparse.s_in)
-    sparse.a_out.reshape(target.shape).connect(target)
-    return sparse
+    return _all_to_all(sparse, source, target)
 
 
 @dataclass(frozen=True)
@@ -258,9 +254,7 @@ def _delayed(
         (np.full(weights.nnz, wait), weights.indices, weights.indptr), weights.shape
     )
     synapse = DelaySparse(weights=weights, delays=delays, sign_mode=SignMode.MIXED)
-    source.flatten().connect(synapse.s_in)
-    synapse.a_out.reshape(target.shape).connect(target)
-    return synapse
+    return _all_to_all(synapse, source, target)
 
 
 Builder = Callable[[IntegerNetwork, Projection, OutPort, InPort], AbstractProcess]
@@ -268,7 +262,7 @@ BUILDERS: dict[type[Operator], Builder] = {
     description.Conv: _conv,
     description.ConvTranspose: _enlarging,
     description.Dense: _dense,
-    description.OneToOne: _one_to_one,
+    description.OneToOne: _sum_pool,
     description.SumPool: _sum_pool,
     description.Upsample: _enlarging,
 }
