@@ -8,6 +8,7 @@ fewer neurons and synapses together.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -81,8 +82,5 @@ def _additional(network: Network, projection: Projection) -> int:
     """Synapses that a projection needs once none of them is shared over the sheet."""
     if isinstance(projection.operator, Dense):
         return 0
-    source = network.shape(projection.source)
-    shared = 1
-    for extent in network.synapse_shape(projection):
-        shared *= extent
-    return int(fan_out(projection.operator, source).sum()) - shared
+    connections = int(fan_out(projection.operator, network.shape(projection.source)).sum())
+    return connections - math.prod(network.synapse_shape(projection))

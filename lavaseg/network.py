@@ -674,15 +674,8 @@ class Network:
 
     def weight_count(self) -> int:
         """Synaptic weights, shared ones counted once; norms and biases not included."""
-        total = 0
-        for projection in self.projections:
-            shape = self.weight_shape(projection)
-            if shape is not None:
-                size = 1
-                for extent in shape:
-                    size *= extent
-                total += size
-        return total
+        shapes = (self.weight_shape(projection) for projection in self.projections)
+        return sum(math.prod(shape) for shape in shapes if shape is not None)
 
     def parameter_count(self, steps: int = 1) -> int:
         """Weights, plus what norms, biases and clocks add for each channel.
@@ -703,7 +696,7 @@ class Network:
             dataclasses.replace(node, **changes[node.name]) if node.name in changes else node
             for node in self.nodes
         )
-        return Network(self.input, nodes, self.projections, self.readout, self.auxiliaries)
+        return dataclasses.replace(self, nodes=nodes)
 
     def without_auxiliaries(self) -> Network:
         """What the read-out depends on, alone."""
@@ -713,11 +706,11 @@ class Network:
         for node in reversed(self.ordered):
             if node.name in needed:
                 needed |= {p.source for p in self.incoming(node.name)}
-        return Network(
-            self.input,
-            tuple(node for node in self.nodes if node.name in needed),
-            tuple(p for p in self.projections if p.target in needed),
-            self.readout,
+        return dataclasses.replace(
+            self,
+            nodes=tuple(node for node in self.nodes if node.name in needed),
+            projections=tuple(p for p in self.projections if p.target in needed),
+            auxiliaries=(),
         )
 
     # -- plain data, for files ---------------------------------------------------------------

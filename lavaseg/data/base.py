@@ -23,6 +23,12 @@ class Samples(Protocol):
     def __getitem__(self, index: int) -> tuple[Stimulus, np.ndarray]: ...
 
 
+def unknown_label(label: np.ndarray, classes: int, ignore: int | None) -> int | None:
+    """The smallest id of a label map that is neither a class nor the ignore index, or None."""
+    strange = np.setdiff1d(label[label >= classes], [ignore])
+    return int(strange[0]) if strange.size else None
+
+
 @dataclass(frozen=True)
 class DataSet:
     """A labelled data set.

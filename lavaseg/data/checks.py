@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lavaseg.data.base import DataSet, Samples
+from lavaseg.data.base import DataSet, Samples, unknown_label
 from lavaseg.errors import LavasegError
 
 PARTS = ("train", "validation", "test")
@@ -88,6 +88,6 @@ def _check_label(
         raise LavasegError(
             f"its picture is {shape[-2:]} and its label {label.shape} (height, width)"
         )
-    strange = np.setdiff1d(label[label >= classes], [ignore_index])
-    if strange.size:
-        raise LavasegError(f"it has the label {strange[0]}: expected 0 to {classes - 1}")
+    strange = unknown_label(label, classes, ignore_index)
+    if strange is not None:
+        raise LavasegError(f"it has the label {strange}: expected 0 to {classes - 1}")

@@ -24,6 +24,7 @@ from lavaseg.data.pictures import (
     resize_label_map,
     resize_picture,
 )
+from lavaseg.data.split import check_part
 from lavaseg.errors import LavasegError
 from lavaseg.network import Size
 
@@ -82,10 +83,7 @@ def load(
     """
     if type(frames) is not int or not 1 <= frames <= 100:
         raise LavasegError(f"data option 'frames' must be 1 to 100, got {frames!r}")
-    if validation is not None and validation not in TRAIN:
-        raise LavasegError(
-            f"data option 'validation' must be one of {', '.join(TRAIN)}, got {validation!r}"
-        )
+    check_part(validation, TRAIN)
     wanted = _size(size)
     found = places.find(root, (f"{n}events/train" for n in ("DDD17/", "ddd17/", "")))
     if found is None:

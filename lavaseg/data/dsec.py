@@ -22,6 +22,7 @@ from lavaseg.data import places
 from lavaseg.data.base import DataSet
 from lavaseg.data.pairs import check_classes
 from lavaseg.data.pictures import read_label_map
+from lavaseg.data.split import check_part
 from lavaseg.errors import LavasegError
 from lavaseg.events import EventError, Events
 
@@ -80,10 +81,7 @@ def load(
     for name, value, least in (("events", events, 1), ("window", window, 0)):
         if type(value) is not int or value < least:
             raise LavasegError(f"data option {name!r} must be {least} or more, got {value!r}")
-    if validation is not None and validation not in TRAIN:
-        raise LavasegError(
-            f"data option 'validation' must be one of {', '.join(TRAIN)}, got {validation!r}"
-        )
+    check_part(validation, TRAIN)
     found = places.find(root, (f"{n}train" for n in ("DSEC_Semantic/", "DSEC/", "")))
     if found is None:
         raise places.missing("DSEC-Semantic", root, "put its train and test into DSEC_Semantic/")

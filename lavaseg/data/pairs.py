@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from lavaseg.data.base import unknown_label
 from lavaseg.data.pictures import (
     SUFFIXES,
     read_label_map,
@@ -168,11 +169,11 @@ class Pairs:
 
 def check_classes(label: np.ndarray, file: Path, classes: int, ignore: int | None) -> None:
     """LavasegError if a label map from `file` holds an id that is no class and not ignored."""
-    strange = np.setdiff1d(label[label >= classes], [ignore])
-    if strange.size:
+    strange = unknown_label(label, classes, ignore)
+    if strange is not None:
         known = f"0 to {classes - 1}"
         raise LavasegError(
-            f"label map {file} has the label {strange[0]}: expected {known}"
+            f"label map {file} has the label {strange}: expected {known}"
             + ("" if ignore is None else f", or {ignore} (ignored)")
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,3 +45,12 @@ def hold_out(samples: Samples, fraction: float, seed: int) -> tuple[Subset, Subs
     held = min(max(round(fraction * count), 1), count - 1)
     order = np.argsort(np.random.Philox(key=[seed, 2**62]).random_raw(count), kind="stable")
     return Subset(samples, np.sort(order[held:])), Subset(samples, np.sort(order[:held]))
+
+
+def check_part(validation: str | None, parts: Iterable[str]) -> None:
+    """Raises LavasegError unless the option `validation` names one of a training set's parts."""
+    parts = tuple(parts)
+    if validation is not None and validation not in parts:
+        raise LavasegError(
+            f"data option 'validation' must be one of {', '.join(parts)}, got {validation!r}"
+        )

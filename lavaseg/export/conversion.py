@@ -26,7 +26,7 @@ from lavaseg.export.lowering.fold import scale_inputs, scale_outputs
 from lavaseg.export.weighted import Affine, WeightedNetwork
 from lavaseg.models.analog.module import AnalogNetwork
 from lavaseg.models.analog.rectified import Rectified
-from lavaseg.network import DECAY_UNITY, Network, Node, Population
+from lavaseg.network import DECAY_UNITY, Node, Population
 from lavaseg.operators_torch import apply_operator
 from lavaseg.recipes import Surrogate
 from lavaseg.training.neuron import FusedNeuron, over_time
@@ -126,12 +126,10 @@ def _weighted(analog: AnalogNetwork, message_bits: int | None) -> WeightedNetwor
     net = body.network
     bits = net.input.message_bits if message_bits is None else message_bits
     source = dataclasses.replace(net.input, message_bits=bits)
-    timeless = Network(
-        source,
-        net.nodes,
-        tuple(dataclasses.replace(p, delay=0) for p in net.projections),
-        net.readout,
-        net.auxiliaries,
+    timeless = dataclasses.replace(
+        net,
+        input=source,
+        projections=tuple(dataclasses.replace(p, delay=0) for p in net.projections),
     ).replace_nodes({p.name: {"clock": False} for p in net.populations})
 
     def array(tensor: object) -> np.ndarray:

@@ -26,6 +26,7 @@ from lavaseg.encoders import Encoder, Poisson
 from lavaseg.errors import LavasegError
 from lavaseg.export.hdf5 import SIGNATURE, FormatError, Reader, read_image
 from lavaseg.export.lowering import check_ranges
+from lavaseg.export.lowering.fold import scale_inputs
 from lavaseg.export.netx import MAX_GEOMETRY, MAX_NEURONS, MAX_NODES
 from lavaseg.export.stacked import pool, unpool
 from lavaseg.integers import BIAS_MANTISSA_MAX, Bias, IntegerNetwork
@@ -177,7 +178,7 @@ class _Parts:
         for delay in delays:
             name = f"{source.name}_to_{target}" + (f"_after{delay}" if len(delays) > 1 else "")
             self.projections.append(Projection(source.name, target, operator, delay, name))
-            kept = _from_channels(operator, weight, source.delays == delay)
+            kept = scale_inputs(operator, weight, (source.delays == delay).astype(weight.dtype))
             # a wider type where 16 bits do not hold them, so that their range is refused by name
             fits = kept.min() >= -(2**15) and kept.max() < 2**15
             self.weights[name] = kept.astype(np.int16) if fits else kept
@@ -191,15 +192,6 @@ class _Parts:
 def _each_channel(channels: int, value: int) -> tuple[Conv, np.ndarray]:
     """From each neuron to the one at its place, with one weight."""
     return Conv(channels, (1, 1), groups=channels), np.full((channels, 1, 1, 1), value)
-
-
-def _from_channels(operator: Operator, weight: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """`weight` with zeros for spikes of all but the wanted source channels."""
-    if isinstance(operator, ConvTranspose):
-        return weight * wanted[:, None, None, None]
-    groups = operator.groups if isinstance(operator, Conv) else 1
-    grouped = weight.reshape(groups, -1, *weight.shape[1:])
-    return (grouped * wanted.reshape(groups, 1, -1, 1, 1)).reshape(weight.shape)
 
 
 def _sheet_shape(extents: tuple[int, ...]) -> Shape:

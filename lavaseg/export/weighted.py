@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from lavaseg.errors import LavasegError
 from lavaseg.network import Network
@@ -69,17 +68,7 @@ class WeightedNetwork:
         biased = self.network.replace_nodes({name: {"bias": True} for name in self.biases})
         model = SpikingNetwork(biased, surrogate, steps=steps)
         model.input_scale = self.input_scale
-
-        def tensor(values: np.ndarray) -> torch.Tensor:
-            return torch.from_numpy(np.asarray(values, np.float32))
-
-        with torch.no_grad():
-            for name, weight in self.weights.items():
-                model.synapse(name).set_values(tensor(weight))
-            for name, bias in self.biases.items():
-                model.biases[name].copy_(tensor(bias))
-            for name, clock in self.clocks.items():
-                model.clocks[name].copy_(tensor(clock))
+        model.set_values(self.weights, self.biases, self.clocks)
         return model.eval()
 
     @classmethod

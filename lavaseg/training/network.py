@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -243,15 +243,28 @@ class SpikingNetwork(nn.Module):
         """The network of a `.net` file in SLAYER synapses and neurons, in eval mode."""
         biased = {p.name: {"bias": p.name in net.biases} for p in net.network.populations}
         model = cls(net.network.replace_nodes(biased), integer=True, steps=net.steps)
-        with torch.no_grad():
-            for name, weight in net.weights.items():
-                model.synapse(name).set_values(torch.from_numpy(weight.astype(np.float32)))
-            for name, bias in net.biases.items():
-                state = bias.state_units.astype(np.float32)
-                model.biases[name].copy_(torch.from_numpy(state / STATE_SCALE))
-            for name, clock in net.clocks.items():
-                model.clocks[name].copy_(torch.from_numpy(clock.astype(np.float32)))
+        biases = {name: bias.state_units / STATE_SCALE for name, bias in net.biases.items()}
+        model.set_values(net.weights, biases, net.clocks)
         return model.eval()
+
+    @torch.no_grad()
+    def set_values(
+        self,
+        weights: Mapping[str, np.ndarray],
+        biases: Mapping[str, np.ndarray],
+        clocks: Mapping[str, np.ndarray],
+    ) -> None:
+        """Take weights (or gains) of projections, biases of nodes, clocks of populations."""
+
+        def tensor(values: np.ndarray) -> torch.Tensor:
+            return torch.from_numpy(np.asarray(values, np.float32))
+
+        for name, weight in weights.items():
+            self.synapse(name).set_values(tensor(weight))
+        for name, bias in biases.items():
+            self.biases[name].copy_(tensor(bias))
+        for name, clock in clocks.items():
+            self.clocks[name].copy_(tensor(clock))
 
     @torch.no_grad()
     def run(self, spikes: np.ndarray, *, record: bool = True) -> Activity:

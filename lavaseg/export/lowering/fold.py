@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.network import Conv, ConvTranspose, Network, Operator, SumPool
+from lavaseg.network import Conv, ConvTranspose, Operator, SumPool
 
 
 def fold_norms(weighted: WeightedNetwork) -> WeightedNetwork:
@@ -66,7 +66,7 @@ def fold_averages(weighted: WeightedNetwork) -> WeightedNetwork:
                 projection, operator=dataclasses.replace(operator, average=False)
             )
         projections.append(projection)
-    network = Network(net.input, net.nodes, tuple(projections), net.readout)
+    network = dataclasses.replace(net, projections=tuple(projections))
     return weighted.replace(network=network, weights=weights)
 
 

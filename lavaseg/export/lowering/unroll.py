@@ -11,7 +11,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.export.lowering.compose import NotComposableError, compose
 from lavaseg.export.lowering.fold import scale_inputs
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.network import DECAY_UNITY, Current, Network, Population, Projection, Relay
+from lavaseg.network import DECAY_UNITY, Current, Population, Projection, Relay
 from lavaseg.operators_torch import apply_operator
 
 
@@ -72,7 +72,7 @@ def _relayed(weighted: WeightedNetwork, name: str) -> WeightedNetwork:
         weights[p.name] = scale_inputs(p.operator, weighted.weights[p.name], factor)
     nodes = [node for node in net.nodes if node.name != name]
     nodes += [Relay(relay) for relay in relays.values()]
-    network = Network(net.input, tuple(nodes), tuple(projections), net.readout)
+    network = dataclasses.replace(net, nodes=tuple(nodes), projections=tuple(projections))
     return weighted.replace(network=network, weights=weights)
 
 
@@ -92,11 +92,10 @@ def _without(weighted: WeightedNetwork, name: str) -> WeightedNetwork:
     if name in weighted.biases:
         for out in net.outgoing(name):
             biases[out.target] = biases.get(out.target, 0.0) + _passed_bias(weighted, out)
-    network = Network(
-        net.input,
-        tuple(node for node in net.nodes if node.name != name),
-        tuple(projection for projection, _ in kept.values()),
-        net.readout,
+    network = dataclasses.replace(
+        net,
+        nodes=tuple(node for node in net.nodes if node.name != name),
+        projections=tuple(projection for projection, _ in kept.values()),
     ).replace_nodes({key: {"bias": True} for key in biases})
     weights = {key: weight for key, (_, weight) in kept.items()}
     return weighted.replace(network=network, weights=weights, biases=biases)
