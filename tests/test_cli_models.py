@@ -61,6 +61,8 @@ def test_what_stands_against_deploying_is_said() -> None:
     assert row["spiking_deeplab"]["memory"] is None
     hard = ["--set", "preset=published", "--set", "width=4", "--set", "reset=hard"]
     row = figures("spiking_fcn", *hard)
+    assert "resizes bilinearly" in str(row["spiking_fcn"]["obstacle"])
+    row = figures("spiking_fcn", *hard, "--set", "resize=crop")
     assert "current 'score'" in str(row["spiking_fcn"]["obstacle"])
 
 

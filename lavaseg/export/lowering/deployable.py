@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lavaseg.errors import LavasegError
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.network import DECAY_UNITY, Population
+from lavaseg.network import DECAY_UNITY, Population, Resize, why_not_integer
 
 
 class NotDeployableError(LavasegError):
@@ -31,5 +31,12 @@ def check_deployable(weighted: WeightedNetwork) -> WeightedNetwork:
                 f"population {population.name!r}: current_decay {population.current_decay} and "
                 f"voltage_decay {population.voltage_decay} must be 1 to {DECAY_UNITY} and 0 to "
                 f"{DECAY_UNITY - 1}, what Loihi's 12-bit decays hold"
+            )
+    for projection in weighted.network.projections:
+        if isinstance(projection.operator, Resize):
+            raise NotDeployableError(
+                f"projection {projection.name!r} resizes bilinearly, and "
+                f"{why_not_integer(projection.operator)}: train with resize 'crop' or with preset "
+                "'hardware'"
             )
     return weighted

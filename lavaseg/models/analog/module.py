@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -75,6 +76,7 @@ def measure(body: nn.Module, source: Shape) -> tuple[Layer, ...]:
                     sum(p.numel() for p in module.parameters()),
                     module.weight.numel() if isinstance(module, CONVOLUTIONS) else 0,
                     _macs(module, inputs[0], output),
+                    math.prod(module.stride) if isinstance(module, nn.ConvTranspose2d) else 1,
                 )
             )
 
