@@ -148,13 +148,13 @@ class Segmenter(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         plan = self.plan.optimisation
-        common = {"lr": plan.learning_rate, "weight_decay": plan.weight_decay}
+        weights, rate, decay = self.parameters(), plan.learning_rate, plan.weight_decay
         optimiser: torch.optim.Optimizer
         if plan.optimiser == "sgd":
-            optimiser = torch.optim.SGD(self.parameters(), momentum=0.9, **common)
+            optimiser = torch.optim.SGD(weights, rate, momentum=0.9, weight_decay=decay)
         else:
             amsgrad = plan.optimiser == "amsgrad"
-            optimiser = torch.optim.Adam(self.parameters(), amsgrad=amsgrad, **common)
+            optimiser = torch.optim.Adam(weights, rate, weight_decay=decay, amsgrad=amsgrad)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, learning_rate(plan, self._steps()))
         return [optimiser], [{"scheduler": scheduler, "interval": "step"}]
 
