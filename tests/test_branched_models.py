@@ -69,28 +69,8 @@ def test_every_model_runs_on_lava_spike_for_spike(model: str, options: dict[str,
 @pytest.mark.parametrize(
     ("model", "options"),
     [
-        ("spiking_deeplab", {"width": 8}),
-        ("spiking_fcn", {"width": 8}),
-        ("mfs_seg", {"base": 8, "n": 1}),
-    ],
-)
-def test_the_papers_systems_run_in_lavas_own_runtime(model: str, options: dict[str, Any]) -> None:
-    """At 64x64, one OS process for each Lava process; four samples streamed."""
-    net = untrained_integers(model, options, (64, 64))
-    spikes = np.random.default_rng(0).integers(0, 64, (4, 3, 3, 64, 64), np.uint8)
-    verdict = verify_spikes(net, spikes, backends=("lava",), progress=False)
-    assert verdict.ok, str(verdict.first_difference)
-    assert sum(row.spikes for row in verdict.rows) > 0
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("model", "options"),
-    [
         ("spiking_unet", {"width": 4, "depth": 2}),
         ("spiking_resnet", {"channels": [4, 6], "blocks": 1}),
-        ("spiking_fcn", {"width": 4}),
-        ("mfs_seg", {"base": 4, "n": 1}),
     ],
 )
 def test_a_branched_model_learns_and_runs_on_lava_spike_for_spike(
