@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from lavaseg import models, recipes
 from lavaseg.cli import models as command
 from lavaseg.errors import LavasegError
-from lavaseg.export.lowering import deployed
+from lavaseg.export.lowering import deployed, lower
+from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.models.analog import constructor
 from lavaseg.models.size import Size, layers, size, synaptic_memory
 from lavaseg.models.systems import SYSTEMS, System, find, width_options
 from lavaseg.network import Input, Network
+from lavaseg.training import SpikingNetwork
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "models.md"
 
@@ -178,6 +181,24 @@ def test_a_system_runs_on_hardware_or_names_one_that_does(key: str) -> None:
         assert system.deployed_as is None
     elif system.spiking or system.deployed_as is not None:
         assert runs_on_hardware(SYSTEMS[str(system.deployed_as)])
+
+
+@pytest.mark.parametrize("key", [key for key, s in SYSTEMS.items() if s.spiking])
+def test_a_trial_foretells_what_trained_values_become_on_hardware(key: str) -> None:
+    model = SYSTEMS[key].build(Input("input", (3, 16, 32)), 4, width=4)
+    assert isinstance(model, Network)
+    net = SpikingNetwork(model, steps=3)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.normal_()
+    weighted = WeightedNetwork.from_model(net)
+    if SYSTEMS[key].deployed_as is None:
+        assert deployed(model, 3) == lower(weighted).network
+    else:
+        for fails in (lambda: deployed(model, 3), lambda: lower(weighted)):
+            with pytest.raises(LavasegError, match="soft reset"):
+                fails()
 
 
 @pytest.mark.parametrize("steps", [1, 20])
