@@ -5,8 +5,10 @@ its branch starts small: gradients then neither vanish nor explode with depth. H
 cotangents of the read-out are sent back through Res72 (24 blocks in a row, and the two where scales
 meet), and the squared gradient norm behind each block is printed, relative to that behind the last.
 The reference are the same blocks without the identity, which is what a plain network would be.
+A run of an MFS-Seg adds one variant: its network as trained, on its own pictures.
 
-    python benchmarks/isometry.py --figure isometry.png
+    lavaseg train quick-mfs-res72
+    python benchmarks/isometry.py --run runs/quick-mfs-res72 --figure isometry.png
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ from matplotlib.figure import Figure
 from lavaseg import models, recipes
 from lavaseg.data import load
 from lavaseg.network import Input, Network
-from lavaseg.training import SpikingNetwork
+from lavaseg.training import Run, SpikingNetwork
 from lavaseg.training.batches import messages
+from lavaseg.training.experiment import trained
 
 REFERENCE = "without identity"
 
@@ -89,14 +92,16 @@ def train_a_little(
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Norms of each variant, block by block."""
-    data = load("digits-photos", train=options.batch, test=4)
+    run = Run.open(options.run) if options.run else None
+    recipe = run.recipe if run else recipes.load("quick-mfs-efs")
+    data = run.data if run else load("digits-photos", train=options.batch, test=4)
+    size = run.recipe.model.options if run else {"base": options.base, "n": options.n}
     pictures = np.stack([data.train[i][0] for i in range(options.batch)])
     labels = torch.from_numpy(np.stack([data.train[i][1] for i in range(options.batch)])).long()
-    encoder = recipes.load("quick-mfs-efs").encoder_object
+    encoder, surrogate = recipe.encoder_object, recipe.training.surrogate
     spikes = messages(pictures, encoder, 0, range(options.batch))
-    surrogate = recipes.load("mfs-efs-camvid").training.surrogate
     sheet = Input("input", data.picture_shape, encoder.message_bits)
-    network = models.build("mfs_seg", sheet, 2, base=options.base, n=options.n, multi_scale=False)
+    network = models.build("mfs_seg", sheet, len(data.classes), **size | {"multi_scale": False})
     assert isinstance(network, Network)
     norms: dict[str, dict[str, float]] = {}
     for variant, description, scale, steps in (
@@ -111,6 +116,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         for name in branches_of(description):
             torch.nn.init.constant_(model.norms[name].weight, scale)
         train_a_little(model, spikes, labels, steps)
+        norms[variant] = gradient_norms(model, spikes, options.probes, options.seed)
+    if run:
+        model = trained(run).train()  # norms as in training, like the others
+        variant = f"scale 0, after {len(run.history())} epochs"
         norms[variant] = gradient_norms(model, spikes, options.probes, options.seed)
     return {"reference": REFERENCE, "blocks": branches_of(network), "norms": norms}
 
@@ -161,6 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--probes", type=int, default=4, help="random cotangents")
     parser.add_argument("--steps", type=int, default=30, help="training steps of one variant")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--run", type=Path, help="trained MFS-Seg, whose size and data count then")
     parser.add_argument("--figure", type=Path, help="also draw it")
     parser.add_argument("--quick", action="store_true", help="toy size")
     parser.add_argument("--json", action="store_true")

@@ -13,15 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from lavaseg.errors import LavasegError
 from lavaseg.network import (
     Conv,
     ConvTranspose,
     Dense,
     OneToOne,
     Operator,
+    Resize,
     Shape,
     SumPool,
     Upsample,
+    why_not_integer,
 )
 
 
@@ -45,7 +48,12 @@ def grid(operator: Operator, weight: np.ndarray, source: Shape) -> Grid:
 
     Args:
         source: shape of the sheet that it reads.
+
+    Raises:
+        LavasegError: a bilinear resize, which has no such form.
     """
+    if isinstance(operator, Resize):
+        raise LavasegError(f"no synapses are shared: {why_not_integer(operator)}")
     if isinstance(operator, Dense):
         operator = Conv(operator.features, source[1:])
     if isinstance(operator, OneToOne):

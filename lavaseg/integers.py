@@ -13,7 +13,7 @@ import numpy as np
 
 from lavaseg.encoders import Encoder
 from lavaseg.errors import LavasegError
-from lavaseg.network import Network, Population
+from lavaseg.network import Network, Population, why_not_integer
 from lavaseg.neuron import NEVER, STATE_SCALE
 
 WEIGHT_MIN, WEIGHT_MAX = -256, 254
@@ -87,6 +87,9 @@ class IntegerNetwork:
                     f"projection {projection.name!r}: weights have shape {weight.shape}, "
                     f"the description expects {shape}"
                 )
+            reason = why_not_integer(projection.operator)
+            if reason is not None:
+                raise LavasegError(f"projection {projection.name!r}: {reason}")
             check_weights(projection.name, weight)
         for population in net.populations:
             threshold = population.threshold

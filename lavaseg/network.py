@@ -251,10 +251,48 @@ class Upsample:
         return channels * height * width
 
 
-Operator = Conv | ConvTranspose | Dense | OneToOne | SumPool | Upsample
+@dataclass(frozen=True)
+class Resize:
+    """Bilinear resize with aligned corners, to any size (torch's align_corners=True).
+
+    It trains only: its weights are fractions that differ from place to place.
+
+    Args:
+        size: (height, width) of the result.
+    """
+
+    kind: ClassVar[str] = "resize"
+    size: Size
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", _pair(self.size, "resize size", 1))
+
+    def output_shape(self, source: Shape) -> Shape:
+        return source[0], *self.size
+
+    def weight_shape(self, source: Shape) -> None:
+        return None
+
+    def macs(self, source: Shape) -> int:
+        """Two rows by two columns for each output."""
+        channels, height, width = self.output_shape(source)
+        return 4 * channels * height * width
+
+
+Operator = Conv | ConvTranspose | Dense | OneToOne | SumPool | Upsample | Resize
 OPERATORS: dict[str, type[Operator]] = {
-    op.kind: op for op in (Conv, ConvTranspose, Dense, OneToOne, SumPool, Upsample)
+    op.kind: op for op in (Conv, ConvTranspose, Dense, OneToOne, SumPool, Upsample, Resize)
 }
+"""All of them, by their names in files."""
+
+
+def why_not_integer(operator: Operator) -> str | None:
+    """What keeps an operator's synapses from being integers, or None."""
+    if isinstance(operator, SumPool) and operator.average:
+        return "averages are not integers"
+    if isinstance(operator, Resize):
+        return "a bilinear resize has fractions as weights, which differ from place to place"
+    return None
 
 
 # --------------------------------------------------------------------------------------------

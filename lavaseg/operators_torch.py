@@ -5,7 +5,16 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from lavaseg.network import Conv, ConvTranspose, Dense, OneToOne, Operator, SumPool, Upsample
+from lavaseg.network import (
+    Conv,
+    ConvTranspose,
+    Dense,
+    OneToOne,
+    Operator,
+    Resize,
+    SumPool,
+    Upsample,
+)
 
 
 def apply_operator(
@@ -44,6 +53,8 @@ def apply_operator(
     if isinstance(operator, SumPool):
         divisor = None if operator.average else 1
         return _sum_pool(operator, x, divisor)
+    if isinstance(operator, Resize):
+        return functional.interpolate(x, operator.size, mode="bilinear", align_corners=True)
     assert isinstance(operator, Upsample)
     return functional.interpolate(x, scale_factor=operator.factor, mode="nearest")
 

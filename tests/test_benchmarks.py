@@ -132,6 +132,27 @@ def test_rmp_memory_compares_its_variants(quick: Callable[[str], dict[str, Any]]
     assert all(row["peak MiB"] > 0 for row in rows)
 
 
+@pytest.mark.slow
+def test_systems_measures_verifies_and_does_nothing_twice(
+    load: Callable[[str], ModuleType], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    names = ["quick-fcn", "quick-fcn-published", "quick-ann-unet"]
+    words = ["--quick", "--json", "--out", str(tmp_path), "--seeds", "0", "--samples", "1"]
+    load("systems").main([*words, "--recipes", *names])
+    rows = {row["recipe"]: row for row in json.loads(capsys.readouterr().out)}
+    assert list(rows) == names
+    fcn, published, analog = rows.values()
+    assert fcn["verified"]
+    assert fcn["compared"] > 0 == fcn["differing"]
+    assert published["obstacle"].startswith("population 'conv1' uses soft reset")
+    assert analog["obstacle"] == "artificial"
+    assert all(0 < row["trivial"] < 50 for row in rows.values())
+    results = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/result.json")}
+    assert len(results) == 3
+    load("systems").main([*words, "--recipes", *names])
+    assert {path: path.stat().st_mtime_ns for path in results} == results
+
+
 def test_growth_is_the_exponent_of_a_power_law(load: Callable[[str], ModuleType]) -> None:
     sizes = [2.0, 4.0, 16.0]
     assert load("simulator").growth(sizes, [3 * n**1.5 for n in sizes]) == pytest.approx(1.5)

@@ -46,7 +46,7 @@ def untrained_integers(
         ("spiking_deeplab", {"width": 4, "aspp": (1, 2, 3)}),
         ("spiking_deeplab", {"width": 4, "preset": "published", "reset": "hard"}),
         ("spiking_fcn", {"width": 4}),
-        ("spiking_fcn", {"width": 4, "preset": "published", "reset": "hard"}),
+        ("spiking_fcn", {"width": 4, "preset": "published", "reset": "hard", "resize": "crop"}),
         ("spiking_resnet", {"channels": (4, 6), "blocks": 2}),
         ("spiking_unet", {"width": 4, "depth": 3}),
         ("mfs_seg", {"base": 4, "n": 1}),

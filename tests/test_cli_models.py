@@ -119,8 +119,9 @@ def test_what_stands_against_deploying_is_said() -> None:
     assert row["spiking_deeplab"]["memory"] is None
     hard = ["--set", "preset=published", "--set", "width=4", "--set", "reset=hard"]
     row = figures("spiking_fcn", *hard)
-    assert row["spiking_fcn"]["obstacles"]
-    assert not row["spiking_fcn"]["deployable"]
+    assert "resizes bilinearly" in row["spiking_fcn"]["obstacles"]["bilinear resize"]
+    row = figures("spiking_fcn", *hard, "--set", "resize=crop")
+    assert list(row["spiking_fcn"]["obstacles"]) == ["current 'score'"]
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,12 @@ from torch.nn import functional
 
 from lavaseg import models
 from lavaseg.errors import LavasegError
-from lavaseg.export.lowering import drop_auxiliaries
+from lavaseg.export.lowering import deployed, drop_auxiliaries
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.models import blocks
 from lavaseg.models.blocks import Sketch, conv1x1, conv3x3
-from lavaseg.network import Current, Input, Network, NetworkError, OneToOne, Population
+from lavaseg.network import Current, Input, Network, NetworkError, OneToOne, Population, Resize
+from lavaseg.operators_torch import apply_operator
 from lavaseg.recipes import Surrogate
 from lavaseg.training import SpikingNetwork
 
@@ -130,6 +131,29 @@ def test_gradients_pass_an_or_pool_where_one_spike_decides(kind: str) -> None:
     assert 0 < decides.mean() < 1
 
 
+def test_the_published_fcn_resizes_what_it_enlarges_and_export_says_what_to_do() -> None:
+    network = models.build("spiking_fcn", *VOC, width=4, preset="published")
+    assert network.shape("enlarged1") == (21, 17, 17)
+    assert network.shape("up1") == (21, 16, 16)
+    for reset, resize, reason in (
+        ("soft", "crop", "soft reset"),
+        ("hard", "bilinear", r"'enlarged1_to_up1' resizes bilinearly.*resize 'crop'"),
+    ):
+        other = models.build(
+            "spiking_fcn", *VOC, width=4, preset="published", reset=reset, resize=resize
+        )
+        with pytest.raises(LavasegError, match=reason):
+            deployed(other)
+
+
+def test_a_resize_is_bilinear_with_aligned_corners() -> None:
+    ramp = torch.arange(5.0).view(1, 1, 1, 5) + 10 * torch.arange(3.0).view(1, 1, 3, 1)
+    found = apply_operator(Resize((5, 9)), ramp)
+    expected = torch.arange(0, 4.5, 0.5) + 10 * torch.arange(0, 2.5, 0.5)[:, None]
+    assert torch.equal(found[0, 0], expected)
+    assert Resize((5, 9)).output_shape((1, 3, 5)) == (1, 5, 9)
+
+
 def test_if_pool_sends_one_spike_for_each_window_of_spikes() -> None:
     steady = torch.ones(1, 1, 4, 4, 8)
     half = steady.clone()
@@ -200,6 +224,7 @@ def test_mfs_seg_sees_the_input_at_three_scales() -> None:
     [
         ("spiking_fcn", {"preset": "fast"}, "preset"),
         ("spiking_fcn", {"classifier_kernel": 2}, "classifier_kernel"),
+        ("spiking_fcn", {"resize": "nearest"}, "resize"),
         ("spiking_deeplab", {"pool": "max"}, "pool"),
         ("spiking_deeplab", {"aspp": (1, 1)}, "aspp"),
         ("spiking_unet", {"preset": "large"}, "preset"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,56 @@ def test_dumped_recipe_loads_equal(name: str, tmp_path: Path) -> None:
     path = tmp_path / "copy.yaml"
     path.write_text(recipes.dump(recipe), "utf-8")
     assert recipes.load(path) == recipe
+
+
+def test_every_recipe_is_in_one_group() -> None:
+    grouped = [name for group in recipes.GROUPS for name in recipes.names(group)]
+    assert sorted(grouped) == recipes.names()
+    assert all(recipes.names(group) for group in recipes.GROUPS)
+    assert all(name.startswith("quick-") for name in recipes.names("quick"))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "constants"),
+    [
+        (
+            r"kim-(deeplab|fcn)-(voc|ddd17|mnist-cifar10)|kim-ann-.*",
+            {
+                "epochs": 60,
+                "batch_size": 16,
+                "learning_rate": 3e-3,
+                "optimiser": "amsgrad",
+                "weight_decay": 5e-4,
+                "milestones": (0.5, 0.8),
+                "decay": 0.1,
+                "initial_weights": "xavier_uniform",
+                "initial_gain": 2,
+            },
+        ),
+        (r"rmp-.*", {"epochs": 60, "batch_size": 16, "learning_rate": 3e-3, "milestones": (0.5,)}),
+        (
+            r"mfs-.*-camvid",
+            {"epochs": 600, "batch_size": 2, "learning_rate": 1e-3, "optimiser": "adam"},
+        ),
+        (r"mfs-.*-ddd17", {"epochs": 100, "batch_size": 8, "milestones": (0.2, 0.4, 0.6, 0.8)}),
+        (r"mfs-.*-dsec", {"epochs": 100, "batch_size": 4, "learning_rate": 2e-3, "decay": 0.5}),
+    ],
+)
+def test_recipes_of_papers_have_their_constants(pattern: str, constants: dict[str, object]) -> None:
+    found = [name for name in recipes.names("papers") if re.fullmatch(pattern, name)]
+    assert found
+    for name in found:
+        training = recipes.load(name).training
+        assert {field: getattr(training, field) for field in constants} == constants, name
+
+
+def test_time_steps_of_papers_recipes_are_theirs() -> None:
+    for name in recipes.names("papers"):
+        recipe = recipes.load(name)
+        if recipe.model.name in models.ANALOG:
+            continue
+        wanted = {"kim": 20, "rmp": 20, "mfs": 5 if name.endswith("camvid") else 2}
+        assert recipe.encoder_object.steps == wanted[name[:3]], name
 
 
 def test_a_recipe_like_another_differs_only_in_what_it_names(tmp_path: Path) -> None:

@@ -13,9 +13,20 @@ from hypothesis import strategies as st
 from lavaseg.deploy.packed import Arriving, PackedSpikes, Synapses, synapses
 from lavaseg.deploy.simulator import simulate
 from lavaseg.deploy.simulator_torch import run_torch
+from lavaseg.encoders import Poisson
+from lavaseg.errors import LavasegError
 from lavaseg.grids import grid
 from lavaseg.integers import IntegerNetwork
-from lavaseg.network import Conv
+from lavaseg.network import (
+    Conv,
+    Input,
+    Network,
+    Operator,
+    Population,
+    Projection,
+    Resize,
+    SumPool,
+)
 from lavaseg.neuron import NEVER, STATE_SCALE, reference, respond_to_sums
 
 relaxed = settings(
@@ -40,6 +51,21 @@ def test_it_equals_the_simulator_of_other_devices(
         np.testing.assert_array_equal(found.spikes[name], expected, err_msg=name)
         np.testing.assert_array_equal(found.counts[name], wanted.counts[name], err_msg=name)
     np.testing.assert_array_equal(found.readout, wanted.readout)
+
+
+@pytest.mark.parametrize(
+    ("operator", "reason"),
+    [(SumPool(average=True), "averages are not integers"), (Resize((5, 5)), "bilinear resize")],
+)
+def test_an_integer_network_has_integers_as_synapses(operator: Operator, reason: str) -> None:
+    network = Network(
+        Input("input", (2, 4, 4)),
+        (Population("out", None),),
+        (Projection("input", "out", operator),),
+        "out",
+    )
+    with pytest.raises(LavasegError, match=f"'input_to_out'.*{reason}"):
+        IntegerNetwork(network, {"input_to_out": np.array([2, 2])}, Poisson(3), ("a", "b"))
 
 
 @relaxed

@@ -11,12 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lavaseg import recipes
+from lavaseg import models, recipes
 from lavaseg.errors import LavasegError
 from lavaseg.network import Conv, Input, Network, Population, Projection
 from lavaseg.recipes import Recipe, Rmp
 from lavaseg.training import Run, SpikingNetwork, evaluate, train
-from lavaseg.training.loop import Segmenter, learning_rate
+from lavaseg.training.loop import Segmenter, draw_weights, learning_rate
 from lavaseg.training.loss import (
     class_weights,
     rmp_layers,
@@ -226,6 +226,53 @@ def test_the_papers_schedule_drops_at_half_and_four_fifths() -> None:
     cycle = learning_rate(recipes.Training(epochs=1, schedule="one_cycle"), 100)
     assert max(range(101), key=cycle) == 20
     assert cycle(100) == pytest.approx(0)
+
+
+@pytest.mark.parametrize("model", ["spiking_fcn", "ann_fcn"])
+def test_kim_s_initial_weights_are_xavier_with_gain_2(model: str) -> None:
+    plan = recipes.load("kim-fcn-voc").training
+    built = models.build(model, Input("input", (3, 16, 16)), 4, width=4)
+    torch.manual_seed(0)
+    net = SpikingNetwork(built) if isinstance(built, Network) else built.module()
+    before = {name: value.clone() for name, value in net.named_parameters()}
+    draw_weights(net, recipes.load("demo").training)
+    assert all(torch.equal(before[name], value) for name, value in net.named_parameters())
+    draw_weights(net, plan)
+    for name, value in net.named_parameters():
+        if value.ndim < 4:
+            assert torch.equal(before[name], value), name
+            continue
+        outputs, inputs, *kernel = value.shape
+        bound = 2 * np.sqrt(6 / ((outputs + inputs) * np.prod(kernel)))
+        assert 0.9 * bound < value.abs().max() <= bound or value.numel() < 40, name
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "field", "value"),
+    [
+        ("adam", torch.optim.Adam, "amsgrad", False),
+        ("amsgrad", torch.optim.Adam, "amsgrad", True),
+        ("sgd", torch.optim.SGD, "momentum", 0.9),
+    ],
+)
+def test_a_recipe_chooses_the_optimiser(
+    name: str, kind: type[torch.optim.Optimizer], field: str, value: object, tmp_path: Path
+) -> None:
+    recipe = small(training__optimiser=name, training__weight_decay=0.01, training__epochs=1)
+    seen: list[torch.optim.Optimizer] = []
+    original = Segmenter.configure_optimizers
+
+    def spy(self: Segmenter) -> Any:
+        found = original(self)
+        seen.extend(found[0])
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Segmenter, "configure_optimizers", spy)
+        train(recipe, tmp_path / "run", progress=False)
+    assert type(seen[0]) is kind
+    assert seen[0].param_groups[0][field] == value
+    assert seen[0].param_groups[0]["weight_decay"] == 0.01
 
 
 def test_the_published_preset_trains(tmp_path: Path) -> None:

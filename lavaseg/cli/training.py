@@ -21,17 +21,20 @@ def recipes(
 
     Example: `lavaseg recipes --json`
     """
-    from lavaseg.recipes import load, names
+    from lavaseg.recipes import GROUPS, load, names
 
-    found = [load(name) for name in names()]
     if json:
-        print_json([recipe.model_dump() for recipe in found])
+        print_json([load(name).model_dump() for name in names()])
         return
-    print_table(
-        "Recipes",
-        ["name", "what it trains", "reproduces", "data", ">epochs"],
-        ((r.name, r.title, r.paper or "-", r.data.name, r.training.epochs) for r in found),
-    )
+    for group, title in GROUPS.items():
+        print_table(
+            title,
+            ["name", "what it trains", "reproduces", "data", ">epochs"],
+            (
+                (r.name, r.title, r.paper or "-", r.data.name, r.training.epochs)
+                for r in map(load, names(group))
+            ),
+        )
     say("Train one: `lavaseg train NAME`")
 
 

@@ -21,7 +21,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.export import check_ranges
 from lavaseg.grids import grid
 from lavaseg.integers import IntegerNetwork
-from lavaseg.network import DECAY_UNITY, Current, Network, Population, Relay, SumPool
+from lavaseg.network import DECAY_UNITY, Current, Network, Population, Relay
 from lavaseg.neuron import STATE_SCALE, over_blocks, respond_to_sums
 from lavaseg.ranges import synaptic_bounds
 
@@ -116,8 +116,6 @@ def _layers(net: IntegerNetwork) -> list[_Layer]:
         parts = []
         for projection in network.incoming(node.name):
             operator, source = projection.operator, network.shape(projection.source)
-            if isinstance(operator, SumPool) and operator.average:
-                raise LavasegError(f"projection {projection.name!r}: averages are not integers")
             form = grid(operator, net.weights[projection.name], source)
             target = network.shape(node.name)[1:]
             parts.append(synapses(form, source[1:], target, projection.delay))

@@ -12,9 +12,8 @@ import numpy as np
 import torch
 
 from lavaseg.activity import Activity
-from lavaseg.errors import LavasegError
 from lavaseg.integers import IntegerNetwork
-from lavaseg.network import DECAY_UNITY, Population, Projection, Relay, SumPool
+from lavaseg.network import DECAY_UNITY, Population, Projection, Relay
 from lavaseg.neuron import STATE_SCALE
 from lavaseg.neuron_torch import filter_current_steps, fire_steps
 from lavaseg.operators_torch import apply_operator
@@ -80,8 +79,6 @@ def run_torch(
 def _project(net: IntegerNetwork, projection: Projection, x: torch.Tensor) -> torch.Tensor:
     """Input current of one projection, (T, N, H, W, C) -> (T, N, H', W', C')."""
     operator = projection.operator
-    if isinstance(operator, SumPool) and operator.average:
-        raise LavasegError(f"projection {projection.name!r}: averages are not integers")
     weight = torch.from_numpy(net.weights[projection.name]).to(x.device, x.dtype)
     folded = x.flatten(0, 1).permute(0, 3, 1, 2)  # channels last in memory
     out = apply_operator(operator, folded, weight).round()

@@ -10,14 +10,15 @@ from pydantic import TypeAdapter
 
 from lavaseg.encoders import ENCODERS
 from lavaseg.integers import BIAS_EXPONENT_MAX
-from lavaseg.network import OPERATORS, Input, Network, Node, Projection
+from lavaseg.network import OPERATORS, Input, Network, Node, Projection, Resize
 
 
 def description_schema() -> dict[str, Any]:
     """What `lavaseg/description` of a `.net` file may hold, as JSON Schema, draft 2020-12.
 
     It says which fields there are, their types, and their defaults where they can be left out.
-    What depends on several fields, such as shapes that must agree, only a reader checks.
+    What depends on several fields, such as shapes that must agree, only a reader checks. An
+    operator that trains only is left out.
     """
     scale = {"type": "number", "exclusiveMinimum": 0}
     exponent = {"type": "integer", "minimum": 0, "maximum": BIAS_EXPONENT_MAX}
@@ -40,7 +41,11 @@ def description_schema() -> dict[str, Any]:
                 projections=_list({"$ref": "#/$defs/projection"}),
             ),
             "projection": _dataclass(Projection, operator={"$ref": "#/$defs/operator"}),
-            "operator": {"oneOf": [_dataclass(op, kind=kind) for kind, op in OPERATORS.items()]},
+            "operator": {
+                "oneOf": [
+                    _dataclass(op, kind=kind) for kind, op in OPERATORS.items() if op is not Resize
+                ]
+            },
         },
     }
 

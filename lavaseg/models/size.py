@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lavaseg.energy import MAC_PJ
 from lavaseg.models.analog import AnalogModel, Layer
-from lavaseg.network import Network
+from lavaseg.network import ConvTranspose, Network
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Size:
         macs: multiply-accumulates of one dense pass through all layers with weights, zero padding
             included; a transposed convolution counts each of its inputs.
         kim_macs: by the formula of Kim et al. 2022, kernel^2 x output pixels x channels in and
-            out, which for a transposed convolution counts its outputs.
+            out, which for a transposed convolution counts its outputs, stride^2 for each input
+            (what it adds at the border is resized away in their network).
         torchstat_macs: as torchstat counts, from which Su et al. 2024 have their figures: without
             transposed convolutions.
         neurons: of all populations; 0 for an artificial network.
@@ -51,8 +52,13 @@ def layers(model: Network | AnalogModel) -> tuple[Layer, ...]:
             shape = model.weight_shape(p)
             if shape is not None:
                 weights, macs = math.prod(shape), p.operator.macs(model.shape(p.source))
-                kind, sheet = p.operator.kind, model.shape(node.name)
-                found.append(Layer(p.name, kind, sheet, weights, weights, macs))
+                sheet = model.shape(node.name)
+                enlarges = (
+                    math.prod(p.operator.stride) if isinstance(p.operator, ConvTranspose) else 1
+                )
+                found.append(
+                    Layer(p.name, p.operator.kind, sheet, weights, weights, macs, enlarges)
+                )
     return tuple(found)
 
 
@@ -71,10 +77,7 @@ def size(model: Network | AnalogModel, steps: int = 1) -> Size:
         parameters=model.parameter_count(steps),
         weights=sum(row.weights for row in rows),
         macs=sum(row.macs for row in rows),
-        kim_macs=sum(
-            row.weights * row.shape[1] * row.shape[2] if row.transposed else row.macs
-            for row in rows
-        ),
+        kim_macs=sum(row.macs * row.enlarges for row in rows),
         torchstat_macs=sum(row.macs for row in rows if not row.transposed),
         neurons=neurons,
         latency=latency,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from lavaseg.errors import LavasegError
-from lavaseg.models.blocks import Sketch, conv1x1, conv3x3, enlarge_to
+from lavaseg.models.blocks import Arriving, Sketch, conv1x1, conv3x3, enlarge_to
 from lavaseg.models.spiking_deeplab import Norm, Pool, Reset, kim_defaults, reduced
-from lavaseg.network import Conv, Input, Network
+from lavaseg.network import Conv, ConvTranspose, Input, Network, Resize
 
 STAGES = ((1, 1), (2, 2), (4, 4, 4))
 """Channels of the three stages' convolutions, in multiples of `width`; a pool after each."""
@@ -25,6 +25,7 @@ def spiking_fcn(
     reset: Reset | None = None,
     norm: Norm = "batch",
     pool: Pool | None = None,
+    resize: Literal["bilinear", "crop"] = "bilinear",
 ) -> Network:
     """Three stages down, a classifier, and three transposed convolutions back, with skips.
 
@@ -35,11 +36,12 @@ def spiking_fcn(
         preset: "hardware" runs on Loihi: strided convolutions, hard reset, and neurons behind the
             classifier's score, so that only spikes travel; transposed convolutions 4x4 that meet
             the skips' size. "published" is Kim et al.'s code but for its norm: average pooling,
-            soft reset, leak 0.99, a score without neurons, transposed convolutions 3x3. Their
-            resize of 2n + 1 rows to 2n (bilinear) is no operator here: the first row and column
-            are cropped.
+            soft reset, leak 0.99, a score without neurons, transposed convolutions 3x3, whose
+            2n + 1 rows are resized to the skips' size.
         classifier_kernel: 3 as in their code, 1 as in their Table 1.
         threshold, voltage_decay, reset, norm, pool: as `spiking_deeplab`.
+        resize: in preset "published": "bilinear" as in their code, or "crop", which leaves the
+            first row and column out, and which hardware can do.
 
     Source: Kim et al. 2022, Figure 2(b) and Table 1, with their published code where they differ.
     """
@@ -47,6 +49,8 @@ def spiking_fcn(
         raise LavasegError(
             f"spiking_fcn: classifier_kernel must be 1 or 3, got {classifier_kernel}"
         )
+    if resize not in ("bilinear", "crop"):
+        raise LavasegError(f"spiking_fcn: resize must be 'bilinear' or 'crop', got {resize!r}")
     published, neuron, pool = kim_defaults(
         "spiking_fcn", preset, threshold, voltage_decay, reset, norm, pool
     )
@@ -73,7 +77,12 @@ def spiking_fcn(
         source = sketch.population("score", (source, conv1x1(classes)), **plain)
     for index, skip in enumerate(reversed(skips)):
         size, target = sketch.shapes[source][1:], sketch.shapes[skip][1:]
-        up = (source, enlarge_to(classes, size, target, 3 if published else 4))
+        up: Arriving
+        if published and resize == "bilinear":
+            larger = (source, ConvTranspose(classes, (3, 3), (2, 2)))
+            up = (sketch.current(f"enlarged{index + 1}", larger), Resize(target))
+        else:
+            up = (source, enlarge_to(classes, size, target, 3 if published else 4))
         across = (skip, conv1x1(classes))
         if index < 2:
             source = sketch.population(f"up{index + 1}", up, across, **plain)

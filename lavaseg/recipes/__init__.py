@@ -7,8 +7,8 @@ One that differs little from another says `like: NAME` and only what differs.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -110,6 +110,9 @@ class Training(_Section):
     epochs: int = Field(ge=1)
     batch_size: int = Field(16, ge=1)
     learning_rate: float = Field(3e-3, gt=0)
+    optimiser: Literal["adam", "amsgrad", "sgd"] = "adam"
+    """amsgrad: Adam with the largest second moment so far (Kim et al.'s code); sgd: with
+    momentum 0.9."""
     weight_decay: float = Field(0.0, ge=0)
     schedule: Literal["one_cycle", "step", "cosine", "constant"] = "one_cycle"
     """step: falls at `milestones`; one_cycle: warms up, then falls to nothing."""
@@ -131,6 +134,11 @@ class Training(_Section):
     auxiliary_weight: float = Field(1.0, ge=0)
     """Weight of the loss of each auxiliary read-out, for models that have them (MFS-Seg)."""
     surrogate: Surrogate = Surrogate()
+    initial_weights: Literal["kaiming_normal", "xavier_uniform"] = "kaiming_normal"
+    """How synaptic weights are drawn. kaiming_normal: variance 2 / fan in; xavier_uniform: variance
+    2 / (fan in + fan out), times `initial_gain` squared."""
+    initial_gain: float = Field(1.0, gt=0)
+    """Factor on the weights of xavier_uniform; Kim et al.'s code: 2."""
 
 
 class Finetune(_Section):
@@ -167,10 +175,25 @@ class Recipe(_Section):
         return encoder_from_dict(self.encoder)
 
 
-def names() -> list[str]:
-    """Names of the recipes that ship."""
-    folder = resources.files(__package__)
-    return sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".yaml"))
+GROUPS = {
+    "": "Tuned here",
+    "papers": "With the papers' settings",
+    "quick": "Every system, narrow, in minutes",
+}
+"""Folders of recipes, and what those in it have in common."""
+
+
+def names(group: str | None = None) -> list[str]:
+    """Names of the recipes that ship, all or those of one of `GROUPS`."""
+    wanted = GROUPS if group is None else (group,)
+    return sorted(name for name, (found, _) in _shipped().items() if found in wanted)
+
+
+@functools.cache
+def _shipped() -> dict[str, tuple[str, Path]]:
+    """Group and file of each recipe that ships."""
+    root = Path(__file__).parent
+    return {file.stem: (group, file) for group in GROUPS for file in (root / group).glob("*.yaml")}
 
 
 def load(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
@@ -196,8 +219,8 @@ CHOICES = ("data", "model", "encoder")
 def _read(source: str | Path, like: tuple[str, ...] = ()) -> dict[str, Any]:
     """The fields of a recipe, those of the shipped recipe that it is `like` included."""
     source_text = str(source)
-    if source_text in names():
-        text = (resources.files(__package__) / f"{source_text}.yaml").read_text("utf-8")
+    if source_text in _shipped():
+        text = _shipped()[source_text][1].read_text("utf-8")
     else:
         path = Path(source)
         if not path.is_file():

@@ -21,7 +21,7 @@ from lavaseg.network import Input, Network, Population, Relay
 from lavaseg.progress import track
 from lavaseg.recipes import Recipe
 from lavaseg.training.batches import loader
-from lavaseg.training.loop import Plan, fit, seed_weights
+from lavaseg.training.loop import Plan, draw_weights, fit, seed_weights
 from lavaseg.training.loss import class_weights, segmentation_loss
 from lavaseg.training.network import SpikingNetwork
 from lavaseg.training.run import Run, make_folder
@@ -61,6 +61,7 @@ def train(recipe: Recipe, out: str | Path, *, resume: bool = False, progress: bo
     training, validation = training_parts(recipe, data_set)
     seed_weights(recipe.seed)
     model = _fresh(run)
+    draw_weights(model, recipe.training)
     encoder = recipe.encoder_object
     plan = Plan(
         recipe.training,

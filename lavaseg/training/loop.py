@@ -148,9 +148,13 @@ class Segmenter(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         plan = self.plan.optimisation
-        optimiser = torch.optim.Adam(
-            self.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
-        )
+        weights, rate, decay = self.parameters(), plan.learning_rate, plan.weight_decay
+        optimiser: torch.optim.Optimizer
+        if plan.optimiser == "sgd":
+            optimiser = torch.optim.SGD(weights, rate, momentum=0.9, weight_decay=decay)
+        else:
+            amsgrad = plan.optimiser == "amsgrad"
+            optimiser = torch.optim.Adam(weights, rate, weight_decay=decay, amsgrad=amsgrad)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, learning_rate(plan, self._steps()))
         return [optimiser], [{"scheduler": scheduler, "interval": "step"}]
 
@@ -463,3 +467,11 @@ def _quiet() -> None:
 def seed_weights(seed: int) -> None:
     """Seed the weights' initialisation; order and encoding carry their own seeds."""
     torch.manual_seed(np.random.SeedSequence(seed).generate_state(1)[0].item())
+
+
+def draw_weights(model: torch.nn.Module, plan: Training) -> None:
+    """Draw all synaptic weights anew if the recipe asks for another law than a model's own."""
+    if plan.initial_weights == "xavier_uniform":
+        for parameter in model.parameters():
+            if parameter.ndim >= 4:  # norms, biases and clocks have fewer axes
+                torch.nn.init.xavier_uniform_(parameter, plan.initial_gain)

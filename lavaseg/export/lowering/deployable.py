@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lavaseg.errors import LavasegError
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.network import DECAY_UNITY, Network, Population
+from lavaseg.network import DECAY_UNITY, Network, Population, Resize, why_not_integer
 
 
 class NotDeployableError(LavasegError):
@@ -12,7 +12,7 @@ class NotDeployableError(LavasegError):
 
 
 def obstacles(network: Network) -> dict[str, str]:
-    """Parts that have no exact counterpart on Lava: each kind, and a sentence on its first node."""
+    """Parts that have no exact counterpart on Lava: each kind, and a sentence on the first."""
     found: dict[str, str] = {}
     for node in network.nodes:
         if isinstance(node, Population) and node.reset == "soft":
@@ -35,6 +35,14 @@ def obstacles(network: Network) -> dict[str, str]:
                 f"population {population.name!r}: current_decay {population.current_decay} and "
                 f"voltage_decay {population.voltage_decay} must be 1 to {DECAY_UNITY} and 0 to "
                 f"{DECAY_UNITY - 1}, what Loihi's 12-bit decays hold",
+            )
+    for projection in network.projections:
+        if isinstance(projection.operator, Resize):
+            found.setdefault(
+                "bilinear resize",
+                f"projection {projection.name!r} resizes bilinearly, and "
+                f"{why_not_integer(projection.operator)}: train with resize 'crop' or with preset "
+                "'hardware'",
             )
     return found
 

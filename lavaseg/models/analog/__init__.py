@@ -42,6 +42,7 @@ class Layer:
         parameters: all of its trained numbers.
         weights: those that are multiplied with the input and added up; 0 for a norm.
         macs: multiply-accumulates of one pass, zero padding included.
+        enlarges: pixels that a transposed convolution makes of each, the product of its strides.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Layer:
     parameters: int
     weights: int
     macs: int
+    enlarges: int = 1
 
     @property
     def transposed(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -81,6 +82,7 @@ def measure(body: nn.Module, source: Shape) -> tuple[Layer, ...]:
                     sum(p.numel() for p in module.parameters()),
                     module.weight.numel() if isinstance(module, CONVOLUTIONS) else 0,
                     _macs(module, inputs[0], output),
+                    math.prod(module.stride) if isinstance(module, nn.ConvTranspose2d) else 1,
                 )
             )
 

@@ -145,15 +145,21 @@ def ann_fcn(
     *,
     width: int = 64,
     classifier_kernel: Literal[1, 3] = 3,
+    resize: Literal["bilinear", "crop"] = "bilinear",
     affine: bool = False,
 ) -> Rectified:
     """`spiking_fcn` as published, with ReLU (Kim et al. 2022, FCN-ANN).
 
     Args:
         affine: whether the norms learn scale and shift.
-        width, classifier_kernel: as `spiking_fcn`.
+        width, classifier_kernel, resize: as `spiking_fcn`.
     """
     network = spiking_fcn(
-        input_, classes, width=width, classifier_kernel=classifier_kernel, preset="published"
+        input_,
+        classes,
+        width=width,
+        classifier_kernel=classifier_kernel,
+        preset="published",
+        resize=resize,
     )
     return Rectified(network, affine=affine)
