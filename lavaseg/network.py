@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -517,9 +518,9 @@ class Network:
                         f"{kind} name {name!r}: use letters, digits and underscores, starting "
                         "with a letter"
                     )
-            for name in sorted(set(group)):
-                if group.count(name) > 1:
-                    raise NetworkError(f"{kind} name {name!r} is used {group.count(name)} times")
+            for name, uses in sorted(Counter(group).items()):
+                if uses > 1:
+                    raise NetworkError(f"{kind} name {name!r} is used {uses} times")
         known = set(names)
         for projection in self.projections:
             for end in (projection.source, projection.target):

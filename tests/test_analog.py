@@ -1,4 +1,4 @@
-"""Artificial baselines: sizes of the papers, the same loop and report, and a clear no to export."""
+"""Artificial baselines: the same loop and report as spiking ones, and a clear no to export."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from lavaseg.training import Run, evaluate, train
 from lavaseg.training.experiment import trained_model
 
 VOC = Input("input", (3, 64, 64)), 21
-CAMVID = Input("input", (3, 180, 240)), 12
 
 SMALL: dict[str, dict[str, Any]] = {
     "ann_deeplab": {"width": 4},
@@ -49,32 +48,9 @@ def test_the_twins_of_kim_et_al_have_the_weights_and_macs_of_their_spiking_netwo
     assert (rectified.macs, rectified.kim_macs) == (spikes.macs, spikes.kim_macs)
 
 
-@pytest.mark.parametrize(("name", "millijoules"), [("ann_deeplab", 6.31), ("ann_fcn", 7.13)])
-def test_energy_of_the_artificial_networks_is_the_published_one(
-    name: str, millijoules: float
-) -> None:
-    assert round(size(build(name, VOC)).ann_millijoules, 2) == millijoules
-
-
-@pytest.mark.parametrize(
-    ("name", "task", "options", "millions"),
-    [
-        ("unet", CAMVID, {}, 31.0),
-        ("segnet", CAMVID, {}, 29.4),
-        ("mimo_unet", CAMVID, {"n": 4}, 3.7),
-        ("mimo_unet", (CAMVID[0], 3), {"n": 8}, 6.8),
-    ],
-)
-def test_artificial_networks_have_the_published_size(
-    name: str, task: tuple[Input, int], options: dict[str, Any], millions: float
-) -> None:
-    assert round(build(name, task, **options).parameter_count() / 1e6, 1) == millions
-
-
-def test_unet_has_the_published_macs() -> None:
-    figures = size(build("unet", CAMVID))
-    assert round(figures.torchstat_macs / 1e9, 2) == 30.15
-    assert round(figures.macs / 1e9, 2) == 31.55
+def test_mimo_unet_of_eight_blocks_has_the_size_that_its_own_paper_prints() -> None:
+    model = build("mimo_unet", (Input("input", (3, 180, 240)), 3), n=8)
+    assert round(model.parameter_count() / 1e6, 1) == 6.8
 
 
 @pytest.mark.parametrize("name", ANALOG)

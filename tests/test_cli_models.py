@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from lavaseg import models
 from lavaseg.cli import app
-from lavaseg.models.analog import ANALOG
 from lavaseg.models.size import size
+from lavaseg.models.systems import SYSTEMS
 from lavaseg.network import Input
 
 
@@ -18,20 +21,42 @@ def call(*words: str) -> Result:
     return CliRunner().invoke(app, ["models", *words])
 
 
-def figures(*words: str) -> dict[str, dict[str, object]]:
+def figures(*words: str) -> dict[str, dict[str, Any]]:
     result = call(*words, "--json")
     assert result.exit_code == 0, result.output
-    found: dict[str, dict[str, object]] = json.loads(result.stdout)
+    found: dict[str, dict[str, Any]] = json.loads(result.stdout)
     return found
 
 
 @pytest.mark.slow
-def test_every_model_is_listed_and_every_default_spiking_one_can_be_deployed() -> None:
-    found = figures("--input", "3x32x32", "--classes", "2")
-    assert list(found) == [*models.MODELS, *ANALOG]
-    for name, row in found.items():
-        assert row["obstacle"] == (None if name in models.MODELS else "no: artificial"), name
-        assert row["parameters"]
+def test_every_system_is_listed_and_every_spiking_one_deploys_or_names_one_that_does() -> None:
+    found = figures("--input", "3x32x32", "--classes", "2", "--width", "8", "--steps", "3")
+    assert list(found) == list(SYSTEMS)
+    for key, row in found.items():
+        assert row["parameters"], key
+        if not row["deployable"]:
+            spiking = row["model"] in models.MODELS
+            assert ("soft reset" if spiking else "artificial") in row["obstacles"], key
+            assert not spiking or found[row["deployed_as"]]["deployable"], key
+
+
+@pytest.mark.slow
+def test_what_a_size_does_not_allow_is_said_in_the_rows_of_a_table_of_100_columns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Console, "is_terminal", property(lambda _: True))
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TERM", "xterm")
+    table = re.sub(r"\x1b\[[\d;]*m", "", call("--input", "3x30x30", "--width", "8").stdout)
+    lines = [line.rstrip() for line in table.splitlines()]
+    assert max(map(len, lines)) <= 100
+    for key in SYSTEMS:
+        assert sum(line.startswith(f" {key} ") for line in lines) == 1, key
+    assert "divisible" in table
+    (row,) = (line for line in lines if line.startswith(" mfs-seg-efs-res36 "))
+    assert row.endswith(("as above", "cannot be built: as"))
+    (row,) = (line for line in lines if line.startswith(" spiking-deeplab "))
+    assert row.split()[-1] == "yes"
 
 
 def test_one_model_shows_the_layers_that_its_figures_sum_up() -> None:
@@ -43,7 +68,40 @@ def test_one_model_shows_the_layers_that_its_figures_sum_up() -> None:
     assert round(float(str(row["ann_millijoules"])), 2) == 6.31
     table = call("spiking_deeplab").stdout
     assert "4,119,488" in table
-    assert "1.3715" in table
+    assert "1,371,537,408" in table
+
+
+def test_a_system_is_its_model_with_its_options_and_what_a_user_sets() -> None:
+    wide = ["--width", "4", "--set", "reset=hard"]
+    row = figures("spiking-deeplab-published", *wide)["spiking-deeplab-published"]
+    assert row["options"] == {
+        "preset": "published",
+        "norm": "bntt",
+        "width": 4,
+        "reset": "hard",
+    }
+    assert list(row["obstacles"]) == ["norm bntt"]
+    text = call("spiking-deeplab-published", "--width", "4").stdout
+    assert "no: soft reset, norm bntt; spiking-deeplab is" in text
+    assert "resets to 0: train with reset 'hard'" in text
+    assert "synapses are static: train with norm 'bntt_shift'" in text
+
+
+@pytest.mark.parametrize("steps", [1, 7])
+def test_steps_count_values_of_each_step_and_the_clocks_that_bring_them(steps: int) -> None:
+    words = ["--width", "4", "--steps", str(steps), "--input", "3x16x16"]
+    published, shift, plain = (
+        figures(key, *words)[key]
+        for key in (
+            "spiking-deeplab-published",
+            "spiking-deeplab-bntt-shift",
+            "spiking-deeplab",
+        )
+    )
+    channels = 2_176 * 4 // 64
+    assert published["parameters"] == published["weights"] + steps * channels
+    assert shift["parameters"] == shift["weights"] + (1 + steps) * channels
+    assert shift["memory"] == plain["memory"] + steps * channels
 
 
 def test_options_and_input_reach_the_model() -> None:
@@ -57,19 +115,20 @@ def test_options_and_input_reach_the_model() -> None:
 
 def test_what_stands_against_deploying_is_said() -> None:
     row = figures("spiking_deeplab", "--set", "preset=published", "--set", "width=4")
-    assert "soft reset" in str(row["spiking_deeplab"]["obstacle"])
+    assert "soft reset" in row["spiking_deeplab"]["obstacles"]
     assert row["spiking_deeplab"]["memory"] is None
     hard = ["--set", "preset=published", "--set", "width=4", "--set", "reset=hard"]
     row = figures("spiking_fcn", *hard)
-    assert "resizes bilinearly" in str(row["spiking_fcn"]["obstacle"])
+    assert "resizes bilinearly" in row["spiking_fcn"]["obstacles"]["bilinear resize"]
     row = figures("spiking_fcn", *hard, "--set", "resize=crop")
-    assert "current 'score'" in str(row["spiking_fcn"]["obstacle"])
+    assert list(row["spiking_fcn"]["obstacles"]) == ["current 'score'"]
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("vnet",), "no model 'vnet'"),
+        (("vnet",), "no system or model 'vnet'"),
+        (("unet", "--width", "4", "--set", "width=8"), "both choose the channels"),
         (("unet", "--input", "64"), "--input must be"),
         (("unet", "--set", "width"), "expected option=value"),
         (("unet", "--set", "colour=3"), "no option 'colour'"),

@@ -1,4 +1,4 @@
-"""Models: their sizes are those of the papers, and spike logic computes what it says."""
+"""Models: they take any size, spike logic computes what it says, wrong options are named."""
 
 from __future__ import annotations
 
@@ -14,85 +14,12 @@ from lavaseg.export.lowering import deployed, drop_auxiliaries
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.models import blocks
 from lavaseg.models.blocks import Sketch, conv1x1, conv3x3
-from lavaseg.models.size import size
 from lavaseg.network import Current, Input, Network, NetworkError, OneToOne, Population, Resize
 from lavaseg.operators_torch import apply_operator
 from lavaseg.recipes import Surrogate
 from lavaseg.training import SpikingNetwork
 
 VOC = Input("input", (3, 64, 64)), 21
-DDD17 = Input("input", (2, 64, 64)), 6
-CAMVID = Input("input", (3, 180, 240)), 12
-DDD17_MFS = Input("input", (2, 260, 352)), 6
-
-
-@pytest.mark.parametrize("preset", ["published", "hardware"])
-@pytest.mark.parametrize(
-    ("task", "weights", "gmacs"), [(VOC, 4_115_136, 1.3715), (DDD17, 4_099_200, 1.3652)]
-)
-def test_spiking_deeplab_has_the_published_size(
-    task: tuple[Input, int], preset: str, weights: int, gmacs: float
-) -> None:
-    network = models.build("spiking_deeplab", *task, preset=preset)
-    assert network.weight_count() == weights
-    assert round(size(network).macs / 1e9, 4) == gmacs
-
-
-@pytest.mark.parametrize(("task", "gmacs"), [(VOC, 1.5494), (DDD17, 1.5196)])
-def test_spiking_fcn_has_the_published_size(task: tuple[Input, int], gmacs: float) -> None:
-    network = models.build("spiking_fcn", *task, preset="published")
-    if task is VOC:
-        assert round(network.weight_count() / 1e6, 2) == 13.57
-    figures = size(network)
-    assert round(figures.kim_macs / 1e9, 4) == gmacs
-    assert figures.torchstat_macs < figures.macs < figures.kim_macs
-
-
-@pytest.mark.parametrize(
-    ("model", "task", "scales", "millions"),
-    [
-        ("spiking_deeplab", VOC, 2_176, 4.159),
-        ("spiking_deeplab", DDD17, 2_176, 4.143),
-        ("spiking_fcn", VOC, 3_200, 13.638),
-    ],
-)
-def test_bntt_adds_a_scale_for_each_channel_and_step(
-    model: str, task: tuple[Input, int], scales: int, millions: float
-) -> None:
-    network = models.build(model, *task, preset="published", norm="bntt")
-    assert network.parameter_count(20) - network.parameter_count(0) == 20 * scales
-    assert round(network.parameter_count(20) / 1e6, 3) == millions
-
-
-def test_spiking_fcn_with_the_classifier_of_the_papers_table_is_a_fourth() -> None:
-    network = models.build("spiking_fcn", *VOC, preset="published", classifier_kernel=1)
-    assert round(network.weight_count() / 1e6, 2) == 3.09
-
-
-@pytest.mark.parametrize(
-    ("task", "options", "millions"),
-    [
-        (CAMVID, {"n": 3}, 0.92),
-        (CAMVID, {"n": 4}, 1.11),
-        (DDD17_MFS, {"n": 2}, 0.74),
-        (DDD17_MFS, {"n": 3}, 0.92),
-        (CAMVID, {"n": 3, "group": False}, 6.28),
-        (CAMVID, {"n": 3, "block": "ms"}, 2.98),
-        (CAMVID, {"n": 4, "block": "ms"}, 3.76),
-    ],
-)
-def test_mfs_seg_has_the_published_size(
-    task: tuple[Input, int], options: dict[str, Any], millions: float
-) -> None:
-    network = models.build("mfs_seg", *task, **options)
-    assert network.parameter_count() / 1e6 == pytest.approx(millions, abs=0.006)
-
-
-def test_spiking_unet_has_the_published_size() -> None:
-    network = models.build("spiking_unet", *CAMVID, preset="published")
-    assert round(network.weight_count() / 1e6, 1) == 31.0
-    assert round(size(network).torchstat_macs / 1e9, 2) == 30.15
-    assert round(size(network).macs / 1e9, 2) == 31.55
 
 
 @pytest.mark.parametrize("model", ["spiking_fcn", "spiking_unet"])

@@ -92,8 +92,14 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    """A table on stdout. Columns whose name starts with '>' are numbers, set to the right."""
+def print_table(
+    title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]], wrap: str | None = None
+) -> None:
+    """A table on stdout. Columns whose name starts with '>' are numbers, set to the right.
+
+    Args:
+        wrap: the one column that a narrow terminal may break into lines; None: any of them.
+    """
     table = Table(
         title=Text(title),
         title_justify="left",
@@ -104,7 +110,9 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]
     )
     for column in columns:
         table.add_column(
-            column.removeprefix(">"), justify="right" if column.startswith(">") else "left"
+            column.removeprefix(">"),
+            justify="right" if column.startswith(">") else "left",
+            no_wrap=wrap not in (None, column),
         )
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))

@@ -1,4 +1,4 @@
-"""`lavaseg models`: what can be trained, how large it is, and whether it can be deployed."""
+"""`lavaseg models`: the systems of the papers, how large they are, and whether they deploy."""
 
 from __future__ import annotations
 
@@ -13,89 +13,63 @@ from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
     from lavaseg.models.analog import AnalogModel
-    from lavaseg.network import Network
+    from lavaseg.models.systems import System
+    from lavaseg.network import Input, Network
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(help="One model; all by default.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="One system or model; all systems by default.")
+    ] = None,
     input_: Annotated[
         str, typer.Option("--input", help="Channels x height x width that it sees.")
     ] = "3x64x64",
     classes: Annotated[int, typer.Option("--classes", min=1, help="Classes of its logits.")] = 21,
+    width: Annotated[
+        int | None,
+        typer.Option(
+            "--width", min=1, help="Channels of the first layer; as published by default."
+        ),
+    ] = None,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Time steps T of a sample.")] = 20,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="OPTION=VALUE", help="Option of the model; repeatable."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the models with their size, or show the layers of one.
+    """List the systems of the papers with their size, or show the layers of one.
 
-    Parameters and MACs are those of papers' tables: every layer with weights in one dense pass,
-    zero padding included. Synaptic memory is that of the exported network: one byte for each
-    weight, shared ones once. A model is deployable if each of its parts has an exact counterpart
-    on Lava; else the reason is said.
+    A system is a model with options. Parameters and MACs are those of papers' tables: every layer
+    with weights in one dense pass, zero padding included. Memory is that of the synapses of the
+    exported network: one byte for each weight, shared ones once. A system is deployable if each of
+    its parts has an exact counterpart on Lava; else the reason is said, and which system is.
 
-    Example: `lavaseg models mfs_seg --input 3x180x240 --classes 12 --set n=3`
+    Example: `lavaseg models mfs-seg-efs-res54 --input 3x180x240 --classes 12 --steps 5`
     """
-    from lavaseg.models import ANALOG, MODELS, build
+    from lavaseg.models.systems import SYSTEMS, find
     from lavaseg.network import Input
 
     if set_ and name is None:
         raise LavasegError("--set changes an option of one model: name it")
     sheet = Input("input", _shape(input_))
-    options = set_options(set_ or (), "option=value, such as width=32")
-    built = {
-        each: build(each, sheet, classes, **options)
-        for each in ([name] if name else [*MODELS, *ANALOG])
-    }
-    rows = {each: _figures(model) for each, model in built.items()}
-    if json:
-        print_json(
-            {
-                each: {**row, "layers": _layers(built[each])} if name else row
-                for each, row in rows.items()
-            }
-        )
+    title = f"input {input_}, {classes} classes, T = {steps}"
+    if name is not None:
+        system = find(name)
+        options = set_options(set_ or (), "option=value, such as width=32")
+        model = system.build(sheet, classes, width, options)
+        row = _row(system, system.all_options(width, options), model, steps)
+        row["layers"] = _layers(model)
+        if json:
+            print_json({name: row})
+        else:
+            _show(f"{name}, {title}", row)
         return
-    if name is not None:
-        print_table(
-            f"{name}, input {input_}, {classes} classes",
-            ["layer", "operator", "channels x height x width", ">weights", ">MACs"],
-            (
-                (
-                    row["layer"],
-                    row["operator"],
-                    "x".join(map(str, row["shape"])),
-                    f"{row['weights']:,}",
-                    f"{row['macs']:,}",
-                )
-                for row in _layers(built[name])
-            ),
-        )
-    print_table(
-        f"Models, input {input_}, {classes} classes",
-        ["model", ">parameters", ">GMACs", ">neurons", ">latency", ">memory", "deployable"],
-        (
-            (
-                each,
-                f"{row['parameters']:,}",
-                f"{row['macs'] / 1e9:.4f}",
-                f"{row['neurons']:,}" if row["neurons"] else "-",
-                "-" if row["latency"] is None else row["latency"],
-                "-" if row["memory"] is None else f"{row['memory'] / 1024:,.0f} KiB",
-                row["obstacle"] or "yes",
-            )
-            for each, row in rows.items()
-        ),
-    )
-    if name is not None:
-        from lavaseg.models import option_names
-
-        say(f"options     {', '.join(option_names(name))}")
-        say(
-            f"as papers   {rows[name]['kim_macs']:,} MACs by Kim et al.'s formula, "
-            f"{rows[name]['torchstat_macs']:,} as torchstat counts"
-        )
+    rows = {key: row_of(system, sheet, classes, width, steps) for key, system in SYSTEMS.items()}
+    if json:
+        print_json(rows)
+    else:
+        _list(f"Systems, {title}" + (f", width {width}" if width else ""), rows)
 
 
 def _shape(text: str) -> tuple[int, int, int]:
@@ -105,25 +79,78 @@ def _shape(text: str) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def _figures(model: Network | AnalogModel) -> dict[str, Any]:
-    """Sizes, memory once deployed in bytes, and what stands against deploying it."""
-    from dataclasses import asdict
+# --------------------------------------------------------------------------------------------
+# Figures
 
-    from lavaseg.export.lowering import deployed
+
+def row_of(
+    system: System, sheet: Input, classes: int, width: int | None = None, steps: int = 20
+) -> dict[str, Any]:
+    """What is known of a system; `error` says why there is none for that input or width."""
+    try:
+        model = system.build(sheet, classes, width)
+    except LavasegError as error:
+        return _row(system, system.all_options(width), None, steps, str(error))
+    return _row(system, system.all_options(width), model, steps)
+
+
+def _row(
+    system: System,
+    options: dict[str, Any],
+    model: Network | AnalogModel | None,
+    steps: int,
+    error: str | None = None,
+) -> dict[str, Any]:
+    """Figures by name, None if there is no model.
+
+    `memory` is in bytes, once deployed. `obstacles` are kinds of parts that stand against
+    deploying, with a sentence for each.
+    """
+    from dataclasses import asdict, fields
+
+    from lavaseg.models.size import Size, size, synaptic_memory
+
+    row: dict[str, Any] = {
+        "title": system.title,
+        "paper": system.paper,
+        "source": system.source,
+        "model": system.model,
+        "options": options,
+        **{figure.name: None for figure in fields(Size)},
+        "ann_millijoules": None,
+        "memory": None,
+        "deployable": None,
+        "obstacles": {},
+        "deployed_as": system.deployed_as,
+        "error": error,
+    }
+    if model is None:
+        return row
+    found = size(model, steps)
+    deployed, obstacles = _deployed(model, steps)
+    return row | {
+        **asdict(found),
+        "ann_millijoules": found.ann_millijoules,
+        "memory": None if deployed is None else synaptic_memory(deployed, steps),
+        "deployable": deployed is not None,
+        "obstacles": obstacles,
+    }
+
+
+def _deployed(model: Network | AnalogModel, steps: int) -> tuple[Network | None, dict[str, str]]:
+    """What would run on hardware, or what stands against it."""
+    from lavaseg.export.lowering import deployed, obstacles
     from lavaseg.models.analog import AnalogModel
-    from lavaseg.models.size import size
 
-    found = size(model)
-    figures = {**asdict(found), "ann_millijoules": found.ann_millijoules}
-    memory, obstacle = None, None
     if isinstance(model, AnalogModel):
-        obstacle = "no: artificial"
-    else:
-        try:
-            memory = deployed(model).weight_count()
-        except LavasegError as error:
-            obstacle = f"no: {error}"
-    return {**figures, "memory": memory, "obstacle": obstacle}
+        return None, {"artificial": "an artificial network has no spikes"}
+    against = obstacles(model.without_auxiliaries())
+    if against:
+        return None, against
+    try:
+        return deployed(model, steps), {}
+    except LavasegError as error:  # two operators that do not become one: named by its first words
+        return None, {str(error).split(":")[0]: str(error)}
 
 
 def _layers(model: Network | AnalogModel) -> list[dict[str, Any]]:
@@ -139,3 +166,89 @@ def _layers(model: Network | AnalogModel) -> list[dict[str, Any]]:
         }
         for row in layers(model)
     ]
+
+
+# --------------------------------------------------------------------------------------------
+# At the terminal
+
+
+def _list(title: str, rows: dict[str, dict[str, Any]]) -> None:
+    cells: list[tuple[str, ...]] = []
+    paper = error = None
+    for key, row in rows.items():
+        if row["paper"] != paper:
+            cells += [("",) * 7] * bool(cells) + [(f"{row['paper']}:", *("",) * 6)]
+        if not row["error"]:
+            cells.append((key, *_cells(row)))
+        else:
+            why = "as above" if row["error"] == error else row["error"]
+            cells.append((key, *("-",) * 5, f"cannot be built: {why}"))
+        paper, error = row["paper"], row["error"]
+    columns = ["system", ">params", ">GMACs", ">neurons", ">latency", ">memory", "deployable"]
+    print_table(title, columns, cells, wrap="deployable")
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        short(row["parameters"]),
+        f"{row['macs'] / 1e9:.4f}",
+        short(row["neurons"]) if row["neurons"] else "-",
+        "-" if row["latency"] is None else str(row["latency"]),
+        "-" if row["memory"] is None else _bytes(row["memory"]),
+        verdict(row),
+    )
+
+
+def short(count: int) -> str:
+    """Four digits at most: 4.159 M, 58.69 k, 312."""
+    for unit, name in ((1e6, "M"), (1e3, "k")):
+        if count >= unit:
+            return f"{count / unit:#.4g} {name}"
+    return str(count)
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 2**20:.1f} MiB" if count >= 2**20 else f"{count / 2**10:.0f} KiB"
+
+
+def verdict(row: dict[str, Any]) -> str:
+    """Yes; or no, what stands against it in a few words, and which system is deployable."""
+    if row["deployable"]:
+        return "yes"
+    instead = f"; {row['deployed_as']} is" if row["deployed_as"] else ""
+    return f"no: {', '.join(row['obstacles'])}{instead}"
+
+
+def _show(title: str, row: dict[str, Any]) -> None:
+    from lavaseg.models import option_names
+
+    print_table(
+        title,
+        ["layer", "operator", "channels x height x width", ">weights", ">MACs"],
+        (
+            (
+                layer["layer"],
+                layer["operator"],
+                "x".join(map(str, layer["shape"])),
+                f"{layer['weights']:,}",
+                f"{layer['macs']:,}",
+            )
+            for layer in row["layers"]
+        ),
+    )
+    say(f"{row['title']} ({row['source']})")
+    given = "".join(f" {option}={value}" for option, value in row["options"].items())
+    say(f"model       {row['model']}{given}")
+    say(f"options     {', '.join(option_names(row['model']))}")
+    say(f"parameters  {row['parameters']:,}, of which {row['weights']:,} are weights")
+    say(
+        f"MACs        {row['macs']:,}; {row['kim_macs']:,} by Kim et al.'s formula, "
+        f"{row['torchstat_macs']:,} as torchstat counts"
+    )
+    if row["latency"] is not None:
+        say(f"neurons     {row['neurons']:,}, the read-out {row['latency']} steps after the input")
+    if row["memory"] is not None:
+        say(f"memory      {row['memory']:,} bytes of synapses on hardware")
+    say(f"deployable  {verdict(row)}")
+    for sentence in row["obstacles"].values():
+        say(f"            {sentence}")

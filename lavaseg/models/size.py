@@ -62,15 +62,19 @@ def layers(model: Network | AnalogModel) -> tuple[Layer, ...]:
     return tuple(found)
 
 
-def size(model: Network | AnalogModel) -> Size:
-    """The figures of a model."""
+def size(model: Network | AnalogModel, steps: int = 1) -> Size:
+    """The figures of a model.
+
+    Args:
+        steps: T of a sample: a norm or clock with values of its own for each step has so many.
+    """
     rows = layers(model)
     neurons, latency = 0, None
     if isinstance(model, Network):
         neurons = sum(model.neurons(population.name) for population in model.populations)
         latency = model.latency
     return Size(
-        parameters=model.parameter_count(),
+        parameters=model.parameter_count(steps),
         weights=sum(row.weights for row in rows),
         macs=sum(row.macs for row in rows),
         kim_macs=sum(row.macs * row.enlarges for row in rows),
@@ -78,3 +82,19 @@ def size(model: Network | AnalogModel) -> Size:
         neurons=neurons,
         latency=latency,
     )
+
+
+def synaptic_memory(network: Network, steps: int) -> int:
+    """Bytes that the synapses of a network hold as it runs on hardware.
+
+    One for each weight, or gain of an operator without weights, shared ones once. A clock has T
+    axons with a weight for each channel (`lavaseg/deploy/lava/graph.py`). Neurons, biases and what
+    delays need are not counted.
+
+    Args:
+        network: as `lavaseg.export.lowering.deployed` gives it.
+        steps: T of a sample.
+    """
+    weights = sum(math.prod(network.synapse_shape(p)) for p in network.projections)
+    clocks = sum(network.shape(p.name)[0] for p in network.populations if p.clock)
+    return weights + steps * clocks

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lavaseg.export.lowering.clock import split_clocks
-from lavaseg.export.lowering.deployable import check_deployable
+from lavaseg.export.lowering.deployable import check_deployable, obstacles
 from lavaseg.export.lowering.fold import fold_averages, fold_input_scale, fold_norms
 from lavaseg.export.lowering.prune import drop_auxiliaries
 from lavaseg.export.lowering.quantise import Quantisation, choose_quantisation, quantise
@@ -30,13 +30,16 @@ FLOAT_STEPS: tuple[Callable[[WeightedNetwork], WeightedNetwork], ...] = (
 )
 
 
-def deployed(network: Network) -> Network:
+def deployed(network: Network, steps: int = 1) -> Network:
     """What would run on hardware of a description, whatever its weights will be.
+
+    Args:
+        steps: T of a sample.
 
     Raises:
         LavasegError: it cannot be deployed; the message says why.
     """
-    return lower(untrained(network)).network
+    return lower(untrained(network, steps)).network
 
 
 def lower(weighted: WeightedNetwork) -> WeightedNetwork:
@@ -59,6 +62,7 @@ __all__ = [
     "fold_input_scale",
     "fold_norms",
     "lower",
+    "obstacles",
     "quantise",
     "split_clocks",
     "unroll_currents",

@@ -4,39 +4,51 @@ from __future__ import annotations
 
 from lavaseg.errors import LavasegError
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.network import DECAY_UNITY, Population, Resize, why_not_integer
+from lavaseg.network import DECAY_UNITY, Network, Population, Resize, why_not_integer
 
 
 class NotDeployableError(LavasegError):
     """A model that trains but cannot run on Loihi; the message says what to change."""
 
 
-def check_deployable(weighted: WeightedNetwork) -> WeightedNetwork:
-    """The network unchanged, if every part of it has an exact counterpart on Lava."""
-    for node in weighted.network.nodes:
+def obstacles(network: Network) -> dict[str, str]:
+    """Parts that have no exact counterpart on Lava: each kind, and a sentence on the first."""
+    found: dict[str, str] = {}
+    for node in network.nodes:
         if isinstance(node, Population) and node.reset == "soft":
-            raise NotDeployableError(
+            found.setdefault(
+                "soft reset",
                 f"population {node.name!r} uses soft reset, Loihi's neuron resets to 0: train "
-                "with reset 'hard' (preset 'hardware')"
+                "with reset 'hard' (preset 'hardware')",
             )
         if node.norm == "bntt":
             kind = type(node).__name__.lower()
-            raise NotDeployableError(
+            found.setdefault(
+                "norm bntt",
                 f"{kind} {node.name!r} uses norm 'bntt', whose scale differs from step to step, "
-                "but synapses are static: train with norm 'bntt_shift', whose scale does not"
+                "but synapses are static: train with norm 'bntt_shift', whose scale does not",
             )
-    for population in weighted.network.populations:
+    for population in network.populations:
         if population.voltage_decay == DECAY_UNITY or population.current_decay == 0:
-            raise NotDeployableError(
+            found.setdefault(
+                "decays",
                 f"population {population.name!r}: current_decay {population.current_decay} and "
                 f"voltage_decay {population.voltage_decay} must be 1 to {DECAY_UNITY} and 0 to "
-                f"{DECAY_UNITY - 1}, what Loihi's 12-bit decays hold"
+                f"{DECAY_UNITY - 1}, what Loihi's 12-bit decays hold",
             )
-    for projection in weighted.network.projections:
+    for projection in network.projections:
         if isinstance(projection.operator, Resize):
-            raise NotDeployableError(
+            found.setdefault(
+                "bilinear resize",
                 f"projection {projection.name!r} resizes bilinearly, and "
                 f"{why_not_integer(projection.operator)}: train with resize 'crop' or with preset "
-                "'hardware'"
+                "'hardware'",
             )
+    return found
+
+
+def check_deployable(weighted: WeightedNetwork) -> WeightedNetwork:
+    """The network unchanged, if every part of it has an exact counterpart on Lava."""
+    for sentence in obstacles(weighted.network).values():
+        raise NotDeployableError(sentence)
     return weighted

@@ -94,9 +94,15 @@ def _without(weighted: WeightedNetwork, name: str) -> WeightedNetwork:
             biases[out.target] = biases.get(out.target, 0.0) + _passed_bias(weighted, out)
     network = dataclasses.replace(
         net,
-        nodes=tuple(node for node in net.nodes if node.name != name),
+        nodes=tuple(
+            dataclasses.replace(node, bias=True)
+            if node.name in biases and isinstance(node, Current | Population) and not node.bias
+            else node
+            for node in net.nodes
+            if node.name != name
+        ),
         projections=tuple(projection for projection, _ in kept.values()),
-    ).replace_nodes({key: {"bias": True} for key in biases})
+    )
     weights = {key: weight for key, (_, weight) in kept.items()}
     return weighted.replace(network=network, weights=weights, biases=biases)
 

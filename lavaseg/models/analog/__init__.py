@@ -96,13 +96,11 @@ class AnalogModel:
     @cached_property
     def _measured(self) -> tuple[tuple[Layer, ...], int]:
         """Layers and trained numbers, from a pass that computes nothing."""
-        import torch
+        from lavaseg.models.analog.module import Unfilled, measure
 
-        from lavaseg.models.analog.module import measure
-
-        with torch.device("meta"):
+        with Unfilled():
             body = self._body()
-            return measure(body, self.input.shape), sum(p.numel() for p in body.parameters())
+        return measure(body, self.input.shape), sum(p.numel() for p in body.parameters())
 
     def macs(self) -> int:
         """Multiply-accumulates of one pass."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from lavaseg.models.analog import Layer
-from lavaseg.network import Input, Shape
+from lavaseg.network import Conv, ConvTranspose, Input, Shape
 
 Outputs = torch.Tensor | Sequence[torch.Tensor]
 """Logits (N, K, h, w), or those of several scales, the last of which counts."""
@@ -62,7 +64,11 @@ CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 
 
 def measure(body: nn.Module, source: Shape) -> tuple[Layer, ...]:
-    """The layers of a pass over one picture of shape `source`; `body` may be on the meta device."""
+    """The layers of a pass over one picture of shape `source`; its parameters are not read.
+
+    Convolutions answer with zeros and norms with what they get. On torch's meta device, which
+    would do that by itself, the first norm or concatenation imports torch's compiler, for 2 s.
+    """
     found: list[Layer] = []
 
     def hook(name: str) -> Callable[..., None]:
@@ -87,14 +93,47 @@ def measure(body: nn.Module, source: Shape) -> tuple[Layer, ...]:
         for name, module in body.named_modules()
         if not list(module.children()) and list(module.parameters())
     ]
-    device = next(body.parameters()).device
+    shortened = [m for m in body.modules() if isinstance(m, (*CONVOLUTIONS, nn.BatchNorm2d))]
     try:
+        for module in shortened:
+            vars(module)["forward"] = partial(_shape_only, module)
         with torch.no_grad():
-            body.eval()(torch.zeros((1, *source), device=device))
+            body.eval()(torch.zeros((1, *source)))
     finally:
         for handle in handles:
             handle.remove()
+        for module in shortened:
+            vars(module).pop("forward", None)
     return tuple(found)
+
+
+class Unfilled(TorchFunctionMode):
+    """While active, modules are made without drawing their weights: memory that is not touched."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> torch.Tensor:
+        kwargs = kwargs or {}
+        draws = (torch.Tensor.normal_, torch.Tensor.uniform_)
+        if func in draws or getattr(func, "__module__", "") == "torch.nn.init":
+            tensor: torch.Tensor = args[0] if args else kwargs["tensor"]
+            return tensor
+        result: torch.Tensor = func(*args, **kwargs)
+        return result
+
+
+def _shape_only(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """Zeros in the shape of what a convolution gives; a norm's input."""
+    if not isinstance(module, CONVOLUTIONS):
+        return x
+    operator: type[Conv | ConvTranspose] = Conv
+    geometry = {name: getattr(module, name) for name in ("stride", "padding", "dilation", "groups")}
+    geometry |= {"channels": module.out_channels, "kernel": module.kernel_size}
+    if isinstance(module, nn.ConvTranspose2d):
+        operator = ConvTranspose
+        geometry["output_padding"] = module.output_padding
+    channels, height, width = x.shape[1:]
+    return x.new_zeros((len(x), *operator(**geometry).output_shape((channels, height, width))))
 
 
 def _macs(module: nn.Module, given: torch.Tensor, output: torch.Tensor) -> int:
