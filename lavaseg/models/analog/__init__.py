@@ -87,6 +87,28 @@ class AnalogModel:
         """Every layer with weights, in the order of a pass."""
         return self._measured[0]
 
+    @cached_property
+    def sheets(self) -> Mapping[str, tuple[str, Shape]]:
+        """Kind of submodule, and shape of its output, of every layer that a pass shows.
+
+        In the order of a pass, with the names of `lavaseg.models.analog.module.watching`.
+        """
+        import torch
+
+        from lavaseg.models.analog.module import watching
+
+        found: dict[str, tuple[str, Shape]] = {}
+
+        def see(name: str, module: nn.Module, output: torch.Tensor) -> None:
+            _, channels, height, width = output.shape
+            found[name] = type(module).__name__, (channels, height, width)
+
+        with torch.device("meta"), torch.no_grad():
+            body = self._body().eval()
+            with watching(body, see):
+                body(torch.zeros((1, *self.input.shape)))
+        return found
+
     def parameter_count(self, steps: int = 1) -> int:
         """All trained numbers, the same for any number of steps."""
         return self._measured[1]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -93,6 +95,57 @@ def measure(body: nn.Module, source: Shape) -> tuple[Layer, ...]:
         for handle in handles:
             handle.remove()
     return tuple(found)
+
+
+See = Callable[[str, nn.Module, torch.Tensor], None]
+"""Called with the name of a layer, its submodule, and its output (N, C, H, W)."""
+
+
+@contextmanager
+def watching(body: nn.Module, see: See) -> Iterator[None]:
+    """While open, each pass shows every layer to `see`.
+
+    A layer is a submodule without children. A norm or a nonlinearity that takes nothing but the
+    output of the submodule before it, and keeps its shape, is a part of that layer: `see` is called
+    again with its output, and the last call is what the layer gives. One that takes something else,
+    such as a sum of several, is a layer of its own. What a pass does without submodules is not
+    seen. A submodule that is used again has its number of uses behind its name: "conv#2".
+    """
+    uses: Counter[str] = Counter()
+    last: tuple[str, nn.Module, torch.Tensor] | None = None
+
+    def start(*_: Any) -> None:
+        nonlocal last
+        uses.clear()
+        last = None
+
+    def hook(name: str) -> Callable[..., None]:
+        def record(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+            nonlocal last
+            weighted = any(p.ndim > 1 for p in module.parameters())
+            follows = last is not None and inputs[0] is last[2] and output.shape == last[2].shape
+            if last is not None and follows and not weighted:
+                last = (*last[:2], output)
+            else:
+                uses[name] += 1
+                numbered = name if uses[name] == 1 else f"{name}#{uses[name]}"
+                last = numbered, module, output
+            see(*last)
+
+        return record
+
+    handles = [body.register_forward_pre_hook(start)]
+    handles += [
+        module.register_forward_hook(hook(name))
+        for name, module in body.named_modules()
+        if not list(module.children())
+    ]
+    try:
+        yield
+    finally:
+        last = None
+        for handle in handles:
+            handle.remove()
 
 
 def _macs(module: nn.Module, given: torch.Tensor, output: torch.Tensor) -> int:
