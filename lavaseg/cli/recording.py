@@ -31,7 +31,7 @@ def record(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[INPUT]...",
+            metavar="INPUT",
             help="Pictures, recordings of events, folders or data sets, as of `lavaseg simulate`.",
             show_default="test data of the run, else noise",
         ),
