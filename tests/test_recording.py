@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ from safetensors.torch import save_file
 import lavaseg
 from lavaseg import data, recipes
 from lavaseg.deploy import recordings, simulate
-from lavaseg.encoders import Direct
+from lavaseg.encoders import Direct, EventHistogram
 from lavaseg.energy import account
 from lavaseg.errors import LavasegError
+from lavaseg.events import Events
 from lavaseg.export.lowering import deployed, unrolled
 from lavaseg.integers import Bias, IntegerNetwork
 from lavaseg.models import ANALOG, MODELS
@@ -42,6 +44,7 @@ from lavaseg.training import Run, SpikingNetwork, evaluate
 from lavaseg.training.batches import messages
 from lavaseg.training.experiment import describe, trained_model
 
+EXAMPLES = int(os.environ.get("LAVASEG_FUZZ_EXAMPLES", "25"))
 SMALL: dict[str, dict[str, Any]] = {
     "spiking_deeplab": {"width": 2},
     "spiking_fcn": {"width": 2},
@@ -98,7 +101,7 @@ def fired(membranes: np.ndarray, threshold: float) -> np.ndarray:
 
 @given(drawn=st.data())
 @settings(
-    max_examples=25,
+    max_examples=EXAMPLES,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -192,6 +195,21 @@ def test_shares_and_operations_are_those_of_the_arrays(plain_net: IntegerNetwork
     assert np.array_equal(out.operations, hidden.spikes.sum((1, 2, 3, 4), dtype=np.int64))
     assert (hidden.macs, out.macs) == (3 * 2 * 9 * 8, 0)
     assert (out.near, out.threshold, out.kind) == (None, None, "readout")
+
+
+def test_recordings_of_events_are_encoded_as_in_a_simulation(plain_net: IntegerNetwork) -> None:
+    net = dataclasses.replace(plain_net, encoder=EventHistogram(6, (9, 8)))
+    rng = np.random.default_rng(2)
+    t, x, y, on = (
+        np.sort(rng.integers(0, 600, 900)),
+        *(rng.integers(0, n, 900) for n in (8, 9, 2)),
+    )
+    events = Events(t, x, y, on == 1, (9, 8), (0, 600))
+    recorded = lavaseg.record(net, [events])
+    activity = simulate(net, net.encoder.encode([events]), record="all")
+    for name, spikes in activity.spikes.items():
+        assert np.array_equal(recorded[name].spikes, spikes)
+    assert recorded["hidden"].rate > 0
 
 
 def test_scale_turns_integer_membranes_into_trained_units(plain_net: IntegerNetwork) -> None:
