@@ -26,6 +26,7 @@ from lavaseg.events import Events
 from lavaseg.export.lowering import deployed, unrolled
 from lavaseg.integers import Bias, IntegerNetwork
 from lavaseg.models import ANALOG, MODELS
+from lavaseg.models.analog import AnalogModel
 from lavaseg.models.analog.module import AnalogNetwork, watching
 from lavaseg.network import (
     Conv,
@@ -430,6 +431,16 @@ def test_layers_used_twice_sums_and_changes_in_place_are_told_apart() -> None:
     seen.clear()
     body(torch.zeros(1, 2, 3, 3))
     assert not seen
+
+
+def test_each_use_of_a_layer_has_macs_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lavaseg.models.analog.constructor", lambda _: lambda *_: Shared())
+    model = AnalogModel("shared", Input("input", (2, 5, 3), 8), 2)
+    assert {name: macs for name, (_, _, macs) in model.sheets.items()} == {
+        "conv": 2 * 2 * 5 * 3,
+        "conv#2": 2 * 2 * 5 * 3,
+        "unit": 0,
+    }
 
 
 # -- what is kept --------------------------------------------------------------------------------

@@ -298,7 +298,6 @@ class _Artificial:
     ) -> None:
         assert isinstance(network, AnalogNetwork)
         self.source, self.model, self.network, self.kept = source, model, network, kept
-        self.macs = {layer.name: layer.macs for layer in model.layers}
 
     @torch.no_grad()
     def sample(self, stimulus: Stimulus, number: int) -> Recording:
@@ -314,6 +313,6 @@ class _Artificial:
         return self.source.recording("artificial", number, layers, readout.numpy())
 
     def _layer(self, name: str, values: np.ndarray) -> LayerRecording:
-        kind, shape = self.model.sheets[name]
+        kind, shape, macs = self.model.sheets[name]
         share = _one(np.count_nonzero(values) / values.size)
-        return LayerRecording(name, kind, shape, share, self.macs.get(name, 0), values=values)
+        return LayerRecording(name, kind, shape, share, macs, values=values)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -88,20 +89,25 @@ class AnalogModel:
         return self._measured[0]
 
     @cached_property
-    def sheets(self) -> Mapping[str, tuple[str, Shape]]:
-        """Kind of submodule, and shape of its output, of every layer that a pass shows.
+    def sheets(self) -> Mapping[str, tuple[str, Shape, int]]:
+        """Kind of submodule, shape of its output, and MACs, of every layer that a pass shows.
 
         In the order of a pass, with the names of `lavaseg.models.analog.module.watching`.
         """
         import torch
 
-        from lavaseg.models.analog.module import watching
+        from lavaseg.models.analog.module import numbered, watching
 
-        found: dict[str, tuple[str, Shape]] = {}
+        uses: Counter[str] = Counter()
+        macs: dict[str, int] = {}
+        for layer in self.layers:
+            uses[layer.name] += 1
+            macs[numbered(layer.name, uses[layer.name])] = layer.macs
+        found: dict[str, tuple[str, Shape, int]] = {}
 
         def see(name: str, module: nn.Module, output: torch.Tensor) -> None:
             _, channels, height, width = output.shape
-            found[name] = type(module).__name__, (channels, height, width)
+            found[name] = type(module).__name__, (channels, height, width), macs.get(name, 0)
 
         with torch.device("meta"), torch.no_grad():
             body = self._body().eval()

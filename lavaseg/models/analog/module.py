@@ -97,6 +97,11 @@ def measure(body: nn.Module, source: Shape) -> tuple[Layer, ...]:
     return tuple(found)
 
 
+def numbered(name: str, use: int) -> str:
+    """What `watching` calls a submodule that is used for the `use`-th time, from 1."""
+    return name if use == 1 else f"{name}#{use}"
+
+
 See = Callable[[str, nn.Module, torch.Tensor], None]
 """Called with the name of a layer, its submodule, and its output (N, C, H, W)."""
 
@@ -128,8 +133,7 @@ def watching(body: nn.Module, see: See) -> Iterator[None]:
                 last = (*last[:2], output)
             else:
                 uses[name] += 1
-                numbered = name if uses[name] == 1 else f"{name}#{uses[name]}"
-                last = numbered, module, output
+                last = numbered(name, uses[name]), module, output
             see(*last)
 
         return record
