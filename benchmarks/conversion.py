@@ -23,7 +23,7 @@ from lavaseg.encoders import Direct, Encoder, Poisson
 from lavaseg.export.conversion import RULES, convert
 from lavaseg.export.lowering import choose_quantisation, lower, quantise
 from lavaseg.models.analog.module import AnalogNetwork
-from lavaseg.network import Population, Relay
+from lavaseg.network import Node
 from lavaseg.training import Run, SpikingNetwork
 from lavaseg.training.batches import messages
 from lavaseg.training.experiment import trained_model, training_parts
@@ -72,7 +72,7 @@ def _readouts(model: SpikingNetwork | AnalogNetwork, encoded: torch.Tensor) -> t
         return model(encoded)[..., None]
     seen: list[torch.Tensor] = []
 
-    def observe(node: Population | Relay, _: torch.Tensor, membrane: torch.Tensor | None) -> None:
+    def observe(node: Node, _: torch.Tensor, membrane: torch.Tensor | None) -> None:
         if node.name == model.network.readout and membrane is not None:
             seen.append(membrane)
 

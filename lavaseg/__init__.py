@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lavaseg.activity import Activity
     from lavaseg.data import load as load_data
-    from lavaseg.deploy import run, simulate
+    from lavaseg.deploy import record, run, simulate
     from lavaseg.deploy.evaluation import evaluate as evaluate_net
     from lavaseg.deploy.verification import verify
     from lavaseg.errors import LavasegError
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lavaseg.network import Network
     from lavaseg.recipes import Recipe
     from lavaseg.recipes import load as load_recipe
+    from lavaseg.recording import Recording
     from lavaseg.report import write_report
     from lavaseg.training import Run, evaluate, train
 
@@ -42,6 +43,7 @@ __all__ = [
     "LavasegError",
     "Network",
     "Recipe",
+    "Recording",
     "Run",
     "build_model",
     "evaluate",
@@ -50,6 +52,7 @@ __all__ = [
     "load_data",
     "load_recipe",
     "read_net",
+    "record",
     "run",
     "simulate",
     "train",
@@ -66,6 +69,7 @@ _SOURCES = {
     "LavasegError": "errors:LavasegError",
     "Network": "network:Network",
     "Recipe": "recipes:Recipe",
+    "Recording": "recording:Recording",
     "Run": "training:Run",
     "build_model": "models:build",
     "evaluate": "training:evaluate",
@@ -74,6 +78,7 @@ _SOURCES = {
     "load_data": "data:load",
     "load_recipe": "recipes:load",
     "read_net": "export:read",
+    "record": "deploy:record",
     "run": "deploy:run",
     "simulate": "deploy:simulate",
     "train": "training:train",

@@ -414,8 +414,8 @@ def account(
                 "it is unrolled into projections"
             )
     silent = {p.name for p in network.populations if p.threshold is None}
-    spikes = {
-        name: _checked(name, counts, shape, samples * steps, name in silent)
+    sheets = {
+        name: _summed(name, counts, shape, samples * steps, name in silent)
         for name, shape in network.shapes.items()
     }
     graded = {node.name for node in network.nodes if isinstance(node, Relay)}
@@ -424,7 +424,7 @@ def account(
     projections = []
     for p in network.projections:
         shape = network.shape(p.source)
-        synapses = fan_out(p.operator, shape)
+        synapses = fan_out(p.operator, shape)[0]  # as of every channel
         projections.append(
             ProjectionAccount(
                 name=p.name,
@@ -433,10 +433,10 @@ def account(
                 kind=p.operator.kind,
                 analog=p.source in graded,
                 weighted=p.operator.weight_shape(shape) is not None,
-                synapses=int(synapses.sum()),
+                synapses=int(synapses.sum()) * shape[0],
                 dense_macs=p.operator.macs(shape),
-                spikes=int(spikes[p.source].sum()),
-                operations=int((spikes[p.source] * synapses).sum()),
+                spikes=int(sheets[p.source].sum()),
+                operations=int((sheets[p.source] * synapses).sum()),
             )
         )
     for population in network.populations:
@@ -445,7 +445,7 @@ def account(
     populations = []
     for node in network.senders:
         name = node.name
-        total, neurons = int(spikes[name].sum()), network.neurons(name)
+        total, neurons = int(sheets[name].sum()), network.neurons(name)
         populations.append(
             PopulationAccount(
                 name=name,
@@ -461,7 +461,7 @@ def account(
     planned = plan(network, steps)
     for (source, delay), relays in planned.chains.items():
         neurons = network.neurons(source)
-        operations = int(spikes[source].sum()) * relays + neurons * delay * samples
+        operations = int(sheets[source].sum()) * relays + neurons * delay * samples
         delays.append(DelayAccount(source, delay, relays, neurons, source in graded, operations))
     for name in planned.echoes:
         neurons = network.neurons(name)
@@ -494,13 +494,16 @@ def _clock_account(network: Network, name: str, samples: int, steps: int) -> Pro
     )
 
 
-def _checked(
+def _summed(
     name: str, counts: Mapping[str, np.ndarray], shape: Shape, most: int, silent: bool
 ) -> np.ndarray:
-    """The spikes of one node as int64; zeros for a read-out that was not recorded."""
+    """Spikes of one node, all channels together, int64 (H, W); zeros for a read-out not recorded.
+
+    That is enough: spikes of every channel reach as many synapses (`fan_out`).
+    """
     if name not in counts:
         if silent:
-            return np.zeros(shape, np.int64)
+            return np.zeros(shape[1:], np.int64)
         raise LavasegError(f"spike counts of {name!r} are missing")
     found = np.asarray(counts[name])
     if found.shape != shape or not np.issubdtype(found.dtype, np.integer):
@@ -513,7 +516,8 @@ def _checked(
             f"spike counts of {name!r} reach from {found.min()} to {found.max()}, "
             f"possible are 0 to {most} (samples x steps)"
         )
-    return found.astype(np.int64)
+    summed: np.ndarray = found.sum(0, dtype=np.int64)
+    return summed
 
 
 def artificial(macs: int) -> Estimate:

@@ -85,7 +85,7 @@ def fan_out(operator: Operator, source: Shape) -> np.ndarray:
         source: shape of the source sheet (channels, height, width).
 
     Returns:
-        int64 (C, H, W).
+        int64 (C, H, W); a view, since every channel is the same.
     """
     shape = operator.weight_shape(source) or source[:1]
     form = grid(operator, np.broadcast_to(np.int8(0), shape), source)
@@ -94,8 +94,8 @@ def fan_out(operator: Operator, source: Shape) -> np.ndarray:
         np.bincount(_links(form, axis, source[axis + 1], target[axis + 1])[1], minlength=size)
         for axis, size in enumerate(source[1:])
     )
-    sheet = form.weight.shape[1] * rows[:, None] * columns[None, :]
-    return np.broadcast_to(sheet, source).astype(np.int64)
+    sheet = (form.weight.shape[1] * rows[:, None] * columns[None, :]).astype(np.int64)
+    return np.broadcast_to(sheet, source)
 
 
 def matrix(operator: Operator, weight: np.ndarray, source: Shape) -> csr_matrix:

@@ -14,6 +14,8 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from lavaseg.cli import app
+from lavaseg.cli.inputs import load_inputs
+from lavaseg.deploy import simulate
 from lavaseg.encoders import Direct, Poisson
 from lavaseg.export import write
 from lavaseg.integers import IntegerNetwork
@@ -87,6 +89,50 @@ def test_info_shows_layers_encoder_and_whether_stock_loads_it(net_file: Path) ->
     assert found["classes"] == ["background", "digit"]
     assert found["stock_loadable"] is True
     assert [row["layer"] for row in found["layers"]] == ["input", "hidden", "readout"]  # type: ignore[attr-defined]
+
+
+def test_layers_of_a_net_are_recorded_as_simulated(
+    net: IntegerNetwork, net_file: Path, picture: Path
+) -> None:
+    result = call("record", net_file, picture)
+    assert result.exit_code == 0, result.output
+    assert "integers: 1 samples, 3 steps" in " ".join(result.stdout.split())
+    stimulus = load_inputs(str(picture), net).stimuli
+    activity = simulate(net, net.encoder.encode(stimulus), record="all")
+    with np.load("record.npz", allow_pickle=False) as file:
+        for name, spikes in activity.spikes.items():
+            assert np.array_equal(file[f"{name}/spikes"], spikes)
+        assert np.array_equal(file["readout"], activity.readout)
+        assert np.array_equal(file["hidden/spikes"], file["hidden/membranes"] > 64 * 300)
+
+
+def test_a_net_outside_of_a_run_is_recorded_on_noise_which_is_said(net_file: Path) -> None:
+    result = call("record", net_file, "-n", "2", "--layers", "hidden", "-o", "sub/noise.npz")
+    assert result.exit_code == 0, result.output
+    assert "noise: no INPUT" in result.stdout
+    assert Path("sub/noise.npz").is_file()
+
+
+def test_at_most_as_many_samples_are_recorded_as_wanted(net_file: Path) -> None:
+    result = call("record", net_file, "digits-photos", "--set", "test=6")
+    assert result.exit_code == 0, result.output
+    assert "the first 4 samples; --samples takes more" in result.stdout
+    assert "integers: 4 samples" in " ".join(result.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--layers", "hiden"), ("no layer 'hiden'", "input, hidden, readout")),
+        (("-o", "record.txt"), ("record.txt must end in .npz",)),
+        (("nothing.png",), ("'nothing.png' is neither a file",)),
+    ],
+)
+def test_a_mistake_in_what_to_record_is_named_and_nothing_is_written(
+    arguments: tuple[str, ...], words: tuple[str, ...], net_file: Path
+) -> None:
+    refused(call("record", net_file, *arguments), *words)
+    assert not list(Path().iterdir())
 
 
 def test_info_names_what_waits_and_channels_that_round_to_nothing(tmp_path: Path) -> None:

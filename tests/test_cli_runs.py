@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -81,6 +82,45 @@ def test_report_of_a_run_is_one_page(run: Path) -> None:
     assert "<html" in (run / "page.html").read_text("utf-8")
 
 
+def test_layers_of_a_run_are_recorded_on_its_test_data(run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "record.npz"
+    result = call("record", run, "--samples", "2", "--layers", "input,conv1, readout", "-o", path)
+    assert result.exit_code == 0, result.output
+    for expected in ("float network: 2 samples, 2 steps", "conv1", "4x32x32", str(path)):
+        assert expected in " ".join(result.stdout.split())
+    assert "conv2" not in result.stdout
+    with np.load(path, allow_pickle=False) as file:
+        metadata = json.loads(str(file["metadata"]))
+        membranes, spikes = file["conv1/membranes"], file["conv1/spikes"]
+        assert file["input/spikes"].shape == (2, 2, 3, 32, 32)
+        layers = {layer["name"]: layer for layer in metadata["layers"]}
+        assert metadata["unit"] == "trained units"
+        assert np.array_equal(spikes, membranes > layers["conv1"]["threshold"])
+        assert layers["readout"]["operations"] is not None
+
+    result = call("record", run, "-n", "1", "--no-membranes", "-o", path, "--json")
+    assert result.exit_code == 0, result.output
+    printed = json.loads(result.stdout)
+    assert printed["inputs"] == ["digits-photos-0"]
+    with np.load(path, allow_pickle=False) as file:
+        assert not [key for key in file.files if key.endswith("/membranes")]
+        metadata = json.loads(str(file["metadata"]))
+        assert {key: printed[key] for key in metadata} == metadata
+
+
+def test_activations_of_an_artificial_run_are_recorded(tmp_path: Path) -> None:
+    small = ("model.name=unet", "model.options={width: 2, depth: 1}")
+    trained = call("train", "demo", *tiny(*small), "--out", tmp_path / "run")
+    assert trained.exit_code == 0, trained.output
+    path = tmp_path / "record.npz"
+    result = call("record", tmp_path / "run", "digits-photos:1-3", "digits-photos:0", "-o", path)
+    assert result.exit_code == 0, result.output
+    assert "artificial network: 3 samples" in " ".join(result.stdout.split())
+    with np.load(path, allow_pickle=False) as file:
+        assert file["down.0.0/values"].shape == (3, 2, 32, 32)
+        assert json.loads(str(file["metadata"]))["numbers"] == [1, 2, 0]
+
+
 def test_trained_run_is_not_overwritten(run: Path) -> None:
     before = (run / "model.safetensors").read_bytes()
     result = call("train", "demo", *tiny(), "--out", run)
@@ -151,12 +191,12 @@ def refused(result: Result, *words: str) -> None:
         assert word in result.stderr
 
 
-@pytest.mark.parametrize("command", ["export", "report", "evaluate", "verify"])
+@pytest.mark.parametrize("command", ["export", "report", "evaluate", "verify", "record"])
 def test_missing_run_is_named(command: str, tmp_path: Path) -> None:
     refused(call(command, tmp_path / "nowhere"), "nowhere", "lavaseg train")
 
 
-@pytest.mark.parametrize("command", ["export", "report", "evaluate", "verify"])
+@pytest.mark.parametrize("command", ["export", "report", "evaluate", "verify", "record"])
 def test_folder_that_is_no_run_is_named(command: str, tmp_path: Path) -> None:
     refused(call(command, tmp_path), f"{tmp_path} is not a run", "recipe.yaml")
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from lavaseg.cli import data, demo, evaluation, inference, models, nets, training
+from lavaseg.cli import data, demo, evaluation, inference, models, nets, recording, training
 from lavaseg.cli.console import Commands
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ app.command(rich_help_panel=PIPELINE)(inference.run)
 app.add_typer(data.app, name="data", rich_help_panel=DATA)
 app.command(rich_help_panel=RESULTS)(nets.info)
 app.command(rich_help_panel=RESULTS)(evaluation.evaluate)
+app.command(rich_help_panel=RESULTS)(recording.record)
 app.command(rich_help_panel=RESULTS)(evaluation.report)
 
 

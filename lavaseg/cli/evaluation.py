@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,12 +12,11 @@ from lavaseg.cli.inputs import (
     DATA_OPTION,
     check_exists,
     check_fits,
+    choose_inputs,
     data_beside,
     load_data,
-    load_inputs,
     open_net,
     open_run,
-    random_stimuli,
     set_options,
 )
 from lavaseg.errors import LavasegError
@@ -27,8 +25,6 @@ from lavaseg.models.analog import AnalogModel
 if TYPE_CHECKING:
     from lavaseg.deploy import Verdict
     from lavaseg.energy import EnergyAccount
-    from lavaseg.events import Stimulus
-    from lavaseg.integers import IntegerNetwork
     from lavaseg.metrics import Evaluation
     from lavaseg.network import Network
 
@@ -206,13 +202,16 @@ def verify(
     with only_json(json):
         net_path = _exported(target) if target.is_dir() else target
         net = open_net(net_path)
-        stimuli, numbers = _stimuli(net, net_path, data, set_ or [], samples, seed)
+        sources = [] if data is None else [data]
+        inputs = choose_inputs(net, sources, data_beside(net_path), set_ or [], samples, seed)
 
         from lavaseg.deploy import verify as verify_net
         from lavaseg.deploy.verification import BACKENDS
 
         backends = BACKENDS if backend == "all" else (backend,)
-        verdict = verify_net(net, stimuli, seed=seed, samples=numbers, backends=backends)
+        verdict = verify_net(
+            net, inputs.stimuli, seed=seed, samples=inputs.numbers, backends=backends
+        )
         if target.is_dir():
             verdict.save(target / "verify.json")
     if json:
@@ -232,20 +231,6 @@ def _exported(folder: Path) -> Path:
 
         export(run, path)
     return path
-
-
-def _stimuli(
-    net: IntegerNetwork, path: Path, data: str | None, set_: list[str], samples: int, seed: int
-) -> tuple[Sequence[Stimulus], Sequence[int]]:
-    """Pictures or recordings, and sample numbers: what was named, the run's test data, or noise."""
-    beside = data_beside(path)
-    if data is None and beside is None:
-        return random_stimuli(net, samples, seed), range(samples)
-    if data is None and beside is not None:
-        found = load_data(None, set_options(set_, DATA_OPTION), beside)
-        data = f"{found.name}:0-{min(samples, len(found.test))}"
-    inputs = load_inputs(str(data), net, beside, set_)
-    return inputs.stimuli[:samples], inputs.numbers[:samples]
 
 
 def show_verdict(verdict: Verdict) -> None:

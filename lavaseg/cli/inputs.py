@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import yaml
@@ -17,10 +17,14 @@ from lavaseg.events import Events, Stimulus
 
 if TYPE_CHECKING:
     from lavaseg.data.base import DataSet
+    from lavaseg.encoders import Encoder
     from lavaseg.integers import IntegerNetwork
-    from lavaseg.network import Shape
+    from lavaseg.models.analog import AnalogModel
+    from lavaseg.network import Network, Shape
     from lavaseg.recipes import Choice
     from lavaseg.training import Run
+
+    Taker: TypeAlias = "IntegerNetwork | Trained"
 
 FIRST = 16
 """Samples taken from a data set when the user names none."""
@@ -41,6 +45,19 @@ class Inputs:
     stimuli: Sequence[Stimulus]
     numbers: Sequence[int]
     remark: str = ""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run trained, as far as its input goes: what an `IntegerNetwork` says of itself.
+
+    Args:
+        network: spiking or artificial.
+    """
+
+    network: Network | AnalogModel
+    encoder: Encoder
+    classes: tuple[str, ...]
 
 
 def open_run(path: Path) -> Run:
@@ -114,7 +131,7 @@ def load_data(name: str | None, options: dict[str, Any], beside: Choice | None) 
     return load(str(name), **options)
 
 
-def stimulus_shape(net: IntegerNetwork) -> Shape:
+def stimulus_shape(net: Taker) -> Shape:
     """Shape of the stimuli whose spikes fit the network's input: (channels, height, width)."""
     spikes = net.network.input.shape
     shape = net.encoder.stimulus(spikes)
@@ -125,7 +142,7 @@ def stimulus_shape(net: IntegerNetwork) -> Shape:
     return shape
 
 
-def random_stimuli(net: IntegerNetwork, count: int, seed: int) -> list[Stimulus]:
+def random_stimuli(net: Taker, count: int, seed: int) -> list[Stimulus]:
     """Noise that a network takes: pictures, or recordings with an event for each tenth pixel."""
     rng = np.random.default_rng(seed)
     shape = stimulus_shape(net)
@@ -143,7 +160,7 @@ def random_stimuli(net: IntegerNetwork, count: int, seed: int) -> list[Stimulus]
     return found
 
 
-def check_fits(net: IntegerNetwork, data: DataSet) -> None:
+def check_fits(net: Taker, data: DataSet) -> None:
     """LavasegError unless the network takes the data set's stimuli and has its classes."""
     wanted = stimulus_shape(net)
     if isinstance(data.test[0][0], Events) != isinstance(net.encoder, EventEncoder):
@@ -162,7 +179,7 @@ def check_fits(net: IntegerNetwork, data: DataSet) -> None:
 
 
 def load_inputs(
-    source: str, net: IntegerNetwork, beside: Choice | None = None, options: Iterable[str] = ()
+    source: str, net: Taker, beside: Choice | None = None, options: Iterable[str] = ()
 ) -> Inputs:
     """The stimuli that INPUT names, in the shape that a network takes.
 
@@ -188,6 +205,39 @@ def load_inputs(
     elif path.exists():
         return _pictures(path, stimulus_shape(net))
     return _from_data(source, net, beside, set_options(options, DATA_OPTION))
+
+
+def choose_inputs(
+    net: Taker,
+    sources: Sequence[str],
+    beside: Choice | None,
+    options: Sequence[str],
+    samples: int,
+    seed: int,
+) -> Inputs:
+    """At most `samples` stimuli: what the sources name, else the run's test data, else noise.
+
+    Args:
+        sources: any number of `load_inputs`' sources.
+        beside: data set of the network's run.
+        options: FIELD=VALUE words, options of the data set.
+        seed: of the noise.
+    """
+    if not sources and beside is None:
+        names = tuple(f"noise-{i}" for i in range(samples))
+        remark = "noise: no INPUT was given, and the network lies in no run folder"
+        return Inputs(names, random_stimuli(net, samples, seed), range(samples), remark)
+    if not sources:
+        found = load_data(None, set_options(options, DATA_OPTION), beside)
+        sources = [f"{found.name}:0-{min(samples, len(found.test))}"]
+    parts = [load_inputs(source, net, beside, options) for source in sources]
+    names = tuple(name for part in parts for name in part.names)
+    return Inputs(
+        names[:samples],
+        [stimulus for part in parts for stimulus in part.stimuli][:samples],
+        [number for part in parts for number in part.numbers][:samples],
+        f"the first {samples} samples; --samples takes more" if len(names) > samples else "",
+    )
 
 
 def _files(path: Path, suffixes: tuple[str, ...], what: str) -> list[Path]:
@@ -248,9 +298,7 @@ def _parts(path: Path, encoder: EventEncoder) -> Iterator[Events]:
     return cut(pieces, time=size) if encoder.slicing == "time" else cut(pieces, count=size)
 
 
-def _from_data(
-    source: str, net: IntegerNetwork, beside: Choice | None, options: dict[str, Any]
-) -> Inputs:
+def _from_data(source: str, net: Taker, beside: Choice | None, options: dict[str, Any]) -> Inputs:
     from lavaseg.data import DATASETS
 
     name, _, part = source.partition(":")

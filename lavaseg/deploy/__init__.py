@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lavaseg.deploy.backends import RUNTIMES, run
     from lavaseg.deploy.evaluation import evaluate
+    from lavaseg.deploy.recording import record, recordings
     from lavaseg.deploy.simulator import simulate
     from lavaseg.deploy.verification import (
         BACKENDS,
@@ -28,6 +29,8 @@ __all__ = [
     "Difference",
     "Verdict",
     "evaluate",
+    "record",
+    "recordings",
     "run",
     "simulate",
     "verify",
@@ -38,6 +41,8 @@ _SOURCES = {
     "RUNTIMES": "backends",
     "run": "backends",
     "evaluate": "evaluation",
+    "record": "recording",
+    "recordings": "recording",
     "simulate": "simulator",
 }
 

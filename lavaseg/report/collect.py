@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from importlib import metadata
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,13 +18,11 @@ from lavaseg.events import Stimulus, preview
 from lavaseg.files import write_atomically
 from lavaseg.metrics import Evaluation, predict
 from lavaseg.models.analog import AnalogModel
-from lavaseg.network import Population, Relay
 from lavaseg.plots import Histogram
 from lavaseg.report.page import Comparison, Examples, ReportData, render
+from lavaseg.versions import versions
 
 if TYPE_CHECKING:  # SLAYER takes seconds to import
-    import torch
-
     from lavaseg.data.base import DataSet
     from lavaseg.integers import IntegerNetwork
     from lavaseg.recipes import Recipe
@@ -35,7 +32,6 @@ EXAMPLES = 8
 """Pictures shown, and samples whose membranes are drawn."""
 MEMBRANE_EDGES = np.linspace(-2.0, 3.0, 101)
 """Bin edges in units of the threshold; what lies beyond counts in the first and last bin."""
-PACKAGES = ("lavaseg", "lava-nc", "lava-dl", "torch", "lightning", "numpy")
 
 
 def write_report(run: Run, path: str | Path | None = None, *, compare: Run | None = None) -> Path:
@@ -92,12 +88,7 @@ def collect(run: Run, *, compare: Run | None = None) -> ReportData:
 def environment() -> dict[str, str]:
     """Versions of what computes, the kind of machine, and the time."""
     found = {"written": datetime.now().astimezone().isoformat(" ", "minutes")}
-    found["Python"] = platform.python_version()
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "not installed as a package"
+    found |= versions()
     found["system"] = f"{platform.system()} {platform.machine()}"
     return found
 
@@ -156,13 +147,13 @@ def _examples(run: Run, net: IntegerNetwork | None, data: DataSet) -> Examples:
     encoder = run.recipe.encoder_object
     rows, columns = encoder.window(whole[0].shape)
     labels = np.stack(whole)[:, rows, columns]
-    if net is not None:
-        from lavaseg.deploy import simulate
+    from lavaseg.deploy import recordings, simulate
 
+    if net is not None:
         readout = simulate(net, net.encoder.encode(stimuli)).readout
         logits, by = net.logits(readout), "exported integer network, which Lava runs"
     else:
-        logits = _observed(run, stimuli).float().numpy()
+        logits = np.concatenate([r.readout for r in recordings(run, stimuli, layers=())])
         by = "float network; it is not exported yet"
     predicted = predict(logits, (labels.shape[1], labels.shape[2]))
     pictures = np.stack([preview(stimulus)[:, rows, columns] for stimulus in stimuli])
@@ -171,34 +162,21 @@ def _examples(run: Run, net: IntegerNetwork | None, data: DataSet) -> Examples:
 
 def _membranes(run: Run, data: DataSet) -> dict[str, Histogram]:
     """Histogram of each firing population of the float network, on the first test pictures."""
-    found: dict[str, Histogram] = {}
     if isinstance(run.model, AnalogModel):
-        return found
+        return {}
+    from lavaseg.deploy import recordings
 
-    def observe(node: Population | Relay, _: torch.Tensor, membrane: torch.Tensor | None) -> None:
-        if isinstance(node, Relay) or node.threshold is None or membrane is None:
-            return
-        values = membrane.numpy().ravel() / node.threshold
-        clipped = values.clip(MEMBRANE_EDGES[0], MEMBRANE_EDGES[-1])
-        found[node.name] = Histogram(MEMBRANE_EDGES, np.histogram(clipped, MEMBRANE_EDGES)[0])
-
-    _observed(run, [stimulus for stimulus, _ in _first(data)], observe)
-    return found
-
-
-def _observed(run: Run, stimuli: Sequence[Stimulus], observe: Any = None) -> torch.Tensor:
-    """Read-out of the float network; `observe` sees each population with its membrane."""
-    import torch
-
-    from lavaseg.training.experiment import trained_model
-
-    model = trained_model(run)
-    spikes = run.recipe.encoder_object.encode(stimuli, seed=run.recipe.seed)
-    messages = torch.from_numpy(spikes).float().permute(0, 2, 3, 4, 1)
-    with torch.no_grad():
-        if isinstance(run.model, AnalogModel):
-            return model(messages)
-        return model(messages, observe, membranes="none" if observe is None else "all")
+    firing = [p.name for p in run.model.populations if p.threshold is not None]
+    counts = {name: np.zeros(len(MEMBRANE_EDGES) - 1, np.int64) for name in firing}
+    stimuli = [stimulus for stimulus, _ in _first(data)]
+    for recording in recordings(run, stimuli, layers=firing):
+        for name, layer in recording.layers.items():
+            assert layer.membranes is not None
+            assert layer.threshold is not None
+            values = layer.membranes.ravel() / layer.threshold
+            clipped = values.clip(MEMBRANE_EDGES[0], MEMBRANE_EDGES[-1])
+            counts[name] += np.histogram(clipped, MEMBRANE_EDGES)[0]
+    return {name: Histogram(MEMBRANE_EDGES, count) for name, count in counts.items()}
 
 
 def _comparison(run: Run, other: Run, notes: list[str]) -> Comparison:

@@ -17,7 +17,7 @@ from lavaseg.data.split import Subset, hold_out
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import AnalogModel
 from lavaseg.models.analog.module import AnalogNetwork
-from lavaseg.network import Input, Network, Population, Relay
+from lavaseg.network import Current, Input, Network, Node
 from lavaseg.progress import track
 from lavaseg.recipes import Recipe
 from lavaseg.training.batches import loader
@@ -203,8 +203,9 @@ def _activity(
         return model(messages), {}
     counts = {model.network.input.name: (messages != 0).sum(-1).numpy()}
 
-    def count(node: Population | Relay, spikes: torch.Tensor, _: torch.Tensor | None) -> None:
-        counts[node.name] = (spikes != 0).sum(-1).numpy()
+    def count(node: Node, spikes: torch.Tensor, _: torch.Tensor | None) -> None:
+        if not isinstance(node, Current):
+            counts[node.name] = (spikes != 0).sum(-1).numpy()
 
     return model(messages, count), counts
 

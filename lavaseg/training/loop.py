@@ -36,7 +36,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.files import write_atomically
 from lavaseg.metrics import mean_iou, resize_logits
 from lavaseg.models.analog.module import AnalogNetwork
-from lavaseg.network import Current, Population, Relay
+from lavaseg.network import Current, Node, Population
 from lavaseg.recipes import Augment, Rmp, Training
 from lavaseg.training.batches import Batch, loader
 from lavaseg.training.loss import (
@@ -177,9 +177,7 @@ class SpikingSegmenter(Segmenter):
         penalties: list[torch.Tensor] = []
         added: list[torch.Tensor] = []
 
-        def observe(
-            node: Population | Relay, spikes: torch.Tensor, membrane: torch.Tensor | None
-        ) -> None:
+        def observe(node: Node, spikes: torch.Tensor, membrane: torch.Tensor | None) -> None:
             if node.name in self.auxiliaries and membrane is not None:
                 added.append(self.auxiliary_loss(membrane[..., -1], labels))
             if regularise and node.name in self.regularised and membrane is not None:
@@ -201,7 +199,9 @@ class SpikingSegmenter(Segmenter):
         return readout, torch.stack(added).sum() if added else 0.0
 
     def watch(self, messages: torch.Tensor) -> torch.Tensor:
-        def count(node: Population | Relay, spikes: torch.Tensor, __: torch.Tensor | None) -> None:
+        def count(node: Node, spikes: torch.Tensor, __: torch.Tensor | None) -> None:
+            if isinstance(node, Current):
+                return
             total = (spikes != 0).sum((0, -1)).double()
             self.counts[node.name] = self.counts.get(node.name, 0) + total
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from lavaseg.activity import Activity
 from lavaseg.integers import IntegerNetwork
-from lavaseg.network import DECAY_UNITY, Network, Node, Population, Relay
+from lavaseg.network import DECAY_UNITY, Current, Network, Node, Population, Relay
 from lavaseg.neuron import NEVER, STATE_SCALE
 from lavaseg.recipes import Surrogate
 from lavaseg.training.neuron import FLOAT_SCALE, FusedNeuron, Record
@@ -26,9 +26,9 @@ from lavaseg.training.norm import (
 )
 from lavaseg.training.synapse import Synapse
 
-Observer = Callable[[Population | Relay, torch.Tensor, "torch.Tensor | None"], None]
-"""Called with each population, its spikes and its membranes before reset, (N, C, H, W, T), and
-with each relay and its messages."""
+Observer = Callable[[Node, torch.Tensor, "torch.Tensor | None"], None]
+"""Called with each population, its spikes and its membranes before reset, (N, C, H, W, T), with
+each relay and its messages, and with each current and its values."""
 
 
 def after_reset(
@@ -119,7 +119,7 @@ class SpikingNetwork(nn.Module):
 
         Args:
             messages: input spikes (N, C, H, W, T), 0/1 or graded messages.
-            observe: called with each population as it is computed.
+            observe: called with each node as it is computed.
             membranes: the steps of which `observe` gets the membranes of spiking populations; of
                 read-outs it gets at least the last.
         """
@@ -146,8 +146,8 @@ class SpikingNetwork(nn.Module):
                 emitted[node.name] = (
                     current if bias is None else current + bias.view(1, -1, 1, 1, 1)
                 )
-                if isinstance(node, Relay) and observe is not None:
-                    observe(node, current, None)
+                if observe is not None:
+                    observe(node, emitted[node.name], None)
                 continue
             record = "last" if node.threshold is None and membranes == "none" else membranes
             spikes, membrane = self._respond(node, current, norm, bias, record)
@@ -282,7 +282,9 @@ class SpikingNetwork(nn.Module):
             if record:
                 kept[name] = x
 
-        def observe(node: Population | Relay, x: torch.Tensor, _: torch.Tensor | None) -> None:
+        def observe(node: Node, x: torch.Tensor, _: torch.Tensor | None) -> None:
+            if isinstance(node, Current):
+                return
             number = torch.int32 if isinstance(node, Relay) else torch.uint8
             keep(node.name, x.permute(0, 4, 1, 2, 3).to(number).numpy())
 

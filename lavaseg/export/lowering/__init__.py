@@ -42,6 +42,22 @@ def deployed(network: Network, steps: int = 1) -> Network:
     return lower(untrained(network, steps)).network
 
 
+def unrolled(network: Network) -> Network:
+    """A description without its currents, whatever its weights will be.
+
+    Its projections are those whose synapses the spikes of the trained network drive: what
+    `deployed` gives, but with auxiliary read-outs, and whether or not neurons and norms are
+    Loihi's.
+
+    Raises:
+        LavasegError: a current cannot be unrolled; the message says why.
+    """
+    weighted = untrained(network, steps=2)  # which stand for any number of them
+    for step in (fold_averages, fold_norms, unroll_currents, split_clocks):
+        weighted = step(weighted)
+    return weighted.network
+
+
 def lower(weighted: WeightedNetwork) -> WeightedNetwork:
     """All float steps, in order."""
     for step in FLOAT_STEPS:
@@ -66,4 +82,5 @@ __all__ = [
     "quantise",
     "split_clocks",
     "unroll_currents",
+    "unrolled",
 ]

@@ -31,7 +31,7 @@ def untrained(network: Network, steps: int = 1) -> WeightedNetwork:
         {node.name: channels(node.name) for node in network.nodes if node.bias},
         {
             node.name: Affine(
-                (stepped if node.norm == "bntt" else channels)(node.name),
+                channels(node.name),
                 (channels if node.norm == "batch" else stepped)(node.name),
             )
             for node in network.nodes

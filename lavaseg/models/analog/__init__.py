@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -88,6 +89,33 @@ class AnalogModel:
     def layers(self) -> tuple[Layer, ...]:
         """Every layer with weights, in the order of a pass."""
         return self._measured[0]
+
+    @cached_property
+    def sheets(self) -> Mapping[str, tuple[str, Shape, int]]:
+        """Kind of submodule, shape of its output, and MACs, of every layer that a pass shows.
+
+        In the order of a pass, with the names of `lavaseg.models.analog.module.watching`.
+        """
+        import torch
+
+        from lavaseg.models.analog.module import numbered, watching
+
+        uses: Counter[str] = Counter()
+        macs: dict[str, int] = {}
+        for layer in self.layers:
+            uses[layer.name] += 1
+            macs[numbered(layer.name, uses[layer.name])] = layer.macs
+        found: dict[str, tuple[str, Shape, int]] = {}
+
+        def see(name: str, module: nn.Module, output: torch.Tensor) -> None:
+            _, channels, height, width = output.shape
+            found[name] = type(module).__name__, (channels, height, width), macs.get(name, 0)
+
+        with torch.device("meta"), torch.no_grad():
+            body = self._body().eval()
+            with watching(body, see):
+                body(torch.zeros((1, *self.input.shape)))
+        return found
 
     def parameter_count(self, steps: int = 1) -> int:
         """All trained numbers, the same for any number of steps."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -134,6 +136,61 @@ def _shape_only(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
         geometry["output_padding"] = module.output_padding
     channels, height, width = x.shape[1:]
     return x.new_zeros((len(x), *operator(**geometry).output_shape((channels, height, width))))
+
+
+def numbered(name: str, use: int) -> str:
+    """What `watching` calls a submodule that is used for the `use`-th time, from 1."""
+    return name if use == 1 else f"{name}#{use}"
+
+
+See = Callable[[str, nn.Module, torch.Tensor], None]
+"""Called with the name of a layer, its submodule, and its output (N, C, H, W)."""
+
+
+@contextmanager
+def watching(body: nn.Module, see: See) -> Iterator[None]:
+    """While open, each pass shows every layer to `see`.
+
+    A layer is a submodule without children. A norm or a nonlinearity that takes nothing but the
+    output of the submodule before it, and keeps its shape, is a part of that layer: `see` is called
+    again with its output, and the last call is what the layer gives. One that takes something else,
+    such as a sum of several, is a layer of its own. What a pass does without submodules is not
+    seen. A submodule that is used again has its number of uses behind its name: "conv#2".
+    """
+    uses: Counter[str] = Counter()
+    last: tuple[str, nn.Module, torch.Tensor] | None = None
+
+    def start(*_: Any) -> None:
+        nonlocal last
+        uses.clear()
+        last = None
+
+    def hook(name: str) -> Callable[..., None]:
+        def record(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+            nonlocal last
+            weighted = any(p.ndim > 1 for p in module.parameters())
+            follows = last is not None and inputs[0] is last[2] and output.shape == last[2].shape
+            if last is not None and follows and not weighted:
+                last = (*last[:2], output)
+            else:
+                uses[name] += 1
+                last = numbered(name, uses[name]), module, output
+            see(*last)
+
+        return record
+
+    handles = [body.register_forward_pre_hook(start)]
+    handles += [
+        module.register_forward_hook(hook(name))
+        for name, module in body.named_modules()
+        if not list(module.children())
+    ]
+    try:
+        yield
+    finally:
+        last = None
+        for handle in handles:
+            handle.remove()
 
 
 def _macs(module: nn.Module, given: torch.Tensor, output: torch.Tensor) -> int:

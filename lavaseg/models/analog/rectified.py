@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Literal
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from lavaseg.models.spiking_deeplab import spiking_deeplab
 from lavaseg.models.spiking_fcn import spiking_fcn
@@ -18,7 +18,6 @@ from lavaseg.network import (
     Input,
     Network,
     Operator,
-    Population,
     Shape,
 )
 from lavaseg.operators_torch import apply_operator
@@ -28,7 +27,7 @@ class Rectified(nn.Module):
     """One pass through a description in which each spiking population is max(0, norm(current)).
 
     Read-outs and currents stay linear; delays and decays mean nothing here. Its convolutions are
-    called like the projections, its norms and biases like the nodes.
+    called like the projections, its norms, biases and rectified units like the nodes.
 
     Args:
         network: the description.
@@ -46,6 +45,9 @@ class Rectified(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 self.convolutions[p.name] = module
         self.norms = nn.ModuleDict()
+        self.units = nn.ModuleDict(
+            {p.name: nn.ReLU() for p in network.populations if p.threshold is not None}
+        )
         self.biases = nn.ParameterDict()
         for node in network.nodes:
             channels = network.shape(node.name)[0]
@@ -58,18 +60,19 @@ class Rectified(nn.Module):
         net = self.network
         values = {net.input.name: pictures}
         for node in net.ordered:
-            current = torch.stack(
+            current = reduce(
+                torch.add,
                 [
                     self._project(p.name, p.operator, values[p.source])
                     for p in net.incoming(node.name)
-                ]
-            ).sum(0)
+                ],
+            )
             if node.name in self.norms:
                 current = self.norms[node.name](current)
             if node.name in self.biases:
                 current = current + self.biases[node.name].view(1, -1, 1, 1)
-            fires = isinstance(node, Population) and node.threshold is not None
-            values[node.name] = functional.relu(current) if fires else current
+            fires = node.name in self.units
+            values[node.name] = self.units[node.name](current) if fires else current
         return values[net.readout]
 
     def _project(self, name: str, operator: Operator, x: torch.Tensor) -> torch.Tensor:

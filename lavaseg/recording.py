@@ -1,0 +1,207 @@
+"""What a network did inside: spikes, membranes and operations of each layer, as plain NumPy.
+
+`lavaseg.deploy.recording` makes recordings; they are the same for float, integer and artificial
+networks, so that these can be compared.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from lavaseg.errors import LavasegError
+from lavaseg.files import replacing
+from lavaseg.network import Shape
+from lavaseg.versions import versions
+
+NEAR = 0.1
+"""A membrane is near its threshold if it is no farther from it than this part of it: what rounding
+of weights may turn into another spike."""
+FORMAT = 1
+"""Version of what `Recording.save` writes."""
+
+Kind = Literal["float", "integer", "artificial"]
+"""A spiking network as trained, one in Loihi's integers, or an artificial one."""
+UNITS: dict[Kind, str] = {
+    "float": "trained units",
+    "integer": "state units, 1/64 of a weight unit",
+    "artificial": "none",
+}
+"""The unit of membranes, thresholds and read-out of each kind of network."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerRecording:
+    """What one layer did in N samples. Every array begins with the axis of the samples.
+
+    Args:
+        name: of the node; of an artificial network, the submodule (`lavaseg models NAME`).
+        kind: "input", "population", "readout" (a population that never fires), "relay" or
+            "current" (a sum without neurons, such as a residual stream); of an artificial network,
+            the class of the submodule.
+        shape: (channels, height, width).
+        rates: float64 (N,), spikes of a neuron and step; relays and graded input: messages;
+            currents: values that are not 0; artificial: the share of activations that are not 0.
+        macs: multiply-accumulates of one dense pass into it, zero padding included, as papers
+            count them; weights only.
+        spikes: uint8 (N, T, C, H, W); a graded input's messages, or, int32, a relay's. None for
+            a layer without spikes.
+        membranes: before reset, (N, T, C, H, W). Float networks: float32, trained units, exact
+            multiples of 1/4096. Integer networks: int32, state units (1/64 of a weight unit).
+            Spikes are exactly where membranes > threshold. None unless asked for, and where there
+            are no neurons.
+        values: float32; of a current (and of a relay that is not integer) its sums, (N, T, C, H,
+            W), trained units; of an artificial layer its activations, (N, C, H, W).
+        threshold: in the unit of the membranes; None where nothing fires.
+        near: float64 (N,), share of membranes within 10 % of the threshold (`NEAR`), over neurons
+            and steps; None where nothing fires.
+        operations: int64 (N,), synaptic operations into it: each spike times the synapses that it
+            really has, borders considered, clocks included, relays that make spikes wait left out.
+            None for currents and artificial layers, or where `Recording.remarks` says why.
+        scale: membrane values in one trained unit: 1 in a float network, 64 x its weight scale in
+            an integer one.
+    """
+
+    name: str
+    kind: str
+    shape: Shape
+    rates: np.ndarray
+    macs: int
+    spikes: np.ndarray | None = None
+    membranes: np.ndarray | None = None
+    values: np.ndarray | None = None
+    threshold: float | None = None
+    near: np.ndarray | None = None
+    operations: np.ndarray | None = None
+    scale: float = 1.0
+
+    @property
+    def rate(self) -> float:
+        """`rates` of all samples together."""
+        return float(self.rates.mean())
+
+    @property
+    def near_threshold(self) -> float | None:
+        """`near` of all samples together."""
+        return None if self.near is None else float(self.near.mean())
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Those of spikes, membranes and values that were kept."""
+        kept = {"spikes": self.spikes, "membranes": self.membranes, "values": self.values}
+        return {what: array for what, array in kept.items() if array is not None}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: all but `arrays`, of which it gives dtypes and shapes."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "shape": list(self.shape),
+            "threshold": self.threshold,
+            "scale": self.scale,
+            "rate": self.rate,
+            "rates": self.rates.tolist(),
+            "near_threshold": self.near_threshold,
+            "operations": None if self.operations is None else self.operations.tolist(),
+            "macs": self.macs,
+            "arrays": {
+                what: {"dtype": str(array.dtype), "shape": list(array.shape)}
+                for what, array in self.arrays.items()
+            },
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """What the layers of a network did in N samples of T steps.
+
+    Args:
+        kind: "float", "integer" or "artificial".
+        steps: T.
+        seed, numbers: what keyed the encoder's draws, one number a sample.
+        layers: by name, in the order of computation.
+        readout: what the network answered, (N, K, H, W): the read-out's membrane after the last
+            step, float32 in trained units or int64 in state units; artificial: T x logits.
+        remarks: what was not counted, and why.
+    """
+
+    kind: Kind
+    steps: int
+    seed: int
+    numbers: tuple[int, ...]
+    layers: Mapping[str, LayerRecording]
+    readout: np.ndarray
+    remarks: tuple[str, ...] = ()
+
+    def __getitem__(self, layer: str) -> LayerRecording:
+        return self.layers[layer]
+
+    @property
+    def samples(self) -> int:
+        return len(self.readout)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: everything but the arrays; `LayerRecording.to_dict` a layer."""
+        return {
+            "format": FORMAT,
+            "kind": self.kind,
+            "samples": self.samples,
+            "steps": self.steps,
+            "seed": self.seed,
+            "numbers": list(self.numbers),
+            "unit": UNITS[self.kind],
+            "near": NEAR,
+            "remarks": list(self.remarks),
+            "layers": [layer.to_dict() for layer in self.layers.values()],
+            "versions": versions(),
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write a compressed .npz, whole or not at all; `numpy.load` opens it without pickle.
+
+        Its entries are LAYER/spikes, LAYER/membranes and LAYER/values, as far as they were kept,
+        readout, and metadata: `to_dict` as JSON, which `json.loads(str(file["metadata"]))` reads.
+
+        Raises:
+            LavasegError: the file cannot be written.
+        """
+        arrays: dict[str, Any] = {
+            f"{name}/{what}": array
+            for name, layer in self.layers.items()
+            for what, array in layer.arrays.items()
+        }
+        metadata = np.array(json.dumps(self.to_dict()))
+        with replacing(path) as part, part.open("wb") as file:
+            np.savez_compressed(file, metadata=metadata, readout=self.readout, **arrays)
+
+
+def joined(parts: Sequence[Recording]) -> Recording:
+    """Recordings of one network, one after the other, as one; `remarks` of the first.
+
+    Raises:
+        LavasegError: there are none.
+    """
+    if not parts:
+        raise LavasegError("there are no samples to record")
+    first = parts[0]
+    return replace(
+        first,
+        numbers=tuple(number for part in parts for number in part.numbers),
+        layers={name: _joined([part.layers[name] for part in parts]) for name in first.layers},
+        readout=np.concatenate([part.readout for part in parts]),
+    )
+
+
+def _joined(parts: Sequence[LayerRecording]) -> LayerRecording:
+    """Every array of one layer, along the axis of the samples."""
+    changes: dict[str, Any] = {
+        field.name: np.concatenate([getattr(part, field.name) for part in parts])
+        for field in fields(LayerRecording)
+        if isinstance(getattr(parts[0], field.name), np.ndarray)
+    }
+    return replace(parts[0], **changes)

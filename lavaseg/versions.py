@@ -1,0 +1,19 @@
+"""Versions of the packages that compute, for files that must say what they came from."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+
+PACKAGES = ("lavaseg", "lava-nc", "lava-dl", "torch", "lightning", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """The version of Python and of each of `PACKAGES`."""
+    found = {"Python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed as a package"
+    return found
