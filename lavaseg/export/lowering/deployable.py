@@ -17,7 +17,7 @@ def check_deployable(weighted: WeightedNetwork) -> WeightedNetwork:
         if isinstance(node, Population) and node.reset == "soft":
             raise NotDeployableError(
                 f"population {node.name!r} uses soft reset, Loihi's neuron resets to 0: train "
-                "with reset 'hard' (preset 'hardware')"
+                "with reset 'hard' (preset 'hardware'), or convert with --reset hard"
             )
         if node.norm == "bntt":
             kind = type(node).__name__.lower()
