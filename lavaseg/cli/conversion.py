@@ -16,9 +16,7 @@ def convert(
     out_: Annotated[Path, typer.Option("--out", "-o", help="Run folder to make.")],
     rule: Annotated[
         str,
-        typer.Option(
-            "--rule", help="How thresholds are balanced: channel, percentile, layer, ..."
-        ),
+        typer.Option("--rule", help="How thresholds are balanced: channel, percentile, layer, ..."),
     ] = "channel",
     steps: Annotated[
         int | None, typer.Option("--steps", help="Time steps of one sample.", show_default="64")

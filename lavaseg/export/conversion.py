@@ -31,7 +31,6 @@ from lavaseg.operators_torch import apply_operator
 from lavaseg.recipes import Surrogate
 from lavaseg.training.neuron import FusedNeuron, over_time
 
-
 Reset = Literal["soft", "hard"]
 
 

@@ -21,13 +21,15 @@ from lavaseg import __version__, recipes
 from lavaseg.encoders import Direct, Encoder, EventEncoder, Frames, OnOffPoisson, Poisson
 from lavaseg.errors import LavasegError
 from lavaseg.export.conversion import Reset, balance, find_rule
+from lavaseg.export.lowering import lower
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.files import new_folder, write_atomically
 from lavaseg.models import CONVERTED
 from lavaseg.models.analog import RECTIFIED, AnalogModel
 from lavaseg.models.analog.module import AnalogNetwork
-from lavaseg.network import Population, Relay
+from lavaseg.network import Current, Population, Relay
 from lavaseg.neuron import STATE_LIMIT, STATE_SCALE
+from lavaseg.operators_torch import apply_operator
 from lavaseg.recipes import Recipe
 from lavaseg.training import Run
 from lavaseg.training.batches import messages
@@ -66,7 +68,8 @@ def convert_run(
         rule: how thresholds are balanced, a name of `conversion.RULES`.
         steps: T. By default 64; of a code that has one step for each frame or slice, its own.
         reset: "soft" is what the rules are made for, and runs in floats; "hard" is what Loihi has,
-            and needs the fine-tuning of `export`.
+            and needs the fine-tuning of `export`. With "hard" a current's bias, which synapses
+            carry to neurons unevenly at borders, becomes the mean of what each channel gets.
         calibration: how many training samples, the first ones, thresholds are balanced on.
         encoder: "direct" or "poisson", instead of the artificial network's.
         overrides: "field=value" of the recipe's sections training, augment and finetune.
@@ -102,6 +105,9 @@ def convert_run(
         model, encoded, rule, reset=reset, logit_unit=unit, message_bits=code.message_bits
     )
     weighted, unit = _within_limits(weighted, unit, encoded)
+    if reset == "hard":
+        weighted = _with_even_biases(weighted)
+        lower(weighted)  # what export would refuse is refused now
     spiking = weighted.to_model(recipe.training.surrogate)
     record = {
         "source": str(run.path),
@@ -133,8 +139,8 @@ def _convertible(run: Run) -> AnalogModel:
         )
     if run.model.name not in RECTIFIED:
         raise LavasegError(
-            f"{run.path} holds a {run.model.name}, which cannot be converted: expected a run of the "
-            f"artificial {able}"
+            f"{run.path} holds a {run.model.name}, which cannot be converted: expected a run of "
+            f"the artificial {able}"
         )
     return run.model
 
@@ -222,11 +228,32 @@ def _within_limits(
     return _with_unit(weighted, wanted / unit), wanted
 
 
+def _with_even_biases(weighted: WeightedNetwork) -> WeightedNetwork:
+    """The network whose currents have no biases: what they bring is the bias of what they feed.
+
+    Exact where it is the same for all neurons of a channel; else its mean over them.
+    """
+    net, biases = weighted.network, dict(weighted.biases)
+    for node in net.ordered:
+        if not isinstance(node, Current) or node.name not in biases:
+            continue
+        bias = torch.from_numpy(biases.pop(node.name)).view(1, -1, 1, 1)
+        sheet = bias.expand(1, *net.shape(node.name))
+        for out in net.outgoing(node.name):
+            weight = torch.from_numpy(weighted.weights[out.name])
+            passed = apply_operator(out.operator, sheet, weight).mean((0, 2, 3)).numpy()
+            biases[out.target] = biases.get(out.target, 0.0) + passed
+    flags = {node.name: {"bias": node.name in biases} for node in net.nodes}
+    return weighted.replace(network=net.replace_nodes(flags), biases=biases)
+
+
 def _with_unit(weighted: WeightedNetwork, factor: float) -> WeightedNetwork:
     """The network whose read-out's membranes are in units `factor` times as large."""
     net = weighted.network
     into = {p.name: weighted.weights[p.name] / factor for p in net.incoming(net.readout)}
-    biases = {name: weighted.biases[name] / factor for name in weighted.biases if name == net.readout}
+    biases = {
+        name: weighted.biases[name] / factor for name in weighted.biases if name == net.readout
+    }
     return weighted.replace(
         weights={**weighted.weights, **into}, biases={**weighted.biases, **biases}
     )

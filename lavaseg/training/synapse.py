@@ -81,7 +81,7 @@ class Synapse(nn.Module):
         stored = state_dict.get(f"{prefix}gain")
         if stored is not None and self.synapse is None and stored.shape == (self.channels,):
             self.gain = torch.empty_like(stored)
-        super()._load_from_state_dict(state_dict, prefix, *rest, **options)  # type: ignore[arg-type]
+        super()._load_from_state_dict(state_dict, prefix, *rest, **options)
 
     def forward(self, spikes: torch.Tensor) -> torch.Tensor:
         if isinstance(self.operator, OneToOne) and self.gain is None:
