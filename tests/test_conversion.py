@@ -21,12 +21,14 @@ from lavaseg.errors import LavasegError
 from lavaseg.export import convert_run, converted, export
 from lavaseg.export.conversion import RULES, Rule, convert
 from lavaseg.export.lowering import choose_quantisation, lower, quantise
+from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.files import new_folder
 from lavaseg.metrics import confusion_matrix, mean_iou, predict
 from lavaseg.models.analog.module import AnalogNetwork
 from lavaseg.models.analog.rectified import Rectified
 from lavaseg.network import (
     Conv,
+    ConvTranspose,
     Current,
     Input,
     Network,
@@ -302,12 +304,12 @@ def test_a_converted_run_is_what_conversion_gives(
     np.testing.assert_array_equal(result.confusion, confusion_matrix(predicted, truth, 2))
 
 
-@pytest.mark.parametrize("source", ["deeplab", "fcn"])
+@pytest.mark.parametrize("source", ["deeplab", pytest.param("fcn", marks=pytest.mark.slow)])
 def test_with_hard_reset_export_fine_tunes_it_and_it_runs_on_lava_spike_for_spike(
     source: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     run: Run = request.getfixturevalue(source)
-    fields = ["finetune.learning_rate=0.01", "training.batch_size=4"]
+    fields = ["finetune.epochs=1", "finetune.learning_rate=0.01", "training.batch_size=4"]
     made = convert_run(run, tmp_path / "made", steps=4, reset="hard", overrides=fields)
     assert made.recipe.finetune.learning_rate == 0.01
     rounded = export(made, tmp_path / "rounded.net", finetune=False, progress=False)
@@ -318,6 +320,28 @@ def test_with_hard_reset_export_fine_tunes_it_and_it_runs_on_lava_spike_for_spik
     verdict = verify(net, sheets, backends=("torch", "lava-inprocess"), progress=False)
     assert verdict.ok, str(verdict.first_difference)
     assert "converted to spikes" in write_report(made).read_text("utf-8")
+
+
+def test_what_a_current_s_bias_brings_becomes_a_bias_of_what_it_feeds() -> None:
+    """Exactly, where synapses carry it evenly."""
+    nodes = (Current("sum", bias=True), Current("next", bias=True), Population("out", None))
+    projections = (
+        Projection("input", "sum", same(3)),
+        Projection("sum", "next", Conv(2, (1, 1))),
+        Projection("sum", "out", OneToOne()),
+        Projection("next", "out", ConvTranspose(3, (1, 1))),
+    )
+    net = Network(Input("input", (2, 8, 6), 8), nodes, projections, "out")
+    rng = np.random.default_rng(0)
+    weights = {p.name: rng.standard_normal(net.synapse_shape(p)) for p in net.projections}
+    biases = {"sum": rng.standard_normal(3), "next": rng.standard_normal(2)}
+    weighted = WeightedNetwork(net, weights, biases, input_scale=1 / 255)
+    even = converted._with_even_biases(weighted)
+    assert list(even.biases) == ["out"]
+    with torch.no_grad():
+        wanted, found = (w.to_model()(pictures(2, 5)) for w in (weighted, even))
+    torch.testing.assert_close(found, wanted, atol=0.01, rtol=0)
+    assert wanted.abs().max() > 1
 
 
 def test_with_soft_reset_export_says_how_to_convert_for_it(deeplab: Run, tmp_path: Path) -> None:
@@ -371,7 +395,7 @@ def test_no_membrane_of_the_read_out_is_clipped_however_large_the_logits(
 def test_steps_replace_the_encoder_s_and_the_rest_stays(
     given: Any, steps: int | None, kind: Any, wanted: Any
 ) -> None:
-    assert converted._code(given, steps, kind) == wanted
+    assert converted._code(given, steps, kind, 64) == wanted
 
 
 @pytest.mark.parametrize(
@@ -389,7 +413,21 @@ def test_a_code_that_says_something_else_is_refused(
     given: Any, steps: int | None, kind: Any, message: str
 ) -> None:
     with pytest.raises(LavasegError, match=message):
-        converted._code(given, steps, kind)
+        converted._code(given, steps, kind, 64)
+
+
+def test_hard_reset_means_few_steps_and_more_fine_tuning_unless_set(
+    deeplab: Run, tmp_path: Path
+) -> None:
+    soft = convert_run(deeplab, tmp_path / "soft", calibration=1).recipe
+    hard = convert_run(deeplab, tmp_path / "hard", reset="hard", calibration=1).recipe
+    fields = ["finetune.epochs=2"]
+    chosen = convert_run(
+        deeplab, tmp_path / "set", reset="hard", steps=3, calibration=1, overrides=fields
+    ).recipe
+    assert (soft.encoder["steps"], soft.finetune) == (64, deeplab.recipe.finetune)
+    assert (hard.encoder["steps"], hard.finetune) == (8, converted.FINETUNE)
+    assert (chosen.encoder["steps"], chosen.finetune.epochs) == (3, 2)
 
 
 def test_a_rate_code_gives_a_spiking_input(deeplab: Run, tmp_path: Path) -> None:

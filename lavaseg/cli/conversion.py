@@ -19,7 +19,10 @@ def convert(
         typer.Option("--rule", help="How thresholds are balanced: channel, percentile, layer, ..."),
     ] = "channel",
     steps: Annotated[
-        int | None, typer.Option("--steps", help="Time steps of one sample.", show_default="64")
+        int | None,
+        typer.Option(
+            "--steps", help="Time steps of one sample.", show_default="64, with hard reset 8"
+        ),
     ] = None,
     reset: Annotated[
         Literal["soft", "hard"],
@@ -49,10 +52,10 @@ def convert(
 
     Rates of spikes stand for the activations of ReLUs; thresholds are balanced on the first
     training samples. With soft reset the more steps, the closer it comes to the artificial
-    network, in floats. For hardware convert with --reset hard and few steps: export then fine-tunes
-    what the hard reset loses.
+    network, in floats. With hard reset it loses what the artificial network knew, but starts from
+    its weights: export then fine-tunes the integers, and few steps are enough.
 
-    Example: `lavaseg convert runs/ann --out runs/converted --steps 128`
+    Example: `lavaseg convert runs/ann --out runs/converted --reset hard`
     """
     opened = open_run(run)
     check_writable(out_.parent)

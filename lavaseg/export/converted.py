@@ -30,7 +30,7 @@ from lavaseg.models.analog.module import AnalogNetwork
 from lavaseg.network import Current, Population, Relay
 from lavaseg.neuron import STATE_LIMIT, STATE_SCALE
 from lavaseg.operators_torch import apply_operator
-from lavaseg.recipes import Recipe
+from lavaseg.recipes import Finetune, Recipe
 from lavaseg.training import Run
 from lavaseg.training.batches import messages
 from lavaseg.training.experiment import first, trained_model, training_parts
@@ -39,8 +39,11 @@ from lavaseg.training.neuron import FLOAT_SCALE
 from lavaseg.training.run import CONVERSION
 
 Code = Literal["direct", "poisson"]
-STEPS = 64
-"""Of a picture, unless told otherwise."""
+STEPS: dict[Reset, int] = {"soft": 64, "hard": 8}
+"""Of a picture, unless told otherwise: rates need many, fine-tuned spikes few."""
+FINETUNE = Finetune(epochs=4, learning_rate=2e-3)
+"""The least fine-tuning of a network with hard reset, unless told otherwise: all that it knew of
+the artificial network are weights to start from."""
 MEMBRANE_LIMIT = STATE_LIMIT / STATE_SCALE / FLOAT_SCALE
 """Where membranes of float networks are clipped."""
 MARGIN = 4.0
@@ -66,13 +69,14 @@ def convert_run(
         run: of ann_deeplab or ann_fcn.
         out: the folder to make, whole or not at all.
         rule: how thresholds are balanced, a name of `conversion.RULES`.
-        steps: T. By default 64; of a code that has one step for each frame or slice, its own.
+        steps: T. By default `STEPS`; of a code that has one step for each frame or slice, its own.
         reset: "soft" is what the rules are made for, and runs in floats; "hard" is what Loihi has,
             and needs the fine-tuning of `export`. With "hard" a current's bias, which synapses
             carry to neurons unevenly at borders, becomes the mean of what each channel gets.
         calibration: how many training samples, the first ones, thresholds are balanced on.
         encoder: "direct" or "poisson", instead of the artificial network's.
-        overrides: "field=value" of the recipe's sections training, augment and finetune.
+        overrides: "field=value" of the recipe's sections training, augment and finetune. With
+            hard reset, finetune starts from the recipe's or `FINETUNE`, whichever is more.
 
     Returns:
         The run in `out`: recipe.yaml, network.json, model.safetensors, conversion.json.
@@ -91,7 +95,7 @@ def convert_run(
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         what = "already holds a run" if (out / "recipe.yaml").exists() else "already exists"
         raise LavasegError(f"{out} {what}: give another --out")
-    code = _code(run.recipe.encoder_object, steps, encoder)
+    code = _code(run.recipe.encoder_object, steps, encoder, STEPS[reset])
     weights = run.weights.read_bytes()
     model = cast(AnalogNetwork, trained_model(run))
     samples = first(training_parts(run.recipe, run.data)[0], calibration)
@@ -145,7 +149,7 @@ def _convertible(run: Run) -> AnalogModel:
     return run.model
 
 
-def _code(encoder: Encoder, steps: int | None, kind: Code | None) -> Encoder:
+def _code(encoder: Encoder, steps: int | None, kind: Code | None, default: int) -> Encoder:
     """What the spiking network sees: the artificial network's code in T steps, or another."""
     if isinstance(encoder, (Frames, EventEncoder)):
         if steps not in (None, encoder.steps) or kind is not None:
@@ -154,7 +158,7 @@ def _code(encoder: Encoder, steps: int | None, kind: Code | None) -> Encoder:
                 "--steps and --encoder"
             )
         return encoder
-    steps = STEPS if steps is None else steps
+    steps = default if steps is None else steps
     if kind is None or kind == encoder.kind:
         return dataclasses.replace(encoder, steps=steps)
     if kind not in get_args(Code):
@@ -194,6 +198,9 @@ def _recipe(
             },
         },
     }
+    if reset == "hard":
+        own, least = recipe.finetune.model_dump(), FINETUNE.model_dump()
+        fields["finetune"] = {field: max(value, least[field]) for field, value in own.items()}
     for item in overrides:
         if item.partition("=")[0].partition(".")[0] not in SECTIONS:
             raise LavasegError(
