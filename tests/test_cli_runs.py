@@ -86,6 +86,8 @@ def test_an_artificial_run_is_converted_and_the_rest_of_the_commands_take_it(
     for command in ("evaluate", "export", "report"):
         result = call(command, made)
         assert result.exit_code == 0, result.output
+    result = call("evaluate", made / "net.net", "--json")
+    assert json.loads(result.stdout)["energy"]["synaptic_operations"] >= 0  # relays and all
     refused(call(*arguments), str(made), "already holds a run", "--out")
     refused(call("convert", made, "--out", tmp_path / "again"), "spiking network already")
     recipe = made / "recipe.yaml"
