@@ -76,7 +76,7 @@ def _readouts(model: SpikingNetwork | AnalogNetwork, encoded: torch.Tensor) -> t
         if node.name == model.network.readout and membrane is not None:
             seen.append(membrane)
 
-    model(encoded, observe, membranes="all" if model.integer else "none")
+    model(encoded, observe, membranes="all")
     return seen[0]
 
 

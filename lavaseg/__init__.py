@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lavaseg.deploy.evaluation import evaluate as evaluate_net
     from lavaseg.deploy.verification import verify
     from lavaseg.errors import LavasegError
+    from lavaseg.export import convert_run as convert
     from lavaseg.export import export as export_net
     from lavaseg.export import read as read_net
     from lavaseg.export import write as write_net
@@ -46,6 +47,7 @@ __all__ = [
     "Recording",
     "Run",
     "build_model",
+    "convert",
     "evaluate",
     "evaluate_net",
     "export_net",
@@ -72,6 +74,7 @@ _SOURCES = {
     "Recording": "recording:Recording",
     "Run": "training:Run",
     "build_model": "models:build",
+    "convert": "export:convert_run",
     "evaluate": "training:evaluate",
     "evaluate_net": "deploy:evaluate",
     "export_net": "export:export",

@@ -1,8 +1,9 @@
-"""Files written whole or not at all."""
+"""Files and folders written whole or not at all."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +28,26 @@ def replacing(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # a folder that is a file has nothing to remove
             part.unlink()
+
+
+@contextmanager
+def new_folder(path: str | Path) -> Iterator[Path]:
+    """An empty folder beside `path`, which becomes `path` when the block ends without error.
+
+    Raises:
+        LavasegError: `path` exists and is no empty folder, or cannot be made.
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.mkdir()
+        yield part
+        os.replace(part, path)  # takes the place of an empty folder, and of nothing else
+    except OSError as error:
+        raise LavasegError(f"folder {path} cannot be made: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:

@@ -200,3 +200,21 @@ def test_a_table_lines_up_and_a_small_ratio_keeps_its_digits(
     lines = report.as_table().splitlines()
     assert lines[2] == "reference: ref"
     assert lines[4:8] == ["what      ms", "----  ------", "a     0.0123", "bb     1,500"]
+
+
+@pytest.mark.slow
+def test_conversion_measures_every_rule_after_every_number_of_steps(
+    load: Callable[[str], ModuleType],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    fields = ["data.options={train: 24, test: 8}", "training.epochs=1"]
+    fields += ["model.options.channels=[4, 4, 4, 4, 4, 4, 4, 4]"]
+    words = "--recipe demo --pictures 4 --calibration 2 --calibration-steps 3 --steps 2 5 --json"
+    arguments = [*words.split(), "--out", str(tmp_path / "run"), "--set", *fields]
+    monkeypatch.setattr("sys.argv", ["conversion.py", *arguments])
+    load("conversion").main()
+    table = json.loads(capsys.readouterr().out)["miou"]
+    assert {"ANN", "channel", "channel_published", "layer", "percentile"} < set(table)
+    assert all(len(row) == 2 and 0 <= min(row) <= max(row) <= 100 for row in table.values())

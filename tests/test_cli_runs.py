@@ -68,6 +68,38 @@ def test_run_is_evaluated_in_floats_and_its_net_in_integers_on_the_same_data(run
         assert (run / kept).is_file()
 
 
+@pytest.mark.slow
+def test_an_artificial_run_is_converted_and_the_rest_of_the_commands_take_it(
+    tmp_path: Path,
+) -> None:
+    ann, made = tmp_path / "ann", tmp_path / "made"
+    fields = ("model.name=ann_deeplab", "encoder={kind: direct, steps: 1, bits: 6}")
+    trained = call("train", "demo", *tiny(*fields[1:], fields[0]), "--out", ann)
+    assert trained.exit_code == 0, trained.output
+    assert f"lavaseg convert {ann} --out {ann}-converted" in trained.stdout
+    refused(call("export", ann), f"lavaseg convert {ann}")
+    refused(call("convert", ann, "--out", made, "--rule", "magic"), "'magic'", "channel")
+    assert not made.exists()
+    arguments = ("convert", ann, "--out", made, "--steps", "3", "--calibration", "4")
+    result = call(*arguments, "--reset", "hard", "--set", "finetune.epochs=1")
+    assert result.exit_code == 0, result.output
+    assert f"lavaseg export {made}" in result.stdout
+    for command in ("evaluate", "export", "report"):
+        result = call(command, made)
+        assert result.exit_code == 0, result.output
+    result = call("evaluate", made / "net.net", "--json")
+    assert json.loads(result.stdout)["energy"]["synaptic_operations"] >= 0  # relays and all
+    refused(call(*arguments), str(made), "already holds a run", "--out")
+    refused(call("convert", made, "--out", tmp_path / "again"), "spiking network already")
+    recipe = made / "recipe.yaml"
+    refused(call("train", recipe, "--out", made, "--resume"), "converted network")
+    refused(call("train", recipe, "--out", tmp_path / "again"), "lavaseg convert")
+    kept = call("convert", ann, "--out", tmp_path / "soft")
+    assert kept.exit_code == 0, kept.output
+    assert f"lavaseg evaluate {tmp_path / 'soft'}" in kept.stdout
+    refused(call("export", tmp_path / "soft"), "soft reset", "--reset hard")
+
+
 def test_verify_of_a_run_keeps_its_verdict(run: Path) -> None:
     result = call("verify", run, "--backend", "lava-inprocess", "--samples", "2")
     assert result.exit_code == 0, result.output
@@ -191,14 +223,25 @@ def refused(result: Result, *words: str) -> None:
         assert word in result.stderr
 
 
-@pytest.mark.parametrize("command", ["export", "report", "evaluate", "verify", "record"])
-def test_missing_run_is_named(command: str, tmp_path: Path) -> None:
-    refused(call(command, tmp_path / "nowhere"), "nowhere", "lavaseg train")
+COMMANDS = (
+    ("export",),
+    ("report",),
+    ("evaluate",),
+    ("verify",),
+    ("record",),
+    ("convert", "--out", "there"),
+)
+"""Those that take a run."""
 
 
-@pytest.mark.parametrize("command", ["export", "report", "evaluate", "verify", "record"])
-def test_folder_that_is_no_run_is_named(command: str, tmp_path: Path) -> None:
-    refused(call(command, tmp_path), f"{tmp_path} is not a run", "recipe.yaml")
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda words: words[0])
+def test_missing_run_is_named(command: tuple[str, ...], tmp_path: Path) -> None:
+    refused(call(*command, tmp_path / "nowhere"), "nowhere", "lavaseg train")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda words: words[0])
+def test_folder_that_is_no_run_is_named(command: tuple[str, ...], tmp_path: Path) -> None:
+    refused(call(*command, tmp_path), f"{tmp_path} is not a run", "recipe.yaml")
 
 
 def test_damaged_run_is_named(run: Path, tmp_path: Path) -> None:
@@ -218,6 +261,7 @@ def test_output_folder_that_cannot_be_written_is_named(run: Path, tmp_path: Path
     for arguments in (
         ("train", "demo", "--out", inside),
         ("demo", "--out", inside),
+        ("convert", run, "--out", inside / "made"),
         ("export", run, "--out", inside / "net.net"),
         ("report", run, "--out", inside / "report.html"),
     ):

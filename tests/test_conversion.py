@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
-from lavaseg import recipes
+import lavaseg
+from lavaseg import models, recipes
 from lavaseg.deploy import verify
-from lavaseg.encoders import Direct
+from lavaseg.encoders import Direct, EventPresence, Frames, OnOffPoisson, Poisson
 from lavaseg.errors import LavasegError
+from lavaseg.export import convert_run, converted, export
 from lavaseg.export.conversion import RULES, Rule, convert
 from lavaseg.export.lowering import choose_quantisation, lower, quantise
-from lavaseg.metrics import confusion_matrix, mean_iou
+from lavaseg.export.weighted import WeightedNetwork
+from lavaseg.files import new_folder
+from lavaseg.metrics import confusion_matrix, mean_iou, predict
 from lavaseg.models.analog.module import AnalogNetwork
 from lavaseg.models.analog.rectified import Rectified
 from lavaseg.network import (
     Conv,
+    ConvTranspose,
     Current,
     Input,
     Network,
@@ -28,8 +37,10 @@ from lavaseg.network import (
     Projection,
     SumPool,
 )
-from lavaseg.training import train
-from lavaseg.training.experiment import trained_model
+from lavaseg.report import write_report
+from lavaseg.training import Run, evaluate, train
+from lavaseg.training.batches import messages
+from lavaseg.training.experiment import trained, trained_model, training_parts
 
 STEPS = 1000
 
@@ -217,3 +228,317 @@ def test_the_corrected_rule_reaches_the_artificial_network_on_real_data(
     assert wanted > 0.55
     assert found["channel"] > wanted - 0.02
     assert found["channel_published"] < wanted - 0.02
+
+
+# -- a run of one becomes a run of the other -----------------------------------------------------
+
+TINY = (
+    "data.options={train: 24, test: 4}",
+    "encoder={kind: direct, steps: 1, bits: 6}",
+    "training.epochs=1",
+    "training.batch_size=8",
+    "finetune.epochs=1",
+)
+
+
+def tiny_run(folder: Path, model: str) -> Run:
+    """A run of an artificial network, trained for a moment."""
+    return train(recipes.load("demo", [*TINY, f"model={model}"]), folder, progress=False)
+
+
+@pytest.fixture(scope="module")
+def deeplab(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    model = "{name: ann_deeplab, options: {channels: [4, 4, 4, 4, 4, 4, 4, 4]}}"
+    return tiny_run(tmp_path_factory.mktemp("runs") / "deeplab", model)
+
+
+@pytest.fixture(scope="module")
+def fcn(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Pools, skips and transposed convolutions: operators without weights get gains."""
+    model = "{name: ann_fcn, options: {width: 2}}"
+    return tiny_run(tmp_path_factory.mktemp("runs") / "fcn", model)
+
+
+def copied(run: Run, folder: Path) -> Run:
+    """The run again, to be changed."""
+    shutil.copytree(run.path, folder)
+    return Run.open(folder)
+
+
+def messages_of(run: Run, encoder: Any) -> torch.Tensor:
+    """All test samples as messages."""
+    samples = run.data.test
+    chosen = [samples[i][0] for i in range(len(samples))]
+    return messages(chosen, encoder, run.recipe.seed, range(len(chosen)))
+
+
+@pytest.mark.parametrize(
+    ("source", "rule"), [("deeplab", "channel"), ("deeplab", "layer"), ("fcn", "channel")]
+)
+def test_a_converted_run_is_what_conversion_gives(
+    source: str, rule: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    run: Run = request.getfixturevalue(source)
+    made = convert_run(run, tmp_path / "made", rule=rule, steps=12, calibration=5)
+    assert Run.open(made.path) == made
+    record = json.loads((made.path / "conversion.json").read_text("utf-8"))
+    assert (record["rule"], record["steps"], record["reset"]) == (rule, 12, "soft")
+    assert (record["calibration"], record["source"]) == (5, str(run.path))
+    spiking = [p for p in made.network.populations if p.threshold is not None]
+    assert {n: len(s) for n, s in record["scales"].items()} == {
+        p.name: made.network.shape(p.name)[0] for p in spiking
+    }
+    analog_ = trained_model(run)
+    assert isinstance(analog_, AnalogNetwork)
+    encoder = Direct(12, bits=6)
+    samples, _ = training_parts(run.recipe, run.data)
+    calibration = messages([samples[i][0] for i in range(5)], encoder, 0, range(5))
+    wanted = convert(analog_, calibration, rule, logit_unit=record["logit_unit"]).to_model()
+    seen = messages_of(run, encoder)
+    with torch.no_grad():
+        assert torch.equal(trained(made)(seen), wanted(seen))
+        truth = np.stack([run.data.test[i][1] for i in range(4)])
+        predicted = predict(wanted(seen).float() / 12, truth.shape[1:])
+    result = evaluate(made, progress=False)
+    assert result.steps == 12
+    np.testing.assert_array_equal(result.confusion, confusion_matrix(predicted, truth, 2))
+
+
+@pytest.mark.parametrize("source", ["deeplab", pytest.param("fcn", marks=pytest.mark.slow)])
+def test_with_hard_reset_export_fine_tunes_it_and_it_runs_on_lava_spike_for_spike(
+    source: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    run: Run = request.getfixturevalue(source)
+    fields = ["finetune.epochs=1", "finetune.learning_rate=0.01", "training.batch_size=4"]
+    made = convert_run(run, tmp_path / "made", steps=4, reset="hard", overrides=fields)
+    assert made.recipe.finetune.learning_rate == 0.01
+    rounded = export(made, tmp_path / "rounded.net", finetune=False, progress=False)
+    net = export(made, progress=False)
+    assert any(not np.array_equal(net.weights[name], w) for name, w in rounded.weights.items())
+    assert (net.steps, net.classes) == (4, made.classes)
+    sheets = np.stack([made.data.test[i][0] for i in range(2)])
+    verdict = verify(net, sheets, backends=("torch", "lava-inprocess"), progress=False)
+    assert verdict.ok, str(verdict.first_difference)
+    assert "converted to spikes" in write_report(made).read_text("utf-8")
+
+
+def test_what_a_current_s_bias_brings_becomes_a_bias_of_what_it_feeds() -> None:
+    """Exactly, where synapses carry it evenly."""
+    nodes = (Current("sum", bias=True), Current("next", bias=True), Population("out", None))
+    projections = (
+        Projection("input", "sum", same(3)),
+        Projection("sum", "next", Conv(2, (1, 1))),
+        Projection("sum", "out", OneToOne()),
+        Projection("next", "out", ConvTranspose(3, (1, 1))),
+    )
+    net = Network(Input("input", (2, 8, 6), 8), nodes, projections, "out")
+    rng = np.random.default_rng(0)
+    weights = {p.name: rng.standard_normal(net.synapse_shape(p)) for p in net.projections}
+    biases = {"sum": rng.standard_normal(3), "next": rng.standard_normal(2)}
+    weighted = WeightedNetwork(net, weights, biases, input_scale=1 / 255)
+    even = converted._with_even_biases(weighted)
+    assert list(even.biases) == ["out"]
+    with torch.no_grad():
+        wanted, found = (w.to_model()(pictures(2, 5)) for w in (weighted, even))
+    torch.testing.assert_close(found, wanted, atol=0.01, rtol=0)
+    assert wanted.abs().max() > 1
+
+
+def test_with_soft_reset_export_says_how_to_convert_for_it(deeplab: Run, tmp_path: Path) -> None:
+    made = convert_run(deeplab, tmp_path / "made", steps=4)
+    with pytest.raises(LavasegError, match=r"soft reset.*convert with --reset hard"):
+        export(made, progress=False)
+    assert not (made.path / "net.net").exists()
+
+
+def test_no_membrane_of_the_read_out_is_clipped_however_large_the_logits(
+    deeplab: Run, tmp_path: Path
+) -> None:
+    loud = copied(deeplab, tmp_path / "loud")
+    state = load_file(loud.weights)
+    (name,) = (n for n in state if "readout" in n)
+    save_file({**state, name: 300 * state[name]}, loud.weights)
+    quiet = convert_run(deeplab, tmp_path / "quiet", steps=64)
+    made = convert_run(loud, tmp_path / "made", steps=64)
+    record = json.loads((made.path / "conversion.json").read_text("utf-8"))
+    assert record["logit_unit"] > 1
+    seen = messages_of(deeplab, made.recipe.encoder_object)
+    peaks: list[float] = []
+    with torch.no_grad():
+        found = trained(made)(
+            seen,
+            lambda node, _, v: (
+                peaks.append(float(v.abs().max())) if node.name == "readout" else None
+            ),
+            membranes="all",
+        )
+        wanted = trained(quiet)(seen)
+    assert 100 < max(peaks) < 1024  # a clip at 2048, and neither noise of rounding
+    ratio = record["logit_unit"] * found / (300 * wanted)
+    assert ratio[wanted.abs() > 1].sub(1).abs().max() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("given", "steps", "kind", "wanted"),
+    [
+        (Direct(1, bits=6), None, None, Direct(64, bits=6)),
+        (Direct(1, bits=6), 9, "direct", Direct(9, bits=6)),
+        (Direct(1, bits=6), 9, "poisson", Poisson(9)),
+        (Poisson(20), None, "direct", Direct(64)),
+        (Poisson(20, inverted=True), 9, None, Poisson(9, inverted=True)),
+        (OnOffPoisson(20, (100.0,)), 9, None, OnOffPoisson(9, (100.0,))),
+        (Frames(3), None, None, Frames(3)),
+        (Frames(3), 3, None, Frames(3)),
+        (EventPresence(5, (8, 8)), None, None, EventPresence(5, (8, 8))),
+    ],
+)
+def test_steps_replace_the_encoder_s_and_the_rest_stays(
+    given: Any, steps: int | None, kind: Any, wanted: Any
+) -> None:
+    assert converted._code(given, steps, kind, 64) == wanted
+
+
+@pytest.mark.parametrize(
+    ("given", "steps", "kind", "message"),
+    [
+        (Frames(3), 4, None, "frames encoder has one step for each part .* leave out --steps"),
+        (EventPresence(5, (8, 8)), None, "poisson", "event_presence encoder .* --encoder"),
+        (Poisson(20, inverted=True), 9, "direct", "another picture .* keep its poisson code"),
+        (OnOffPoisson(20), 9, "poisson", "another picture .* keep its onoff_poisson code"),
+        (Direct(1), 9, "morse", "direct or poisson, got 'morse'"),
+        (Direct(1), 0, None, "steps must be an integer from 1 to 4096, got 0"),
+    ],
+)
+def test_a_code_that_says_something_else_is_refused(
+    given: Any, steps: int | None, kind: Any, message: str
+) -> None:
+    with pytest.raises(LavasegError, match=message):
+        converted._code(given, steps, kind, 64)
+
+
+def test_hard_reset_means_few_steps_and_more_fine_tuning_unless_set(
+    deeplab: Run, tmp_path: Path
+) -> None:
+    soft = convert_run(deeplab, tmp_path / "soft", calibration=1).recipe
+    hard = convert_run(deeplab, tmp_path / "hard", reset="hard", calibration=1).recipe
+    fields = ["finetune.epochs=2"]
+    chosen = convert_run(
+        deeplab, tmp_path / "set", reset="hard", steps=3, calibration=1, overrides=fields
+    ).recipe
+    assert (soft.encoder["steps"], soft.finetune) == (64, deeplab.recipe.finetune)
+    assert (hard.encoder["steps"], hard.finetune) == (8, converted.FINETUNE)
+    assert (chosen.encoder["steps"], chosen.finetune.epochs) == (3, 2)
+
+
+def test_a_rate_code_gives_a_spiking_input(deeplab: Run, tmp_path: Path) -> None:
+    made = convert_run(deeplab, tmp_path / "made", steps=4, encoder="poisson", calibration=2)
+    assert made.network.input.message_bits == 0
+    assert made.recipe.encoder_object == Poisson(4)
+    assert evaluate(made, progress=False).steps == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rule": "magic"}, "no conversion rule 'magic'; there are layer, channel_published"),
+        ({"reset": "none"}, "soft or hard, got 'none'"),
+        ({"calibration": 0}, "1 or more training samples, got 0"),
+        ({"steps": 5000}, "steps must be an integer from 1 to 4096, got 5000"),
+        ({"overrides": ["seed=1"]}, "'seed=1'.*training, augment, finetune"),
+        ({"overrides": ["encoder.steps=3"]}, "'encoder.steps=3'.*training, augment, finetune"),
+        ({"overrides": ["finetune.epoch=3"]}, "'finetune.epoch'; finetune has epochs"),
+        ({"overrides": ["training.validation_fraction=0.5"]}, "validation_fraction decides"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_leaves_no_folder(
+    options: dict[str, Any], message: str, deeplab: Run, tmp_path: Path
+) -> None:
+    with pytest.raises(LavasegError, match=message):
+        convert_run(deeplab, tmp_path / "made", **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_runs_that_cannot_be_converted_are_refused(deeplab: Run, tmp_path: Path) -> None:
+    spiking = convert_run(deeplab, tmp_path / "spiking", steps=2, calibration=2)
+    with pytest.raises(LavasegError, match=r"spiking network already: .*ann_deeplab or ann_fcn"):
+        convert_run(spiking, tmp_path / "made")
+    other = copied(deeplab, tmp_path / "other")
+    network = {"name": "unet", "input": deeplab.model.to_dict()["input"], "classes": 2}
+    stored = json.loads((other.path / "network.json").read_text("utf-8"))
+    (other.path / "network.json").write_text(json.dumps({**stored, "analog": network}))
+    with pytest.raises(LavasegError, match=r"a unet, which cannot be converted: .*ann_fcn"):
+        convert_run(Run.open(other.path), tmp_path / "made")
+    empty = copied(deeplab, tmp_path / "empty")
+    empty.weights.unlink()
+    with pytest.raises(LavasegError, match="no trained weights yet"):
+        convert_run(empty, tmp_path / "made")
+    assert not (tmp_path / "made").exists()
+
+
+def test_nothing_that_lies_there_is_lost(deeplab: Run, tmp_path: Path) -> None:
+    run = copied(deeplab, tmp_path / "run")
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    with pytest.raises(LavasegError, match="already holds a run: give another --out"):
+        convert_run(deeplab, run.path)
+    assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("mine")
+    with pytest.raises(LavasegError, match="already exists: give another --out"):
+        convert_run(deeplab, tmp_path / "notes")
+    with pytest.raises(LavasegError, match="already exists: give another --out"):
+        convert_run(deeplab, tmp_path / "notes" / "a.txt")
+    assert (tmp_path / "notes" / "a.txt").read_text() == "mine"
+    (tmp_path / "empty").mkdir()
+    convert_run(deeplab, tmp_path / "empty", steps=2, calibration=2)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_a_conversion_that_ends_early_leaves_nothing(
+    error: Any, deeplab: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = converted.write_atomically
+
+    def stop(path: Path, content: bytes) -> None:
+        if path.name == "conversion.json":
+            raise error
+        write(path, content)
+
+    monkeypatch.setattr(converted, "write_atomically", stop)
+    with pytest.raises((KeyboardInterrupt, LavasegError)):
+        convert_run(deeplab, tmp_path / "made", steps=2, calibration=2)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_new_folder_takes_no_other_s_place(tmp_path: Path) -> None:
+    def make() -> None:
+        with new_folder(tmp_path / "made") as part:
+            (part / "file").write_text("ours")
+            (tmp_path / "made").mkdir()  # meanwhile, by another
+            (tmp_path / "made" / "file").write_text("theirs")
+
+    with pytest.raises(LavasegError, match="made cannot be made"):
+        make()
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+    assert (tmp_path / "made" / "file").read_text() == "theirs"
+
+
+def test_a_converted_run_is_not_trained_over(deeplab: Run, tmp_path: Path) -> None:
+    made = convert_run(deeplab, tmp_path / "made", steps=2, calibration=2)
+    before = made.weights.read_bytes()
+    for recipe in (made.recipe, deeplab.recipe):
+        for resume in (False, True):
+            with pytest.raises(LavasegError, match="holds a converted network"):
+                train(recipe, made.path, resume=resume, progress=False)
+    assert made.weights.read_bytes() == before
+    with pytest.raises(LavasegError, match="`lavaseg convert` makes it of a run of ann_deeplab"):
+        train(made.recipe, tmp_path / "again", progress=False)
+    made.weights.unlink()
+    with pytest.raises(LavasegError, match=r"model\.safetensors is missing: convert again"):
+        evaluate(made, progress=False)
+
+
+def test_conversion_is_offered_where_it_can_be_done(deeplab: Run, tmp_path: Path) -> None:
+    with pytest.raises(LavasegError, match=f"`lavaseg convert {deeplab.path} --out FOLDER`"):
+        export(deeplab, progress=False)
+    assert lavaseg.convert is convert_run
+    assert set(models.analog.RECTIFIED) == {"ann_deeplab", "ann_fcn"}

@@ -10,7 +10,17 @@ from typing import Annotated
 
 import typer
 
-from lavaseg.cli import data, demo, evaluation, inference, models, nets, recording, training
+from lavaseg.cli import (
+    conversion,
+    data,
+    demo,
+    evaluation,
+    inference,
+    models,
+    nets,
+    recording,
+    training,
+)
 from lavaseg.cli.console import Commands
 
 app = typer.Typer(
@@ -28,6 +38,7 @@ app.command(rich_help_panel=PIPELINE)(demo.demo)
 app.command(rich_help_panel=PIPELINE)(training.recipes)
 app.command(rich_help_panel=RESULTS)(models.models)
 app.command(rich_help_panel=PIPELINE)(training.train)
+app.command(rich_help_panel=PIPELINE)(conversion.convert)
 app.command(rich_help_panel=PIPELINE)(nets.export)
 app.command("import", rich_help_panel=PIPELINE)(nets.import_)
 app.command(rich_help_panel=PIPELINE)(evaluation.verify)

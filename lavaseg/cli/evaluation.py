@@ -21,6 +21,7 @@ from lavaseg.cli.inputs import (
 )
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import AnalogModel
+from lavaseg.network import Current
 
 if TYPE_CHECKING:
     from lavaseg.deploy import Verdict
@@ -103,7 +104,7 @@ def _evaluate_net(
 
 def _account(network: Network, result: Evaluation) -> EnergyAccount | None:
     """The operations; None before export where currents are not yet unrolled."""
-    if len(network.populations) < len(network.nodes):
+    if any(isinstance(node, Current) for node in network.nodes):
         return None
 
     from lavaseg.energy import account

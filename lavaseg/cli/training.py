@@ -65,7 +65,7 @@ def train(
     folder = out_ or Path("runs") / checked.name
     check_writable(folder)
 
-    from lavaseg.models.analog import AnalogModel
+    from lavaseg.models.analog import RECTIFIED, AnalogModel
     from lavaseg.training import train as train_recipe
 
     try:
@@ -77,5 +77,9 @@ def train(
             f"interrupted: finished epochs are kept, `{again}` goes on from there"
         ) from None
     say(f"trained: {run.path}")
-    next_ = "evaluate" if isinstance(run.model, AnalogModel) else "export"
-    say(f"Next: `lavaseg {next_} {run.path}`")
+    if not isinstance(run.model, AnalogModel):
+        say(f"Next: `lavaseg export {run.path}`")
+        return
+    say(f"Next: `lavaseg evaluate {run.path}`")
+    if run.model.name in RECTIFIED:
+        say(f"Or make it spiking: `lavaseg convert {run.path} --out {run.path}-converted`")

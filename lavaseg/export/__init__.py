@@ -9,11 +9,13 @@ from lavaseg.export.netx import describe, read, stock_loadable, write
 from lavaseg.export.stock import read_stock
 
 if TYPE_CHECKING:
+    from lavaseg.export.converted import convert_run
     from lavaseg.export.pipeline import export
 
 __all__ = [
     "PopulationRange",
     "check_ranges",
+    "convert_run",
     "describe",
     "export",
     "read",
@@ -24,9 +26,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`export` trains (to fine-tune), so it alone waits for torch and SLAYER."""
+    """These two wait for torch and SLAYER: `export` trains (to fine-tune), `convert_run` runs."""
     if name == "export":
         from lavaseg.export.pipeline import export
 
         return export
+    if name == "convert_run":
+        from lavaseg.export.converted import convert_run
+
+        return convert_run
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

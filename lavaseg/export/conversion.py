@@ -31,6 +31,8 @@ from lavaseg.operators_torch import apply_operator
 from lavaseg.recipes import Surrogate
 from lavaseg.training.neuron import FusedNeuron, over_time
 
+Reset = Literal["soft", "hard"]
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -75,7 +77,7 @@ def convert(
     calibration: torch.Tensor,
     rule: str | Rule = "channel",
     *,
-    reset: Literal["soft", "hard"] = "soft",
+    reset: Reset = "soft",
     logit_unit: float = 1.0,
     message_bits: int | None = None,
 ) -> WeightedNetwork:
@@ -100,19 +102,45 @@ def convert(
     Raises:
         LavasegError: there is no such rule, or the network is no description with ReLUs.
     """
+    return balance(
+        analog,
+        calibration,
+        rule,
+        reset=reset,
+        logit_unit=logit_unit,
+        message_bits=message_bits,
+    )[0]
+
+
+def balance(
+    analog: AnalogNetwork,
+    calibration: torch.Tensor,
+    rule: str | Rule = "channel",
+    *,
+    reset: Reset = "soft",
+    logit_unit: float = 1.0,
+    message_bits: int | None = None,
+) -> tuple[WeightedNetwork, dict[str, np.ndarray]]:
+    """As `convert`, with what one spike of each population is worth: (channels,) by name."""
     if isinstance(rule, str):
-        if rule not in RULES:
-            raise LavasegError(
-                f"there is no conversion rule {rule!r}; there are {', '.join(RULES)}"
-            )
-        rule = RULES[rule]
+        rule = find_rule(rule)
     weighted = _weighted(analog, message_bits)
     for step in (drop_auxiliaries, fold_averages, fold_norms):
         weighted = step(weighted)
     net = weighted.network.replace_nodes(
         {p.name: _integrate_and_fire(p, reset) for p in weighted.network.populations}
     )
-    return _Balance(weighted.replace(network=net), rule, calibration, logit_unit).run()
+    balancing = _Balance(weighted.replace(network=net), rule, calibration, logit_unit)
+    balanced = balancing.run()
+    spiking = [p.name for p in net.populations if p.threshold is not None]
+    return balanced, {name: balancing.scales[name] for name in spiking}
+
+
+def find_rule(name: str) -> Rule:
+    """The rule of that name; LavasegError names those that there are."""
+    if name not in RULES:
+        raise LavasegError(f"there is no conversion rule {name!r}; there are {', '.join(RULES)}")
+    return RULES[name]
 
 
 def _weighted(analog: AnalogNetwork, message_bits: int | None) -> WeightedNetwork:

@@ -82,10 +82,8 @@ class WeightedNetwork:
         return cls(
             net,
             {
-                p.name: np.ones(net.synapse_shape(p))
-                if net.weight_shape(p) is None
-                else array(model.synapse(p.name).weight)
-                for p in net.projections
+                p.name: np.ones(net.synapse_shape(p)) if values is None else array(values)
+                for p, values in ((p, model.synapse(p.name).values) for p in net.projections)
             },
             {name: array(bias) for name, bias in model.biases.items()},
             {name: Affine(*map(array, model.norm(name).folded())) for name in model.norms},

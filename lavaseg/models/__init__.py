@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lavaseg.errors import LavasegError
-from lavaseg.models.analog import ANALOG, AnalogModel, constructor
+from lavaseg.models.analog import ANALOG, RECTIFIED, AnalogModel, constructor
 from lavaseg.models.mfs_seg import mfs_seg
 from lavaseg.models.spiking_deeplab import spiking_deeplab
 from lavaseg.models.spiking_fcn import spiking_fcn
@@ -23,6 +23,9 @@ MODELS: dict[str, Callable[..., Network]] = {
     "mfs_seg": mfs_seg,
 }
 
+CONVERTED = "converted"
+"""What the recipe of a converted run names as its model: nothing that can be built."""
+
 
 def build(name: str, input_: Input, classes: int, **options: Any) -> Network | AnalogModel:
     """The description that model `name` gives for an input and a number of classes.
@@ -30,6 +33,11 @@ def build(name: str, input_: Input, classes: int, **options: Any) -> Network | A
     Raises:
         LavasegError: no such model, or an option that it does not have.
     """
+    if name == CONVERTED:
+        raise LavasegError(
+            "a converted network is not trained from a recipe: `lavaseg convert` makes it of a run "
+            f"of {' or '.join(RECTIFIED)}"
+        )
     if name not in (*MODELS, *ANALOG):
         raise LavasegError(
             f"there is no model {name!r}; the models are {', '.join((*MODELS, *ANALOG))}"

@@ -208,7 +208,7 @@ def load(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     """
     data = _read(source)
     for item in overrides:
-        _override(data, item)
+        override(data, item)
     return parse(data, str(source))
 
 
@@ -287,7 +287,8 @@ def _hint(location: tuple[int | str, ...]) -> str:
     return f"; {section} has " + ", ".join(model.model_fields)
 
 
-def _override(data: dict[str, Any], item: str) -> None:
+def override(data: dict[str, Any], item: str) -> None:
+    """Set one field of plain data; `item` is "field=value", as `load` takes them."""
     path, equals, value = item.partition("=")
     if not equals or not path:
         raise RecipeError(f"--set {item!r}: expected field=value, such as training.epochs=3")

@@ -24,7 +24,7 @@ from lavaseg.training.batches import loader
 from lavaseg.training.loop import Plan, draw_weights, fit, seed_weights
 from lavaseg.training.loss import class_weights, segmentation_loss
 from lavaseg.training.network import SpikingNetwork
-from lavaseg.training.run import Run, make_folder
+from lavaseg.training.run import CONVERSION, Run, make_folder
 
 
 def train(recipe: Recipe, out: str | Path, *, resume: bool = False, progress: bool = True) -> Run:
@@ -40,6 +40,11 @@ def train(recipe: Recipe, out: str | Path, *, resume: bool = False, progress: bo
         KeyboardInterrupt: stopped by Ctrl-C; can be resumed.
     """
     folder = Path(out)
+    if (folder / CONVERSION).exists():
+        raise LavasegError(
+            f"{folder} holds a converted network, which training would overwrite: give another "
+            f"--out (`lavaseg export {folder}` fine-tunes it)"
+        )
     started = (folder / "recipe.yaml").exists()
     if started and not resume:
         raise LavasegError(

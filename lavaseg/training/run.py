@@ -1,4 +1,4 @@
-"""A run: the folder that training writes and every later stage reads."""
+"""A run: the folder that training or conversion writes and every later stage reads."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from lavaseg import data, recipes
 from lavaseg.data.base import DataSet
 from lavaseg.errors import LavasegError
 from lavaseg.files import write_atomically
-from lavaseg.models.analog import AnalogModel
+from lavaseg.models.analog import RECTIFIED, AnalogModel
 from lavaseg.network import Network, Shape
+
+CONVERSION = "conversion.json"
+"""In a run that conversion made: of what, and how."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A training run on disk.
+    """A run on disk: trained, or converted from an artificial network.
 
     ::
 
@@ -31,6 +34,7 @@ class Run:
         checkpoints/        for resuming
         tensorboard/
 
+    conversion.json in place of the last three if `lavaseg convert` made it,
     and, from later stages, finetuned.safetensors, net.net, evaluation*.json, verify.json,
     report.html.
 
@@ -61,7 +65,7 @@ class Run:
         if not (folder / "recipe.yaml").is_file() or not (folder / "network.json").is_file():
             raise LavasegError(
                 f"{folder} is not a run: expected a folder with recipe.yaml and network.json, "
-                "as `lavaseg train` writes"
+                "as `lavaseg train` and `lavaseg convert` write"
             )
         recipe = recipes.load(folder / "recipe.yaml")
         try:
@@ -102,10 +106,22 @@ class Run:
         if isinstance(self.model, AnalogModel):
             raise LavasegError(
                 f"{self.path} holds the artificial network {self.model.name!r}, which has no "
-                "spikes: train a spiking model instead (`lavaseg models` lists them), or, for "
-                "ann_deeplab and ann_fcn, use lavaseg.export.conversion.convert"
+                f"spikes: train a spiking model instead (`lavaseg models` lists them){self._or}"
             )
         return self.model
+
+    @property
+    def _or(self) -> str:
+        """How an artificial network gets its spikes, if it can."""
+        assert isinstance(self.model, AnalogModel)
+        if self.model.name not in RECTIFIED:
+            return ""
+        return f", or make it spiking with `lavaseg convert {self.path} --out FOLDER`"
+
+    @property
+    def converted(self) -> bool:
+        """Whether conversion made it, and not training."""
+        return (self.path / CONVERSION).is_file()
 
     @cached_property
     def data(self) -> DataSet:
@@ -120,6 +136,8 @@ class Run:
             LavasegError: no epoch has finished yet.
         """
         path = self.path / "model.safetensors"
+        if not path.is_file() and self.converted:
+            raise LavasegError(f"{path} is missing: convert again, into another folder")
         if not path.is_file():
             raise LavasegError(
                 f"{self.path} has no trained weights yet: finish its training with "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ class Synapse(nn.Module):
     Operators with weights hold a SLAYER synapse, `self.synapse`, whose weight and `pre_hook_fx`
     (the quantiser, when there is one) are used; a dense projection is the convolution whose
     kernel is the whole sheet. An operator without weights has a gain, (channels,), once the network
-    is integer; it is a constant, not trained. None: 1.
+    is integer or was converted; it is a constant, not trained. None: 1.
 
     Args:
         operator: the linear map.
@@ -33,6 +34,7 @@ class Synapse(nn.Module):
     def __init__(self, operator: Operator, source: Shape) -> None:
         super().__init__()
         self.operator = operator
+        self.channels = source[0]
         self.synapse: Any = None
         self.gain: torch.Tensor | None
         self.register_buffer("gain", None)
@@ -60,6 +62,11 @@ class Synapse(nn.Module):
         hook = self.synapse.pre_hook_fx  # SLAYER applies it before each use
         return (weight if hook is None else hook(weight)).squeeze(-1)
 
+    @property
+    def values(self) -> torch.Tensor | None:
+        """The weights as used, or the gain of an operator without them; None: a gain of 1."""
+        return self.gain if self.synapse is None else self.weight
+
     def set_values(self, values: torch.Tensor) -> None:
         """Take weights, or the gain of an operator without them, as float32."""
         if self.synapse is None:
@@ -67,11 +74,19 @@ class Synapse(nn.Module):
         else:
             self.synapse.weight.copy_(values.unsqueeze(-1))
 
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Any], prefix: str, *rest: Any, **options: Any
+    ) -> None:
+        """As torch does it; a gain that was stored is taken, whether there was one or not."""
+        stored = state_dict.get(f"{prefix}gain")
+        if stored is not None and self.synapse is None and stored.shape == (self.channels,):
+            self.gain = torch.empty_like(stored)
+        super()._load_from_state_dict(state_dict, prefix, *rest, **options)
+
     def forward(self, spikes: torch.Tensor) -> torch.Tensor:
         if isinstance(self.operator, OneToOne) and self.gain is None:
             return spikes
         return over_time(self._apply_operator, spikes)
 
     def _apply_operator(self, x: torch.Tensor) -> torch.Tensor:
-        weight = self.gain if self.synapse is None else self.weight
-        return apply_operator(self.operator, x, weight)
+        return apply_operator(self.operator, x, self.values)

@@ -31,6 +31,9 @@ ANALOG = {
 }
 """Artificial networks, and the module of this folder that holds the function of that name."""
 
+RECTIFIED = tuple(name for name, module in ANALOG.items() if module == "rectified")
+"""Those that are a description with ReLUs, which conversion makes spiking."""
+
 
 @dataclass(frozen=True)
 class Layer:
