@@ -140,10 +140,11 @@ def _row(
 def _deployed(model: Network | AnalogModel, steps: int) -> tuple[Network | None, dict[str, str]]:
     """What would run on hardware, or what stands against it."""
     from lavaseg.export.lowering import deployed, obstacles
-    from lavaseg.models.analog import AnalogModel
+    from lavaseg.models.analog import RECTIFIED, AnalogModel
 
     if isinstance(model, AnalogModel):
-        return None, {"artificial": "an artificial network has no spikes"}
+        instead = ": `lavaseg convert` makes a spiking one of it" if model.name in RECTIFIED else ""
+        return None, {"artificial": f"an artificial network has no spikes{instead}"}
     against = obstacles(model.without_auxiliaries())
     if against:
         return None, against
