@@ -68,6 +68,35 @@ def test_run_is_evaluated_in_floats_and_its_net_in_integers_on_the_same_data(run
         assert (run / kept).is_file()
 
 
+def test_operations_of_residual_streams_are_counted_as_trained_and_as_exported(
+    tmp_path: Path,
+) -> None:
+    residual = "model={name: spiking_resnet, options: {channels: [4, 6], blocks: 1}}"
+    folder = tmp_path / "run"
+    trained = call("train", "demo", *tiny(residual), "--out", folder)
+    assert trained.exit_code == 0, trained.output
+    assert "nan" not in trained.stderr
+    assert call("export", folder).exit_code == 0
+    found = {}
+    for target in (folder, folder / "net.net"):
+        result = call("evaluate", target, "--json")
+        assert result.exit_code == 0, result.output
+        found[target] = json.loads(result.stdout)["energy"]["synaptic_operations"]
+    floats, integers = found.values()
+    assert 0.5 < floats / integers < 2  # other networks: one rounds, their rates are alike
+
+
+def test_where_operations_are_not_counted_another_command_is_named(tmp_path: Path) -> None:
+    published = "model.options={channels: [4, 4, 4, 4, 4, 4, 4, 4], preset: published}"
+    folder = tmp_path / "run"
+    assert call("train", "demo", *tiny(published), "--out", folder).exit_code == 0
+    result = call("evaluate", folder)
+    assert "pool2 sends sums" in result.stdout
+    assert f"`lavaseg record {folder}` counts them" in " ".join(result.stdout.split())
+    recorded = call("record", folder, "--samples", 1, "-o", tmp_path / "record.npz", "--json")
+    assert recorded.exit_code == 0, recorded.output
+
+
 @pytest.mark.slow
 def test_an_artificial_run_is_converted_and_the_rest_of_the_commands_take_it(
     tmp_path: Path,

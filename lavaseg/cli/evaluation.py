@@ -21,7 +21,6 @@ from lavaseg.cli.inputs import (
 )
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import AnalogModel
-from lavaseg.network import Current
 
 if TYPE_CHECKING:
     from lavaseg.deploy import Verdict
@@ -68,13 +67,13 @@ def evaluate(
     if isinstance(model, AnalogModel):
         _show_artificial(target, result, model, json)
         return
-    account = _account(model, result)
+    account, remark = _account(target, model, result)
     if json:
         energy = account.to_dict() if account else None
         print_json({"target": target, **result.to_dict(), "energy": energy})
         return
     _show_classes(target, result)
-    _show_activity(result, account)
+    _show_activity(result, account, remark)
 
 
 def _evaluate_run(path: Path, limit: int | None) -> tuple[Evaluation, Network | AnalogModel]:
@@ -102,14 +101,22 @@ def _evaluate_net(
     return result, net.network
 
 
-def _account(network: Network, result: Evaluation) -> EnergyAccount | None:
-    """The operations; None before export where currents are not yet unrolled."""
-    if any(isinstance(node, Current) for node in network.nodes):
-        return None
-
+def _account(
+    target: Path, network: Network, result: Evaluation
+) -> tuple[EnergyAccount | None, str]:
+    """The operations, or None and why they are not counted."""
+    from lavaseg.deploy.recording import countable
     from lavaseg.energy import account
 
-    return account(network, result.counts, result.samples, result.steps)
+    counted, remarks = countable(network)
+    if counted is None:
+        return None, remarks[0]
+    for name in sorted(counted.shapes.keys() - result.counts.keys()):
+        return None, (
+            f"synaptic operations are not counted: {name} sends sums, which an evaluation in "
+            f"floats does not look at; `lavaseg record {target}` counts them"
+        )
+    return account(counted, result.counts, result.samples, result.steps), ""
 
 
 def _show_artificial(target: Path, result: Evaluation, model: AnalogModel, json: bool) -> None:
@@ -139,7 +146,7 @@ def _show_classes(target: Path, result: Evaluation) -> None:
         say(f"only to compare with papers: {name} {value:.2%}")
 
 
-def _show_activity(result: Evaluation, account: EnergyAccount | None) -> None:
+def _show_activity(result: Evaluation, account: EnergyAccount | None, remark: str) -> None:
     print_table(
         f"Spikes in {result.steps} steps",
         ["population", ">of a neuron", ">of a neuron and step", ">synaptic operations into it"],
@@ -154,7 +161,7 @@ def _show_activity(result: Evaluation, account: EnergyAccount | None) -> None:
         ),
     )
     if account is None:
-        say("operations and energy are counted once the network is exported")
+        say(remark)
         return
 
     from lavaseg.energy import format_energy

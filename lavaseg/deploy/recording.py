@@ -197,7 +197,7 @@ class _Spiking:
     ) -> None:
         self.source, self.model = source, model
         self.kept, self.membranes, self.scales = kept, membranes, scales
-        self.counted, self.remarks = _countable(model.network)
+        self.counted, self.remarks = countable(model.network)
 
     @torch.no_grad()
     def sample(self, stimulus: Stimulus, number: int) -> Recording:
@@ -273,8 +273,8 @@ def _kind(node: Input | Node) -> str:
     return type(node).__name__.lower()
 
 
-def _countable(network: Network) -> tuple[Network | None, tuple[str, ...]]:
-    """The network whose synapses measured spikes drive, or None, with a remark."""
+def countable(network: Network) -> tuple[Network | None, tuple[str, ...]]:
+    """The network whose synapses the spikes of a trained network drive, or None, with a remark."""
     if not any(isinstance(node, Current) for node in network.nodes):
         return network, ()
     try:

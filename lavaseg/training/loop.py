@@ -357,10 +357,11 @@ class EpochLines(pl.Callback):
         row = self.history.rows[-1]
         rates = " ".join(f"{v:.2f}" for k, v in row.items() if k.startswith("rate/"))
         best = " *" if row["val_miou"] >= self.history.best else ""
+        energy = f"energy {row['energy_uj']:.2f} uJ  " if "energy_uj" in row else ""
         self.console.print(
             f"{self.title} epoch {int(row['epoch']):3d}  loss {row['loss']:.4f}  "
             f"val mIoU {100 * row['val_miou']:.2f} %{best}  "
-            f"energy {row.get('energy_uj', math.nan):.2f} uJ  {row['seconds']:.0f} s"
+            f"{energy}{row['seconds']:.0f} s"
             + (f"  spikes/neuron by layer {rates}" if rates else ""),
             highlight=False,
             soft_wrap=True,
