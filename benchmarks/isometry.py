@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 
 from lavaseg import models, recipes
 from lavaseg.data import load
+from lavaseg.errors import LavasegError
 from lavaseg.network import Input, Network
 from lavaseg.training import Run, SpikingNetwork
 from lavaseg.training.batches import messages
@@ -93,6 +94,8 @@ def train_a_little(
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Norms of each variant, block by block."""
     run = Run.open(options.run) if options.run else None
+    if run and run.recipe.model.name != "mfs_seg":
+        raise LavasegError(f"{run.path} holds a {run.recipe.model.name}, expected an mfs_seg")
     recipe = run.recipe if run else recipes.load("quick-mfs-efs")
     data = run.data if run else load("digits-photos", train=options.batch, test=4)
     size = run.recipe.model.options if run else {"base": options.base, "n": options.n}
@@ -119,7 +122,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         norms[variant] = gradient_norms(model, spikes, options.probes, options.seed)
     if run:
         model = trained(run).train()  # norms as in training, like the others
-        variant = f"scale 0, after {len(run.history())} epochs"
+        variant = f"as trained, best of {len(run.history())} epochs"
         norms[variant] = gradient_norms(model, spikes, options.probes, options.seed)
     return {"reference": REFERENCE, "blocks": branches_of(network), "norms": norms}
 

@@ -24,6 +24,7 @@ import numpy as np
 
 from lavaseg import metrics, recipes
 from lavaseg.errors import LavasegError
+from lavaseg.files import write_atomically
 
 RESULT = "result.json"
 SMALL = (
@@ -34,14 +35,18 @@ SMALL = (
 """Overrides of --quick: it shows that all of this works, and nothing else."""
 
 
-def measure(name: str, seed: int, folder: Path, samples: int, overrides: Sequence[str]) -> None:
+def recipe_of(options: argparse.Namespace, name: str, seed: int) -> recipes.Recipe:
+    """The recipe with this seed."""
+    return recipes.load(name, [*(SMALL if options.quick else ()), f"seed={seed}"])
+
+
+def measure(recipe: recipes.Recipe, folder: Path, samples: int) -> None:
     """Everything about one recipe and seed, written to `folder / RESULT`."""
     from lavaseg import deploy, export, training
     from lavaseg.energy import account
     from lavaseg.export.lowering import deployed
     from lavaseg.models.analog import AnalogModel
 
-    recipe = recipes.load(name, [*overrides, f"seed={seed}"])
     run = training.train(recipe, folder, resume=(folder / "recipe.yaml").exists(), progress=False)
     rows = run.history()
     steps = recipe.encoder_object.steps
@@ -56,7 +61,7 @@ def measure(name: str, seed: int, folder: Path, samples: int, overrides: Sequenc
         found["obstacle"] = "artificial"
     else:
         try:
-            deployed(run.model)
+            deployed(run.model, steps)
         except LavasegError as error:
             found["obstacle"] = str(error)
     if "obstacle" not in found:
@@ -72,7 +77,7 @@ def measure(name: str, seed: int, folder: Path, samples: int, overrides: Sequenc
             "compared": sum(row.compared for row in verdict.rows),
             "verified": verdict.ok,
         }
-    (folder / RESULT).write_text(json.dumps(found, indent=1))
+    write_atomically(folder / RESULT, json.dumps(found, indent=1))
 
 
 def trivial(data: Any, classes: int) -> float:
@@ -93,13 +98,27 @@ def folder_of(options: argparse.Namespace, name: str, seed: int) -> Path:
     return Path(options.out) / f"{name}-{seed}"
 
 
+def is_measured(options: argparse.Namespace, name: str, seed: int) -> bool:
+    """Whether the result is there.
+
+    Raises:
+        LavasegError: the folder holds another recipe, or other settings.
+    """
+    folder = folder_of(options, name, seed)
+    if not (folder / RESULT).exists():
+        return False
+    if recipes.load(folder / "recipe.yaml") != recipe_of(options, name, seed):
+        raise LavasegError(f"{folder} holds the result of other settings: give another --out")
+    return True
+
+
 def measure_all(options: argparse.Namespace) -> None:
     """What is missing, in processes of their own, first all recipes with the first seed."""
     todo = [
         (name, seed)
         for seed in options.seeds
         for name in options.recipes
-        if not (folder_of(options, name, seed) / RESULT).exists()
+        if not is_measured(options, name, seed)
     ]
     threads = str(max((os.cpu_count() or 1) // options.jobs, 1))
     limits = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -127,8 +146,12 @@ def table(options: argparse.Namespace) -> list[dict[str, Any]]:
     """One row a recipe, over the seeds that are finished."""
     rows = []
     for name in options.recipes:
-        files = [folder_of(options, name, seed) / RESULT for seed in options.seeds]
-        found = [json.loads(file.read_text()) for file in files if file.exists()]
+        folders = [
+            folder_of(options, name, seed)
+            for seed in options.seeds
+            if is_measured(options, name, seed)
+        ]
+        found = [json.loads((folder / RESULT).read_text()) for folder in folders]
         if not found:
             continue
         row: dict[str, Any] = {
@@ -192,18 +215,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.one:
-        folder = folder_of(options, options.one, options.seeds[0])
-        small = SMALL if options.quick else ()
-        measure(options.one, options.seeds[0], folder, options.samples, small)
+        name, seed = options.one, options.seeds[0]
+        folder = folder_of(options, name, seed)
+        measure(recipe_of(options, name, seed), folder, options.samples)
         return
+    for name in options.recipes:
+        recipe_of(options, name, 0)  # a name that is none is said before anything runs
     if not options.table:
         measure_all(options)
     rows = table(options)
     if options.json:
         print(json.dumps(rows, indent=1))
-        return
-    print_rows(rows)
+    elif rows:
+        print_rows(rows)
+    wanted, found = len(options.recipes) * len(options.seeds), sum(row["seeds"] for row in rows)
+    if found < wanted:
+        sys.exit(f"{wanted - found} of {wanted} runs are not finished")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except LavasegError as error:
+        sys.exit(f"error: {error}")

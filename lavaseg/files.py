@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -37,17 +38,20 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     Raises:
         LavasegError: `path` exists and is no empty folder, or cannot be made.
     """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    target = Path(path).resolve()
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    made = False
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         part.mkdir()
+        made = True
         yield part
-        os.replace(part, path)  # takes the place of an empty folder, and of nothing else
+        os.replace(part, target)  # takes the place of an empty folder, and of nothing else
     except OSError as error:
         raise LavasegError(f"folder {path} cannot be made: {error.strerror or error}") from None
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        if made:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:

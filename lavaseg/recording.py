@@ -62,7 +62,9 @@ class LayerRecording:
             and steps; None where nothing fires.
         operations: int64 (N,), synaptic operations into it: each spike times the synapses that it
             really has, borders considered, clocks included, relays that make spikes wait left out.
-            None for currents and artificial layers, or where `Recording.remarks` says why.
+            None for artificial layers and for currents, whose synapses belong to what reads them,
+            unless one is relayed on hardware (pooling that does not merge); or where
+            `Recording.remarks` says why.
         scale: membrane values in one trained unit: 1 in a float network, 64 x its weight scale in
             an integer one.
     """

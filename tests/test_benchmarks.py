@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lavaseg.errors import LavasegError
+
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
@@ -151,6 +153,10 @@ def test_systems_measures_verifies_and_does_nothing_twice(
     assert len(results) == 3
     load("systems").main([*words, "--recipes", *names])
     assert {path: path.stat().st_mtime_ns for path in results} == results
+    with pytest.raises(LavasegError, match="holds the result of other settings"):
+        load("systems").main([*words[1:], "--recipes", *names])
+    with pytest.raises(SystemExit, match="1 of 4 runs are not finished"):
+        load("systems").main([*words, "--table", "--recipes", *names, "quick-unet"])
 
 
 def test_growth_is_the_exponent_of_a_power_law(load: Callable[[str], ModuleType]) -> None:

@@ -113,6 +113,18 @@ def test_a_net_outside_of_a_run_is_recorded_on_noise_which_is_said(net_file: Pat
     assert Path("sub/noise.npz").is_file()
 
 
+def test_more_samples_than_a_command_takes_by_default_are_recorded_if_asked_for(
+    net_file: Path,
+) -> None:
+    found = call_json("record", net_file, "digits-photos", "--set", "test=40", "-n", "20")
+    assert found["numbers"] == list(range(20))
+
+
+def test_files_of_several_inputs_have_draws_of_their_own(net_file: Path, picture: Path) -> None:
+    assert call_json("record", net_file, picture, picture)["numbers"] == [0, 1]
+    assert call_json("record", net_file, "digits-photos:3", picture)["numbers"] == [3, 1]
+
+
 def test_at_most_as_many_samples_are_recorded_as_wanted(net_file: Path) -> None:
     result = call("record", net_file, "digits-photos", "--set", "test=6")
     assert result.exit_code == 0, result.output
@@ -381,7 +393,7 @@ def test_debug_shows_the_traceback_of_an_error() -> None:
 def test_fault_of_the_program_is_no_success_and_hides_its_traceback(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def broken() -> list[str]:
+    def broken(_: str) -> list[str]:
         raise ZeroDivisionError("oh")
 
     monkeypatch.setattr("lavaseg.recipes.names", broken)

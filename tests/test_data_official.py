@@ -67,6 +67,17 @@ def test_camvid_without_test_part_holds_out_the_end_of_each_drive(drives: Path) 
     assert len(found.classes) == 11
 
 
+def test_camvid_keeps_unlabelled_pixels_as_a_class_if_asked_for(drives: Path) -> None:
+    label = next((drives / "CamVid" / "valannot").iterdir())
+    write_label_map(np.full(SIZE, 11, np.uint8), label)
+    found = data.load("camvid", root=str(drives), unlabelled="class")
+    assert found.ignore_index is None
+    assert found.classes == (*camvid.CLASSES, "unlabelled")
+    assert {int(i) for k in range(len(found.test)) for i in np.unique(found.test[k][1])} >= {11}
+    with pytest.raises(LavasegError, match="'unlabelled' must be ignore or class, got 'drop'"):
+        data.load("camvid", root=str(drives), unlabelled="drop")
+
+
 def test_camvid_with_test_part_keeps_the_official_parts(drives: Path) -> None:
     frames(drives / "CamVid", "test", ["Seq05VD_f00000"])
     found = data.load("camvid", root=str(drives / "CamVid"))

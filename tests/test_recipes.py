@@ -6,12 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from lavaseg import data, models, recipes
 from lavaseg.encoders import EventEncoder
 from lavaseg.models.analog import AnalogModel
-from lavaseg.network import Input
-from lavaseg.recipes import RecipeError
+from lavaseg.network import Input, Network
+from lavaseg.recipes import RecipeError, Surrogate
+from lavaseg.training.neuron import surrogate_derivative
 
 
 @pytest.mark.parametrize("name", recipes.names())
@@ -54,11 +56,14 @@ def test_every_recipe_is_in_one_group() -> None:
     assert all(name.startswith("quick-") for name in recipes.names("quick"))
 
 
+KIM = Surrogate(kind="triangle", width=1.0, height=0.3, reset="ignore")
+
+
 @pytest.mark.parametrize(
     ("pattern", "constants"),
     [
         (
-            r"kim-(deeplab|fcn)-(voc|ddd17|mnist-cifar10)|kim-ann-.*",
+            r"kim-(deeplab|fcn)(-table1)?-(voc|ddd17|mnist-cifar10)|kim-ann-.*",
             {
                 "epochs": 60,
                 "batch_size": 16,
@@ -69,15 +74,50 @@ def test_every_recipe_is_in_one_group() -> None:
                 "decay": 0.1,
                 "initial_weights": "xavier_uniform",
                 "initial_gain": 2,
+                "surrogate": KIM,
             },
         ),
-        (r"rmp-.*", {"epochs": 60, "batch_size": 16, "learning_rate": 3e-3, "milestones": (0.5,)}),
+        (
+            r"rmp-(?!.*hardware).*",
+            {
+                "epochs": 60,
+                "batch_size": 16,
+                "learning_rate": 3e-3,
+                "milestones": (0.5,),
+                "surrogate": KIM,
+            },
+        ),
         (
             r"mfs-.*-camvid",
-            {"epochs": 600, "batch_size": 2, "learning_rate": 1e-3, "optimiser": "adam"},
+            {
+                "epochs": 600,
+                "batch_size": 2,
+                "learning_rate": 1e-3,
+                "optimiser": "adam",
+                "milestones": (pytest.approx(1 / 3), pytest.approx(2 / 3)),
+                "decay": 0.1,
+            },
         ),
-        (r"mfs-.*-ddd17", {"epochs": 100, "batch_size": 8, "milestones": (0.2, 0.4, 0.6, 0.8)}),
-        (r"mfs-.*-dsec", {"epochs": 100, "batch_size": 4, "learning_rate": 2e-3, "decay": 0.5}),
+        (
+            r"mfs-.*-ddd17",
+            {
+                "epochs": 100,
+                "batch_size": 8,
+                "learning_rate": 1e-3,
+                "milestones": (0.2, 0.4, 0.6, 0.8),
+                "decay": 0.1,
+            },
+        ),
+        (
+            r"mfs-.*-dsec",
+            {
+                "epochs": 100,
+                "batch_size": 4,
+                "learning_rate": 2e-3,
+                "milestones": (0.6,),
+                "decay": 0.5,
+            },
+        ),
     ],
 )
 def test_recipes_of_papers_have_their_constants(pattern: str, constants: dict[str, object]) -> None:
@@ -86,6 +126,42 @@ def test_recipes_of_papers_have_their_constants(pattern: str, constants: dict[st
     for name in found:
         training = recipes.load(name).training
         assert {field: getattr(training, field) for field in constants} == constants, name
+
+
+def test_surrogates_of_su_et_al_are_their_rectangle_at_every_threshold() -> None:
+    """1 on |v - theta| <= 0.5, whatever theta is."""
+    for name in recipes.names("papers"):
+        recipe = recipes.load(name)
+        if not name.startswith("mfs") or recipe.model.name in models.ANALOG:
+            continue
+        sheet = Input("input", (3, 32, 32))
+        network = models.build(recipe.model.name, sheet, 12, **recipe.model.options)
+        assert isinstance(network, Network)
+        thresholds = {p.threshold for p in network.populations if p.norm == "batch"} - {None}
+        (theta,) = thresholds
+        assert theta is not None
+        v = theta + torch.tensor([-0.6, -0.49, 0.0, 0.49, 0.6])
+        found = surrogate_derivative(v, theta, theta, recipe.training.surrogate)
+        assert found.tolist() == [0, 1, 1, 1, 0], name
+
+
+def test_data_and_regularisation_of_papers_recipes_are_theirs() -> None:
+    voc = recipes.load("kim-deeplab-voc")
+    assert voc.data.options == {"train": "trainaug", "size": [64, 64], "void": "background"}
+    assert voc.encoder["mean"] == (122.67892, 116.66877, 104.00699)
+    for name, train, test in (("kim", 48_000, 12_000), ("rmp", 10_000, 2_500)):
+        options = recipes.load(f"{name}-deeplab-mnist-cifar10").data.options
+        assert options == {"train": train, "test": test}
+    for name in recipes.names("papers"):
+        recipe = recipes.load(name)
+        if name.startswith("rmp"):
+            assert (recipe.rmp.weight, recipe.rmp.schedule) == (0.1, "ramp")
+            last = "all" not in name and "hardware" not in name and "ade20k" not in name
+            assert recipe.rmp.time == ("last" if last else "all"), name
+        else:
+            assert recipe.rmp.weight == 0
+        if recipe.data.name == "camvid":
+            assert recipe.data.options == {"size": [180, 240], "unlabelled": "class"}
 
 
 def test_time_steps_of_papers_recipes_are_theirs() -> None:

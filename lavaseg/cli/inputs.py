@@ -39,12 +39,14 @@ class Inputs:
         stimuli: pictures, uint8 (channels, height, width) each, or events.
         numbers: key the encoder's draws; of a data set's sample, the same as in an evaluation.
         remark: what the user should know about the choice, or ''.
+        of_data: whether numbers are those of a data set's samples.
     """
 
     names: tuple[str, ...]
     stimuli: Sequence[Stimulus]
     numbers: Sequence[int]
     remark: str = ""
+    of_data: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,11 @@ def check_fits(net: Taker, data: DataSet) -> None:
 
 
 def load_inputs(
-    source: str, net: Taker, beside: Choice | None = None, options: Iterable[str] = ()
+    source: str,
+    net: Taker,
+    beside: Choice | None = None,
+    options: Iterable[str] = (),
+    most: int = FIRST,
 ) -> Inputs:
     """The stimuli that INPUT names, in the shape that a network takes.
 
@@ -191,6 +197,7 @@ def load_inputs(
             a recording is cut into parts of as many slices as the network has steps.
         beside: data set of the network's run; its options are used where the name is the same.
         options: FIELD=VALUE words, options of the data set.
+        most: samples or parts that are taken where the source does not say which.
 
     Raises:
         LavasegError: nothing of that name, no picture or recording, or a shape that does not fit.
@@ -199,12 +206,12 @@ def load_inputs(
     file, _, part = source.rpartition(":")
     if isinstance(net.encoder, EventEncoder):
         if path.exists():
-            return _recordings(path, "", net.encoder)
+            return _recordings(path, "", net.encoder, most)
         if Path(file).is_file():
-            return _recordings(Path(file), part, net.encoder)
+            return _recordings(Path(file), part, net.encoder, most)
     elif path.exists():
         return _pictures(path, stimulus_shape(net))
-    return _from_data(source, net, beside, set_options(options, DATA_OPTION))
+    return _from_data(source, net, beside, set_options(options, DATA_OPTION), most)
 
 
 def choose_inputs(
@@ -230,13 +237,21 @@ def choose_inputs(
     if not sources:
         found = load_data(None, set_options(options, DATA_OPTION), beside)
         sources = [f"{found.name}:0-{min(samples, len(found.test))}"]
-    parts = [load_inputs(source, net, beside, options) for source in sources]
+    # one more than wanted, so that it is seen, and said, if there are more
+    parts = [load_inputs(source, net, beside, options, samples + 1) for source in sources]
     names = tuple(name for part in parts for name in part.names)
+    numbers: list[int] = []
+    for part in parts:  # files of several sources are numbered on, so that no two share their draws
+        first = 0 if part.of_data or len(parts) == 1 else len(numbers)
+        numbers += [first + number for number in part.numbers]
+    remarks = [part.remark for part in parts]
+    if len(names) > samples:
+        remarks = [f"the first {samples} samples; --samples takes more"]
     return Inputs(
         names[:samples],
         [stimulus for part in parts for stimulus in part.stimuli][:samples],
-        [number for part in parts for number in part.numbers][:samples],
-        f"the first {samples} samples; --samples takes more" if len(names) > samples else "",
+        numbers[:samples],
+        "; ".join(dict.fromkeys(remark for remark in remarks if remark)),
     )
 
 
@@ -261,7 +276,7 @@ def _pictures(path: Path, shape: Shape) -> Inputs:
     return Inputs(tuple(f.stem for f in files), pictures, range(len(files)))
 
 
-def _recordings(path: Path, part: str, encoder: EventEncoder) -> Inputs:
+def _recordings(path: Path, part: str, encoder: EventEncoder, most: int) -> Inputs:
     from lavaseg.data.recordings import SUFFIXES
 
     if path.is_dir():
@@ -269,7 +284,7 @@ def _recordings(path: Path, part: str, encoder: EventEncoder) -> Inputs:
         firsts = [next(_parts(file, encoder)) for file in files]
         remark = "the first part of each recording" if encoder.size else ""
         return Inputs(tuple(f.stem for f in files), firsts, range(len(files)), remark)
-    first, stop = _range(f"{path}:{part}", part) if part else (0, FIRST + 1)
+    first, stop = _range(f"{path}:{part}", part) if part else (0, most + 1)
     if first >= stop:
         raise LavasegError(f"{path}:{part}: STOP must be larger than START")
     found: list[Stimulus] = []
@@ -280,9 +295,9 @@ def _recordings(path: Path, part: str, encoder: EventEncoder) -> Inputs:
     if part and count < stop:
         raise LavasegError(f"{path}:{part}: the recording has {count} parts, numbered from 0")
     remark = ""
-    if not part and len(found) > FIRST:
-        found = found[:FIRST]
-        remark = f"the first {FIRST} parts of the recording; {path}:0-{2 * FIRST} takes more"
+    if not part and len(found) > most:
+        found = found[:most]
+        remark = f"the first {most} parts of the recording; {path}:0-{2 * most} takes more"
     numbers = range(first, first + len(found))
     whole = not part and len(found) == 1
     names = (path.stem,) if whole else tuple(f"{path.stem}-{i}" for i in numbers)
@@ -298,7 +313,9 @@ def _parts(path: Path, encoder: EventEncoder) -> Iterator[Events]:
     return cut(pieces, time=size) if encoder.slicing == "time" else cut(pieces, count=size)
 
 
-def _from_data(source: str, net: Taker, beside: Choice | None, options: dict[str, Any]) -> Inputs:
+def _from_data(
+    source: str, net: Taker, beside: Choice | None, options: dict[str, Any], most: int
+) -> Inputs:
     from lavaseg.data import DATASETS
 
     name, _, part = source.partition(":")
@@ -309,12 +326,12 @@ def _from_data(source: str, net: Taker, beside: Choice | None, options: dict[str
         )
     data = load_data(name, options, beside)
     check_fits(net, data)
-    numbers = _numbers(source, part, len(data.test))
+    numbers = _numbers(source, part, len(data.test), most)
     stimuli = [data.test[i][0] for i in numbers]
     remark = ""
-    if not part and len(data.test) > FIRST:
-        remark = f"the first {FIRST} test samples; {name}:0-{len(data.test)} takes all"
-    return Inputs(tuple(f"{name}-{i}" for i in numbers), stimuli, numbers, remark)
+    if not part and len(data.test) > most:
+        remark = f"the first {most} test samples; {name}:0-{len(data.test)} takes all"
+    return Inputs(tuple(f"{name}-{i}" for i in numbers), stimuli, numbers, remark, of_data=True)
 
 
 def _range(source: str, part: str) -> tuple[int, int]:
@@ -325,10 +342,10 @@ def _range(source: str, part: str) -> tuple[int, int]:
     return int(start), int(stop) if dash else int(start) + 1
 
 
-def _numbers(source: str, part: str, count: int) -> range:
+def _numbers(source: str, part: str, count: int, most: int) -> range:
     """The test samples that INDEX or START-STOP names; the first ones if nothing is said."""
     if not part:
-        return range(min(FIRST, count))
+        return range(min(most, count))
     first, last = _range(source, part)
     if not first < last <= count:
         raise LavasegError(f"{source!r}: there are test samples 0 to {count - 1}")

@@ -87,11 +87,13 @@ def row_of(
     system: System, sheet: Input, classes: int, width: int | None = None, steps: int = 20
 ) -> dict[str, Any]:
     """What is known of a system; `error` says why there is none for that input or width."""
+    options = dict(system.options)
     try:
+        options = system.all_options(width)
         model = system.build(sheet, classes, width)
     except LavasegError as error:
-        return _row(system, system.all_options(width), None, steps, str(error))
-    return _row(system, system.all_options(width), model, steps)
+        return _row(system, options, None, steps, str(error))
+    return _row(system, options, model, steps)
 
 
 def _row(

@@ -1,8 +1,5 @@
 """CamVid: road scenes from a moving car, 11 classes.
 
-
-
-
 Source: Brostow et al. 2009; classes and parts as in Badrinarayanan et al. 2017 (SegNet).
 """
 
@@ -35,6 +32,7 @@ CLASSES = (
     "bicyclist",
 )
 IGNORE = 11
+UNLABELLED = "unlabelled"
 
 COLOURS: dict[str, tuple[tuple[int, int, int], ...]] = {
     "sky": ((128, 128, 128),),
@@ -68,6 +66,7 @@ def load(
     root: str | None = None,
     size: int | tuple[int, int] | None = None,
     labels: str = "nearest",
+    unlabelled: str = "ignore",
     cache: float = 1.0,
 ) -> DataSet:
     """CamVid road scenes, 11 classes: SegNet's version or the raw release.
@@ -81,11 +80,15 @@ def load(
         root: folder that holds CamVid, or CamVid itself; else LAVASEG_DATA or ./data.
         size: (height, width) that everything is resized to (published at 360 x 480).
         labels: how label maps are resized: nearest or, as MFS-Seg's code does, bilinear.
+        unlabelled: pixels without a label: ignore them, or, as MFS-Seg does, make them a class of
+            their own, the twelfth.
         cache: gigabytes of samples kept in memory.
 
     Raises:
         LavasegError: files that are missing or have no partner, or an option out of range.
     """
+    if unlabelled not in ("ignore", "class"):
+        raise LavasegError(f"data option 'unlabelled' must be ignore or class, got {unlabelled!r}")
     below = ("CamVid/", "camvid/", "")
     folder = places.find(root, (f"{name}trainannot" for name in below))
     raw = places.find(root, (f"{name}{_PICTURES}" for name in below))
@@ -117,11 +120,15 @@ def load(
         parts["train"], parts["val"] = _hold_out(parts["train"])
         origin += "; no test part: its val is the test, the ends of train's drives validation"
     prepared = preparation(size, labels, cache, parts["train"])
+    classes: tuple[str, ...] = CLASSES
+    ignored: int | None = IGNORE
+    if unlabelled == "class":
+        classes, ignored = (*CLASSES, UNLABELLED), None
     train, validation, test = (
-        Pairs(parts[name], len(CLASSES), IGNORE, prepared, read)
+        Pairs(parts[name], len(classes), ignored, prepared, read)
         for name in ("train", "val", "test")
     )
-    return DataSet("camvid", train, test, CLASSES, IGNORE, validation, origin)
+    return DataSet("camvid", train, test, classes, ignored, validation, origin)
 
 
 def _drive(files: tuple[Path, Path]) -> str:

@@ -23,7 +23,7 @@ from lavaseg.export.lowering import unrolled
 from lavaseg.integers import IntegerNetwork
 from lavaseg.models.analog import AnalogModel
 from lavaseg.models.analog.module import AnalogNetwork, watching
-from lavaseg.network import Current, Input, Network, Node, Population
+from lavaseg.network import Current, Input, Network, Node, Population, Resize, why_not_integer
 from lavaseg.neuron import STATE_SCALE
 from lavaseg.progress import track
 from lavaseg.recording import NEAR, Kind, LayerRecording, Recording, joined
@@ -98,10 +98,10 @@ def recordings(
         stimuli = [test[i][0] for i in range(min(samples, len(test)))]
     if not len(stimuli):
         raise LavasegError("there are no samples to record")
-    numbers = range(len(stimuli)) if numbers is None else numbers
+    numbers = range(len(stimuli)) if numbers is None else [int(number) for number in numbers]
     if len(numbers) != len(stimuli):
         raise LavasegError(f"there are {len(numbers)} numbers for {len(stimuli)} stimuli")
-    recorder = _recorder(target, seed, membranes, layers)
+    recorder = _recorder(target, None if seed is None else int(seed), membranes, layers)
     pairs = list(zip(stimuli, numbers, strict=True))
     return (recorder.sample(*pair) for pair in track(pairs, "record", show=progress))
 
@@ -275,6 +275,10 @@ def _kind(node: Input | Node) -> str:
 
 def countable(network: Network) -> tuple[Network | None, tuple[str, ...]]:
     """The network whose synapses the spikes of a trained network drive, or None, with a remark."""
+    for projection in network.projections:
+        if isinstance(projection.operator, Resize):
+            reason = why_not_integer(projection.operator)
+            return None, (f"synaptic operations are not counted: {reason}",)
     if not any(isinstance(node, Current) for node in network.nodes):
         return network, ()
     try:

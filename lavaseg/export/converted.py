@@ -27,7 +27,8 @@ from lavaseg.files import new_folder, write_atomically
 from lavaseg.models import CONVERTED
 from lavaseg.models.analog import RECTIFIED, AnalogModel
 from lavaseg.models.analog.module import AnalogNetwork
-from lavaseg.network import Current, Population, Relay
+from lavaseg.models.analog.rectified import Rectified
+from lavaseg.network import Current, Population, Relay, Resize
 from lavaseg.neuron import STATE_LIMIT, STATE_SCALE
 from lavaseg.operators_torch import apply_operator
 from lavaseg.recipes import Finetune, Recipe
@@ -66,7 +67,7 @@ def convert_run(
     """Convert a trained artificial network into a spiking one, in a run folder of its own.
 
     Args:
-        run: of ann_deeplab or ann_fcn.
+        run: a run of ann_deeplab or ann_fcn.
         out: the folder to make, whole or not at all.
         rule: how thresholds are balanced, a name of `conversion.RULES`.
         steps: T. By default `STEPS`; of a code that has one step for each frame or slice, its own.
@@ -96,6 +97,8 @@ def convert_run(
         what = "already holds a run" if (out / "recipe.yaml").exists() else "already exists"
         raise LavasegError(f"{out} {what}: give another --out")
     code = _code(run.recipe.encoder_object, steps, encoder, STEPS[reset])
+    if reset == "hard":
+        _check_hardware(run, analog)
     weights = run.weights.read_bytes()
     model = cast(AnalogNetwork, trained_model(run))
     samples = first(training_parts(run.recipe, run.data)[0], calibration)
@@ -147,6 +150,17 @@ def _convertible(run: Run) -> AnalogModel:
             f"the artificial {able}"
         )
     return run.model
+
+
+def _check_hardware(run: Run, analog: AnalogModel) -> None:
+    """LavasegError if it has an operator that Loihi does not, whatever its weights."""
+    body = analog.module().body
+    assert isinstance(body, Rectified)
+    if any(isinstance(p.operator, Resize) for p in body.network.projections):
+        raise LavasegError(
+            f"{run.path} resizes bilinearly between layers, which hardware cannot: train "
+            f"{analog.name} with --set model.options.resize=crop, or convert with --reset soft"
+        )
 
 
 def _code(encoder: Encoder, steps: int | None, kind: Code | None, default: int) -> Encoder:

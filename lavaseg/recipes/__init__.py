@@ -178,7 +178,7 @@ class Recipe(_Section):
 GROUPS = {
     "": "Tuned here",
     "papers": "With the papers' settings",
-    "quick": "Every system, narrow, in minutes",
+    "quick": "Every kind of system, narrow, in minutes",
 }
 """Folders of recipes, and what those in it have in common."""
 

@@ -24,7 +24,7 @@ from lavaseg.training.batches import loader
 from lavaseg.training.loop import Plan, draw_weights, fit, seed_weights
 from lavaseg.training.loss import class_weights, segmentation_loss
 from lavaseg.training.network import SpikingNetwork
-from lavaseg.training.run import CONVERSION, Run, make_folder
+from lavaseg.training.run import CONVERSION, Run
 
 
 def train(recipe: Recipe, out: str | Path, *, resume: bool = False, progress: bool = True) -> Run:
@@ -59,7 +59,6 @@ def train(recipe: Recipe, out: str | Path, *, resume: bool = False, progress: bo
                 f"{folder} was started with other settings: resume it with the same recipe and "
                 f"--set values (see {folder / 'recipe.yaml'})"
             )
-    make_folder(folder)
     data_set = data.load(recipe.data.name, **recipe.data.options)
     run = describe(recipe, data_set, folder)
     run.save()

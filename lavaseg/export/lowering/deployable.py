@@ -19,7 +19,8 @@ def obstacles(network: Network) -> dict[str, str]:
             found.setdefault(
                 "soft reset",
                 f"population {node.name!r} uses soft reset, Loihi's neuron resets to 0: train "
-                "with reset 'hard' (preset 'hardware'), or convert with --reset hard",
+                "with reset 'hard' (preset 'hardware'); what was converted: convert with "
+                "--reset hard",
             )
         if node.norm == "bntt":
             kind = type(node).__name__.lower()
