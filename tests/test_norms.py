@@ -196,6 +196,34 @@ def test_lowering_changes_nothing_but_by_rounding(norm: str, seed: int) -> None:
     assert agree.float().mean() > 0.95  # the rest saw a spike that rounding flipped
 
 
+@pytest.mark.parametrize("norm", ["batch", "bntt_shift"])
+def test_a_channel_that_never_saw_a_spike_takes_no_range_from_the_others(norm: str) -> None:
+    """Its norm would multiply by 1 / sqrt(eps), and leave the others no 8 bits."""
+    net = Network(
+        Input("input", (3, 5, 4)),
+        (Population("fire", 1.0, norm=norm), Population("out", None)),
+        (
+            Projection("input", "fire", Conv(3, (3, 3), padding=(1, 1), groups=3)),
+            Projection("fire", "out", Conv(2, (1, 1))),
+        ),
+        "out",
+    )
+    torch.manual_seed(0)
+    model = SpikingNetwork(net, steps=STEPS)
+    spikes = (torch.rand(6, 3, 5, 4, STEPS) < 0.4).float()
+    spikes[:, 1] = 0  # what feeds the second channel is silent
+    for _ in range(300):
+        model(spikes)
+    model.norm("fire").bias.data.uniform_(0.2, 0.6)
+    model.eval()
+    assert model.norm("fire").folded()[0].abs()[1] > 50
+    lowered = lower(WeightedNetwork.from_model(model))
+    assert not lowered.weights["input_to_fire"][1].any()
+    assert choose_quantisation(lowered).scales["fire"] > 30
+    with torch.no_grad():
+        assert torch.allclose(lowered.to_model()(spikes), model(spikes), atol=1e-3)
+
+
 def test_a_clock_takes_back_what_a_slow_current_leaves_of_the_step_before() -> None:
     """u of the clock alone, filtered as hardware does, is the shift of each step."""
     model = trained("bntt_shift")

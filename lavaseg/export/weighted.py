@@ -73,7 +73,11 @@ class WeightedNetwork:
 
     @classmethod
     def from_model(cls, model: SpikingNetwork) -> WeightedNetwork:
-        """The values of a trained float network, norms as they act in eval mode."""
+        """The values of a trained float network, norms as they act in eval mode.
+
+        A channel whose norm never saw its input vary keeps its shift alone (`as_deployed`).
+        """
+        from lavaseg.training.norm import as_deployed
 
         def array(tensor: object) -> np.ndarray:
             return tensor.detach().cpu().double().numpy()  # type: ignore[attr-defined]
@@ -86,7 +90,7 @@ class WeightedNetwork:
                 for p, values in ((p, model.synapse(p.name).values) for p in net.projections)
             },
             {name: array(bias) for name, bias in model.biases.items()},
-            {name: Affine(*map(array, model.norm(name).folded())) for name in model.norms},
+            {name: Affine(*map(array, as_deployed(model.norm(name)))) for name in model.norms},
             model.input_scale,
             {name: array(clock) for name, clock in model.clocks.items()},
         )

@@ -106,6 +106,20 @@ class StepNorm(nn.Module):
 Norm = BatchNormOverTime | StepNorm
 
 
+def as_deployed(norm: Norm) -> Affine:
+    """What a norm becomes on hardware: as `folded`, but for channels whose input never varied.
+
+    Where the running variance is below eps, such as behind a neuron that never fired in training,
+    the scale would be some 1 / sqrt(eps) for nothing, and take the range of 8 bits from all other
+    channels. Such a channel gives its learned shift alone.
+    """
+    scale, shift = norm.folded()
+    assert norm.running_var is not None
+    still = norm.running_var < norm.eps
+    own = torch.zeros_like(shift) if norm.bias is None else norm.bias.expand_as(shift)
+    return scale.masked_fill(still, 0.0), torch.where(still, own, shift)
+
+
 def make_norm(kind: str, channels: int, steps: int | None, scale: float) -> Norm:
     """The norm that a description calls `kind`; `steps` is T."""
     if kind == "batch":
