@@ -129,7 +129,8 @@ class Poisson(Encoder):
     """Unsigned rate code: at each step a pixel x of 0 .. 255 spikes with probability x / 255.
 
     Args:
-        inverted: probability 1 - x / 255, as Kim et al. 2022 (and paper 000) print it.
+        inverted: probability 1 - x / 255, as Kim et al. 2022 (and Yadolahi & Abolmaali
+            2025) print it.
     """
 
     kind: ClassVar[str] = "poisson"

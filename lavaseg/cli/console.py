@@ -92,18 +92,25 @@ def _plain(value: Any) -> Any:
     return value
 
 
+USUAL_WIDTH = 100
+"""Columns of a terminal that tables are made for."""
+
+
 def print_table(
     title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]], wrap: str | None = None
 ) -> None:
     """A table on stdout. Columns whose name starts with '>' are numbers, set to the right.
 
+    Nothing is cut: a terminal too narrow for a table breaks what stands in its cells.
+
     Args:
-        wrap: the one column that a narrow terminal may break into lines; None: any of them.
+        wrap: the one column that a terminal of usual width may break into lines; None: any.
     """
+    console = Console(highlight=False)
+    if not console.is_terminal:  # a file or a pipe has no width
+        console.width = 160
+    fixed = wrap is not None and console.width >= USUAL_WIDTH
     table = Table(
-        title=Text(title),
-        title_justify="left",
-        title_style="bold",
         header_style="cyan",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -112,13 +119,12 @@ def print_table(
         table.add_column(
             column.removeprefix(">"),
             justify="right" if column.startswith(">") else "left",
-            no_wrap=wrap not in (None, column),
+            no_wrap=fixed and column != wrap,
+            overflow="fold",
         )
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
-    console = Console(highlight=False)
-    if not console.is_terminal:  # a file or a pipe has no width
-        console.width = 160
+    say(title, "bold")
     console.print(table)
 
 

@@ -60,6 +60,8 @@ def models(
         model = system.build(sheet, classes, width, options)
         row = _row(system, system.all_options(width, options), model, steps)
         row["layers"] = _layers(model)
+        if any(system.options.get(option) != value for option, value in options.items()):
+            row["title"] += ", changed by --set"
         if json:
             print_json({name: row})
         else:

@@ -37,7 +37,8 @@ def load(
     (torchvision's layout for both), or as cifar10*.npz with x_train, uint8 (N, 32, 32, 3).
 
     Args:
-        train, test: samples in each part (paper 000: 10,000 / 2,500; Kim et al.: 48,000 / 12,000).
+        train, test: samples in each part (Yadolahi & Abolmaali 2025: 10,000 and
+            2,500; Kim et al.: 48,000 and 12,000).
         seed: of the split and of all draws; with the same files it gives the same samples.
         root: folder of the files.
         download: let torchvision download what is missing.

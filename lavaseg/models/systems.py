@@ -15,7 +15,7 @@ from lavaseg.models import ANALOG, MODELS, build, option_names
 from lavaseg.models.analog import AnalogModel
 from lavaseg.network import Input, Network
 
-KIM, YADOLAHI, SU, OURS = "Kim et al. 2022", "paper 000", "Su et al. 2024", "ours"
+KIM, YADOLAHI, SU, OURS = "Kim et al. 2022", "Yadolahi & Abolmaali 2025", "Su et al. 2024", "ours"
 
 
 @dataclass(frozen=True)

@@ -57,13 +57,13 @@ class Rmp(_Section):
     """RMP regularisation: draws membranes to where quantised hardware can hold them.
 
     Loss = mean over layers of the mean of (v - target)^2, added to cross-entropy with a weight
-    that follows `schedule` over training (Guo et al. 2023; paper 000).
+    that follows `schedule` over training (Guo et al. 2023; Yadolahi & Abolmaali 2025).
     """
 
     weight: float = Field(0.0, ge=0)
     """Largest weight; 0 switches it off. Guo et al.: 0.1."""
     time: Literal["all", "last"] = "all"
-    """Membranes of all steps, or of the last step only (paper 000 'enhanced')."""
+    """Membranes of all steps, or of the last step only (Yadolahi & Abolmaali 2025 'enhanced')."""
     target: Literal["spike", "nearest", "centred"] = "spike"
     """spike: 0 or theta, by whether it fired; nearest: the nearer of 0 and theta; centred: 0 or
     2 theta by whether it fired, so that theta is the midpoint."""

@@ -101,7 +101,7 @@ def rmp_weight(rmp: Rmp, progress: float) -> float:
     """lambda(n) at `progress` = n / N in 0 .. 1 of the training.
 
     - triangle: rises to the full weight at half-time and falls back (Guo et al. 2023)
-    - ramp: rises linearly to the end (what paper 000's text asks for)
+    - ramp: rises linearly to the end (what Yadolahi & Abolmaali 2025's text asks for)
     - cosine: weight / 2 * (1 + cos(pi n / N)), falling (the group's IM-Loss code)
     """
     if rmp.schedule == "triangle":
@@ -131,8 +131,9 @@ def rmp_loss(
     Args:
         spikes, membrane: (N, C, H, W, T); membranes before reset, in trained units.
 
-    Source: Guo et al. 2023 (RMP-Loss) for target "spike" and "nearest" with all steps; paper 000
-    for the last step; "centred" puts the threshold halfway between the two targets.
+    Source: Guo et al. 2023 (RMP-Loss) for target "spike" and "nearest" with all steps;
+    Yadolahi & Abolmaali 2025 for the last step; "centred" puts the threshold halfway between the
+    two targets.
     """
     theta = population.threshold
     assert theta is not None, "a population that never fires has no RMP target"
