@@ -255,7 +255,7 @@ def deeplab(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="module")
 def fcn(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Pools, skips and transposed convolutions: operators without weights get gains."""
-    model = "{name: ann_fcn, options: {width: 2}}"
+    model = "{name: ann_fcn, options: {width: 2, resize: crop}}"
     return tiny_run(tmp_path_factory.mktemp("runs") / "fcn", model)
 
 
@@ -456,6 +456,15 @@ def test_what_does_not_fit_is_refused_and_leaves_no_folder(
     with pytest.raises(LavasegError, match=message):
         convert_run(deeplab, tmp_path / "made", **options)
     assert not list(tmp_path.iterdir())
+
+
+def test_hard_reset_is_refused_at_once_where_layers_resize_bilinearly(tmp_path: Path) -> None:
+    run = tiny_run(tmp_path / "fcn", "{name: ann_fcn, options: {width: 2}}")
+    with pytest.raises(LavasegError, match=r"resizes bilinearly.*model\.options\.resize=crop"):
+        convert_run(run, tmp_path / "made", reset="hard")
+    assert not (tmp_path / "made").exists()
+    made = convert_run(run, tmp_path / "made", steps=2, calibration=2)
+    assert made.network.readout == "readout"
 
 
 def test_runs_that_cannot_be_converted_are_refused(deeplab: Run, tmp_path: Path) -> None:

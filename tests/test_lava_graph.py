@@ -237,13 +237,6 @@ def test_what_only_late_input_reaches_runs_too() -> None:
     assert_equals_the_simulator(net)
 
 
-def test_an_average_is_named() -> None:
-    pool = SumPool((2, 2), (2, 2), average=True)
-    net = network_of((read(),), (Projection("input", "out", pool),))
-    with pytest.raises(LavaError, match="projection 'input_to_out': an average"):
-        check_deployable(net)
-
-
 def test_currents_are_named() -> None:
     net = network_of(
         (Current("sum"), read()),

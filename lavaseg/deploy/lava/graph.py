@@ -48,7 +48,7 @@ from lavaseg.deploy.lava.record import Recorder
 from lavaseg.deploy.lava.synapses import depthwise, message_bits, synapse, unchanged
 from lavaseg.errors import LavasegError
 from lavaseg.integers import STOCK_BIAS_EXPONENT, IntegerNetwork
-from lavaseg.network import DECAY_UNITY, Current, Node, Population, Projection, Relay, SumPool
+from lavaseg.network import DECAY_UNITY, Current, Node, Population, Projection, Relay
 from lavaseg.neuron import STATE_SCALE
 from lavaseg.ranges import CURRENT_LIMIT, bounds
 
@@ -396,8 +396,6 @@ def check_deployable(net: IntegerNetwork) -> None:
             )
         if isinstance(node, Population):
             _check_population(node)
-    for projection in net.network.projections:
-        _check_projection(projection)
 
 
 def _check_population(population: Population) -> None:
@@ -418,13 +416,4 @@ def _check_population(population: Population) -> None:
         raise LavaError(
             f"{name}: voltage_decay {DECAY_UNITY} does not fit Loihi's 12 bits; use 0 to "
             f"{DECAY_UNITY - 1}"
-        )
-
-
-def _check_projection(projection: Projection) -> None:
-    operator = projection.operator
-    if isinstance(operator, SumPool) and operator.average:
-        raise LavaError(
-            f"projection {projection.name!r}: an average cannot be put on Lava; lower it to a sum "
-            "whose gain holds the division"
         )
