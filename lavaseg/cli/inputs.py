@@ -236,7 +236,8 @@ def choose_inputs(
         return Inputs(names, random_stimuli(net, samples, seed), range(samples), remark)
     if not sources:
         found = load_data(None, set_options(options, DATA_OPTION), beside)
-        sources = [f"{found.name}:0-{min(samples, len(found.test))}"]
+        check_fits(net, found)
+        return _test_samples(found, range(min(samples, len(found.test))))
     # one more than wanted, so that it is seen, and said, if there are more
     parts = [load_inputs(source, net, beside, options, samples + 1) for source in sources]
     names = tuple(name for part in parts for name in part.names)
@@ -327,11 +328,15 @@ def _from_data(
     data = load_data(name, options, beside)
     check_fits(net, data)
     numbers = _numbers(source, part, len(data.test), most)
-    stimuli = [data.test[i][0] for i in numbers]
     remark = ""
     if not part and len(data.test) > most:
         remark = f"the first {most} test samples; {name}:0-{len(data.test)} takes all"
-    return Inputs(tuple(f"{name}-{i}" for i in numbers), stimuli, numbers, remark, of_data=True)
+    return _test_samples(data, numbers, remark)
+
+
+def _test_samples(data: DataSet, numbers: range, remark: str = "") -> Inputs:
+    names = tuple(f"{data.name}-{i}" for i in numbers)
+    return Inputs(names, [data.test[i][0] for i in numbers], numbers, remark, of_data=True)
 
 
 def _range(source: str, part: str) -> tuple[int, int]:

@@ -21,14 +21,15 @@ from lavaseg import __version__, recipes
 from lavaseg.encoders import Direct, Encoder, EventEncoder, Frames, OnOffPoisson, Poisson
 from lavaseg.errors import LavasegError
 from lavaseg.export.conversion import Reset, balance, find_rule
-from lavaseg.export.lowering import lower
+from lavaseg.export.lowering import lower, obstacles
+from lavaseg.export.lowering.deployable import RESIZE
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.files import new_folder, write_atomically
 from lavaseg.models import CONVERTED
 from lavaseg.models.analog import RECTIFIED, AnalogModel
 from lavaseg.models.analog.module import AnalogNetwork
 from lavaseg.models.analog.rectified import Rectified
-from lavaseg.network import Current, Population, Relay, Resize
+from lavaseg.network import Current, Population, Relay
 from lavaseg.neuron import STATE_LIMIT, STATE_SCALE
 from lavaseg.operators_torch import apply_operator
 from lavaseg.recipes import Finetune, Recipe
@@ -97,10 +98,10 @@ def convert_run(
         what = "already holds a run" if (out / "recipe.yaml").exists() else "already exists"
         raise LavasegError(f"{out} {what}: give another --out")
     code = _code(run.recipe.encoder_object, steps, encoder, STEPS[reset])
-    if reset == "hard":
-        _check_hardware(run, analog)
     weights = run.weights.read_bytes()
     model = cast(AnalogNetwork, trained_model(run))
+    if reset == "hard":
+        _check_hardware(run, model)
     samples = first(training_parts(run.recipe, run.data)[0], calibration)
     recipe = _recipe(run.recipe, analog, code, rule, reset, len(samples), overrides)
     pictures = [samples[index][0] for index in range(len(samples))]
@@ -152,14 +153,14 @@ def _convertible(run: Run) -> AnalogModel:
     return run.model
 
 
-def _check_hardware(run: Run, analog: AnalogModel) -> None:
+def _check_hardware(run: Run, model: AnalogNetwork) -> None:
     """LavasegError if it has an operator that Loihi does not, whatever its weights."""
-    body = analog.module().body
-    assert isinstance(body, Rectified)
-    if any(isinstance(p.operator, Resize) for p in body.network.projections):
+    assert isinstance(model.body, Rectified)
+    if RESIZE in obstacles(model.body.network):
         raise LavasegError(
             f"{run.path} resizes bilinearly between layers, which hardware cannot: train "
-            f"{analog.name} with --set model.options.resize=crop, or convert with --reset soft"
+            f"{run.recipe.model.name} with --set model.options.resize=crop, or convert with "
+            "--reset soft"
         )
 
 

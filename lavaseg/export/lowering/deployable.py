@@ -11,6 +11,10 @@ class NotDeployableError(LavasegError):
     """A model that trains but cannot run on Loihi; the message says what to change."""
 
 
+RESIZE = "bilinear resize"
+"""One kind of obstacle."""
+
+
 def obstacles(network: Network) -> dict[str, str]:
     """Parts that have no exact counterpart on Lava: each kind, and a sentence on the first."""
     found: dict[str, str] = {}
@@ -40,7 +44,7 @@ def obstacles(network: Network) -> dict[str, str]:
     for projection in network.projections:
         if isinstance(projection.operator, Resize):
             found.setdefault(
-                "bilinear resize",
+                RESIZE,
                 f"projection {projection.name!r} resizes bilinearly, and "
                 f"{why_not_integer(projection.operator)}: train with resize 'crop' or with preset "
                 "'hardware'",

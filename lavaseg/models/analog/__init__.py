@@ -18,6 +18,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.network import Input, Shape
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from lavaseg.models.analog.module import AnalogNetwork
@@ -88,6 +89,13 @@ class AnalogModel:
     def _body(self) -> nn.Module:
         return constructor(self.name)(self.input, self.classes, **self.options)
 
+    def _unfilled(self) -> nn.Module:
+        """The module with weights that are not to be read."""
+        from lavaseg.models.analog.module import Unfilled
+
+        with Unfilled():
+            return self._body()
+
     @property
     def layers(self) -> tuple[Layer, ...]:
         """Every layer with weights, in the order of a pass."""
@@ -99,9 +107,7 @@ class AnalogModel:
 
         In the order of a pass, with the names of `lavaseg.models.analog.module.watching`.
         """
-        import torch
-
-        from lavaseg.models.analog.module import numbered, watching
+        from lavaseg.models.analog.module import numbered, pass_shapes, watching
 
         uses: Counter[str] = Counter()
         macs: dict[str, int] = {}
@@ -114,10 +120,9 @@ class AnalogModel:
             _, channels, height, width = output.shape
             found[name] = type(module).__name__, (channels, height, width), macs.get(name, 0)
 
-        with torch.device("meta"), torch.no_grad():
-            body = self._body().eval()
-            with watching(body, see):
-                body(torch.zeros((1, *self.input.shape)))
+        body = self._unfilled()
+        with watching(body, see):
+            pass_shapes(body, self.input.shape)
         return found
 
     def parameter_count(self, steps: int = 1) -> int:
@@ -127,10 +132,9 @@ class AnalogModel:
     @cached_property
     def _measured(self) -> tuple[tuple[Layer, ...], int]:
         """Layers and trained numbers, from a pass that computes nothing."""
-        from lavaseg.models.analog.module import Unfilled, measure
+        from lavaseg.models.analog.module import measure
 
-        with Unfilled():
-            body = self._body()
+        body = self._unfilled()
         return measure(body, self.input.shape), sum(p.numel() for p in body.parameters())
 
     def macs(self) -> int:

@@ -66,11 +66,7 @@ CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 
 
 def measure(body: nn.Module, source: Shape) -> tuple[Layer, ...]:
-    """The layers of a pass over one picture of shape `source`; its parameters are not read.
-
-    Convolutions answer with zeros and norms with what they get. On torch's meta device, which
-    would do that by itself, the first norm or concatenation imports torch's compiler, for 2 s.
-    """
+    """The layers of a pass over one picture of shape `source`; its parameters are not read."""
     found: list[Layer] = []
 
     def hook(name: str) -> Callable[..., None]:
@@ -95,6 +91,20 @@ def measure(body: nn.Module, source: Shape) -> tuple[Layer, ...]:
         for name, module in body.named_modules()
         if not list(module.children()) and list(module.parameters())
     ]
+    try:
+        pass_shapes(body, source)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return tuple(found)
+
+
+def pass_shapes(body: nn.Module, source: Shape) -> None:
+    """One pass over a picture of shape `source` that only gives every layer's shape to its hooks.
+
+    Convolutions answer with zeros and norms with what they get. On torch's meta device, which
+    would do that by itself, the first norm or concatenation imports torch's compiler, for 2 s.
+    """
     shortened = [m for m in body.modules() if isinstance(m, (*CONVOLUTIONS, nn.BatchNorm2d))]
     try:
         for module in shortened:
@@ -102,11 +112,8 @@ def measure(body: nn.Module, source: Shape) -> tuple[Layer, ...]:
         with torch.no_grad():
             body.eval()(torch.zeros((1, *source)))
     finally:
-        for handle in handles:
-            handle.remove()
         for module in shortened:
             vars(module).pop("forward", None)
-    return tuple(found)
 
 
 class Unfilled(TorchFunctionMode):
