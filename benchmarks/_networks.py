@@ -12,9 +12,9 @@ import numpy as np
 from lavaseg import models
 from lavaseg.deploy import simulate
 from lavaseg.encoders import Poisson
-from lavaseg.integers import IntegerNetwork
+from lavaseg.kernels.neuron import NEVER, STATE_SCALE
 from lavaseg.network import Conv, ConvTranspose, Input, Network, Population, Projection
-from lavaseg.neuron import NEVER, STATE_SCALE
+from lavaseg.network.integers import IntegerNetwork
 
 RATE = 0.1
 """Spikes a neuron and step; published rates are 0.02 to 0.25."""

@@ -61,7 +61,7 @@ def main(net_file: str, spikes_file: str, out_file: str) -> None:
     from lava.proc.conv.process import Conv
     from lava.proc.io.source import RingBuffer
 
-    from lavaseg.deploy.lava.models import WideConv
+    from lavaseg.deploy.lava.process_models import WideConv
 
     spikes = np.load(spikes_file)
     samples, steps = spikes.shape[:2]

@@ -18,13 +18,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lavaseg import metrics, recipes, training
+from lavaseg import recipes, training
 from lavaseg.encoders import Direct, Encoder, Poisson
 from lavaseg.export.conversion import RULES, convert
 from lavaseg.export.lowering import choose_quantisation, lower, quantise
 from lavaseg.models.analog.module import AnalogNetwork
 from lavaseg.network import Node
-from lavaseg.training import Run, SpikingNetwork
+from lavaseg.results import metrics
+from lavaseg.runs import Run
+from lavaseg.training import SpikingNetwork
 from lavaseg.training.batches import messages
 from lavaseg.training.experiment import trained_model, training_parts
 

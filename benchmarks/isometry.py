@@ -28,7 +28,8 @@ from lavaseg import models, recipes
 from lavaseg.data import load
 from lavaseg.errors import LavasegError
 from lavaseg.network import Input, Network
-from lavaseg.training import Run, SpikingNetwork
+from lavaseg.runs import Run
+from lavaseg.training import SpikingNetwork
 from lavaseg.training.batches import messages
 from lavaseg.training.experiment import trained
 

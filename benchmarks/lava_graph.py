@@ -17,10 +17,10 @@ import numpy as np
 from _networks import RATE, deeplab, random_input, rates_sentence
 from _timing import Cell, Report, best, machine, parser, use_threads
 
-from lavaseg import export
-from lavaseg.activity import Activity
+from lavaseg import netx
 from lavaseg.deploy import run, simulate
-from lavaseg.integers import IntegerNetwork
+from lavaseg.network.integers import IntegerNetwork
+from lavaseg.results.activity import Activity
 
 STOCK = "stock NetX, stock runtime"
 
@@ -37,7 +37,7 @@ def stock(net: IntegerNetwork, spikes: np.ndarray, limit: float) -> Cost:
     """Stock NetX on the file that export writes; its membranes are compared."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        export.write(net, folder / "stack.net")
+        netx.write(net, folder / "stack.net")
         np.save(folder / "spikes.npy", spikes)
         seconds, cpu, membrane = _stock.run(
             folder / "stack.net", folder / "spikes.npy", folder / "out.npz", limit

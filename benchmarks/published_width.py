@@ -15,21 +15,18 @@ from _networks import deeplab, random_input, rates_sentence
 from _timing import Report, best, machine, parser, use_threads
 from threadpoolctl import threadpool_limits
 
-from lavaseg.compat import prepare_lava
 from lavaseg.deploy import run, simulate
-from lavaseg.deploy.lava.kernels import Convolution
-from lavaseg.integers import IntegerNetwork
+from lavaseg.deploy.lava.arithmetic import Convolution
 from lavaseg.network import Conv, Projection
-
-prepare_lava()
-
-from lava.proc.conv import utils  # noqa: E402  (after prepare_lava)
+from lavaseg.network.integers import IntegerNetwork
 
 
 def arithmetic(
     net: IntegerNetwork, projection: Projection, outputs: int
 ) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]:
     """The function behind our Conv model, and behind the stock one for `outputs` channels."""
+    from lava.proc.conv import utils  # once lavaseg.deploy.lava has prepared Lava
+
     operator = projection.operator
     assert isinstance(operator, Conv)
     # torch correlates, Lava convolves: flip; (out, in, h, w) -> (out, w, h, in)

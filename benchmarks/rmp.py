@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from lavaseg import deploy, export, recipes, training
-from lavaseg.training import Run
+from lavaseg.runs import Run
 
 
 def trained_run(recipe: str, overrides: list[str], folder: Path) -> Run:

@@ -18,10 +18,10 @@ import numpy as np
 from _networks import RATE, deeplab, fcn, random_input, spike_rates
 from _timing import Cell, Report, best, machine, parser, peak_memory, use_threads
 
-from lavaseg import export
+from lavaseg import netx
 from lavaseg.deploy import run, simulate
-from lavaseg.integers import IntegerNetwork
 from lavaseg.network import Conv
+from lavaseg.network.integers import IntegerNetwork
 
 MEBIBYTE = 2**20
 
@@ -117,7 +117,7 @@ def convolutions(net: IntegerNetwork, batch: int, repeats: int) -> float:
 
 def measure(folder: Path, chunk: int, graph: bool, repeats: int) -> Measured:
     """One row, in this process; memory first, before anything else could have peaked."""
-    net, spikes = export.read(folder / "case.net"), np.load(folder / "spikes.npy")
+    net, spikes = netx.read(folder / "case.net"), np.load(folder / "spikes.npy")
     toy = deeplab(width=1, size=8, steps=1)
     simulate(toy, random_input(toy, 1))  # loads kernels and libraries
     before = peak_memory()
@@ -137,7 +137,7 @@ def in_child(case: Case, graph: bool, repeats: int, threads: int | None) -> Meas
     """`measure` in a fresh process."""
     with tempfile.TemporaryDirectory() as folder:
         net = case.net()
-        export.write(net, Path(folder) / "case.net")
+        netx.write(net, Path(folder) / "case.net")
         np.save(Path(folder) / "spikes.npy", random_input(net, case.batch))
         command = [sys.executable, __file__, "--one", folder]
         command += ["--chunk", str(case.chunk), "--repeats", str(repeats)]

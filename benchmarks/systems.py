@@ -22,9 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from lavaseg import metrics, recipes
+from lavaseg import recipes
 from lavaseg.errors import LavasegError
-from lavaseg.files import write_atomically
+from lavaseg.results import metrics
+from lavaseg.system.files import write_atomically
 
 RESULT = "result.json"
 SMALL = (
@@ -43,9 +44,9 @@ def recipe_of(options: argparse.Namespace, name: str, seed: int) -> recipes.Reci
 def measure(recipe: recipes.Recipe, folder: Path, samples: int) -> None:
     """Everything about one recipe and seed, written to `folder / RESULT`."""
     from lavaseg import deploy, export, training
-    from lavaseg.energy import account
     from lavaseg.export.lowering import deployed
     from lavaseg.models.analog import AnalogModel
+    from lavaseg.results.energy import account
 
     run = training.train(recipe, folder, resume=(folder / "recipe.yaml").exists(), progress=False)
     rows = run.history()

@@ -14,17 +14,12 @@ from _timing import Report, best, machine, parser, use_threads
 from torch import nn
 
 from lavaseg import models
-from lavaseg.compat import prepare_lava
 from lavaseg.network import Conv, Input, Network, Population
 from lavaseg.recipes import Surrogate
 from lavaseg.training.loss import segmentation_loss
 from lavaseg.training.network import SpikingNetwork
-from lavaseg.training.neuron import FusedNeuron
-from lavaseg.training.synapse import Synapse
-
-prepare_lava()
-
-from lava.lib.dl import slayer  # noqa: E402  (after prepare_lava)
+from lavaseg.training.slayer.neurons import FusedNeuron
+from lavaseg.training.slayer.synapses import Synapse, slayer
 
 NEURONS = {
     "leaky, current filter": Population("leaky", 1.0, 1024, 128),

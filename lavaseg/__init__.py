@@ -14,29 +14,30 @@ Every name here is imported from its own module on first use, so that `import la
 
 from __future__ import annotations
 
-import importlib
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lavaseg.lazy import on_first_use
 
 if TYPE_CHECKING:
-    from lavaseg.activity import Activity
     from lavaseg.data import load as load_data
-    from lavaseg.deploy import record, run, simulate
-    from lavaseg.deploy.evaluation import evaluate as evaluate_net
-    from lavaseg.deploy.verification import verify
+    from lavaseg.deploy import evaluate as evaluate_net
+    from lavaseg.deploy import record, run, simulate, verify
     from lavaseg.errors import LavasegError
     from lavaseg.export import convert_run as convert
     from lavaseg.export import export as export_net
-    from lavaseg.export import read as read_net
-    from lavaseg.export import write as write_net
-    from lavaseg.integers import IntegerNetwork
     from lavaseg.models import build as build_model
     from lavaseg.network import Network
+    from lavaseg.network.integers import IntegerNetwork
+    from lavaseg.netx import read as read_net
+    from lavaseg.netx import write as write_net
     from lavaseg.recipes import Recipe
     from lavaseg.recipes import load as load_recipe
-    from lavaseg.recording import Recording
     from lavaseg.report import write_report
-    from lavaseg.training import Run, evaluate, train
+    from lavaseg.results.activity import Activity
+    from lavaseg.results.recording import Recording
+    from lavaseg.runs import Run
+    from lavaseg.training import evaluate, train
 
 __all__ = [
     "Activity",
@@ -66,44 +67,33 @@ __all__ = [
 # A function that works on an integer network, or whose own name says too little, is called
 # `..._net` or `load_...` here; `export` itself is the name of a stage.
 _SOURCES = {
-    "Activity": "activity:Activity",
-    "IntegerNetwork": "integers:IntegerNetwork",
-    "LavasegError": "errors:LavasegError",
-    "Network": "network:Network",
-    "Recipe": "recipes:Recipe",
-    "Recording": "recording:Recording",
-    "Run": "training:Run",
+    "Activity": "results.activity",
+    "IntegerNetwork": "network.integers",
+    "LavasegError": "errors",
+    "Network": "network",
+    "Recipe": "recipes",
+    "Recording": "results.recording",
+    "Run": "runs",
     "build_model": "models:build",
     "convert": "export:convert_run",
-    "evaluate": "training:evaluate",
+    "evaluate": "training",
     "evaluate_net": "deploy:evaluate",
     "export_net": "export:export",
     "load_data": "data:load",
     "load_recipe": "recipes:load",
-    "read_net": "export:read",
-    "record": "deploy:record",
-    "run": "deploy:run",
-    "simulate": "deploy:simulate",
-    "train": "training:train",
-    "verify": "deploy:verify",
-    "write_net": "export:write",
-    "write_report": "report:write_report",
+    "read_net": "netx:read",
+    "record": "deploy",
+    "run": "deploy",
+    "simulate": "deploy",
+    "train": "training",
+    "verify": "deploy",
+    "write_net": "netx:write",
+    "write_report": "report",
 }
+
+__getattr__, __dir__ = on_first_use(__name__, _SOURCES)
 
 try:
     __version__ = version("lavaseg")
 except PackageNotFoundError:  # a source tree that is not installed
     __version__ = "unknown"
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _SOURCES:
-        raise AttributeError(f"module 'lavaseg' has no attribute {name!r}")
-    module, attribute = _SOURCES[name].split(":")
-    value = getattr(importlib.import_module(f"lavaseg.{module}"), attribute)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])

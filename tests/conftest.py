@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from lavaseg.compat import prepare_lava
 from lavaseg.encoders import Direct, Encoder, Poisson
-from lavaseg.integers import Bias, IntegerNetwork
+from lavaseg.kernels.neuron import NEVER
 from lavaseg.network import (
     Conv,
     ConvTranspose,
@@ -27,7 +28,9 @@ from lavaseg.network import (
     SumPool,
     Upsample,
 )
-from lavaseg.neuron import NEVER
+from lavaseg.network.integers import Bias, IntegerNetwork
+
+prepare_lava()  # before any test module imports Lava
 
 
 @pytest.fixture(scope="session", autouse=True)

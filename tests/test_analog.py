@@ -14,7 +14,8 @@ from lavaseg.models.analog import ANALOG, AnalogModel
 from lavaseg.models.size import size
 from lavaseg.network import Input
 from lavaseg.report import write_report
-from lavaseg.training import Run, evaluate, train
+from lavaseg.runs import Run
+from lavaseg.training import evaluate, train
 from lavaseg.training.experiment import trained_model
 
 VOC = Input("input", (3, 64, 64)), 21

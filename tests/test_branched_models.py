@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from lavaseg import export, recipes
+from lavaseg import export, netx, recipes
 from lavaseg.deploy import verify, verify_spikes
 from lavaseg.encoders import Direct
-from lavaseg.export.lowering import check_ranges, choose_quantisation, lower, quantise
+from lavaseg.export.lowering import choose_quantisation, lower, quantise
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.integers import IntegerNetwork
 from lavaseg.models import build
 from lavaseg.network import Input, Population
+from lavaseg.network.integers import IntegerNetwork
+from lavaseg.network.ranges import check_ranges
 from lavaseg.training import SpikingNetwork, train
 
 
@@ -92,7 +93,7 @@ def test_a_branched_model_learns_and_runs_on_lava_spike_for_spike(
     assert losses[-1] < 0.9 * losses[0]
     net = export.export(run, progress=False)
     assert all(isinstance(node, Population) for node in net.network.nodes)
-    back = export.read(run.path / "net.net")
+    back = netx.read(run.path / "net.net")
     pictures = np.stack([run.data.test[index][0] for index in range(2)])
     verdict = verify(back, pictures, backends=("torch", "lava-inprocess"), progress=False)
     assert verdict.ok, str(verdict.first_difference)

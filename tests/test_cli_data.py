@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from lavaseg import plots
 from lavaseg.cli import app
 from lavaseg.data import DATASETS
 from lavaseg.data.pictures import write_label_map
 from lavaseg.events import Events
+from lavaseg.report import plots
 
 
 @pytest.fixture(autouse=True)

@@ -13,15 +13,15 @@ from typer.testing import CliRunner, Result
 
 from lavaseg import data
 from lavaseg.cli import app
-from lavaseg.data.recordings import read_recording
+from lavaseg.data.event_files import read_recording
 from lavaseg.deploy import evaluate, simulate, verify
 from lavaseg.encoders import Direct, EventHistogram, EventPresence, EventVoxelGrid
 from lavaseg.errors import LavasegError
 from lavaseg.events import Events
-from lavaseg.export import read, write
-from lavaseg.integers import IntegerNetwork
-from lavaseg.metrics import predict
 from lavaseg.network import Conv, Input, Network, Population, Projection
+from lavaseg.network.integers import IntegerNetwork
+from lavaseg.netx import read, write
+from lavaseg.results.metrics import predict
 from lavaseg.training.batches import loader
 
 SENSOR = (34, 34)

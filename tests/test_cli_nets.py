@@ -17,9 +17,9 @@ from lavaseg.cli import app
 from lavaseg.cli.inputs import load_inputs
 from lavaseg.deploy import simulate
 from lavaseg.encoders import Direct, Poisson
-from lavaseg.export import write
-from lavaseg.integers import IntegerNetwork
 from lavaseg.network import Conv, Input, Network, OneToOne, Population, Projection
+from lavaseg.network.integers import IntegerNetwork
+from lavaseg.netx import write
 
 
 @pytest.fixture(autouse=True)
@@ -180,7 +180,7 @@ def test_simulate_writes_the_label_map_of_the_network(
 
     from lavaseg.data.pictures import read_picture
     from lavaseg.deploy import simulate
-    from lavaseg.metrics import predict
+    from lavaseg.results.metrics import predict
 
     pictures = read_picture(picture, (3, 32, 32))[None]
     readout = simulate(net, net.encoder.encode(pictures)).readout
@@ -235,8 +235,8 @@ def test_verify_passes_on_random_pictures_and_says_so(net_file: Path) -> None:
 def test_verify_exits_1_and_names_the_first_difference(
     net_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lavaseg.activity import Activity
     from lavaseg.deploy import simulate, verification
+    from lavaseg.results.activity import Activity
 
     def wrong(net: IntegerNetwork, spikes: np.ndarray, **_: object) -> Activity:
         activity = simulate(net, spikes, record="all")

@@ -22,8 +22,6 @@ from lavaseg.export import convert_run, converted, export
 from lavaseg.export.conversion import RULES, Rule, convert
 from lavaseg.export.lowering import choose_quantisation, lower, quantise
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.files import new_folder
-from lavaseg.metrics import confusion_matrix, mean_iou, predict
 from lavaseg.models.analog.module import AnalogNetwork
 from lavaseg.models.analog.rectified import Rectified
 from lavaseg.network import (
@@ -38,7 +36,10 @@ from lavaseg.network import (
     SumPool,
 )
 from lavaseg.report import write_report
-from lavaseg.training import Run, evaluate, train
+from lavaseg.results.metrics import confusion_matrix, mean_iou, predict
+from lavaseg.runs import Run
+from lavaseg.system.files import new_folder
+from lavaseg.training import evaluate, train
 from lavaseg.training.batches import messages
 from lavaseg.training.experiment import trained, trained_model, training_parts
 

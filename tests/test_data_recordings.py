@@ -14,7 +14,7 @@ import pytest
 import zstandard
 
 from lavaseg.data.aedat4 import MAGIC
-from lavaseg.data.recordings import cut, read_recording, stream_recording
+from lavaseg.data.event_files import cut, read_recording, stream_recording
 from lavaseg.errors import LavasegError
 from lavaseg.events import Events, joined
 
@@ -324,7 +324,7 @@ def test_memory_does_not_grow_with_the_file(
 ) -> None:
     """Peak memory of a process that streams a file, and one ten times as long."""
     code = (
-        "import sys; from lavaseg.data.recordings import stream_recording\n"
+        "import sys; from lavaseg.data.event_files import stream_recording\n"
         "print(sum(len(piece) for piece in stream_recording(sys.argv[1], (48, 64))))\n"
         "status = open('/proc/self/status').read()\n"
         "print(1024 * int(status.split('VmHWM:')[1].split()[0]))\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from lavaseg.delays import plan
 from lavaseg.network import (
     Conv,
     Dense,
@@ -16,6 +15,7 @@ from lavaseg.network import (
     Projection,
     Relay,
 )
+from lavaseg.network.delays import plan
 
 NARROW, WIDE = Conv(1, (1, 1)), Conv(9, (3, 3), padding=(1, 1))
 

@@ -11,9 +11,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from lavaseg.energy import CMOS_45NM, LOIHI_1, account, format_energy
 from lavaseg.errors import LavasegError
-from lavaseg.grids import fan_out
 from lavaseg.network import (
     Conv,
     ConvTranspose,
@@ -29,6 +27,8 @@ from lavaseg.network import (
     SumPool,
     Upsample,
 )
+from lavaseg.network.grids import fan_out
+from lavaseg.results.energy import CMOS_45NM, LOIHI_1, account, format_energy
 
 
 def unrolled(operator: Operator, source: Shape) -> np.ndarray:

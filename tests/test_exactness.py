@@ -9,10 +9,10 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lavaseg.activity import Activity
 from lavaseg.deploy import simulate, verify_spikes
 from lavaseg.deploy.verification import compare, first_difference
-from lavaseg.integers import IntegerNetwork
+from lavaseg.network.integers import IntegerNetwork
+from lavaseg.results.activity import Activity
 
 EXAMPLES = int(os.environ.get("LAVASEG_FUZZ_EXAMPLES", "200"))
 MULTIPROCESS_EXAMPLES = int(os.environ.get("LAVASEG_FUZZ_MULTIPROCESS", "4"))

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lavaseg.deploy import simulate, verify_spikes
-from lavaseg.export import read, write
-from lavaseg.export.schema import description_schema
-from lavaseg.integers import IntegerNetwork
+from lavaseg.network.integers import IntegerNetwork
+from lavaseg.netx import read, write
+from lavaseg.netx.schema import description_schema
 
 EXAMPLES = int(os.environ.get("LAVASEG_FUZZ_EXAMPLES", "150"))
 relaxed = settings(

@@ -10,22 +10,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lavaseg import export, recipes
+from lavaseg import export, netx, recipes
 from lavaseg.deploy import simulate
 from lavaseg.encoders import Direct, Poisson
 from lavaseg.errors import LavasegError
 from lavaseg.export.finetune import quantised_model, tuned_values
-from lavaseg.export.lowering import (
-    check_deployable,
-    check_ranges,
-    choose_quantisation,
-    lower,
-    quantise,
-)
+from lavaseg.export.lowering import check_deployable, choose_quantisation, lower, quantise
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.integers import Bias, IntegerNetwork, RangeError
 from lavaseg.models import build
 from lavaseg.network import Conv, Input, Network, Population, Projection
+from lavaseg.network.integers import Bias, IntegerNetwork, RangeError
+from lavaseg.network.ranges import check_ranges
 from lavaseg.recipes import Surrogate
 from lavaseg.training import SpikingNetwork, train
 
@@ -195,7 +190,7 @@ def test_exporting_a_run_writes_what_was_trained_and_fine_tunes_once(tmp_path: P
     run = train(recipe, tmp_path / "run", progress=False)
     net = export.export(run, progress=False)
     assert (run.path / "finetune.csv").is_file()
-    back = export.read(run.path / "net.net")
+    back = netx.read(run.path / "net.net")
     assert back.network == net.network
     assert all((back.weights[k] == net.weights[k]).all() for k in net.weights)
     before = (run.path / "finetuned.safetensors").stat().st_mtime_ns

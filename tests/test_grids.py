@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lavaseg.grids import fan_out, matrix
-from lavaseg.integers import IntegerNetwork
-from lavaseg.operators_torch import apply_operator
+from lavaseg.kernels.operators_torch import apply_operator
+from lavaseg.network.grids import fan_out, matrix
+from lavaseg.network.integers import IntegerNetwork
 
 Networks = Callable[..., st.SearchStrategy[IntegerNetwork]]
 

@@ -10,14 +10,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from lavaseg import neuron
 from lavaseg.deploy import verify_spikes
-from lavaseg.deploy.lava import LavaError, check_deployable, run_inprocess
+from lavaseg.deploy.lava import LavaError, check_lava, run_inprocess
 from lavaseg.deploy.lava.graph import ProcessServer, build
-from lavaseg.deploy.lava.models import run_config
+from lavaseg.deploy.lava.process_models import run_config
 from lavaseg.encoders import Poisson
 from lavaseg.errors import LavasegError
-from lavaseg.integers import Bias, IntegerNetwork
+from lavaseg.kernels import neuron
 from lavaseg.network import (
     Conv,
     ConvTranspose,
@@ -34,6 +33,7 @@ from lavaseg.network import (
     SumPool,
     Upsample,
 )
+from lavaseg.network.integers import Bias, IntegerNetwork
 
 
 def network_of(
@@ -243,7 +243,7 @@ def test_currents_are_named() -> None:
         (Projection("input", "sum", Conv(1)), Projection("sum", "out", Conv(1, (1, 1)))),
     )
     with pytest.raises(LavaError, match="current 'sum'"):
-        check_deployable(net)
+        check_lava(net)
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_currents_are_named() -> None:
 def test_a_neuron_that_lava_lacks_is_named(population: Population, words: str) -> None:
     net = network_of((population,), (Projection("input", "out", Conv(1)),))
     with pytest.raises(LavaError, match=f"population 'out': .*{words}|population 'out': {words}"):
-        check_deployable(net)
+        check_lava(net)
 
 
 def test_a_graph_deeper_than_pythons_stack_is_compiled() -> None:

@@ -9,11 +9,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lavaseg import neuron
-from lavaseg.activity import Activity
 from lavaseg.deploy.lava import run_inprocess
-from lavaseg.integers import IntegerNetwork
+from lavaseg.kernels import neuron
 from lavaseg.network import Conv, Projection
+from lavaseg.network.integers import IntegerNetwork
+from lavaseg.results.activity import Activity
 
 
 def project(net: IntegerNetwork, projection: Projection, spikes: np.ndarray) -> np.ndarray:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from lavaseg.deploy.lava import run_inprocess
+from lavaseg.deploy.lava.arithmetic import Convolution
 from lavaseg.deploy.lava.graph import LIFReset
-from lavaseg.deploy.lava.kernels import Convolution
-from lavaseg.deploy.lava.models import (
+from lavaseg.deploy.lava.process_models import (
     FastConv,
     FastDense,
     FastLif,
@@ -25,7 +25,7 @@ from lavaseg.deploy.lava.models import (
     WideConv,
 )
 from lavaseg.deploy.lava.synapses import Conv, Dense, SignMode, Sparse
-from lavaseg.integers import IntegerNetwork
+from lavaseg.network.integers import IntegerNetwork
 
 unhurried = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from lavaseg.deploy.lava import LavaError, multiprocess, run_inprocess, run_multiprocess
 from lavaseg.encoders import Poisson
 from lavaseg.errors import LavasegError
-from lavaseg.integers import IntegerNetwork
 from lavaseg.network import Conv, Input, Network, Population, Projection
+from lavaseg.network.integers import IntegerNetwork
 
 LIMIT = 100.0
 """Seconds that any run here may take."""
@@ -114,13 +114,13 @@ def sabotage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str],
         script.write_text(
             "import os, signal, sys, time\n"
             "from pathlib import Path\n"
-            "from lavaseg.deploy.lava import child, models\n"
-            "original = models.FastConv.run_spk\n"
+            "from lavaseg.deploy.lava import child, process_models\n"
+            "original = process_models.FastConv.run_spk\n"
             "def run_spk(self):\n"
             "    if self.time_step == 3:\n"
             f"        {statement}\n"
             "    original(self)\n"
-            "models.FastConv.run_spk = run_spk\n"
+            "process_models.FastConv.run_spk = run_spk\n"
             "child.main(Path(sys.argv[1]))\n"
         )
         monkeypatch.setattr(multiprocess, "COMMAND", (sys.executable, str(script)))

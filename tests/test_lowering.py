@@ -14,6 +14,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.export.lowering import fold_averages, fold_norms, lower, unroll_currents
 from lavaseg.export.lowering.compose import NotComposableError, compose
 from lavaseg.export.weighted import Affine, WeightedNetwork
+from lavaseg.kernels.operators_torch import apply_operator
 from lavaseg.models import build
 from lavaseg.network import (
     Conv,
@@ -32,7 +33,6 @@ from lavaseg.network import (
     SumPool,
     Upsample,
 )
-from lavaseg.operators_torch import apply_operator
 
 STEPS = 5
 

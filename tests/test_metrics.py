@@ -16,9 +16,9 @@ from torchmetrics.functional.classification import (
     multiclass_jaccard_index,
 )
 
-from lavaseg import metrics
 from lavaseg.errors import LavasegError
-from lavaseg.metrics import Evaluation, Meter
+from lavaseg.results import metrics
+from lavaseg.results.metrics import Evaluation, Meter
 
 LABEL = np.array([[[0, 0, 1], [1, 2, 255]]], np.uint8)
 PREDICTION = np.array([[[0, 1, 1], [1, 0, 2]]], np.uint8)

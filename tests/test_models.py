@@ -12,10 +12,10 @@ from lavaseg import models
 from lavaseg.errors import LavasegError
 from lavaseg.export.lowering import deployed, drop_auxiliaries
 from lavaseg.export.weighted import WeightedNetwork
+from lavaseg.kernels.operators_torch import apply_operator
 from lavaseg.models import blocks
 from lavaseg.models.blocks import Sketch, conv1x1, conv3x3
 from lavaseg.network import Current, Input, Network, NetworkError, OneToOne, Population, Resize
-from lavaseg.operators_torch import apply_operator
 from lavaseg.recipes import Surrogate
 from lavaseg.training import SpikingNetwork
 

@@ -18,10 +18,6 @@ from jsonschema import Draft202012Validator
 
 from lavaseg.encoders import Direct, Encoder, OnOffPoisson, Poisson
 from lavaseg.errors import LavasegError
-from lavaseg.export import netx
-from lavaseg.export.netx import describe, read, stock_loadable, write
-from lavaseg.export.schema import description_schema
-from lavaseg.integers import Bias, IntegerNetwork
 from lavaseg.network import (
     Conv,
     ConvTranspose,
@@ -37,6 +33,10 @@ from lavaseg.network import (
     SumPool,
     Upsample,
 )
+from lavaseg.network.integers import Bias, IntegerNetwork
+from lavaseg.netx import file as net_file
+from lavaseg.netx.file import describe, read, stock_loadable, write
+from lavaseg.netx.schema import description_schema
 
 QUICK = settings(
     max_examples=60,
@@ -531,7 +531,7 @@ def test_weights_shared_between_projections_by_links_cannot_outgrow_the_file(
 ) -> None:
     write(sequence(), tmp_path / "a.net")
     with h5py.File(tmp_path / "a.net") as file:
-        reader = netx._Reader(file, "a.net", budget=400)
+        reader = net_file._Reader(file, "a.net", budget=400)
         shape = file["layer/3/weight"].shape
         reader._array("layer/3/weight", np.dtype("<i2"), shape)
         with pytest.raises(LavasegError, match="has no data for its shape"):

@@ -18,10 +18,10 @@ import torch
 import torch.nn.functional as F
 
 from lavaseg.encoders import Direct, Encoder, Poisson
-from lavaseg.export.netx import _why_not_dense, stock_loadable, write
-from lavaseg.integers import Bias, IntegerNetwork
+from lavaseg.kernels.neuron import reference
 from lavaseg.network import Conv, Dense, Input, Network, Operator, Population, Projection
-from lavaseg.neuron import reference
+from lavaseg.network.integers import Bias, IntegerNetwork
+from lavaseg.netx.file import _why_not_dense, stock_loadable, write
 
 SAMPLES, STEPS = 2, 6
 

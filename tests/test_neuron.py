@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lavaseg.neuron import NEVER, STATE_LIMIT, STATE_SCALE, decay, filter_current, fire, reference
+from lavaseg.kernels.neuron import (
+    NEVER,
+    STATE_LIMIT,
+    STATE_SCALE,
+    decay,
+    filter_current,
+    fire,
+    reference,
+)
 
 EXAMPLES = int(os.environ.get("LAVASEG_FUZZ_EXAMPLES", "100"))
 

@@ -13,15 +13,17 @@ from torch import nn
 from lavaseg import recipes
 from lavaseg.deploy import verify, verify_spikes
 from lavaseg.encoders import Poisson
-from lavaseg.energy import account
 from lavaseg.errors import LavasegError
-from lavaseg.export import check_ranges, export, read, stock_loadable, write
+from lavaseg.export import export
 from lavaseg.export.finetune import quantised_model, tuned_values
 from lavaseg.export.lowering import choose_quantisation, fold_norms, lower, quantise
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.integers import IntegerNetwork, RangeError
 from lavaseg.network import Conv, Current, Input, Network, Node, OneToOne, Population, Projection
+from lavaseg.network.integers import IntegerNetwork, RangeError
+from lavaseg.network.ranges import check_ranges
+from lavaseg.netx import read, stock_loadable, write
 from lavaseg.recipes import Surrogate
+from lavaseg.results.energy import account
 from lavaseg.training import SpikingNetwork, train
 from lavaseg.training.norm import BatchNormOverTime, StepNorm
 

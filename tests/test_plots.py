@@ -12,8 +12,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from lavaseg import plots
 from lavaseg.errors import LavasegError
+from lavaseg.report import plots
 
 
 def drawn(figure: Figure) -> np.ndarray:
@@ -159,7 +159,7 @@ def test_data_that_do_not_fit_are_refused(draw) -> None:  # type: ignore[no-unty
 
 def test_pyplot_is_never_imported() -> None:
     code = (
-        "import sys, lavaseg.plots as p; p.spike_rates({'a': 0.1}).savefig('/dev/null', "
+        "import sys, lavaseg.report.plots as p; p.spike_rates({'a': 0.1}).savefig('/dev/null', "
         "format='png'); sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from lavaseg import export, models, recipes
+from lavaseg import export, models, netx, recipes
 from lavaseg.deploy import verify
 from lavaseg.encoders import Direct
 from lavaseg.errors import LavasegError
-from lavaseg.export.lowering import check_ranges, choose_quantisation, lower, quantise
+from lavaseg.export.lowering import choose_quantisation, lower, quantise
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.network import Input, Network, Population
+from lavaseg.network.ranges import check_ranges
 from lavaseg.training import SpikingNetwork, train
 
 QUICK = recipes.names("quick")
@@ -59,7 +60,7 @@ def test_a_quick_recipe_learns_and_runs_on_lava_spike_for_spike(name: str, tmp_p
         isinstance(node, Population) and node.norm != "none" for node in net.network.nodes
     )
     pictures = np.stack([run.data.test[index][0] for index in range(PICTURES)])
-    back = export.read(run.path / "net.net")
+    back = netx.read(run.path / "net.net")
     verdict = verify(back, pictures, backends=("torch", "lava-inprocess"), progress=False)
     assert verdict.ok, str(verdict.first_difference)
     assert sum(row.spikes for row in verdict.rows) > 0

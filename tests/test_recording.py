@@ -20,11 +20,10 @@ import lavaseg
 from lavaseg import data, recipes
 from lavaseg.deploy import recordings, simulate
 from lavaseg.encoders import Direct, EventHistogram
-from lavaseg.energy import account
 from lavaseg.errors import LavasegError
 from lavaseg.events import Events
 from lavaseg.export.lowering import deployed, unrolled
-from lavaseg.integers import Bias, IntegerNetwork
+from lavaseg.kernels.neuron import NEVER, STATE_SCALE, reference
 from lavaseg.models import ANALOG, MODELS
 from lavaseg.models.analog import AnalogModel
 from lavaseg.models.analog.module import AnalogNetwork, watching
@@ -39,9 +38,11 @@ from lavaseg.network import (
     Relay,
     SumPool,
 )
-from lavaseg.neuron import NEVER, STATE_SCALE, reference
-from lavaseg.recording import NEAR, joined
-from lavaseg.training import Run, SpikingNetwork, evaluate
+from lavaseg.network.integers import Bias, IntegerNetwork
+from lavaseg.results.energy import account
+from lavaseg.results.recording import NEAR, joined
+from lavaseg.runs import Run
+from lavaseg.training import SpikingNetwork, evaluate
 from lavaseg.training.batches import messages
 from lavaseg.training.experiment import describe, trained_model
 

@@ -9,10 +9,8 @@ import torch
 from lavaseg.deploy import simulate, verify_spikes
 from lavaseg.deploy.lava import LavaError, run_inprocess
 from lavaseg.encoders import Poisson
-from lavaseg.energy import account
-from lavaseg.export.lowering import check_ranges, choose_quantisation, lower, quantise
+from lavaseg.export.lowering import choose_quantisation, lower, quantise
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.integers import Bias, IntegerNetwork
 from lavaseg.network import (
     Conv,
     ConvTranspose,
@@ -26,6 +24,9 @@ from lavaseg.network import (
     Population,
     Projection,
 )
+from lavaseg.network.integers import Bias, IntegerNetwork
+from lavaseg.network.ranges import check_ranges
+from lavaseg.results.energy import account
 from lavaseg.training.network import SpikingNetwork
 
 SOURCE = Input("input", (2, 4, 4))

@@ -18,10 +18,10 @@ import pytest
 from PIL import Image
 
 from lavaseg.errors import LavasegError
-from lavaseg.metrics import Evaluation
 from lavaseg.network import Conv, Current, Input, Network, OneToOne, Population, Projection
-from lavaseg.plots import Histogram
 from lavaseg.report import Comparison, Examples, ReportData, render, write_report
+from lavaseg.report.plots import Histogram
+from lavaseg.results.metrics import Evaluation
 
 CLASSES = ("background", "digit")
 BROWSER = next(
@@ -341,7 +341,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _open(folder: Path, tmp_path: Path) -> tuple[object, Path]:
-    from lavaseg.training import Run
+    from lavaseg.runs import Run
 
     copy = tmp_path / "run"
     shutil.copytree(folder, copy)
@@ -371,8 +371,8 @@ def test_write_report_shows_what_the_folder_holds(run_folder: Path, tmp_path: Pa
 def test_predictions_on_the_page_are_those_that_were_evaluated(
     run_folder: Path, tmp_path: Path
 ) -> None:
-    from lavaseg.metrics import confusion_matrix
     from lavaseg.report import collect
+    from lavaseg.results.metrics import confusion_matrix
 
     run, _ = _open(run_folder, tmp_path)
     data = collect(run)
@@ -408,5 +408,7 @@ def test_a_page_that_cannot_be_written_is_one_error(run_folder: Path, tmp_path: 
 
 
 def test_the_account_and_the_figures_need_no_torch() -> None:
-    code = "import sys, lavaseg.energy, lavaseg.plots; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys, lavaseg.results.energy, lavaseg.report.plots; sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,13 +10,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lavaseg.deploy.packed import Arriving, PackedSpikes, Synapses, synapses
 from lavaseg.deploy.simulator import simulate
 from lavaseg.deploy.simulator_torch import run_torch
 from lavaseg.encoders import Poisson
 from lavaseg.errors import LavasegError
-from lavaseg.grids import grid
-from lavaseg.integers import IntegerNetwork
+from lavaseg.kernels.neuron import NEVER, STATE_SCALE, reference, respond_to_sums
+from lavaseg.kernels.sums import Arriving, PackedSpikes, Synapses, synapses
 from lavaseg.network import (
     Conv,
     Input,
@@ -27,7 +26,7 @@ from lavaseg.network import (
     Resize,
     SumPool,
 )
-from lavaseg.neuron import NEVER, STATE_SCALE, reference, respond_to_sums
+from lavaseg.network.integers import IntegerNetwork
 
 relaxed = settings(
     max_examples=60,
@@ -87,9 +86,9 @@ def test_sums_of_any_width_equal_a_convolution(
     sheets = (sheets * (rng.random(sheets.shape) < density)).astype(np.uint8)
     operator = Conv(outputs, (3, 2), (1, 2), (1, 1), (2, 1))
     source = (channels, 5, 4)
-    form, sides = grid(operator, weight, source), operator.output_shape(source)[1:]
+    part = synapses(operator.geometry(source), weight)
     low, high = ((peak or 1) * np.maximum(s * weight, 0).sum((1, 2, 3)) for s in (-1, 1))
-    arriving = Arriving([synapses(form, source[1:], sides)], low, high)
+    arriving = Arriving([part], low, high)
     found = arriving.sums([PackedSpikes.of(sheets, peak > 0)], 2)[..., :outputs].astype(np.int64)
     wanted = torch.nn.functional.conv2d(
         torch.from_numpy(sheets.transpose(0, 3, 1, 2).astype(np.float64)),

@@ -11,20 +11,17 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from lava.lib.dl import slayer
+from lava.lib.dl.slayer.neuron.norm import MeanOnlyBatchNorm, WgtScaleBatchNorm
 from typer.testing import CliRunner
 
 from lavaseg.cli import app
-from lavaseg.compat import prepare_lava
 from lavaseg.deploy import simulate
 from lavaseg.deploy.lava import run_inprocess
 from lavaseg.encoders import Direct
 from lavaseg.errors import LavasegError
-from lavaseg.export import read, read_stock, stacked, write
-from lavaseg.integers import IntegerNetwork
-
-prepare_lava()
-from lava.lib.dl import slayer  # noqa: E402
-from lava.lib.dl.slayer.neuron.norm import MeanOnlyBatchNorm, WgtScaleBatchNorm  # noqa: E402
+from lavaseg.network.integers import IntegerNetwork
+from lavaseg.netx import read, read_stock, slayer_pool, write
 
 cuba = slayer.block.cuba
 SAMPLES, STEPS = 2, 8
@@ -345,7 +342,7 @@ def test_pool_and_unpool_of_any_geometry_equal_slayers() -> None:
         padding, dilation = (tuple(rng.integers(least, least + 2, 2).tolist()) for least in (0, 1))
         weight = rng.integers(-5, 6, kernel)
         x = torch.from_numpy(rng.integers(0, 2, (1, *source)).astype(np.float32))
-        synapse, place = ((Pool, stacked.pool), (Unpool, stacked.unpool))[trial % 2]
+        synapse, place = ((Pool, slayer_pool.pool), (Unpool, slayer_pool.unpool))[trial % 2]
         layer = synapse(kernel, stride, padding, dilation)
         layer.weight.data = torch.from_numpy(weight.astype(np.float32))[None, None, ..., None]
         try:

@@ -7,17 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lava.lib.dl import slayer
 
-from lavaseg.compat import prepare_lava
+from lavaseg.kernels.neuron_torch import filter_current_steps, fire_steps
 from lavaseg.network import Conv, Dense, Population
-from lavaseg.neuron_torch import filter_current_steps, fire_steps
 from lavaseg.recipes import Surrogate
-from lavaseg.training.neuron import FusedNeuron, time_first
-from lavaseg.training.synapse import Synapse
-
-prepare_lava()
-
-from lava.lib.dl import slayer  # noqa: E402  (after prepare_lava)
+from lavaseg.training.slayer.neurons import FusedNeuron, time_first
+from lavaseg.training.slayer.synapses import Synapse
 
 populations = st.builds(
     Population,

@@ -15,7 +15,8 @@ from lavaseg import models, recipes
 from lavaseg.errors import LavasegError
 from lavaseg.network import Conv, Input, Network, Population, Projection
 from lavaseg.recipes import Recipe, Rmp
-from lavaseg.training import Run, SpikingNetwork, evaluate, train
+from lavaseg.runs import Run
+from lavaseg.training import SpikingNetwork, evaluate, train
 from lavaseg.training.loop import Segmenter, draw_weights, learning_rate
 from lavaseg.training.loss import (
     class_weights,

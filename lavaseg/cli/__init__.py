@@ -18,7 +18,7 @@ from lavaseg.cli import (
     inference,
     models,
     nets,
-    recording,
+    record,
     training,
 )
 from lavaseg.cli.console import Commands
@@ -47,7 +47,7 @@ app.command(rich_help_panel=PIPELINE)(inference.run)
 app.add_typer(data.app, name="data", rich_help_panel=DATA)
 app.command(rich_help_panel=RESULTS)(nets.info)
 app.command(rich_help_panel=RESULTS)(evaluation.evaluate)
-app.command(rich_help_panel=RESULTS)(recording.record)
+app.command(rich_help_panel=RESULTS)(record.record)
 app.command(rich_help_panel=RESULTS)(evaluation.report)
 
 

@@ -78,7 +78,7 @@ def check(
     Example: `lavaseg data check camvid ~/data -o camvid.png`
     """
     from lavaseg.data.checks import check as check_samples
-    from lavaseg.progress import bar
+    from lavaseg.system.progress import bar
 
     sheet = _png(out or Path(f"{name}.png"))
     data = _load(name, folder, set_)
@@ -215,8 +215,8 @@ def _draw(data: DataSet, found: list[Findings], path: Path) -> bool:
 
 def _save(samples: list[tuple[str, Any, Any]], data: DataSet, path: Path) -> None:
     from lavaseg.events import preview
-    from lavaseg.files import replacing
-    from lavaseg.plots import labelled
+    from lavaseg.report.plots import labelled
+    from lavaseg.system.files import replacing
 
     shown = [(title, preview(stimulus), label) for title, stimulus, label in samples]
     figure = labelled(shown, data.classes, ignore_index=data.ignore_index)

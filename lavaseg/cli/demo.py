@@ -16,7 +16,7 @@ from lavaseg.cli.evaluation import show_verdict
 if TYPE_CHECKING:
     from lavaseg.events import Stimulus
     from lavaseg.recipes import Recipe
-    from lavaseg.training import Run
+    from lavaseg.runs import Run
 
 STAGES = 5
 SAMPLES = 16
@@ -36,7 +36,7 @@ def demo(
     check_writable(out_)
 
     from lavaseg import deploy, export, recipes, report, training
-    from lavaseg.energy import account, format_energy
+    from lavaseg.results.energy import account, format_energy
 
     started = time.monotonic()
     recipe = recipes.load("demo")

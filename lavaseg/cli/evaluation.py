@@ -24,9 +24,9 @@ from lavaseg.models.analog import AnalogModel
 
 if TYPE_CHECKING:
     from lavaseg.deploy import Verdict
-    from lavaseg.energy import EnergyAccount
-    from lavaseg.metrics import Evaluation
     from lavaseg.network import Network
+    from lavaseg.results.energy import EnergyAccount
+    from lavaseg.results.metrics import Evaluation
 
 Target = Annotated[Path, typer.Argument(metavar="RUN|NET", help="A run folder or a .net file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -105,8 +105,8 @@ def _account(
     target: Path, network: Network, result: Evaluation
 ) -> tuple[EnergyAccount | None, str]:
     """The operations, or None and why they are not counted."""
-    from lavaseg.deploy.recording import countable
-    from lavaseg.energy import account
+    from lavaseg.deploy.observation import countable
+    from lavaseg.results.energy import account
 
     counted, remarks = countable(network)
     if counted is None:
@@ -120,7 +120,7 @@ def _account(
 
 
 def _show_artificial(target: Path, result: Evaluation, model: AnalogModel, json: bool) -> None:
-    from lavaseg.energy import artificial, format_energy
+    from lavaseg.results.energy import artificial, format_energy
 
     estimate = artificial(model.macs())
     assert estimate.picojoules is not None
@@ -164,7 +164,7 @@ def _show_activity(result: Evaluation, account: EnergyAccount | None, remark: st
         say(remark)
         return
 
-    from lavaseg.energy import format_energy
+    from lavaseg.results.energy import format_energy
 
     rows = []
     for estimate in account.estimates():

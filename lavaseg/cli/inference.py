@@ -15,9 +15,9 @@ from lavaseg.errors import LavasegError
 if TYPE_CHECKING:
     import numpy as np
 
-    from lavaseg.activity import Activity
-    from lavaseg.energy import EnergyAccount
-    from lavaseg.integers import IntegerNetwork
+    from lavaseg.network.integers import IntegerNetwork
+    from lavaseg.results.activity import Activity
+    from lavaseg.results.energy import EnergyAccount
 
     Runner = Callable[[IntegerNetwork, np.ndarray, Callable[[int, int], None]], Activity]
 
@@ -131,7 +131,7 @@ def _infer(
         found = load_inputs(source, network, data_beside(net), set_ or ())
         targets = _targets(found, out_)
 
-        from lavaseg.progress import bar
+        from lavaseg.system.progress import bar
 
         spikes = network.encoder.encode(found.stimuli, seed=seed, samples=found.numbers)
         with bar(title) as progress:
@@ -177,7 +177,7 @@ def _targets(found: Inputs, out_: Path | None) -> list[Path]:
 def _account(network: IntegerNetwork, activity: Activity) -> EnergyAccount:
     import numpy as np
 
-    from lavaseg.energy import account
+    from lavaseg.results.energy import account
 
     totals = {name: count.sum(0, dtype=np.int64) for name, count in activity.counts.items()}
     return account(network.network, totals, activity.samples, network.steps)
@@ -188,7 +188,7 @@ def _write_labels(
 ) -> list[dict[str, Any]]:
     """Write the label maps; one row for each, with the pixels of each class."""
     from lavaseg.data.pictures import palette, write_label_map
-    from lavaseg.metrics import predict
+    from lavaseg.results.metrics import predict
 
     _, height, width = found.stimuli[0].shape
     lines, columns = network.encoder.window((height, width))

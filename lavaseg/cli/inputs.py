@@ -18,11 +18,11 @@ from lavaseg.events import Events, Stimulus
 if TYPE_CHECKING:
     from lavaseg.data.base import DataSet
     from lavaseg.encoders import Encoder
-    from lavaseg.integers import IntegerNetwork
     from lavaseg.models.analog import AnalogModel
     from lavaseg.network import Network, Shape
+    from lavaseg.network.integers import IntegerNetwork
     from lavaseg.recipes import Choice
-    from lavaseg.training import Run
+    from lavaseg.runs import Run
 
     Taker: TypeAlias = "IntegerNetwork | Trained"
 
@@ -68,7 +68,7 @@ def open_run(path: Path) -> Run:
         raise LavasegError(
             f"there is no run folder {path}: `lavaseg train RECIPE --out {path}` makes one"
         )
-    from lavaseg.training import Run
+    from lavaseg.runs import Run
 
     return Run.open(path)
 
@@ -79,7 +79,7 @@ def open_net(path: Path) -> IntegerNetwork:
         raise LavasegError(f"there is no file {path}: `lavaseg export RUN -o {path}` makes one")
     if path.is_dir():
         raise LavasegError(f"{path} is a folder, expected a .net file such as {path / 'net.net'}")
-    from lavaseg.export import read
+    from lavaseg.netx import read
 
     return read(path)
 
@@ -267,10 +267,10 @@ def _files(path: Path, suffixes: tuple[str, ...], what: str) -> list[Path]:
 
 
 def _pictures(path: Path, shape: Shape) -> Inputs:
-    from lavaseg.data import recordings
+    from lavaseg.data import event_files
     from lavaseg.data.pictures import SUFFIXES, read_picture
 
-    if path.suffix.lower() in recordings.SUFFIXES and path.is_file():
+    if path.suffix.lower() in event_files.SUFFIXES and path.is_file():
         raise LavasegError(f"{path} is a recording of events, and the network takes pictures")
     files = _files(path, SUFFIXES, "pictures")
     pictures = [read_picture(file, shape) for file in files]
@@ -278,7 +278,7 @@ def _pictures(path: Path, shape: Shape) -> Inputs:
 
 
 def _recordings(path: Path, part: str, encoder: EventEncoder, most: int) -> Inputs:
-    from lavaseg.data.recordings import SUFFIXES
+    from lavaseg.data.event_files import SUFFIXES
 
     if path.is_dir():
         files = _files(path, SUFFIXES, "recordings")
@@ -307,7 +307,7 @@ def _recordings(path: Path, part: str, encoder: EventEncoder, most: int) -> Inpu
 
 def _parts(path: Path, encoder: EventEncoder) -> Iterator[Events]:
     """Parts of a recording, each with as many slices as the network has steps."""
-    from lavaseg.data.recordings import cut, stream_recording
+    from lavaseg.data.event_files import cut, stream_recording
 
     size = encoder.steps * encoder.size
     pieces = stream_recording(path, encoder.sensor)

@@ -12,7 +12,7 @@ from lavaseg.cli.inputs import open_net, open_run
 from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
-    from lavaseg.integers import IntegerNetwork
+    from lavaseg.network.integers import IntegerNetwork
 
 
 def export(
@@ -70,7 +70,7 @@ def import_(
     Example: `lavaseg import slayer.net -o net.net --steps 32`
     """
     from lavaseg.encoders import encoder_from_dict
-    from lavaseg.export import read_stock, write
+    from lavaseg.netx import read_stock, write
 
     check_writable(out_.parent)
     net = read_stock(
@@ -97,7 +97,7 @@ def _extents(text: str) -> tuple[int, int, int]:
 
 def _schema(wanted: bool) -> None:
     if wanted:
-        from lavaseg.export.schema import description_schema
+        from lavaseg.netx.schema import description_schema
 
         print_json(description_schema())
         raise typer.Exit
@@ -165,7 +165,8 @@ def info(
 
 
 def _summary(net: IntegerNetwork) -> dict[str, Any]:
-    from lavaseg.export import check_ranges, describe, stock_loadable
+    from lavaseg.network.ranges import check_ranges
+    from lavaseg.netx import describe, stock_loadable
 
     layers = describe(net)
     loadable, obstacle = stock_loadable(net)
@@ -184,8 +185,8 @@ def _summary(net: IntegerNetwork) -> dict[str, Any]:
 
 def _delays(net: IntegerNetwork) -> dict[str, int]:
     """What makes spikes wait on hardware, in neurons and synapses."""
-    from lavaseg.delays import plan
-    from lavaseg.grids import fan_out
+    from lavaseg.network.delays import plan
+    from lavaseg.network.grids import fan_out
 
     network = net.network
     found = plan(network, net.steps)
@@ -201,7 +202,7 @@ def _delays(net: IntegerNetwork) -> dict[str, int]:
 
 def _ranges_line(net: IntegerNetwork) -> str:
     """What the range proof says of saturation, as one line."""
-    from lavaseg.export import check_ranges
+    from lavaseg.network.ranges import check_ranges
 
     open_ = [item.name for item in check_ranges(net) if not item.proved]
     if not open_:

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from lavaseg.data.base import DataSet, Samples
+from lavaseg.data.event_files import SUFFIXES, read_recording
 from lavaseg.data.folder import data_set, files_and_names
 from lavaseg.data.pairs import Files, check_classes
 from lavaseg.data.pictures import read_label_map
-from lavaseg.data.recordings import SUFFIXES, read_recording
 from lavaseg.errors import LavasegError
 from lavaseg.events import Events
 from lavaseg.network import Size

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lavaseg.errors import LavasegError
-from lavaseg.progress import bar
+from lavaseg.system.progress import bar
 
 _BLOCK = 1 << 20
 _TIMEOUT = 60.0

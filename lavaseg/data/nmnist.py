@@ -19,8 +19,8 @@ import numpy as np
 
 from lavaseg.data import places
 from lavaseg.data.base import DataSet
+from lavaseg.data.event_files import read_recording
 from lavaseg.data.idx import read_idx
-from lavaseg.data.recordings import read_recording
 from lavaseg.errors import LavasegError
 from lavaseg.events import Events
 

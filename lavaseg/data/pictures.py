@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from lavaseg.errors import LavasegError
-from lavaseg.files import replacing
 from lavaseg.network import Shape, Size
+from lavaseg.system.files import replacing
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy")
 """File names that count as pictures."""

@@ -1,17 +1,18 @@
-"""Integers to simulator and Lava graph.
+"""From an integer network to spikes: simulator, Lava's runtimes, evaluation and verification.
 
-Names are imported on first use: Lava's child process needs `lavaseg.deploy.lava` without torch.
+Names are imported on first use: Lava, and torch to compare with, take seconds to import.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lavaseg.lazy import on_first_use
 
 if TYPE_CHECKING:
     from lavaseg.deploy.backends import RUNTIMES, run
     from lavaseg.deploy.evaluation import evaluate
-    from lavaseg.deploy.recording import record, recordings
+    from lavaseg.deploy.observation import record, recordings
     from lavaseg.deploy.simulator import simulate
     from lavaseg.deploy.verification import (
         BACKENDS,
@@ -37,18 +38,20 @@ __all__ = [
     "verify_spikes",
 ]
 
-_SOURCES = {
-    "RUNTIMES": "backends",
-    "run": "backends",
-    "evaluate": "evaluation",
-    "record": "recording",
-    "recordings": "recording",
-    "simulate": "simulator",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"lavaseg.deploy.{_SOURCES.get(name, 'verification')}")
-    return getattr(module, name)
+__getattr__, __dir__ = on_first_use(
+    __name__,
+    {
+        "RUNTIMES": "backends",
+        "run": "backends",
+        "evaluate": "evaluation",
+        "record": "observation",
+        "recordings": "observation",
+        "simulate": "simulator",
+        "BACKENDS": "verification",
+        "Comparison": "verification",
+        "Difference": "verification",
+        "Verdict": "verification",
+        "verify": "verification",
+        "verify_spikes": "verification",
+    },
+)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from lavaseg.activity import Activity
 from lavaseg.deploy.requests import check_request
 from lavaseg.errors import LavasegError
-from lavaseg.export import check_ranges
-from lavaseg.integers import IntegerNetwork
+from lavaseg.network.integers import IntegerNetwork
+from lavaseg.network.ranges import check_ranges
+from lavaseg.results.activity import Activity
 
 RUNTIMES = ("lava", "lava-inprocess")
 

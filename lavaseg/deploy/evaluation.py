@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from lavaseg import metrics
 from lavaseg.data.base import Samples
 from lavaseg.deploy.simulator import simulate
 from lavaseg.errors import LavasegError
-from lavaseg.integers import IntegerNetwork
-from lavaseg.progress import bar
+from lavaseg.network.integers import IntegerNetwork
+from lavaseg.results import metrics
+from lavaseg.system.progress import bar
 
 BATCH = 64
 

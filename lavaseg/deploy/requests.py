@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from lavaseg.errors import LavasegError
-from lavaseg.integers import IntegerNetwork
+from lavaseg.network.integers import IntegerNetwork
 
 
 def check_request(

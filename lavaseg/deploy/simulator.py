@@ -1,9 +1,9 @@
 """The bit-exact simulator: whole samples, layer by layer, in logical time.
 
 On the CPU it is driven by events and computes in integers: for some rows of a sheet, all steps of
-one sample are summed up (`lavaseg.deploy.packed`) and the neurons respond to them
-(`lavaseg.neuron.respond_to_sums`) while the sums are in cache. Other devices, and networks with
-populations that feed back to themselves: `simulator_torch`.
+one sample are summed up (`lavaseg/kernels/sums.py`) and the neurons respond to them
+(`respond_to_sums` in `lavaseg/kernels/neuron.py`) while the sums are in cache. Other devices, and
+networks with populations that feed back to themselves: `simulator_torch`.
 """
 
 from __future__ import annotations
@@ -14,16 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lavaseg.activity import Activity
-from lavaseg.deploy.packed import Arriving, PackedSpikes, padded, synapses
 from lavaseg.deploy.requests import check_request
 from lavaseg.errors import LavasegError
-from lavaseg.export import check_ranges
-from lavaseg.grids import grid
-from lavaseg.integers import IntegerNetwork
+from lavaseg.kernels.neuron import STATE_SCALE, over_blocks, respond_to_sums
+from lavaseg.kernels.sums import Arriving, PackedSpikes, padded, synapses
 from lavaseg.network import DECAY_UNITY, Current, Network, Population, Relay
-from lavaseg.neuron import STATE_SCALE, over_blocks, respond_to_sums
-from lavaseg.ranges import synaptic_bounds
+from lavaseg.network.integers import IntegerNetwork
+from lavaseg.network.ranges import check_ranges, synaptic_bounds
+from lavaseg.results.activity import Activity
 
 CHUNK_BYTES = 512 * 2**20
 """Memory that the automatic chunk size aims to stay below."""
@@ -115,10 +113,8 @@ def _layers(net: IntegerNetwork) -> list[_Layer]:
         assert not isinstance(node, Current)  # refused already
         parts = []
         for projection in network.incoming(node.name):
-            operator, source = projection.operator, network.shape(projection.source)
-            form = grid(operator, net.weights[projection.name], source)
-            target = network.shape(node.name)[1:]
-            parts.append(synapses(form, source[1:], target, projection.delay))
+            geometry = network.geometry(projection)
+            parts.append(synapses(geometry, net.weights[projection.name], projection.delay))
         limits = synaptic_bounds(network, net.weights, node.name, net.clocks)
         arriving = Arriving(parts, *limits, net.clocks.get(node.name))
         sources = tuple(p.source for p in network.incoming(node.name))

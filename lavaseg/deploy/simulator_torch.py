@@ -11,12 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from lavaseg.activity import Activity
-from lavaseg.integers import IntegerNetwork
+from lavaseg.kernels.neuron import STATE_SCALE
+from lavaseg.kernels.neuron_torch import filter_current_steps, fire_steps
+from lavaseg.kernels.operators_torch import apply_operator
 from lavaseg.network import DECAY_UNITY, Population, Projection, Relay
-from lavaseg.neuron import STATE_SCALE
-from lavaseg.neuron_torch import filter_current_steps, fire_steps
-from lavaseg.operators_torch import apply_operator
+from lavaseg.network.integers import IntegerNetwork
+from lavaseg.results.activity import Activity
 
 
 @torch.inference_mode()

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from lavaseg.activity import Activity
 from lavaseg.deploy.backends import run
 from lavaseg.deploy.simulator import simulate
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus
-from lavaseg.files import write_atomically
-from lavaseg.integers import IntegerNetwork
-from lavaseg.progress import bar
+from lavaseg.network.integers import IntegerNetwork
+from lavaseg.results.activity import Activity
+from lavaseg.system.files import write_atomically
+from lavaseg.system.progress import bar
 
 REFERENCE = "simulator"
 BACKENDS = ("torch", "lava-inprocess", "lava")

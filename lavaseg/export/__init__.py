@@ -1,38 +1,19 @@
-"""Trained network to integers to NetX HDF5."""
+"""From a run to an integer network, which `lavaseg.netx` writes as a file.
+
+Names are imported on first use: `export` trains (to fine-tune) and `convert_run` runs networks,
+so that they need torch and SLAYER.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lavaseg.export.lowering import PopulationRange, check_ranges
-from lavaseg.export.netx import describe, read, stock_loadable, write
-from lavaseg.export.stock import read_stock
+from lavaseg.lazy import on_first_use
 
 if TYPE_CHECKING:
     from lavaseg.export.converted import convert_run
     from lavaseg.export.pipeline import export
 
-__all__ = [
-    "PopulationRange",
-    "check_ranges",
-    "convert_run",
-    "describe",
-    "export",
-    "read",
-    "read_stock",
-    "stock_loadable",
-    "write",
-]
+__all__ = ["convert_run", "export"]
 
-
-def __getattr__(name: str) -> Any:
-    """These two wait for torch and SLAYER: `export` trains (to fine-tune), `convert_run` runs."""
-    if name == "export":
-        from lavaseg.export.pipeline import export
-
-        return export
-    if name == "convert_run":
-        from lavaseg.export.converted import convert_run
-
-        return convert_run
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = on_first_use(__name__, {"convert_run": "converted", "export": "pipeline"})

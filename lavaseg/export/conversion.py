@@ -22,14 +22,13 @@ import torch
 
 from lavaseg.errors import LavasegError
 from lavaseg.export.lowering import drop_auxiliaries, fold_averages, fold_norms
-from lavaseg.export.lowering.fold import scale_inputs, scale_outputs
 from lavaseg.export.weighted import Affine, WeightedNetwork
+from lavaseg.kernels.operators_torch import apply_operator
 from lavaseg.models.analog.module import AnalogNetwork
 from lavaseg.models.analog.rectified import Rectified
 from lavaseg.network import DECAY_UNITY, Node, Population
-from lavaseg.operators_torch import apply_operator
 from lavaseg.recipes import Surrogate
-from lavaseg.training.neuron import FusedNeuron, over_time
+from lavaseg.training.slayer.neurons import FusedNeuron, over_time
 
 Reset = Literal["soft", "hard"]
 
@@ -224,7 +223,9 @@ class _Balance:
             scale = self.scales[p.source]
             if self.rule.forgets_source:
                 scale = np.full_like(scale, scale.max())
-            self.weights[p.name] = scale_inputs(p.operator, self.weights[p.name], scale)
+            self.weights[p.name] = p.operator.scale_inputs(
+                self.network.shape(p.source), self.weights[p.name], scale
+            )
         current = self._current(node, self.weights if self.spiking else self.weighted.weights)
         channels = self.network.shape(name)[0]
         if not isinstance(node, Population):
@@ -233,7 +234,9 @@ class _Balance:
         fires = node.threshold is not None
         scale = self._scale(current) if fires else np.full(channels, self.logit_unit)
         for p in incoming:
-            self.weights[p.name] = scale_outputs(p.operator, self.weights[p.name], 1 / scale)
+            self.weights[p.name] = p.operator.scale_outputs(
+                self.network.shape(p.source), self.weights[p.name], 1 / scale
+            )
         if name in self.biases:
             self.biases[name] = self.biases[name] / scale
         self.scales[name] = scale

@@ -24,21 +24,19 @@ from lavaseg.export.conversion import Reset, balance, find_rule
 from lavaseg.export.lowering import lower, obstacles
 from lavaseg.export.lowering.deployable import RESIZE
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.files import new_folder, write_atomically
+from lavaseg.kernels.neuron import STATE_LIMIT, STATE_SCALE
 from lavaseg.models import CONVERTED
 from lavaseg.models.analog import RECTIFIED, AnalogModel
 from lavaseg.models.analog.module import AnalogNetwork
 from lavaseg.models.analog.rectified import Rectified
 from lavaseg.network import Current, Population, Relay
-from lavaseg.neuron import STATE_LIMIT, STATE_SCALE
-from lavaseg.operators_torch import apply_operator
 from lavaseg.recipes import Finetune, Recipe
-from lavaseg.training import Run
+from lavaseg.runs import CONVERSION, Run
+from lavaseg.system.files import new_folder, write_atomically
 from lavaseg.training.batches import messages
 from lavaseg.training.experiment import first, trained_model, training_parts
 from lavaseg.training.loop import contiguous_state
-from lavaseg.training.neuron import FLOAT_SCALE
-from lavaseg.training.run import CONVERSION
+from lavaseg.training.slayer.neurons import FLOAT_SCALE
 
 Code = Literal["direct", "poisson"]
 STEPS: dict[Reset, int] = {"soft": 64, "hard": 8}
@@ -259,11 +257,10 @@ def _with_even_biases(weighted: WeightedNetwork) -> WeightedNetwork:
     for node in net.ordered:
         if not isinstance(node, Current) or node.name not in biases:
             continue
-        bias = torch.from_numpy(biases.pop(node.name)).view(1, -1, 1, 1)
-        sheet = bias.expand(1, *net.shape(node.name))
+        bias = np.atleast_2d(biases.pop(node.name))
         for out in net.outgoing(node.name):
-            weight = torch.from_numpy(weighted.weights[out.name])
-            passed = apply_operator(out.operator, sheet, weight).mean((0, 2, 3)).numpy()
+            sheets = net.geometry(out).constant(weighted.weights[out.name], bias)
+            passed = sheets.mean((0, 2, 3))
             biases[out.target] = biases.get(out.target, 0.0) + passed
     flags = {node.name: {"bias": node.name in biases} for node in net.nodes}
     return weighted.replace(network=net.replace_nodes(flags), biases=biases)

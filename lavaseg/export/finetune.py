@@ -10,13 +10,13 @@ import torch
 
 from lavaseg.export.lowering.quantise import Quantisation
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.integers import (
+from lavaseg.kernels.neuron import STATE_SCALE
+from lavaseg.network.integers import (
     BIAS_MANTISSA_MAX,
     WEIGHT_MAX,
     WEIGHT_MIN,
     IntegerNetwork,
 )
-from lavaseg.neuron import STATE_SCALE
 from lavaseg.recipes import Surrogate
 from lavaseg.training import SpikingNetwork
 

@@ -12,18 +12,13 @@ from safetensors.torch import load_file
 
 from lavaseg.errors import LavasegError
 from lavaseg.export.finetune import quantised_model, tuned_values
-from lavaseg.export.lowering import (
-    Quantisation,
-    check_ranges,
-    choose_quantisation,
-    lower,
-    quantise,
-)
-from lavaseg.export.netx import write
+from lavaseg.export.lowering import Quantisation, choose_quantisation, lower, quantise
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.files import write_atomically
-from lavaseg.integers import IntegerNetwork
-from lavaseg.training import Run
+from lavaseg.network.integers import IntegerNetwork
+from lavaseg.network.ranges import check_ranges
+from lavaseg.netx.file import write
+from lavaseg.runs import Run
+from lavaseg.system.files import write_atomically
 from lavaseg.training.experiment import trained, training_parts, weights_of_classes
 from lavaseg.training.loop import Plan, fit
 

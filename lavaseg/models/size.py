@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from lavaseg.energy import MAC_PJ
 from lavaseg.models.analog import AnalogModel, Layer
 from lavaseg.network import ConvTranspose, Network
+from lavaseg.results.energy import MAC_PJ
 
 
 @dataclass(frozen=True)

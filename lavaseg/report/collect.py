@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lavaseg import export, recipes
+from lavaseg import netx, recipes
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus, preview
-from lavaseg.files import write_atomically
-from lavaseg.metrics import Evaluation, predict
 from lavaseg.models.analog import AnalogModel
-from lavaseg.plots import Histogram
 from lavaseg.report.page import Comparison, Examples, ReportData, render
-from lavaseg.versions import versions
+from lavaseg.report.plots import Histogram
+from lavaseg.results.metrics import Evaluation, predict
+from lavaseg.system.files import write_atomically
+from lavaseg.system.versions import versions
 
 if TYPE_CHECKING:  # SLAYER takes seconds to import
     from lavaseg.data.base import DataSet
-    from lavaseg.integers import IntegerNetwork
+    from lavaseg.network.integers import IntegerNetwork
     from lavaseg.recipes import Recipe
-    from lavaseg.training import Run
+    from lavaseg.runs import Run
 
 EXAMPLES = 8
 """Pictures shown, and samples whose membranes are drawn."""
@@ -59,7 +59,7 @@ def collect(run: Run, *, compare: Run | None = None) -> ReportData:
     notes: list[str] = []
     results = _Results(run.path, notes)
     data = _data(run, notes)
-    net = export.read(results.net) if results.net is not None else None
+    net = netx.read(results.net) if results.net is not None else None
     exported = results.evaluation("evaluation-net.json", results.net)
     encoder = run.recipe.encoder_object
     return ReportData(

@@ -14,11 +14,11 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from lavaseg import plots
-from lavaseg.energy import EnergyAccount, Estimate, account, artificial, format_energy
-from lavaseg.metrics import Evaluation
 from lavaseg.models.analog import AnalogModel
 from lavaseg.network import Current, Network, Population
+from lavaseg.report import plots
+from lavaseg.results.energy import EnergyAccount, Estimate, account, artificial, format_energy
+from lavaseg.results.metrics import Evaluation
 
 
 @dataclass(frozen=True)

@@ -1,29 +1,21 @@
-"""Description to trained SLAYER network.
+"""From a recipe to a run: description to trained SLAYER network.
 
-Names are imported on first use: opening a run's folder needs neither torch nor SLAYER.
+Names are imported on first use: torch and SLAYER take seconds to import.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lavaseg.lazy import on_first_use
 
 if TYPE_CHECKING:
     from lavaseg.training.experiment import evaluate, train
     from lavaseg.training.network import SpikingNetwork
-    from lavaseg.training.run import Run
 
-__all__ = ["Run", "SpikingNetwork", "evaluate", "train"]
+__all__ = ["SpikingNetwork", "evaluate", "train"]
 
-_SOURCES = {
-    "Run": "run",
-    "SpikingNetwork": "network",
-    "evaluate": "experiment",
-    "train": "experiment",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _SOURCES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"lavaseg.training.{_SOURCES[name]}"), name)
+__getattr__, __dir__ = on_first_use(
+    __name__,
+    {"SpikingNetwork": "network", "evaluate": "experiment", "train": "experiment"},
+)

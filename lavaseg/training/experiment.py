@@ -11,20 +11,21 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from lavaseg import data, metrics, models
+from lavaseg import data, models
 from lavaseg.data.base import DataSet, Samples
 from lavaseg.data.split import Subset, hold_out
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import AnalogModel
 from lavaseg.models.analog.module import AnalogNetwork
 from lavaseg.network import Current, Input, Network, Node
-from lavaseg.progress import track
 from lavaseg.recipes import Recipe
+from lavaseg.results import metrics
+from lavaseg.runs import CONVERSION, Run
+from lavaseg.system.progress import track
 from lavaseg.training.batches import loader
 from lavaseg.training.loop import Plan, draw_weights, fit, seed_weights
 from lavaseg.training.loss import class_weights, segmentation_loss
 from lavaseg.training.network import SpikingNetwork
-from lavaseg.training.run import CONVERSION, Run
 
 
 def train(recipe: Recipe, out: str | Path, *, resume: bool = False, progress: bool = True) -> Run:

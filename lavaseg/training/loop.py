@@ -31,13 +31,13 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from lavaseg.data.base import Samples
 from lavaseg.encoders import Encoder
-from lavaseg.energy import CMOS_45NM, MAC_PJ, account
 from lavaseg.errors import LavasegError
-from lavaseg.files import write_atomically
-from lavaseg.metrics import mean_iou, resize_logits
 from lavaseg.models.analog.module import AnalogNetwork
 from lavaseg.network import Current, Node, Population
 from lavaseg.recipes import Augment, Rmp, Training
+from lavaseg.results.energy import CMOS_45NM, MAC_PJ, account
+from lavaseg.results.metrics import mean_iou, resize_logits
+from lavaseg.system.files import write_atomically
 from lavaseg.training.batches import Batch, loader
 from lavaseg.training.loss import (
     nearest_labels,

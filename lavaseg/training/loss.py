@@ -11,9 +11,9 @@ from torch.nn import functional
 
 from lavaseg.data.base import Samples
 from lavaseg.errors import LavasegError
-from lavaseg.metrics import resize_logits
 from lavaseg.network import Network, Population
 from lavaseg.recipes import Rmp
+from lavaseg.results.metrics import resize_logits
 from lavaseg.training.network import after_reset
 
 

@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from lavaseg.activity import Activity
-from lavaseg.integers import IntegerNetwork
+from lavaseg.kernels.neuron import NEVER, STATE_SCALE
 from lavaseg.network import DECAY_UNITY, Current, Network, Node, Population, Relay
-from lavaseg.neuron import NEVER, STATE_SCALE
+from lavaseg.network.integers import IntegerNetwork
 from lavaseg.recipes import Surrogate
-from lavaseg.training.neuron import FLOAT_SCALE, FusedNeuron, Record
+from lavaseg.results.activity import Activity
 from lavaseg.training.norm import (
     BatchNormOverTime,
     Norm,
@@ -24,7 +23,8 @@ from lavaseg.training.norm import (
     make_norm,
     needed,
 )
-from lavaseg.training.synapse import Synapse
+from lavaseg.training.slayer.neurons import FLOAT_SCALE, FusedNeuron, Record
+from lavaseg.training.slayer.synapses import Synapse
 
 Observer = Callable[[Node, torch.Tensor, "torch.Tensor | None"], None]
 """Called with each population, its spikes and its membranes before reset, (N, C, H, W, T), with

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from lavaseg.errors import LavasegError
-from lavaseg.training.neuron import over_time, time_first, time_last
+from lavaseg.training.slayer.neurons import over_time, time_first, time_last
 
 Affine = tuple[torch.Tensor, torch.Tensor]
 """Scale and shift of a norm in eval mode: y = scale * x + shift; (channels,) or (T, channels)."""

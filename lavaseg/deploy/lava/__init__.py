@@ -1,7 +1,29 @@
 """Lava: an integer network as a graph of Lava's own processes, run here or by Lava's runtime."""
 
-from lavaseg.deploy.lava.graph import LavaError, build, check_deployable
-from lavaseg.deploy.lava.inprocess import run_inprocess
-from lavaseg.deploy.lava.multiprocess import run_multiprocess
+from __future__ import annotations
 
-__all__ = ["LavaError", "build", "check_deployable", "run_inprocess", "run_multiprocess"]
+from typing import TYPE_CHECKING
+
+from lavaseg.compat import prepare_lava
+from lavaseg.lazy import on_first_use
+
+if TYPE_CHECKING:
+    from lavaseg.deploy.lava.errors import LavaError
+    from lavaseg.deploy.lava.graph import build, check_lava
+    from lavaseg.deploy.lava.inprocess import run_inprocess
+    from lavaseg.deploy.lava.multiprocess import run_multiprocess
+
+__all__ = ["LavaError", "build", "check_lava", "run_inprocess", "run_multiprocess"]
+
+prepare_lava()
+
+__getattr__, __dir__ = on_first_use(
+    __name__,
+    {
+        "LavaError": "errors",
+        "build": "graph",
+        "check_lava": "graph",
+        "run_inprocess": "inprocess",
+        "run_multiprocess": "multiprocess",
+    },
+)

@@ -25,17 +25,14 @@ from multiprocessing import (
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lavaseg.compat import prepare_lava
+from lava.magma.core.process.message_interface_enum import ActorType
+from lava.magma.core.run_conditions import RunSteps
+from lava.magma.runtime.runtime import Runtime
+
 from lavaseg.deploy.lava.graph import Graph, build
 from lavaseg.deploy.lava.job import Job, Outcome, sweep_shared_memory
-from lavaseg.deploy.lava.models import run_config
+from lavaseg.deploy.lava.process_models import run_config
 from lavaseg.deploy.lava.session import make_recorders
-
-prepare_lava()
-
-from lava.magma.core.process.message_interface_enum import ActorType  # noqa: E402
-from lava.magma.core.run_conditions import RunSteps  # noqa: E402
-from lava.magma.runtime.runtime import Runtime  # noqa: E402
 
 _PARENT = 0
 """Standard input: a pipe whose other end the calling process holds; it closes when that dies."""

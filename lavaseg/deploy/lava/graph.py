@@ -7,9 +7,9 @@ population adds one step of latency: population p does logical step k of the str
 step k + 1 + latency(p) (Lava counts from 1).
 
 Where paths of unequal length meet, or a projection has a delay, spikes wait: in chains of relays
-or in delay synapses, as `lavaseg/delays.py` plans. The input's are played so many steps later by a
-source of their own, graded messages too. A link of a chain is a LIFReset that forgets at once and
-fires when it is hit; behind a relay of sums it is a GradedVec.
+or in delay synapses, as `lavaseg/network/delays.py` plans. The input's are played that many steps
+later by a source of their own, graded messages too. A link of a chain is a LIFReset that forgets at
+once and fires when it is hit; behind a relay of sums it is a GradedVec.
 
 Samples stream back to back, T steps each. Every population is reset at its own offset, when the
 first step of a sample reaches it: the reset travels with the wavefront, no sample sees another,
@@ -39,37 +39,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
+from lava.magma.compiler.compiler_graphs import find_processes
+from lava.magma.compiler.executable import Executable
+from lava.magma.core.process.ports.ports import OutPort
+from lava.magma.core.process.process import AbstractProcess, ProcessServer
+from lava.magma.core.run_configs import RunConfig
+from lava.proc.conv.process import Conv
+from lava.proc.dense.process import Dense
+from lava.proc.graded.process import GradedVec
+from lava.proc.io.source import RingBuffer
+from lava.proc.lif.process import LIFReset
+from lava.proc.sparse.process import Sparse
+from lava.utils.weightutils import SignMode
 from scipy.sparse import csr_matrix
 
-from lavaseg.compat import prepare_lava
-from lavaseg.delays import DelayPlan, plan, waiting
-from lavaseg.deploy.lava.models import RECORDER
+from lavaseg.deploy.lava.errors import LavaError
+from lavaseg.deploy.lava.process_models import RECORDER
 from lavaseg.deploy.lava.record import Recorder
 from lavaseg.deploy.lava.synapses import depthwise, message_bits, synapse, unchanged
-from lavaseg.errors import LavasegError
-from lavaseg.integers import STOCK_BIAS_EXPONENT, IntegerNetwork
+from lavaseg.kernels.neuron import STATE_SCALE
 from lavaseg.network import DECAY_UNITY, Current, Node, Population, Projection, Relay
-from lavaseg.neuron import STATE_SCALE
-from lavaseg.ranges import CURRENT_LIMIT, bounds
-
-prepare_lava()
-
-from lava.magma.compiler.compiler_graphs import find_processes  # noqa: E402
-from lava.magma.compiler.executable import Executable  # noqa: E402
-from lava.magma.core.process.ports.ports import OutPort  # noqa: E402
-from lava.magma.core.process.process import AbstractProcess, ProcessServer  # noqa: E402
-from lava.magma.core.run_configs import RunConfig  # noqa: E402
-from lava.proc.conv.process import Conv  # noqa: E402
-from lava.proc.dense.process import Dense  # noqa: E402
-from lava.proc.graded.process import GradedVec  # noqa: E402
-from lava.proc.io.source import RingBuffer  # noqa: E402
-from lava.proc.lif.process import LIFReset  # noqa: E402
-from lava.proc.sparse.process import Sparse  # noqa: E402
-from lava.utils.weightutils import SignMode  # noqa: E402
-
-
-class LavaError(LavasegError):
-    """A network that cannot be put on Lava yet, or a Lava run that failed."""
+from lavaseg.network.delays import DelayPlan, plan, waiting
+from lavaseg.network.integers import STOCK_BIAS_EXPONENT, IntegerNetwork
+from lavaseg.network.ranges import CURRENT_LIMIT, bounds
 
 
 @dataclass(frozen=True)
@@ -151,7 +143,7 @@ def build(net: IntegerNetwork, spikes: np.ndarray, recorders: Mapping[str, Recor
     Raises:
         LavaError: the network holds something that cannot be put on Lava yet.
     """
-    check_deployable(net)
+    check_lava(net)
     with _own_handlers():
         return _build(net, spikes, recorders)
 
@@ -362,7 +354,7 @@ def _neurons(net: IntegerNetwork, node: Node, steps: int) -> AbstractProcess:
     shape = net.network.shape(node.name)[::-1]
     if isinstance(node, Relay):
         return GradedVec(shape=shape, vth=0)
-    assert isinstance(node, Population)  # check_deployable refused the rest
+    assert isinstance(node, Population)  # check_lava refused the rest
     return _population(net, node, shape, steps)
 
 
@@ -387,7 +379,7 @@ def _population(
 # What cannot be deployed
 
 
-def check_deployable(net: IntegerNetwork) -> None:
+def check_lava(net: IntegerNetwork) -> None:
     """Raise LavaError, naming the node or projection, unless `build` can express the network."""
     for node in net.network.nodes:
         if isinstance(node, Current):

@@ -17,21 +17,17 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 import numpy as np
+from lava.magma.compiler.utils import PortInitializer
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.process.ports.ports import create_port_id
 from threadpoolctl import threadpool_limits
 
-from lavaseg.activity import Activity
-from lavaseg.compat import prepare_lava
 from lavaseg.deploy.lava.graph import Graph, build
-from lavaseg.deploy.lava.models import run_config
+from lavaseg.deploy.lava.process_models import run_config
 from lavaseg.deploy.lava.session import Progress, make_activity, make_recorders
 from lavaseg.deploy.requests import check_request
-from lavaseg.integers import IntegerNetwork
-
-prepare_lava()
-
-from lava.magma.compiler.utils import PortInitializer  # noqa: E402
-from lava.magma.core.model.py.model import PyLoihiProcessModel  # noqa: E402
-from lava.magma.core.process.ports.ports import create_port_id  # noqa: E402
+from lavaseg.network.integers import IntegerNetwork
+from lavaseg.results.activity import Activity
 
 
 class _Receiver:

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from lavaseg.encoders import encoder_from_dict
-from lavaseg.integers import Bias, IntegerNetwork
 from lavaseg.network import Network
+from lavaseg.network.integers import Bias, IntegerNetwork
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,13 @@ from pathlib import Path
 import numpy as np
 
 import lavaseg
-from lavaseg.activity import Activity
-from lavaseg.deploy.lava.graph import LavaError, check_deployable
+from lavaseg.deploy.lava.errors import LavaError
+from lavaseg.deploy.lava.graph import check_lava
 from lavaseg.deploy.lava.job import Job, Outcome, sweep_shared_memory
 from lavaseg.deploy.lava.session import Progress, make_activity, open_recorders
 from lavaseg.deploy.requests import check_request
-from lavaseg.integers import IntegerNetwork
+from lavaseg.network.integers import IntegerNetwork
+from lavaseg.results.activity import Activity
 
 COMMAND = (sys.executable, "-m", "lavaseg.deploy.lava.child")
 """What runs a job; the job's folder is added."""
@@ -59,7 +60,7 @@ def run_multiprocess(
             run that failed: a process inside died or raised, or the time was up.
     """
     names = check_request(net, spikes, record)
-    check_deployable(net)
+    check_lava(net)
     steps = spikes.shape[0] * spikes.shape[1] + max(net.network.latencies.values())
     limit = _default_limit(net, steps, fast) if timeout is None else timeout
     job = Job(net, spikes, names, fast, limit, f"lvs{secrets.token_hex(4)}_")

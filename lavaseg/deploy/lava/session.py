@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lavaseg.activity import Activity
 from lavaseg.deploy.lava.record import Recorder
 from lavaseg.network import Network, Relay
+from lavaseg.results.activity import Activity
 
 Progress = Callable[[int, int], None]
 """Called with physical steps (done, in all)."""

@@ -10,27 +10,23 @@ Sheets are (width, height, channels) in Lava, (channels, height, width) everywhe
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
 import numpy as np
+from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.process import AbstractProcess
+from lava.proc.conv.process import Conv
+from lava.proc.dense.process import Dense
+from lava.proc.sparse.process import DelaySparse, Sparse
+from lava.utils.weightutils import SignMode
 from scipy.sparse import csr_matrix, identity
 
 from lavaseg import network as description
-from lavaseg.compat import prepare_lava
-from lavaseg.grids import fan_out, grid, matrix
-from lavaseg.integers import IntegerNetwork
-from lavaseg.network import Operator, Projection, Shape
-from lavaseg.ranges import message_range
-
-prepare_lava()
-
-from lava.magma.core.process.ports.ports import InPort, OutPort  # noqa: E402
-from lava.magma.core.process.process import AbstractProcess  # noqa: E402
-from lava.proc.conv.process import Conv  # noqa: E402
-from lava.proc.dense.process import Dense  # noqa: E402
-from lava.proc.sparse.process import DelaySparse, Sparse  # noqa: E402
-from lava.utils.weightutils import SignMode  # noqa: E402
+from lavaseg.deploy.lava.errors import LavaError
+from lavaseg.network import Operator, Projection
+from lavaseg.network.grids import fan_out, matrix, phases
+from lavaseg.network.integers import IntegerNetwork
+from lavaseg.network.ranges import message_range
 
 
 def synapse(
@@ -42,10 +38,18 @@ def synapse(
         source: emits the spikes that it sees.
         target: takes the current.
         wait: steps that its synapses hold spikes back.
+
+    Raises:
+        LavaError: an operator that is not in `BUILDERS`.
     """
     if wait:
         return _delayed(net, projection, source, target, wait)
-    return BUILDERS[type(projection.operator)](net, projection, source, target)
+    kind = type(projection.operator)
+    if kind not in BUILDERS:
+        raise LavaError(
+            f"projection {projection.name!r}: Lava has no process for the operator {kind.kind!r}"
+        )
+    return BUILDERS[kind](net, projection, source, target)
 
 
 def message_bits(net: IntegerNetwork, source: str) -> int:
@@ -189,61 +193,6 @@ def _enlarging(
     return _all_to_all(sparse, source, target)
 
 
-@dataclass(frozen=True)
-class Phases:
-    """An enlarging operator as a convolution at the size of its source.
-
-    Output (r * j + p, q * k + o) is what phase (p, o) of the convolution gives at (j, k).
-
-    Args:
-        weight: (groups * r * q * outputs, inputs, kernel height, kernel width), stride 1.
-        padding: (height, width).
-        groups, outputs: of the operator, and output channels of each group.
-        factor: (r, q).
-    """
-
-    weight: np.ndarray
-    padding: description.Size
-    groups: int
-    outputs: int
-    factor: description.Size
-
-
-def phases(operator: Operator, weight: np.ndarray, source: Shape) -> Phases | None:
-    """The phase form of a transposed convolution or upsampling.
-
-    Returns:
-        None if the larger sheet is no whole number of phases.
-    """
-    form = grid(operator, weight, source)
-    target = operator.output_shape(source)[1:]
-    if any(n % r for n, r in zip(target, form.up, strict=True)):
-        return None
-    offsets, paddings, kernels = [], [], []
-    for taps, r, size, wanted in zip(form.taps, form.up, source[1:], target, strict=True):
-        # output r * j + phase sees input j + offset, where the tap allows a whole offset
-        offset, rest = np.divmod(np.arange(r)[:, None] - taps[None, :], r)
-        lowest, highest = int(offset[rest == 0].min()), int(offset[rest == 0].max())
-        padding = max(-lowest, highest + wanted // r - size, -((size - wanted // r) // 2), 0)
-        offsets.append(np.where(rest == 0, offset + padding, -1))
-        paddings.append(padding)
-        kernels.append(size + 2 * padding + 1 - wanted // r)
-    groups, outputs, inputs = form.weight.shape[:3]
-    spread = np.zeros((groups, *form.up, outputs, inputs, *kernels), weight.dtype)
-    rows, columns = offsets
-    for (p, ky), y in np.ndenumerate(rows):
-        for (o, kx), x in np.ndenumerate(columns):
-            if y >= 0 and x >= 0:
-                spread[:, p, o, :, :, y, x] = form.weight[..., ky, kx]
-    return Phases(
-        spread.reshape(-1, inputs, *kernels),
-        (paddings[0], paddings[1]),
-        groups,
-        outputs,
-        form.up,
-    )
-
-
 def _delayed(
     net: IntegerNetwork, projection: Projection, source: OutPort, target: InPort, wait: int
 ) -> AbstractProcess:
@@ -258,7 +207,7 @@ def _delayed(
 
 
 Builder = Callable[[IntegerNetwork, Projection, OutPort, InPort], AbstractProcess]
-BUILDERS: dict[type[Operator], Builder] = {
+BUILDERS: Mapping[type[Operator], Builder] = {
     description.Conv: _conv,
     description.ConvTranspose: _enlarging,
     description.Dense: _dense,

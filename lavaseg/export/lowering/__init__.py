@@ -17,7 +17,6 @@ from lavaseg.export.lowering.trial import untrained
 from lavaseg.export.lowering.unroll import unroll_currents
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.network import Network
-from lavaseg.ranges import PopulationRange, check_ranges
 
 FLOAT_STEPS: tuple[Callable[[WeightedNetwork], WeightedNetwork], ...] = (
     drop_auxiliaries,
@@ -67,10 +66,8 @@ def lower(weighted: WeightedNetwork) -> WeightedNetwork:
 
 __all__ = [
     "FLOAT_STEPS",
-    "PopulationRange",
     "Quantisation",
     "check_deployable",
-    "check_ranges",
     "choose_quantisation",
     "deployed",
     "drop_auxiliaries",

@@ -1,24 +1,27 @@
 """Compose two operators in sequence into one, exactly, borders included.
 
-Every operator relates outputs to inputs along each axis (`lavaseg/grids.py`). Two such relations
-in sequence make a third, unless the sheet between them ends where the third would go on: then
-composing would add what padding hides, and is refused.
+Every operator relates outputs to inputs along each axis (`lavaseg/network/geometry.py`). Two such
+relations in sequence make a third, unless the sheet between them ends where the third would go on:
+then composing would add what padding hides, and is refused.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from lavaseg.errors import LavasegError
-from lavaseg.export.lowering.fold import scale_inputs, scale_outputs
-from lavaseg.grids import Grid, grid
-from lavaseg.network import Conv, ConvTranspose, Dense, OneToOne, Operator, Shape
-from lavaseg.operators_torch import apply_operator
+from lavaseg.network import Axis, Dense, Geometry, Operator, Shape
+from lavaseg.network.grids import (
+    AxisLayout,
+    conv_axis,
+    fitted_conv,
+    fitted_transpose,
+    matrix,
+    transposed_axis,
+)
 
 
 class NotComposableError(LavasegError):
@@ -38,23 +41,22 @@ def compose(first: Weighted, second: Weighted, source: Shape) -> Weighted:
     Raises:
         NotComposableError: no operator does that; the message says why.
     """
-    if isinstance(first[0], OneToOne):
-        return second[0], scale_inputs(*second, first[1])
-    if isinstance(second[0], OneToOne):
-        return first[0], scale_outputs(*first, second[1])
-    between = first[0].output_shape(source)
+    before = first[0].geometry(source)
+    after = second[0].geometry(before.target)
+    if before.one_to_one:
+        return second[0], after.scale_inputs(second[1], first[1])
+    if after.one_to_one:
+        return first[0], before.scale_outputs(first[1], second[1])
     if isinstance(second[0], Dense):
         return second[0], _through(first, second[1], source)
-    return _compose_grids(grid(*first, source), grid(*second, between), source, between, second[0])
+    return _compose_geometries(before, before.expand(first[1]), after, after.expand(second[1]))
 
 
 def _through(first: Weighted, dense: np.ndarray, source: Shape) -> np.ndarray:
     """Dense weights (F, C, H, W) on the result of `first`, as weights on what it reads."""
-    sheet = torch.zeros((len(dense), *source), dtype=torch.float64, requires_grad=True)
-    result = apply_operator(first[0], sheet, torch.from_numpy(np.asarray(first[1], np.float64)))
-    (result * torch.from_numpy(dense)).sum().backward()
-    assert sheet.grad is not None
-    return sheet.grad.numpy()
+    flat = dense.transpose(0, 3, 2, 1).reshape(len(dense), -1)  # sheets in the matrix's order
+    passed = matrix(*first, source).T @ np.asarray(flat, np.float64).T
+    return passed.T.reshape(len(dense), *source[::-1]).transpose(0, 3, 2, 1)
 
 
 def _regrouped(weight: np.ndarray, groups: int) -> np.ndarray:
@@ -68,134 +70,80 @@ def _regrouped(weight: np.ndarray, groups: int) -> np.ndarray:
     return wide.reshape(groups, each * outputs, each * inputs, *kernel)
 
 
-def _compose_grids(
-    first: Grid, second: Grid, source: Shape, between: Shape, last: Operator
+def _compose_geometries(
+    first: Geometry, inner: np.ndarray, second: Geometry, outer: np.ndarray
 ) -> Weighted:
-    target = last.output_shape(between)
-    sums = []  # for each axis, the tap of each pair of taps, None where it connects nothing
-    axes = []
-    for axis in (0, 1):
-        sides = source[axis + 1], between[axis + 1], target[axis + 1]
-        _check_border(first, second, axis, sides)
-        down, up = first.down[axis] * second.down[axis], first.up[axis] * second.up[axis]
-        if first.down[axis] > 1 and second.up[axis] > 1:
+    """`inner` and `outer` are the two operators' weights as `Geometry.expand` gives them."""
+    sums = []  # for each axis, the tap of each pair of taps, _NOTHING where it connects nothing
+    scales = []
+    axes = ((first.rows, second.rows), (first.columns, second.columns))
+    for number, (before, after) in enumerate(axes):
+        _check_border(before, after, _used(inner, number), _used(outer, number), number)
+        if before.down > 1 and after.up > 1:
             raise NotComposableError("one reduces the sheet and the other enlarges it")
+        down, up = before.down * after.down, before.up * after.up
         common = math.gcd(down, up)
         total = (
-            first.taps[axis][None, :] * second.up[axis]
-            + second.taps[axis][:, None] * first.down[axis]
+            np.asarray(before.taps)[None, :] * after.up
+            + np.asarray(after.taps)[:, None] * before.down
         )
         sums.append(np.where(total % common == 0, total // common, _NOTHING))
-        axes.append((down // common, up // common))
-    transposed = any(up > 1 for _, up in axes)
-    if any(down > 1 for down, _ in axes) and any(up > 1 for _, up in axes):
+        scales.append((down // common, up // common))
+    enlarges = any(up > 1 for _, up in scales)
+    if enlarges and any(down > 1 for down, _ in scales):
         raise NotComposableError("together they scale the sheet by a fraction")
-    layouts = [
-        (transposed_axis if transposed else conv_axis)(
-            sorted(set(total[total != _NOTHING].tolist()) or {0}), max(scale), n, wanted
+    rows, columns = (
+        (transposed_axis if enlarges else conv_axis)(
+            sorted(set(total[total != _NOTHING].tolist()) or {0}),
+            max(scale),
+            before.size,
+            after.wanted,
         )
-        for total, scale, n, wanted in zip(sums, axes, source[1:], target[1:], strict=True)
-    ]
-    weight = _products(first, second, sums, layouts)
-    groups, outputs, inputs, *kernel = weight.shape
-    geometry = {
-        "kernel": (kernel[0], kernel[1]),
-        "stride": (max(axes[0]), max(axes[1])),
-        "padding": (layouts[0].padding, layouts[1].padding),
-        "dilation": (layouts[0].dilation, layouts[1].dilation),
-    }
-    channels = groups * outputs
-    if not transposed:
-        return (
-            Conv(channels, groups=groups, **geometry),
-            weight.reshape(channels, inputs, *kernel),
-        )
-    operator = ConvTranspose(
-        channels,
-        output_padding=(layouts[0].extra, layouts[1].extra),
-        groups=groups,
-        **geometry,
+        for total, scale, (before, after) in zip(sums, scales, axes, strict=True)
     )
-    turned = np.ascontiguousarray(weight.swapaxes(1, 2))
-    return operator, turned.reshape(groups * inputs, outputs, *kernel)
+    weight = _products(inner, outer, sums, (rows, columns))
+    groups, outputs = weight.shape[:2]
+    fitted = fitted_transpose if enlarges else fitted_conv
+    operator = fitted(groups * outputs, groups, rows, columns)
+    return operator, operator.geometry(first.source).collapse(weight)
 
 
 _NOTHING = np.iinfo(np.int64).min
 
 
-def _check_border(first: Grid, second: Grid, axis: int, sides: tuple[int, int, int]) -> None:
-    """Refuse if a path leads through places outside of the sheet between the two."""
-    n, between, wanted = sides
+def _used(form: np.ndarray, axis: int) -> np.ndarray:
+    """Whether any weight stands at each place of the kernel along one axis."""
     others = (0, 1, 2, 4 - axis)
-    used_first = first.taps[axis][np.abs(first.weight).max(others, initial=0) > 0]
-    used_second = second.taps[axis][np.abs(second.weight).max(others, initial=0) > 0]
-    written = np.arange(n)[:, None] * first.up[axis] + used_first[None, :]
-    reached = written[written % first.down[axis] == 0] // first.down[axis]
+    return np.abs(form).max(others, initial=0) > 0
+
+
+def _check_border(
+    first: Axis, second: Axis, first_used: np.ndarray, second_used: np.ndarray, number: int
+) -> None:
+    """Refuse if a path leads through places outside of the sheet between the two."""
+    between = first.wanted
+    taps, next_taps = np.asarray(first.taps)[first_used], np.asarray(second.taps)[second_used]
+    written = np.arange(first.size)[:, None] * first.up + taps[None, :]
+    reached = written[written % first.down == 0] // first.down
     ghosts = np.unique(reached[(reached < 0) | (reached >= between)])
-    read = ghosts[:, None] * second.up[axis] + used_second[None, :]
-    hits = read[read % second.down[axis] == 0] // second.down[axis]
-    if ((hits >= 0) & (hits < wanted)).any():
+    read = ghosts[:, None] * second.up + next_taps[None, :]
+    hits = read[read % second.down == 0] // second.down
+    if ((hits >= 0) & (hits < second.wanted)).any():
         raise NotComposableError(
-            f"the sheet between them ({between} along its {('height', 'width')[axis]}) is padded "
+            f"the sheet between them ({between} along its {('height', 'width')[number]}) is padded "
             "with zeros where one operator would see more of the input"
         )
 
 
-@dataclass(frozen=True)
-class AxisLayout:
-    """Where each tap lies in the kernel of one axis."""
-
-    places: dict[int, int]
-    kernel: int
-    padding: int
-    dilation: int
-    extra: int = 0
-
-
-def _spacing(taps: list[int]) -> int:
-    return math.gcd(*(tap - taps[0] for tap in taps)) or 1
-
-
-def conv_axis(taps: list[int], stride: int, n: int, wanted: int) -> AxisLayout:
-    """The convolution that has these taps; zeros are added where its size asks for them."""
-    low, high, space = taps[0], taps[-1], _spacing(taps)
-
-    def size(padding: int, reach: int) -> int:
-        return (n + 2 * padding - reach - 1) // stride + 1
-
-    if high >= 0 and size(high, high - low) == wanted:
-        places = {tap: (high - tap) // space for tap in taps}
-        return AxisLayout(places, (high - low) // space + 1, high, space)
-    padding = max(high, 0)
-    least = min(low, padding)
-    while size(padding, padding - least) < wanted:
-        padding += 1
-    reach = padding - least
-    while size(padding, reach) > wanted:
-        reach += 1
-    return AxisLayout({tap: padding - tap for tap in taps}, reach + 1, padding, 1)
-
-
-def transposed_axis(taps: list[int], stride: int, n: int, wanted: int) -> AxisLayout:
-    """The transposed convolution that has these taps."""
-    low, high, space = taps[0], taps[-1], _spacing(taps)
-    extra = wanted - ((n - 1) * stride + low + high + 1)
-    if low <= 0 and 0 <= extra < max(stride, space):
-        places = {tap: (tap - low) // space for tap in taps}
-        return AxisLayout(places, (high - low) // space + 1, -low, space, extra)
-    padding = max(-low, 0)
-    high = max(high, -padding)
-    padding += max(0, (n - 1) * stride - padding + high + 1 - wanted)
-    reach = wanted - 1 - (n - 1) * stride + 2 * padding
-    return AxisLayout({tap: tap + padding for tap in taps}, reach + 1, padding, 1)
-
-
 def _products(
-    first: Grid, second: Grid, sums: list[np.ndarray], layouts: list[AxisLayout]
+    inner: np.ndarray,
+    outer: np.ndarray,
+    sums: list[np.ndarray],
+    layouts: tuple[AxisLayout, AxisLayout],
 ) -> np.ndarray:
     """Weights of the composed kernel, (groups, outputs, inputs, height, width)."""
-    groups = math.gcd(len(first.weight), len(second.weight))
-    left, right = _regrouped(second.weight, groups), _regrouped(first.weight, groups)
+    groups = math.gcd(len(inner), len(outer))
+    left, right = _regrouped(outer, groups), _regrouped(inner, groups)
     kernel = (layouts[0].kernel, layouts[1].kernel)
     result = np.zeros((groups, left.shape[1], right.shape[2], *kernel))
     rows, columns = sums

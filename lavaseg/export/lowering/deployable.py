@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lavaseg.errors import LavasegError
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.network import DECAY_UNITY, Network, Population, Resize, why_not_integer
+from lavaseg.network import DECAY_UNITY, Network, Population, Resize
 
 
 class NotDeployableError(LavasegError):
@@ -42,12 +42,15 @@ def obstacles(network: Network) -> dict[str, str]:
                 f"{DECAY_UNITY - 1}, what Loihi's 12-bit decays hold",
             )
     for projection in network.projections:
-        if isinstance(projection.operator, Resize):
+        operator = projection.operator
+        if operator.trains_only:
+            resizes = isinstance(operator, Resize)
             found.setdefault(
-                RESIZE,
-                f"projection {projection.name!r} resizes bilinearly, and "
-                f"{why_not_integer(projection.operator)}: train with resize 'crop' or with preset "
-                "'hardware'",
+                RESIZE if resizes else operator.kind,
+                f"projection {projection.name!r} "
+                f"{'resizes bilinearly' if resizes else 'only trains'}, and "
+                f"{operator.trains_only}: train "
+                + ("with resize 'crop' or with preset 'hardware'" if resizes else "without it"),
             )
     return found
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 
-import numpy as np
-
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.network import Conv, ConvTranspose, Operator, SumPool
+from lavaseg.network import SumPool
 
 
 def fold_norms(weighted: WeightedNetwork) -> WeightedNetwork:
@@ -21,8 +19,8 @@ def fold_norms(weighted: WeightedNetwork) -> WeightedNetwork:
     weights, biases, clocks = dict(weighted.weights), dict(weighted.biases), dict(weighted.clocks)
     for name, norm in weighted.norms.items():
         for projection in net.incoming(name):
-            weights[projection.name] = scale_outputs(
-                projection.operator, weights[projection.name], norm.scale
+            weights[projection.name] = projection.operator.scale_outputs(
+                net.shape(projection.source), weights[projection.name], norm.scale
             )
         if name in clocks:
             clocks[name] = clocks[name] * norm.scale
@@ -30,28 +28,6 @@ def fold_norms(weighted: WeightedNetwork) -> WeightedNetwork:
     plain = {"norm": "none", "norm_scale": None, "bias": True}
     folded = net.replace_nodes(dict.fromkeys(weighted.norms, plain))
     return weighted.replace(network=folded, weights=weights, biases=biases, norms={}, clocks=clocks)
-
-
-def scale_outputs(operator: Operator, weight: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """Weights (or a gain) whose output channels are multiplied by `factor` (channels,)."""
-    if weight.ndim == 1:
-        return weight * factor
-    if isinstance(operator, ConvTranspose):  # (in, out / groups, kh, kw)
-        groups = operator.groups
-        grouped = weight.reshape(groups, -1, *weight.shape[1:])
-        return (grouped * factor.reshape(groups, 1, -1, 1, 1)).reshape(weight.shape)
-    return weight * factor.reshape(-1, 1, 1, 1)
-
-
-def scale_inputs(operator: Operator, weight: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """Weights (or a gain) whose input channels are multiplied by `factor` (channels,)."""
-    if weight.ndim == 1:
-        return weight * factor
-    if isinstance(operator, ConvTranspose):
-        return weight * factor.reshape(-1, 1, 1, 1)
-    groups = operator.groups if isinstance(operator, Conv) else 1
-    grouped = weight.reshape(groups, -1, *weight.shape[1:])
-    return (grouped * factor.reshape(groups, 1, -1, 1, 1)).reshape(weight.shape)
 
 
 def fold_averages(weighted: WeightedNetwork) -> WeightedNetwork:

@@ -10,7 +10,9 @@ import numpy as np
 
 from lavaseg.encoders import Encoder
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.integers import (
+from lavaseg.kernels.neuron import NEVER, STATE_SCALE
+from lavaseg.network import Relay
+from lavaseg.network.integers import (
     BIAS_MANTISSA_MAX,
     STOCK_BIAS_EXPONENT,
     WEIGHT_MAX,
@@ -19,9 +21,7 @@ from lavaseg.integers import (
     IntegerNetwork,
     RangeError,
 )
-from lavaseg.network import Relay
-from lavaseg.neuron import NEVER, STATE_SCALE
-from lavaseg.ranges import CURRENT_LIMIT, synaptic_bounds
+from lavaseg.network.ranges import CURRENT_LIMIT, synaptic_bounds
 
 HEADROOM = 0.85
 """Part of each range that the first choice of scale uses; fine-tuning may grow into the rest."""

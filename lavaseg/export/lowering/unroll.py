@@ -5,14 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import torch
 
 from lavaseg.errors import LavasegError
 from lavaseg.export.lowering.compose import NotComposableError, compose
-from lavaseg.export.lowering.fold import scale_inputs
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.network import DECAY_UNITY, Current, Population, Projection, Relay
-from lavaseg.operators_torch import apply_operator
 
 
 def unroll_currents(weighted: WeightedNetwork) -> WeightedNetwork:
@@ -69,7 +66,9 @@ def _relayed(weighted: WeightedNetwork, name: str) -> WeightedNetwork:
             weights[into.name] = np.full_like(factor, RELAY_GAIN)
     for p in net.outgoing(name):
         projections.append(dataclasses.replace(p, source=relays[p.delay], delay=0))
-        weights[p.name] = scale_inputs(p.operator, weighted.weights[p.name], factor)
+        weights[p.name] = p.operator.scale_inputs(
+            net.shape(p.source), weighted.weights[p.name], factor
+        )
     nodes = [node for node in net.nodes if node.name != name]
     nodes += [Relay(relay) for relay in relays.values()]
     network = dataclasses.replace(net, nodes=tuple(nodes), projections=tuple(projections))
@@ -154,10 +153,8 @@ def _passed_bias(weighted: WeightedNetwork, out: Projection) -> np.ndarray:
     """What a current's bias becomes behind `out`: (channels,), or (T, channels) as it was."""
     net = weighted.network
     bias = np.asarray(weighted.biases[out.source], np.float64)
-    sheet = torch.from_numpy(bias.reshape(-1, bias.shape[-1], 1, 1))
-    weight = torch.from_numpy(np.asarray(weighted.weights[out.name], np.float64))
-    sheet = sheet.expand(-1, *net.shape(out.source))
-    passed = apply_operator(out.operator, sheet, weight).flatten(2).numpy()
+    sheets = net.geometry(out).constant(weighted.weights[out.name], np.atleast_2d(bias))
+    passed = sheets.reshape(*sheets.shape[:2], -1)
     low, high = passed.min(2), passed.max(2)
     target = net[out.target]
     changed = ""

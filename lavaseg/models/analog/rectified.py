@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from lavaseg.kernels.operators_torch import apply_operator
 from lavaseg.models.spiking_deeplab import spiking_deeplab
 from lavaseg.models.spiking_fcn import spiking_fcn
 from lavaseg.network import (
@@ -20,7 +21,6 @@ from lavaseg.network import (
     Operator,
     Shape,
 )
-from lavaseg.operators_torch import apply_operator
 
 
 class Rectified(nn.Module):

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lavaseg.errors import LavasegError
-from lavaseg.files import replacing
 from lavaseg.network import Size
+from lavaseg.system.files import replacing
 
 if TYPE_CHECKING:
     import torch

@@ -9,10 +9,9 @@ import numba
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from lavaseg.deploy.packed import Arriving, PackedSpikes, synapses
-from lavaseg.grids import grid
+from lavaseg.kernels.neuron import STATE_LIMIT
+from lavaseg.kernels.sums import Arriving, PackedSpikes, synapses
 from lavaseg.network import Conv, Size
-from lavaseg.neuron import STATE_LIMIT
 
 
 class Convolution:
@@ -46,8 +45,7 @@ class Convolution:
             len(weight), weight.shape[1:3], stride, padding, dilation, groups
         )  # width and height in the place of height and width
         source = (input_shape[2], *input_shape[:2])
-        sides = operator.output_shape(source)[1:]
-        part = synapses(grid(operator, correlated, source), input_shape[:2], sides)
+        part = synapses(operator.geometry(source), correlated)
         low, high = (
             np.maximum(sign * weight.astype(np.int64), 0).sum(axis=(1, 2, 3)) for sign in (-1, 1)
         )

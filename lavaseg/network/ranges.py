@@ -7,18 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lavaseg.integers import IntegerNetwork, RangeError
-from lavaseg.network import (
-    Conv,
-    ConvTranspose,
-    Dense,
-    Network,
-    Population,
-    Projection,
-    Relay,
-    SumPool,
-)
-from lavaseg.neuron import STATE_LIMIT, STATE_SCALE
+from lavaseg.kernels.neuron import STATE_LIMIT, STATE_SCALE
+from lavaseg.network.graph import Network
+from lavaseg.network.integers import IntegerNetwork, RangeError
+from lavaseg.network.nodes import Population, Relay
 
 CURRENT_LIMIT = STATE_LIMIT // STATE_SCALE
 """The largest synaptic sum, in weight units, before the 24-bit u would wrap."""
@@ -62,10 +54,12 @@ def synaptic_bounds(
     inhibition, excitation = np.zeros(channels), np.zeros(channels)
     for projection in network.incoming(population):
         low, high = message_range(network, weights, projection.source)
-        weight = _per_channel(network, projection, weights)
-        up, down = np.maximum(weight, 0).sum(1), np.maximum(-weight, 0).sum(1)
-        excitation += high * up - low * down
-        inhibition += high * down - low * up
+        geometry = network.geometry(projection)
+        fields = geometry.fields(weights[projection.name].astype(np.float64))
+        up = [np.maximum(field, 0).sum(1) for field in fields]
+        down = [np.maximum(-field, 0).sum(1) for field in fields]
+        excitation += np.max([high * u - low * d for u, d in zip(up, down, strict=True)], 0)
+        inhibition += np.max([high * d - low * u for u, d in zip(up, down, strict=True)], 0)
     if clocks is not None and population in clocks:
         excitation += np.maximum(clocks[population], 0).max(0)
         inhibition += np.maximum(-clocks[population], 0).max(0)
@@ -82,22 +76,6 @@ def message_range(
         inhibition, excitation = synaptic_bounds(network, weights, name)
         return -float(inhibition.max()), float(excitation.max())
     return 0, 1
-
-
-def _per_channel(
-    network: Network, projection: Projection, weights: Mapping[str, np.ndarray]
-) -> np.ndarray:
-    """Weights that one output neuron can see, (channels, fan-in); an upper bound at borders."""
-    operator = projection.operator
-    channels = network.shape(projection.target)[0]
-    if isinstance(operator, (Conv, Dense)):
-        return weights[projection.name].reshape(channels, -1).astype(np.float64)
-    if isinstance(operator, ConvTranspose):  # (in, out / groups, kh, kw)
-        weight = weights[projection.name].astype(np.float64)
-        grouped = weight.reshape(operator.groups, -1, *weight.shape[1:])
-        return grouped.swapaxes(1, 2).reshape(channels, -1)
-    taps = operator.kernel[0] * operator.kernel[1] if isinstance(operator, SumPool) else 1
-    return np.repeat(weights[projection.name].astype(np.float64)[:, None], taps, axis=1)
 
 
 def bounds(net: IntegerNetwork, population: Population) -> PopulationRange:

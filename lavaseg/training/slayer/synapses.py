@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from lava.lib.dl import slayer
 from torch import nn
 
-from lavaseg.compat import prepare_lava
+from lavaseg.errors import LavasegError
+from lavaseg.kernels.operators_torch import apply_operator
 from lavaseg.network import Conv, ConvTranspose, Dense, OneToOne, Operator, Shape
-from lavaseg.operators_torch import apply_operator
-from lavaseg.training.neuron import over_time
+from lavaseg.training.slayer.neurons import over_time
 
-prepare_lava()
 
-from lava.lib.dl import slayer  # noqa: E402  (after prepare_lava)
+def _conv(operator: Conv, source: Shape) -> Any:
+    return slayer.synapse.Conv(source[0], *_geometry(operator))
+
+
+def _conv_transpose(operator: ConvTranspose, source: Shape) -> Any:
+    return slayer.synapse.ConvTranspose(source[0], *_geometry(operator))
+
+
+def _geometry(operator: Conv | ConvTranspose) -> tuple[Any, ...]:
+    return (
+        operator.channels,
+        operator.kernel,
+        operator.stride,
+        operator.padding,
+        operator.dilation,
+        operator.groups,
+    )
+
+
+def _dense(operator: Dense, source: Shape) -> Any:
+    return slayer.synapse.Conv(source[0], operator.features, source[1:])
+
+
+SYNAPSES: Mapping[type[Operator], Callable[..., Any]] = {
+    Conv: _conv,
+    ConvTranspose: _conv_transpose,
+    Dense: _dense,
+}
+"""SLAYER's synapse of each operator that has weights, from the operator and the source's shape."""
 
 
 class Synapse(nn.Module):
@@ -29,6 +57,9 @@ class Synapse(nn.Module):
     Args:
         operator: the linear map.
         source: shape of the source sheet.
+
+    Raises:
+        LavasegError: an operator with weights that is not in `SYNAPSES`.
     """
 
     def __init__(self, operator: Operator, source: Shape) -> None:
@@ -38,21 +69,10 @@ class Synapse(nn.Module):
         self.synapse: Any = None
         self.gain: torch.Tensor | None
         self.register_buffer("gain", None)
-        if isinstance(operator, Dense):
-            self.synapse = slayer.synapse.Conv(source[0], operator.features, source[1:])
-        elif isinstance(operator, (Conv, ConvTranspose)):
-            kind = (
-                slayer.synapse.Conv if isinstance(operator, Conv) else slayer.synapse.ConvTranspose
-            )
-            self.synapse = kind(
-                source[0],
-                operator.channels,
-                operator.kernel,
-                operator.stride,
-                operator.padding,
-                operator.dilation,
-                operator.groups,
-            )
+        if operator.weight_shape(source) is not None:
+            if type(operator) not in SYNAPSES:
+                raise LavasegError(f"SLAYER has no synapse for the operator {operator.kind!r}")
+            self.synapse = SYNAPSES[type(operator)](operator, source)
 
     @property
     def weight(self) -> torch.Tensor:

@@ -12,16 +12,12 @@ from typing import Any, Literal
 import numba
 import numpy as np
 import torch
+from lava.lib.dl.slayer.neuron import cuba
 
-from lavaseg.compat import prepare_lava
+from lavaseg.kernels.neuron import filter_current, fire, over_blocks
+from lavaseg.kernels.neuron_torch import filter_current_steps, fire_steps
 from lavaseg.network import DECAY_UNITY, Population
-from lavaseg.neuron import filter_current, fire, over_blocks
-from lavaseg.neuron_torch import filter_current_steps, fire_steps
 from lavaseg.recipes import Surrogate
-
-prepare_lava()
-
-from lava.lib.dl.slayer.neuron import cuba  # noqa: E402  (after prepare_lava)
 
 _KINDS = {"slayer": 0, "triangle": 1, "rectangle": 2}
 FLOAT_SCALE = 64

@@ -20,10 +20,10 @@ from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
     from lavaseg.cli.inputs import Inputs, Taker
-    from lavaseg.integers import IntegerNetwork
+    from lavaseg.network.integers import IntegerNetwork
     from lavaseg.recipes import Choice
-    from lavaseg.recording import LayerRecording, Recording
-    from lavaseg.training import Run
+    from lavaseg.results.recording import LayerRecording, Recording
+    from lavaseg.runs import Run
 
 
 def record(

@@ -16,8 +16,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from lavaseg.errors import LavasegError
-from lavaseg.export.lowering.compose import AxisLayout, conv_axis, transposed_axis
 from lavaseg.network import Conv, ConvTranspose, Shape, Size
+from lavaseg.network.grids import (
+    AxisLayout,
+    conv_axis,
+    fitted_conv,
+    fitted_transpose,
+    transposed_axis,
+)
 
 MAX_WEIGHTS = 2**26
 """Weights of one convolution; drifting windows need one for each pair of channels."""
@@ -49,9 +55,7 @@ def pool(
     right = conv_axis(sorted(across), stride[1], width, columns)
     pairs = [(out, into, row, down.places[-at]) for out, into, row, at in links]
     weight = _placed(kernel, channels, pairs, down, [right.places[tap] for tap in across], right)
-    size, border = (down.kernel, right.kernel), (down.padding, right.padding)
-    spread = (down.dilation, right.dilation)
-    return Conv(channels, size, stride, border, spread, channels // weight.shape[1]), weight
+    return fitted_conv(channels, channels // weight.shape[1], down, right), weight
 
 
 def unpool(
@@ -68,15 +72,7 @@ def unpool(
     right = transposed_axis(across, stride[1], width, columns)
     pairs = [(into, out, row, down.places[at]) for into, out, row, at in links]
     weight = _placed(kernel, channels, pairs, down, [right.places[tap] for tap in across], right)
-    operator = ConvTranspose(
-        channels,
-        (down.kernel, right.kernel),
-        stride,
-        (down.padding, right.padding),
-        (down.extra, right.extra),
-        (down.dilation, right.dilation),
-        channels // weight.shape[1],
-    )
+    operator = fitted_transpose(channels, channels // weight.shape[1], down, right)
     return operator, weight
 
 

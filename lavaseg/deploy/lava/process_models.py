@@ -10,41 +10,37 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix
-
-from lavaseg.compat import prepare_lava
-from lavaseg.deploy.lava.kernels import Convolution, SparseProduct, compile_kernels, lif_step
-from lavaseg.deploy.lava.record import Recorder
-
-prepare_lava()
-
-from lava.magma.core.decorator import implements, requires, tag  # noqa: E402
-from lava.magma.core.model.py.ports import PyOutPort  # noqa: E402
-from lava.magma.core.model.py.type import LavaPyType  # noqa: E402
-from lava.magma.core.process.process import AbstractProcess  # noqa: E402
-from lava.magma.core.resources import CPU  # noqa: E402
-from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
-from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol  # noqa: E402
-from lava.proc.conv.models import PyConvModelFixed  # noqa: E402
-from lava.proc.conv.process import Conv  # noqa: E402
-from lava.proc.dense.models import PyDenseModelBitAcc  # noqa: E402
-from lava.proc.dense.process import Dense  # noqa: E402
-from lava.proc.graded.models import PyGradedVecModelFixed  # noqa: E402
-from lava.proc.graded.process import GradedVec  # noqa: E402
-from lava.proc.io.source import (  # noqa: E402
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.ports import PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.resources import CPU
+from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+from lava.proc.conv.models import PyConvModelFixed
+from lava.proc.conv.process import Conv
+from lava.proc.dense.models import PyDenseModelBitAcc
+from lava.proc.dense.process import Dense
+from lava.proc.graded.models import PyGradedVecModelFixed
+from lava.proc.graded.process import GradedVec
+from lava.proc.io.source import (
     AbstractPyRingBuffer,
     PySendModelFixed,
     RingBuffer,
 )
-from lava.proc.lif.models import PyLifResetModelBitAcc  # noqa: E402
-from lava.proc.lif.process import LIFReset  # noqa: E402
-from lava.proc.sparse.models import PyDelaySparseModelBitAcc, PySparseModelBitAcc  # noqa: E402
-from lava.proc.sparse.process import DelaySparse, Sparse  # noqa: E402
-from lava.utils.weightutils import (  # noqa: E402
+from lava.proc.lif.models import PyLifResetModelBitAcc
+from lava.proc.lif.process import LIFReset
+from lava.proc.sparse.models import PyDelaySparseModelBitAcc, PySparseModelBitAcc
+from lava.proc.sparse.process import DelaySparse, Sparse
+from lava.utils.weightutils import (
     clip_weights,
     determine_sign_mode,
     truncate_weights,
 )
+from scipy.sparse import csr_matrix
+
+from lavaseg.deploy.lava.arithmetic import Convolution, SparseProduct, compile_kernels, lif_step
+from lavaseg.deploy.lava.record import Recorder
 
 RECORDER = "recorder"
 """Process parameter of a LIFReset or GradedVec under which its model finds a `Recorder`."""

@@ -1,11 +1,11 @@
-"""The neuron of `lavaseg.neuron` as torch operations, step by step, for any device."""
+"""The neuron of `lavaseg.kernels.neuron` as torch operations, step by step, for any device."""
 
 from __future__ import annotations
 
 import torch
 
+from lavaseg.kernels.neuron import STATE_LIMIT
 from lavaseg.network import DECAY_UNITY
-from lavaseg.neuron import STATE_LIMIT
 
 
 def _decayed(state: torch.Tensor, decay: int) -> torch.Tensor:
@@ -13,7 +13,7 @@ def _decayed(state: torch.Tensor, decay: int) -> torch.Tensor:
 
 
 def filter_current_steps(synaptic: torch.Tensor, decay: int, scale: int) -> torch.Tensor:
-    """`lavaseg.neuron.filter_current` for (steps, ...), float."""
+    """`neuron.filter_current` for (steps, ...), float."""
     u = torch.zeros_like(synaptic[0], dtype=torch.int64)
     out = torch.empty_like(synaptic)
     for t, a in enumerate(synaptic):
@@ -25,7 +25,7 @@ def filter_current_steps(synaptic: torch.Tensor, decay: int, scale: int) -> torc
 def fire_steps(
     current: torch.Tensor, threshold: float | None, decay: int, soft_reset: bool, scale: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """`lavaseg.neuron.fire` for (steps, ...), float: spikes, membranes, last membrane (int64)."""
+    """`neuron.fire` for (steps, ...), float: spikes, membranes, last membrane (int64)."""
     limit = 0 if threshold is None else int(threshold * scale)
     v = torch.zeros_like(current[0], dtype=torch.int64)
     spikes, membrane = torch.zeros_like(current), torch.empty_like(current)

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from lavaseg.delays import plan
 from lavaseg.errors import LavasegError
-from lavaseg.grids import fan_out
 from lavaseg.network import Current, Network, Relay, Shape
+from lavaseg.network.delays import plan
+from lavaseg.network.grids import fan_out
 
 # --------------------------------------------------------------------------------------------
 # Devices
@@ -104,7 +104,7 @@ class ProjectionAccount:
 
 @dataclass(frozen=True)
 class DelayAccount:
-    """What the chain of relays, or the echo, of one node did (`lavaseg/delays.py`).
+    """What the chain of relays, or the echo, of one node did (`lavaseg/network/delays.py`).
 
     Args:
         source, delay: whose spikes wait, and the delay of the projections that they belong to.

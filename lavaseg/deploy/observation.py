@@ -15,19 +15,20 @@ import torch
 from torch import nn
 
 from lavaseg.encoders import Encoder
-from lavaseg.energy import account
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus
-from lavaseg.export import check_ranges
 from lavaseg.export.lowering import unrolled
-from lavaseg.integers import IntegerNetwork
+from lavaseg.kernels.neuron import STATE_SCALE
 from lavaseg.models.analog import AnalogModel
 from lavaseg.models.analog.module import AnalogNetwork, watching
-from lavaseg.network import Current, Input, Network, Node, Population, Resize, why_not_integer
-from lavaseg.neuron import STATE_SCALE
-from lavaseg.progress import track
-from lavaseg.recording import NEAR, Kind, LayerRecording, Recording, joined
-from lavaseg.training import Run, SpikingNetwork
+from lavaseg.network import Current, Input, Network, Node, Population
+from lavaseg.network.integers import IntegerNetwork
+from lavaseg.network.ranges import check_ranges
+from lavaseg.results.energy import account
+from lavaseg.results.recording import NEAR, Kind, LayerRecording, Recording, joined
+from lavaseg.runs import Run
+from lavaseg.system.progress import track
+from lavaseg.training import SpikingNetwork
 from lavaseg.training.batches import messages
 from lavaseg.training.experiment import trained, trained_model
 
@@ -276,8 +277,8 @@ def _kind(node: Input | Node) -> str:
 def countable(network: Network) -> tuple[Network | None, tuple[str, ...]]:
     """The network whose synapses the spikes of a trained network drive, or None, with a remark."""
     for projection in network.projections:
-        if isinstance(projection.operator, Resize):
-            reason = why_not_integer(projection.operator)
+        reason = projection.operator.trains_only
+        if reason:
             return None, (f"synaptic operations are not counted: {reason}",)
     if not any(isinstance(node, Current) for node in network.nodes):
         return network, ()

@@ -1,6 +1,6 @@
 """What a network did inside: spikes, membranes and operations of each layer, as plain NumPy.
 
-`lavaseg.deploy.recording` makes recordings; they are the same for float, integer and artificial
+`lavaseg.deploy.observation` makes recordings; they are the same for float, integer and artificial
 networks, so that these can be compared.
 """
 
@@ -15,9 +15,9 @@ from typing import Any, Literal
 import numpy as np
 
 from lavaseg.errors import LavasegError
-from lavaseg.files import replacing
 from lavaseg.network import Shape
-from lavaseg.versions import versions
+from lavaseg.system.files import replacing
+from lavaseg.system.versions import versions
 
 NEAR = 0.1
 """A membrane is near its threshold if it is no farther from it than this part of it: what rounding

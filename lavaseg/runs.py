@@ -13,9 +13,9 @@ from typing import Any
 from lavaseg import data, recipes
 from lavaseg.data.base import DataSet
 from lavaseg.errors import LavasegError
-from lavaseg.files import write_atomically
 from lavaseg.models.analog import RECTIFIED, AnalogModel
 from lavaseg.network import Network, Shape
+from lavaseg.system.files import write_atomically
 
 CONVERSION = "conversion.json"
 """In a run that conversion made: of what, and how."""

@@ -13,8 +13,9 @@ import numpy as np
 
 from lavaseg.encoders import Encoder
 from lavaseg.errors import LavasegError
-from lavaseg.network import Network, Population, why_not_integer
-from lavaseg.neuron import NEVER, STATE_SCALE
+from lavaseg.kernels.neuron import NEVER, STATE_SCALE
+from lavaseg.network.graph import Network
+from lavaseg.network.nodes import Population
 
 WEIGHT_MIN, WEIGHT_MAX = -256, 254
 """Mixed-sign synapses hold the even integers of this range (7 bits and a sign)."""
@@ -87,7 +88,7 @@ class IntegerNetwork:
                     f"projection {projection.name!r}: weights have shape {weight.shape}, "
                     f"the description expects {shape}"
                 )
-            reason = why_not_integer(projection.operator)
+            reason = projection.operator.why_not_integer
             if reason is not None:
                 raise LavasegError(f"projection {projection.name!r}: {reason}")
             check_weights(projection.name, weight)

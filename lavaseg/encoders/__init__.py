@@ -163,6 +163,8 @@ class OnOffPoisson(Encoder):
     def __post_init__(self) -> None:
         super().__post_init__()
         mean = (self.mean,) if isinstance(self.mean, (int, float)) else tuple(self.mean)
+        if any(isinstance(m, bool) for m in mean):
+            raise EncoderError(f"mean must be one or more levels from 0 to 255, got {self.mean}")
         object.__setattr__(self, "mean", tuple(float(m) for m in mean))
         if not mean or any(not 0 <= m <= 255 for m in mean):
             raise EncoderError(f"mean must be one or more levels from 0 to 255, got {self.mean}")

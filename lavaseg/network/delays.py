@@ -12,8 +12,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lavaseg.grids import fan_out
-from lavaseg.network import Dense, Network, Projection, Relay
+from lavaseg.network.graph import Network
+from lavaseg.network.grids import fan_out
+from lavaseg.network.nodes import Projection, Relay
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,5 @@ def waiting(network: Network, projection: Projection, steps: int) -> int:
 
 def _additional(network: Network, projection: Projection) -> int:
     """Synapses that a projection needs once none of them is shared over the sheet."""
-    if isinstance(projection.operator, Dense):
-        return 0
     connections = int(fan_out(projection.operator, network.shape(projection.source)).sum())
     return connections - math.prod(network.synapse_shape(projection))

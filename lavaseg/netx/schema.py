@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from lavaseg.encoders import ENCODERS
-from lavaseg.integers import BIAS_EXPONENT_MAX
-from lavaseg.network import OPERATORS, Input, Network, Node, Projection, Resize
+from lavaseg.network import OPERATORS, Input, Network, Node, Projection
+from lavaseg.network.integers import BIAS_EXPONENT_MAX
 
 
 def description_schema() -> dict[str, Any]:
@@ -43,7 +43,9 @@ def description_schema() -> dict[str, Any]:
             "projection": _dataclass(Projection, operator={"$ref": "#/$defs/operator"}),
             "operator": {
                 "oneOf": [
-                    _dataclass(op, kind=kind) for kind, op in OPERATORS.items() if op is not Resize
+                    _dataclass(op, kind=kind)
+                    for kind, op in OPERATORS.items()
+                    if op.trains_only is None
                 ]
             },
         },

@@ -32,9 +32,9 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from lavaseg.encoders import Encoder, encoder_from_dict
 from lavaseg.errors import LavasegError
-from lavaseg.export.hdf5 import SIGNATURE, FormatError, Reader, read_image
-from lavaseg.files import write_atomically
-from lavaseg.integers import (
+from lavaseg.kernels.neuron import NEVER
+from lavaseg.network import Conv, Dense, Network, Node, Population, Projection
+from lavaseg.network.integers import (
     BIAS_EXPONENT_MAX,
     STOCK_BIAS_EXPONENT,
     Bias,
@@ -42,8 +42,8 @@ from lavaseg.integers import (
     check_bias,
     check_weights,
 )
-from lavaseg.network import Conv, Dense, Network, Node, Population, Projection
-from lavaseg.neuron import NEVER
+from lavaseg.netx.hdf5 import SIGNATURE, FormatError, Reader, read_image
+from lavaseg.system.files import write_atomically
 
 VERSION = 1
 """Version of the layout; a reader refuses files of a higher one."""

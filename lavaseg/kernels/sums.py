@@ -23,8 +23,8 @@ from numba.core import cgutils, types
 from numba.cpython.unsafe.numbers import trailing_zeros
 from numba.extending import intrinsic
 
-from lavaseg.grids import Grid
-from lavaseg.neuron import WORD, over_blocks, word
+from lavaseg.kernels.neuron import WORD, over_blocks, word
+from lavaseg.network import Geometry
 
 _LANES = 16
 """Sums of a pixel are padded to a multiple of this, so that vectors fill up."""
@@ -117,31 +117,17 @@ def padded(channels: int) -> int:
     return -(-channels // _LANES) * _LANES
 
 
-def synapses(
-    form: Grid, source: tuple[int, int], target: tuple[int, int], delay: int = 0
-) -> Synapses:
-    """An operator in the common form as tables.
+def synapses(geometry: Geometry, weight: np.ndarray, delay: int = 0) -> Synapses:
+    """An operator as tables.
 
     Args:
-        source, target: the two sides of a sheet that it reads, and of one that it writes.
+        weight: its weights as torch stores them, or its gain.
     """
-    rows, columns = (
-        _table(size, wanted, down, up, taps)
-        for size, wanted, down, up, taps in zip(
-            source, target, form.down, form.up, form.taps, strict=True
-        )
-    )
-    groups, outputs, inputs = form.weight.shape[:3]
-    flat = form.weight.reshape(groups, outputs, inputs, -1).transpose(3, 0, 2, 1)
-    weights = flat.reshape(len(rows[0]) * len(columns[0]), groups * inputs, outputs)
-    return Synapses(rows, columns, weights, groups, delay)
-
-
-def _table(size: int, wanted: int, down: int, up: int, taps: np.ndarray) -> np.ndarray:
-    """The input under each tap of each output along one axis, or -1."""
-    place, rest = np.divmod(np.arange(wanted)[:, None] * down - taps, up)
-    inside = (rest == 0) & (place >= 0) & (place < size)
-    return np.where(inside, place, -1).astype(np.int32)
+    form = geometry.expand(weight)
+    groups, outputs, inputs = form.shape[:3]
+    flat = form.reshape(groups, outputs, inputs, -1).transpose(3, 0, 2, 1)
+    weights = flat.reshape(-1, groups * inputs, outputs)
+    return Synapses(geometry.rows.table(), geometry.columns.table(), weights, groups, delay)
 
 
 # --------------------------------------------------------------------------------------------

@@ -24,12 +24,7 @@ import numpy as np
 
 from lavaseg.encoders import Encoder, Poisson
 from lavaseg.errors import LavasegError
-from lavaseg.export.hdf5 import SIGNATURE, FormatError, Reader, read_image
-from lavaseg.export.lowering import check_ranges
-from lavaseg.export.lowering.fold import scale_inputs
-from lavaseg.export.netx import MAX_GEOMETRY, MAX_NEURONS, MAX_NODES
-from lavaseg.export.stacked import pool, unpool
-from lavaseg.integers import BIAS_MANTISSA_MAX, Bias, IntegerNetwork
+from lavaseg.kernels.neuron import NEVER
 from lavaseg.network import (
     DECAY_UNITY,
     Conv,
@@ -43,7 +38,11 @@ from lavaseg.network import (
     Shape,
     Size,
 )
-from lavaseg.neuron import NEVER
+from lavaseg.network.integers import BIAS_MANTISSA_MAX, Bias, IntegerNetwork
+from lavaseg.network.ranges import check_ranges
+from lavaseg.netx.file import MAX_GEOMETRY, MAX_NEURONS, MAX_NODES
+from lavaseg.netx.hdf5 import SIGNATURE, FormatError, Reader, read_image
+from lavaseg.netx.slayer_pool import pool, unpool
 
 MAX_WEIGHT_BYTES = 2**31
 """Weights of the network read; every delay of a layer takes a copy of the next one's."""
@@ -178,7 +177,8 @@ class _Parts:
         for delay in delays:
             name = f"{source.name}_to_{target}" + (f"_after{delay}" if len(delays) > 1 else "")
             self.projections.append(Projection(source.name, target, operator, delay, name))
-            kept = scale_inputs(operator, weight, (source.delays == delay).astype(weight.dtype))
+            seen = (source.delays == delay).astype(weight.dtype)
+            kept = operator.geometry(source.shape).scale_inputs(weight, seen)
             # a wider type where 16 bits do not hold them, so that their range is refused by name
             fits = kept.min() >= -(2**15) and kept.max() < 2**15
             self.weights[name] = kept.astype(np.int16) if fits else kept
@@ -444,7 +444,9 @@ class _Layer:
             if self.kind == "conv"
             else ConvTranspose(channels, kernel, stride, padding, (0, 0), dilation, groups)
         )
-        return operator, self.whole("weight", operator.weight_shape(source.shape))
+        shape = operator.weight_shape(source.shape)
+        assert shape is not None
+        return operator, self.whole("weight", shape)
 
     def _dense(self, source: _Sheet) -> tuple[Operator, np.ndarray]:
         """All-to-all, or, where SLAYER ran it on sheets, a 1 x 1 convolution."""

@@ -1,0 +1,56 @@
+"""A spiking network as data: operators, nodes and the graph that they form.
+
+`lavaseg.network.integers` adds what hardware holds, `lavaseg.network.ranges` what that can reach.
+"""
+
+from lavaseg.network.base import DECAY_UNITY, NetworkError, Shape, Size
+from lavaseg.network.geometry import Axis, Geometry
+from lavaseg.network.graph import Network
+from lavaseg.network.nodes import (
+    NORMS,
+    Current,
+    Input,
+    Node,
+    NormKind,
+    Population,
+    Projection,
+    Relay,
+)
+from lavaseg.network.operators import (
+    OPERATORS,
+    Conv,
+    ConvTranspose,
+    Dense,
+    OneToOne,
+    Operator,
+    Resize,
+    SumPool,
+    Upsample,
+)
+
+__all__ = [
+    "DECAY_UNITY",
+    "NORMS",
+    "OPERATORS",
+    "Axis",
+    "Conv",
+    "ConvTranspose",
+    "Current",
+    "Dense",
+    "Geometry",
+    "Input",
+    "Network",
+    "NetworkError",
+    "Node",
+    "NormKind",
+    "OneToOne",
+    "Operator",
+    "Population",
+    "Projection",
+    "Relay",
+    "Resize",
+    "Shape",
+    "Size",
+    "SumPool",
+    "Upsample",
+]

@@ -1,0 +1,31 @@
+"""Sizes, units and the error that all of a description shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lavaseg.errors import LavasegError
+
+Shape = tuple[int, int, int]
+"""(channels, height, width)."""
+Size = tuple[int, int]
+"""(height, width)."""
+
+DECAY_UNITY = 4096
+"""Decays are integers in 1/4096: 0 keeps the state for ever, 4096 forgets it at every step."""
+
+
+class NetworkError(LavasegError):
+    """A description that contradicts itself; the message names the population and the shapes."""
+
+
+def pair(value: int | Iterable[int], what: str, least: int) -> Size:
+    """`value` as (height, width), each at least `least`.
+
+    Raises:
+        NetworkError: it is neither one nor two such integers.
+    """
+    found = (value, value) if isinstance(value, int) else tuple(int(i) for i in value)
+    if len(found) != 2 or min(found) < least:
+        raise NetworkError(f"{what} must be one or two integers of at least {least}, got {value}")
+    return found

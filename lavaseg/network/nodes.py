@@ -1,0 +1,192 @@
+"""Nodes and edges of a network: input, populations, currents, relays, and projections."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+from lavaseg.network.base import DECAY_UNITY, NetworkError, Shape
+from lavaseg.network.operators import Operator
+
+NormKind = Literal["none", "batch", "bntt", "bntt_shift"]
+NORMS: tuple[str, ...] = get_args(NormKind)
+
+
+@dataclass(frozen=True)
+class Input:
+    """The sheet of axons that the host feeds.
+
+    Args:
+        name: how projections refer to it.
+        shape: (channels, height, width).
+        message_bits: 0 for binary spikes, 1 to 24 for graded spikes of 0 .. 2**bits - 1.
+    """
+
+    name: str
+    shape: Shape
+    message_bits: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(int(i) for i in self.shape))
+        if len(self.shape) != 3 or min(self.shape) < 1:
+            raise NetworkError(
+                f"input {self.name!r}: shape must be three positive integers "
+                f"(channels, height, width), got {self.shape}"
+            )
+        if not 0 <= self.message_bits <= 24:
+            raise NetworkError(
+                f"input {self.name!r}: message_bits must be 0 to 24, got {self.message_bits}"
+            )
+
+    @property
+    def max_message(self) -> int:
+        """The largest value that one spike carries (1 for binary spikes)."""
+        return 2**self.message_bits - 1 if self.message_bits else 1
+
+
+@dataclass(frozen=True)
+class Population:
+    """A sheet of current-based leaky integrate-and-fire neurons (Loihi's CUBA-LIF).
+
+    At each step, with a the sum of all projections and d_u, d_v the decays / 4096::
+
+        u <- (1 - d_u) u + a
+        v <- (1 - d_v) v + u + bias
+        s <- v > threshold;  v <- 0 where s (hard reset), or v - threshold (soft reset)
+
+    Args:
+        name: letters, digits and underscores.
+        threshold: firing threshold, in the unit of the weights: any positive number while
+            training, the 17-bit mantissa once the network is integer. None: the neuron never
+            fires and its membrane accumulates (a read-out).
+        current_decay, voltage_decay: integers in 1/4096, 0 .. 4096.
+        reset: "hard" (what Loihi's built-in neuron does) or "soft" (trains, but cannot deploy).
+        norm: of u before it enters v, for each channel. "batch": over samples, time and space
+            (threshold-dependent BN, tdBN, is this with its scale initialised to the threshold);
+            folded into weights and bias on export. "bntt": statistics and scale of their own for
+            each step; trains, but cannot deploy. "bntt_shift": means and shifts of their own for
+            each step, one scale; export folds it into weights, bias and clock.
+        bias: a learnable bias for each channel.
+        norm_scale: where the norm's scale starts, in the unit of the weights: tdBN's
+            alpha * threshold. None: the threshold, or 1 for a population that never fires.
+        clock: a learnable input current for each channel at each step of a sample, added to a.
+            On hardware, T axons that fire in turn bring it.
+    """
+
+    name: str
+    threshold: float | None = 1.0
+    current_decay: int = DECAY_UNITY
+    voltage_decay: int = 0
+    reset: Literal["hard", "soft"] = "hard"
+    norm: NormKind = "none"
+    bias: bool = False
+    norm_scale: float | None = None
+    clock: bool = False
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not self.threshold > 0:
+            raise NetworkError(
+                f"population {self.name!r}: threshold must be positive, got {self.threshold}"
+            )
+        for what in ("current_decay", "voltage_decay"):
+            value = getattr(self, what)
+            if not isinstance(value, int) or not 0 <= value <= DECAY_UNITY:
+                raise NetworkError(
+                    f"population {self.name!r}: {what} must be an integer from 0 to "
+                    f"{DECAY_UNITY}, got {value!r}"
+                )
+        if self.reset not in ("hard", "soft"):
+            raise NetworkError(
+                f"population {self.name!r}: reset must be 'hard' or 'soft', got {self.reset!r}"
+            )
+        _check_norm(self)
+
+
+@dataclass(frozen=True)
+class Current:
+    """A sum of input currents without a neuron: a residual stream that never spikes.
+
+    Training computes it once a step; export unrolls it into direct projections.
+
+    Args:
+        norm, bias: as of a population.
+        norm_scale: where the norm's scale starts; None: 1. A residual branch whose last norm
+            starts at 0 adds nothing at first.
+    """
+
+    name: str
+    norm: NormKind = "none"
+    bias: bool = False
+    norm_scale: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_norm(self)
+
+
+def _check_norm(node: Population | Current) -> None:
+    where = f"{type(node).__name__.lower()} {node.name!r}"
+    if node.norm not in NORMS:
+        raise NetworkError(f"{where}: norm must be one of {', '.join(NORMS)}, got {node.norm!r}")
+    if node.norm_scale is not None and not 0 <= node.norm_scale < math.inf:
+        raise NetworkError(
+            f"{where}: norm_scale must be a number of at least 0, got {node.norm_scale}"
+        )
+
+
+@dataclass(frozen=True)
+class Relay:
+    """A sheet that sends the sum of its input current on at each step, as a graded spike.
+
+    What a `Current` becomes on hardware where it only counts spikes (sums over windows, nearest
+    upsampling) and the next operator cannot take it over exactly, such as average pooling in front
+    of a padded convolution. It remembers nothing. Lava: GradedVec with threshold 0.
+    """
+
+    name: str
+    norm: ClassVar[Literal["none"]] = "none"
+    norm_scale: ClassVar[None] = None
+    bias: ClassVar[Literal[False]] = False
+
+
+@dataclass(frozen=True)
+class Projection:
+    """One linear operator from the spikes of `source` to the input current of `target`.
+
+    Args:
+        source, target: node names.
+        operator: the linear map.
+        delay: logical steps before a spike takes effect, 0 .. 62: the target sees at step t what
+            the source emitted at step t - delay of the same sample, and nothing at first; at
+            least 1 from a population to itself. How long spikes wait on hardware, where paths
+            differ in length, is derived: see `Network.waits`.
+        name: identifies its weights; by default "source_to_target".
+    """
+
+    source: str
+    target: str
+    operator: Operator
+    delay: int = 0
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", f"{self.source}_to_{self.target}")
+        if not isinstance(self.delay, int) or not 0 <= self.delay <= 62:
+            raise NetworkError(
+                f"projection {self.name!r}: delay must be 0 to 62 steps (the hardware's limit), "
+                f"got {self.delay!r}"
+            )
+        if self.recurrent and not self.delay:
+            raise NetworkError(
+                f"projection {self.name!r} leads from {self.source!r} to itself: its delay must be "
+                "at least 1 step"
+            )
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether it leads from a population to itself."""
+        return self.source == self.target
+
+
+Node = Population | Current | Relay

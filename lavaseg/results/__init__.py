@@ -1,0 +1,1 @@
+"""What networks did: activity, recordings, metrics and energy."""

@@ -1,0 +1,1 @@
+"""What is asked of the machine: files, progress at the terminal, versions."""
