@@ -46,6 +46,7 @@ def quick(
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_lava_graph_compares_both_runtimes_and_the_simulator_with_stock_netx(
     quick: Callable[[str], dict[str, Any]],
 ) -> None:
@@ -118,6 +119,7 @@ def test_isometry_is_exact_where_branches_start_at_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_startup_compares_graphs_of_both_runtimes(
     quick: Callable[[str], dict[str, Any]],
 ) -> None:
@@ -128,6 +130,7 @@ def test_startup_compares_graphs_of_both_runtimes(
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_rmp_memory_compares_its_variants(quick: Callable[[str], dict[str, Any]]) -> None:
     rows = quick("rmp_memory")["rows"]
     assert [row["RMP on steps"] for row in rows] == ["none", "last", "all"]
@@ -135,6 +138,7 @@ def test_rmp_memory_compares_its_variants(quick: Callable[[str], dict[str, Any]]
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_systems_measures_verifies_and_does_nothing_twice(
     load: Callable[[str], ModuleType], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

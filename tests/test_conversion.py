@@ -191,6 +191,7 @@ def test_with_hard_reset_it_runs_on_lava_spike_for_spike() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_the_corrected_rule_reaches_the_artificial_network_on_real_data(
     tmp_path: Path, shared_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

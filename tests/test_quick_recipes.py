@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +29,20 @@ TRAIN_ONLY = {
     "quick-fcn-table1": "soft reset",
 }
 PICTURES = 4
+KINDS = {
+    "quick-ann-deeplab",
+    "quick-deeplab",
+    "quick-deeplab-published",
+    "quick-fcn",
+    "quick-mfs-efs",
+    "quick-unet",
+}
+"""One of each kind of network, which `make test` trains; the others are variants of these."""
+
+
+def each_kind_first(names: list[str]) -> list[Any]:
+    """Names as parameters of a test, the variants for `make test-full` alone."""
+    return [pytest.param(n, marks=[] if n in KINDS else [pytest.mark.full]) for n in names]
 
 
 def test_every_model_has_a_quick_recipe() -> None:
@@ -36,7 +51,7 @@ def test_every_model_has_a_quick_recipe() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in QUICK if name not in TWICE])
+@pytest.mark.parametrize("name", each_kind_first([name for name in QUICK if name not in TWICE]))
 def test_a_quick_recipe_learns_and_runs_on_lava_spike_for_spike(name: str, tmp_path: Path) -> None:
     """On digits and photographs that ship; docs/results.md has what it reaches on MNIST-CIFAR10."""
     recipe = recipes.load(
@@ -67,7 +82,10 @@ def test_a_quick_recipe_learns_and_runs_on_lava_spike_for_spike(name: str, tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["quick-deeplab", "quick-fcn", "quick-mfs-efs"])
+@pytest.mark.parametrize(
+    "name",
+    ["quick-deeplab", "quick-fcn", pytest.param("quick-mfs-efs", marks=pytest.mark.full)],
+)
 def test_a_trained_system_runs_at_64x64_in_lavas_own_runtime(name: str, tmp_path: Path) -> None:
     """One OS process for each Lava process; four samples streamed, each of four test pictures."""
     recipe = recipes.load(
