@@ -38,7 +38,7 @@ def deeplab(
         width: channels of the first layer; the others keep the published ratios (64 as published).
         size: height and width of the input, which has 3 channels.
         steps: T.
-        layers: only the first so many convolutions, a plain sequence; None: all, and the read-out.
+        layers: convolutions from the input on, a plain sequence; None: all, and the read-out.
         rate: spikes a neuron and step.
     """
     full = models.build("spiking_deeplab", Input("input", (3, size, size)), classes, width=width)

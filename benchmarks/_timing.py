@@ -40,7 +40,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     found.add_argument("--json", action="store_true", help="print JSON instead of a table")
     found.add_argument("--quick", action="store_true", help="toy sizes, to see that it works")
     found.add_argument("--threads", type=int, help="threads of torch; by default its own choice")
-    found.add_argument("--repeats", type=int, default=3, help="the best of so many runs counts")
+    found.add_argument("--repeats", type=int, default=3, help="runs, the best of which counts")
     return found
 
 

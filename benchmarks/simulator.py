@@ -32,7 +32,7 @@ class Case:
 
     Args:
         chunk: samples computed at once; 0 leaves it to the simulator.
-        depth: so many of its convolutions; 9 is the whole net.
+        depth: number of its convolutions; 9 is the whole net.
         rate: spikes a neuron and step that the thresholds aim at.
         fcn: `_networks.fcn` instead.
     """

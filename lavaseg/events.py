@@ -1,4 +1,4 @@
-"""What an event camera saw: single events in time order, as arrays."""
+"""Recordings of event cameras: single events in time order, as arrays."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def _take(file: BinaryIO, length: int) -> bytes:
 
 
 def _header(file: BinaryIO) -> tuple[Callable[[bytes], bytes], int | None, str]:
-    """How packets are packed, where they end (None: with the file), the XML description."""
+    """The packing of packets, where they end (None: with the file), the XML description."""
     if file.read(len(MAGIC)) != MAGIC:
         raise _Damaged("it does not begin with #!AER-DAT4.0")
     table = _Table(_take(file, struct.unpack("<I", _take(file, 4))[0]), prefixed=False)

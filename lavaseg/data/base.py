@@ -1,4 +1,4 @@
-"""What a data set is: pictures or events, each with a label for every pixel, in parts."""
+"""Data sets: pictures or events in parts, each with a label for every pixel."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ PARTS = ("train", "validation", "test")
 
 @dataclass
 class Findings:
-    """What one part of a data set holds.
+    """The contents of one part of a data set.
 
     Args:
         part: its name, of `PARTS`.

@@ -120,7 +120,7 @@ class Sliced:
 
 
 def _span(times: np.ndarray, start: int | None, stop: int) -> tuple[int, int]:
-    """Of a sample: up to its label, from the window's start or the first event."""
+    """The span of a sample: up to its label, from the window's start or the first event."""
     first = int(times[0]) if len(times) else stop - 1
     last = int(times[-1]) if len(times) else stop - 1
     return min(first if start is None else start, first), max(stop, last + 1)

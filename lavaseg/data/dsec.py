@@ -145,8 +145,8 @@ def read_before(path: Path, time: int, *, events: int = 0, window: int = 0) -> E
         path: HDF5 with events/{t,x,y,p}, ms_to_idx and t_offset; t is relative to t_offset, and
             ms_to_idx[k] the first event that is not before millisecond k.
         time: microseconds, as in timestamps.txt; its own events are not included.
-        events: the last so many, or
-        window: those of so many microseconds.
+        events: the number of last events, or
+        window: the length of a window in microseconds.
 
     Raises:
         LavasegError: the file is missing, damaged, of another layout, or begins after `time`.

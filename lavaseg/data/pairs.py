@@ -53,7 +53,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Preparation:
-    """What becomes of files on their way to samples.
+    """The changes that files undergo on their way to samples.
 
     Args:
         size: (height, width) of every sample; None: each its own.

@@ -35,7 +35,7 @@ Reset = Literal["soft", "hard"]
 
 @dataclass(frozen=True)
 class Rule:
-    """How the scale of a population is chosen.
+    """A rule by which the scale of a population is chosen.
 
     Args:
         measure: "input": the largest input current that one step brings once all populations
@@ -266,7 +266,7 @@ class _Balance:
         return self.rule.factor * np.array([self._percentile(x) or whole for x in by_channel])
 
     def _percentile(self, values: np.ndarray) -> float:
-        """Of the positive values; 0 if there are none."""
+        """The rule's percentile of the positive values; 0 if there are none."""
         positive = values[values > 0]
         return float(np.percentile(positive, self.rule.percentile)) if positive.size else 0.0
 

@@ -40,7 +40,7 @@ from lavaseg.training.slayer.neurons import FLOAT_SCALE
 
 Code = Literal["direct", "poisson"]
 STEPS: dict[Reset, int] = {"soft": 64, "hard": 8}
-"""Of a picture, unless told otherwise: rates need many, fine-tuned spikes few."""
+"""Steps of a picture, unless told otherwise: rates need many, fine-tuned spikes few."""
 FINETUNE = Finetune(epochs=4, learning_rate=2e-3)
 """The least fine-tuning of a network with hard reset, unless told otherwise: all that it knew of
 the artificial network are weights to start from."""
@@ -49,7 +49,7 @@ MEMBRANE_LIMIT = STATE_LIMIT / STATE_SCALE / FLOAT_SCALE
 MARGIN = 4.0
 """Calibration keeps the read-out's membranes this factor below the clip."""
 SECTIONS = ("training", "augment", "finetune")
-"""Of the recipe, what a converted run still depends on and what may be set anew."""
+"""Sections of the recipe that a converted run still depends on, and that may be set anew."""
 
 
 def convert_run(
@@ -163,7 +163,7 @@ def _check_hardware(run: Run, model: AnalogNetwork) -> None:
 
 
 def _code(encoder: Encoder, steps: int | None, kind: Code | None, default: int) -> Encoder:
-    """What the spiking network sees: the artificial network's code in T steps, or another."""
+    """The code of the spiking network: the artificial network's in T steps, or another."""
     if isinstance(encoder, (Frames, EventEncoder)):
         if steps not in (None, encoder.steps) or kind is not None:
             raise LavasegError(

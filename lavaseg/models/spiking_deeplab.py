@@ -46,7 +46,7 @@ def spiking_deeplab(
             smaller ones leave out the second, or both, of the size reductions.
         aspp: dilations of branches that share the eighth layer's channels, instead of that layer;
             1 is a 1x1 convolution. Each branch has a classifier of its own, and the read-out is
-            their sum: a mean over branches has its divisor inside these weights. Paper 000,
+            their sum: a mean over branches has its divisor inside these weights. Kim et al. 2022,
             Section 4.3, with DeepLabv3's (1, 6, 12, 18).
         preset: "hardware" runs on Loihi as it is: strided convolutions, hard reset, batch norm
             over time (tdBN). "published" is what Kim et al.'s code trains, but for its norm:

@@ -1,4 +1,4 @@
-"""How spikes wait on hardware, where paths of unequal length meet or a projection has a delay.
+"""Plans of how spikes wait on hardware where paths differ in length or a projection has a delay.
 
 There are two ways. Relays: neurons that pass a spike on one step later; projections that leave the
 same node share their chain. Delay synapses: each synapse of a projection holds its spikes back;
@@ -19,7 +19,7 @@ from lavaseg.network.nodes import Projection, Relay
 
 @dataclass(frozen=True)
 class DelayPlan:
-    """Who waits where.
+    """The places where spikes wait.
 
     Args:
         chains: relays in a row behind each (source, delay), for the projections from `source`

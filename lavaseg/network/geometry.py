@@ -58,7 +58,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Geometry:
-    """What an operator connects on a sheet of a given shape.
+    """The connections of an operator on a sheet of a given shape.
 
     Weights are stored as torch stores them: (outputs, inputs of a group, height, width), or, where
     a kernel is laid on each input (`scatters`), (inputs, outputs of a group, height, width). An
@@ -159,7 +159,7 @@ class Geometry:
         return self.collapse(self.expand(weight) * factor.reshape(self.groups, 1, -1, 1, 1))
 
     def constant(self, weight: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """What becomes of sheets that are constant over each channel.
+        """The operator applied to sheets that are constant over each channel.
 
         Args:
             values: (N, channels) of the sheets that are read.

@@ -199,7 +199,7 @@ class Network:
         return channels * height * width
 
     def geometry(self, projection: Projection) -> Geometry:
-        """What a projection connects.
+        """The connections of a projection.
 
         Raises:
             NetworkError: its operator only trains and has no such form.
@@ -225,7 +225,7 @@ class Network:
         """Steps on hardware from the input to each node, on the longest path.
 
         Each population or relay adds one step; a `Current` adds none, since export unrolls it.
-        Delays add none: a spike of step t - delay has so many steps more until it is due. A
+        Delays add none: a spike of step t - delay has that many steps more until it is due. A
         population that feeds back is at least two steps late, so that it can be silenced before
         it begins.
         """
@@ -282,7 +282,7 @@ class Network:
         """Weights, plus what norms, biases and clocks add for each channel.
 
         Args:
-            steps: T; a norm or clock with values of its own for each step has so many of them.
+            steps: T; a norm or clock with values of its own for each step has T of them.
         """
         of_norm = {"none": 0, "batch": 2, "bntt": steps, "bntt_shift": 1 + steps}
         total = self.weight_count()
@@ -300,7 +300,7 @@ class Network:
         return dataclasses.replace(self, nodes=nodes)
 
     def without_auxiliaries(self) -> Network:
-        """What the read-out depends on, alone."""
+        """The part of the network that its read-out depends on."""
         if not self.auxiliaries:
             return self
         needed = {self.readout}

@@ -1,4 +1,4 @@
-"""What geometry becomes: a matrix, the synapses of each neuron, phases; and back to an operator."""
+"""Forms of an operator: its matrix, its fan-out, its phases; and the operator of given taps."""
 
 from __future__ import annotations
 

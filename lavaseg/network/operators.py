@@ -30,7 +30,7 @@ class Operator(ABC):
 
     @abstractmethod
     def geometry(self, source: Shape) -> Geometry:
-        """What it connects on a sheet of this shape.
+        """Its connections on a sheet of this shape.
 
         Raises:
             NetworkError: it does not fit the sheet, or has no such form (`trains_only`).
@@ -58,7 +58,7 @@ class Operator(ABC):
 
     @property
     def why_not_integer(self) -> str | None:
-        """What keeps its synapses from being integers, or None."""
+        """The reason why its synapses are no integers, or None."""
         return self.trains_only
 
     def _set_pairs(self, what: str, **least: int) -> None:

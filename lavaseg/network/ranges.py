@@ -1,4 +1,4 @@
-"""The range proof: what no input whatever can make a population exceed."""
+"""The range proof: bounds that no input whatever can make a population exceed."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ FLOAT_STEPS: tuple[Callable[[WeightedNetwork], WeightedNetwork], ...] = (
 
 
 def deployed(network: Network, steps: int = 1) -> Network:
-    """What would run on hardware of a description, whatever its weights will be.
+    """The network that would run on hardware, whatever the weights will be.
 
     Args:
         steps: T of a sample.

@@ -9,7 +9,7 @@ from lavaseg.network import DECAY_UNITY, Population
 
 
 def split_clocks(weighted: WeightedNetwork) -> WeightedNetwork:
-    """What a bias (T, channels) has in common becomes a bias, the rest a clock.
+    """The common part of a bias (T, channels) becomes a bias, the rest a clock.
 
     The bias is halfway between the extremes of each channel, so that the clock's synapses, which
     have 8 bits, hold the least they can. A bias is added to v and a clock to the input current a:

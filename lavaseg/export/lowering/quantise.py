@@ -29,7 +29,7 @@ HEADROOM = 0.85
 
 @dataclass(frozen=True)
 class Quantisation:
-    """How trained units become Loihi's.
+    """The scales that turn trained units into Loihi's.
 
     Args:
         scales: weight units for each trained unit, for each population.

@@ -150,7 +150,7 @@ def _add(
 
 
 def _passed_bias(weighted: WeightedNetwork, out: Projection) -> np.ndarray:
-    """What a current's bias becomes behind `out`: (channels,), or (T, channels) as it was."""
+    """A current's bias as it arrives behind `out`: (channels,), or (T, channels) as it was."""
     net = weighted.network
     bias = np.asarray(weighted.biases[out.source], np.float64)
     sheets = net.geometry(out).constant(weighted.weights[out.name], np.atleast_2d(bias))

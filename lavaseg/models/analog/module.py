@@ -201,7 +201,7 @@ def watching(body: nn.Module, see: See) -> Iterator[None]:
 
 
 def _macs(module: nn.Module, given: torch.Tensor, output: torch.Tensor) -> int:
-    """Of one sample: each output of a convolution, or each input of a transposed one, meets a
+    """MACs of one sample: each output of a convolution, or each input of a transposed one, meets a
     kernel over the channels of its group."""
     if isinstance(module, nn.ConvTranspose2d):
         return given[0].numel() * module.weight[0].numel()
