@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lavaseg.errors import LavasegError
 from lavaseg.export.lowering import fold_averages, fold_norms, lower, unroll_currents
 from lavaseg.export.lowering.compose import NotComposableError, compose
-from lavaseg.export.weighted import Affine, WeightedNetwork
+from lavaseg.export.weighted import FoldedNorm, WeightedNetwork
 from lavaseg.kernels.operators_torch import apply_operator
 from lavaseg.models import build
 from lavaseg.network import (
@@ -81,7 +81,7 @@ def with_values(network: Network, seed: int = 0) -> WeightedNetwork:
         },
         {node.name: per_channel(node.name) for node in network.nodes if node.bias},
         {
-            node.name: Affine(per_channel(node.name), per_channel(node.name))
+            node.name: FoldedNorm(per_channel(node.name), per_channel(node.name))
             for node in network.nodes
             if node.norm == "batch"
         },

@@ -22,7 +22,7 @@ import torch
 
 from lavaseg.errors import LavasegError
 from lavaseg.export.lowering import drop_auxiliaries, fold_averages, fold_norms
-from lavaseg.export.weighted import Affine, WeightedNetwork
+from lavaseg.export.weighted import FoldedNorm, WeightedNetwork
 from lavaseg.kernels.operators_torch import apply_operator
 from lavaseg.models.analog.module import AnalogNetwork
 from lavaseg.models.analog.rectified import Rectified
@@ -168,7 +168,7 @@ def _weighted(analog: AnalogNetwork, message_bits: int | None) -> WeightedNetwor
         shift = -scale * array(norm.running_mean)
         if norm.affine:
             scale, shift = scale * array(norm.weight), shift * array(norm.weight) + array(norm.bias)
-        norms[name] = Affine(scale, shift)
+        norms[name] = FoldedNorm(scale, shift)
     return WeightedNetwork(
         timeless,
         {

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Affine:
+class FoldedNorm:
     """A folded-out norm: y = scale * x + shift for each channel, float64.
 
     Both (channels,), or (T, channels) where they differ from step to step.
@@ -45,7 +45,7 @@ class WeightedNetwork:
     network: Network
     weights: Mapping[str, np.ndarray]
     biases: Mapping[str, np.ndarray] = field(default_factory=dict)
-    norms: Mapping[str, Affine] = field(default_factory=dict)
+    norms: Mapping[str, FoldedNorm] = field(default_factory=dict)
     input_scale: float = 1.0
     clocks: Mapping[str, np.ndarray] = field(default_factory=dict)
 
@@ -90,7 +90,7 @@ class WeightedNetwork:
                 for p, values in ((p, model.synapse(p.name).values) for p in net.projections)
             },
             {name: array(bias) for name, bias in model.biases.items()},
-            {name: Affine(*map(array, as_deployed(model.norm(name)))) for name in model.norms},
+            {name: FoldedNorm(*map(array, as_deployed(model.norm(name)))) for name in model.norms},
             model.input_scale,
             {name: array(clock) for name, clock in model.clocks.items()},
         )

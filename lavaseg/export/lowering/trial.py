@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lavaseg.export.weighted import Affine, WeightedNetwork
+from lavaseg.export.weighted import FoldedNorm, WeightedNetwork
 from lavaseg.network import Network
 
 
@@ -30,7 +30,7 @@ def untrained(network: Network, steps: int = 1) -> WeightedNetwork:
         {p.name: np.ones(network.synapse_shape(p)) for p in network.projections},
         {node.name: channels(node.name) for node in network.nodes if node.bias},
         {
-            node.name: Affine(
+            node.name: FoldedNorm(
                 channels(node.name),
                 (channels if node.norm == "batch" else stepped)(node.name),
             )
