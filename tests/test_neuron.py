@@ -9,15 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lavaseg.kernels.neuron import (
-    NEVER,
-    STATE_LIMIT,
-    STATE_SCALE,
-    decay,
-    filter_current,
-    fire,
-    reference,
-)
+from lavaseg.kernels.fused import filter_current, fire
+from lavaseg.kernels.neuron import NEVER, STATE_LIMIT, STATE_SCALE, decay, reference
 
 EXAMPLES = int(os.environ.get("LAVASEG_FUZZ_EXAMPLES", "100"))
 

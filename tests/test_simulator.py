@@ -14,8 +14,10 @@ from lavaseg.deploy.simulator import simulate
 from lavaseg.deploy.simulator_torch import run_torch
 from lavaseg.encoders import Poisson
 from lavaseg.errors import LavasegError
-from lavaseg.kernels.neuron import NEVER, STATE_SCALE, reference, respond_to_sums
-from lavaseg.kernels.sums import Arriving, PackedSpikes, Synapses, synapses
+from lavaseg.kernels.bits import PackedSpikes
+from lavaseg.kernels.fused import respond_to_sums
+from lavaseg.kernels.neuron import NEVER, STATE_SCALE, reference
+from lavaseg.kernels.sums import InputSums, Synapses, synapses
 from lavaseg.network import (
     Conv,
     Input,
@@ -88,7 +90,7 @@ def test_sums_of_any_width_equal_a_convolution(
     source = (channels, 5, 4)
     part = synapses(operator.geometry(source), weight)
     low, high = ((peak or 1) * np.maximum(s * weight, 0).sum((1, 2, 3)) for s in (-1, 1))
-    arriving = Arriving([part], low, high)
+    arriving = InputSums([part], low, high)
     found = arriving.sums([PackedSpikes.of(sheets, peak > 0)], 2)[..., :outputs].astype(np.int64)
     wanted = torch.nn.functional.conv2d(
         torch.from_numpy(sheets.transpose(0, 3, 1, 2).astype(np.float64)),
@@ -110,7 +112,7 @@ def test_sixteen_bits_are_used_to_their_last_number(sign: int) -> None:
     for extra, number in ((0, np.int32), (-255, np.uint16)):
         weights[0, 256, 0] = sign * (255 + extra)
         low, high = (np.maximum(s * weights, 0).sum((0, 1)) for s in (-1, 1))
-        arriving = Arriving([part], low, high)
+        arriving = InputSums([part], low, high)
         assert arriving.number is number
         for active in (weights[0, :, 0] > 0, weights[0, :, 0] < 0):
             spikes = PackedSpikes.of(active.astype(np.uint8).reshape(1, 1, 1, -1), False)

@@ -16,12 +16,15 @@ import numpy as np
 
 from lavaseg.deploy.requests import check_request
 from lavaseg.errors import LavasegError
-from lavaseg.kernels.neuron import STATE_SCALE, over_blocks, respond_to_sums
-from lavaseg.kernels.sums import Arriving, PackedSpikes, padded, synapses
+from lavaseg.kernels.bits import PackedSpikes
+from lavaseg.kernels.fused import respond_to_sums
+from lavaseg.kernels.neuron import STATE_SCALE
+from lavaseg.kernels.sums import InputSums, padded, synapses
 from lavaseg.network import DECAY_UNITY, Current, Network, Population, Relay
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.network.ranges import check_ranges, synaptic_bounds
 from lavaseg.results.activity import Activity
+from lavaseg.system.threads import over_blocks
 
 CHUNK_BYTES = 512 * 2**20
 """Memory that the automatic chunk size aims to stay below."""
@@ -102,7 +105,7 @@ class _Layer:
     """A node with what it receives, and from which nodes."""
 
     node: Population | Relay
-    arriving: Arriving
+    sums: InputSums
     sources: tuple[str, ...]
 
 
@@ -116,9 +119,9 @@ def _layers(net: IntegerNetwork) -> list[_Layer]:
             geometry = network.geometry(projection)
             parts.append(synapses(geometry, net.weights[projection.name], projection.delay))
         limits = synaptic_bounds(network, net.weights, node.name, net.clocks)
-        arriving = Arriving(parts, *limits, net.clocks.get(node.name))
+        sums = InputSums(parts, *limits, net.clocks.get(node.name))
         sources = tuple(p.source for p in network.incoming(node.name))
-        layers.append(_Layer(node, arriving, sources))
+        layers.append(_Layer(node, sums, sources))
     return layers
 
 
@@ -138,9 +141,9 @@ def _run(
     for layer in layers:
         name, seen = layer.node.name, [emitted[source] for source in layer.sources]
         if isinstance(layer.node, Relay):
-            sent, count = _relay(net, layer.arriving, seen, samples)
+            sent, count = _relay(net, layer.sums, seen, samples)
         else:
-            sent, count, membrane = _respond(net, layer.node, layer.arriving, seen, samples)
+            sent, count, membrane = _respond(net, layer.node, layer.sums, seen, samples)
             if name == network.readout:
                 readout = membrane.transpose(0, 3, 1, 2).astype(np.int64)
         counts[name] = count.transpose(0, 3, 1, 2)
@@ -154,10 +157,10 @@ def _run(
 
 
 def _relay(
-    net: IntegerNetwork, arriving: Arriving, seen: Sequence[PackedSpikes], samples: int
+    net: IntegerNetwork, sums: InputSums, seen: Sequence[PackedSpikes], samples: int
 ) -> tuple[PackedSpikes, np.ndarray]:
     """The sums themselves as graded spikes, and how many, uint16 (N, H, W, C)."""
-    parts = [arriving.integers(seen, net.steps, n * net.steps) for n in range(samples)]
+    parts = [sums.integers(seen, net.steps, n * net.steps) for n in range(samples)]
     counts = np.stack([np.count_nonzero(part, axis=0) for part in parts])
     return PackedSpikes.of(np.concatenate(parts), graded=True), counts.astype(np.uint16)
 
@@ -165,7 +168,7 @@ def _relay(
 def _respond(
     net: IntegerNetwork,
     population: Population,
-    arriving: Arriving,
+    sums: InputSums,
     seen: Sequence[PackedSpikes],
     samples: int,
 ) -> tuple[PackedSpikes, np.ndarray, np.ndarray]:
@@ -176,7 +179,7 @@ def _respond(
     counts = np.zeros((samples, height, width, channels), np.uint16)
     membrane = np.empty((samples, height, width, channels), np.int32)
     bias = net.bias(population.name).astype(np.int32)
-    row_bytes = steps * width * padded(channels) * np.dtype(arriving.number).itemsize
+    row_bytes = steps * width * padded(channels) * np.dtype(sums.number).itemsize
     rows = min(height, max(1, _BLOCK_BYTES // row_bytes))
     blocks = -(-height // rows)
 
@@ -185,9 +188,9 @@ def _respond(
             top = block * rows
             bottom = min(top + rows, height)
             respond_to_sums(
-                arriving.sums(seen, steps, sample * steps, (top, bottom)),
-                arriving.offset,
-                np.int32(STATE_SCALE * arriving.scale),
+                sums.sums(seen, steps, sample * steps, (top, bottom)),
+                sums.offset,
+                np.int32(STATE_SCALE * sums.scale),
                 bias,
                 np.int32(DECAY_UNITY - population.current_decay),
                 np.int32(DECAY_UNITY - population.voltage_decay),

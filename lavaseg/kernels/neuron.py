@@ -1,4 +1,4 @@
-"""The CUBA-LIF neuron of Loihi in exact integers: a plain reference and a fused CPU kernel.
+"""The CUBA-LIF neuron of Loihi in exact integers: its constants, equations, a plain reference.
 
 State is kept in Loihi's units: one weight unit is 64 state units. With a[t] the synaptic input
 in weight units (integers), d_u and d_v the decays in 1/4096, and >>0 a shift towards zero::
@@ -8,22 +8,12 @@ in weight units (integers), d_u and d_v the decays in 1/4096, and >>0 a shift to
     s[t] = v[t] > 64 threshold;   v[t] <- 0 where s (hard), v[t] - 64 threshold (soft)
 
 (Source: lava.proc.lif.models.AbstractPyLifModelFixed; its u wraps at 24 bits, which export
-proves cannot happen.) Arrays are (steps, neurons), contiguous: the kernel walks over a block of
-neurons that stays in cache while time runs inside, so that each value is read once.
+proves cannot happen.) What runs is `lavaseg.kernels.fused` on the CPU, `neuron_torch` elsewhere.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
-import numba
 import numpy as np
-from llvmlite import ir
-from numba.core import types
-from numba.extending import intrinsic
 
 STATE_SCALE = 64
 """State units (u, v) for each weight unit."""
@@ -31,12 +21,6 @@ STATE_LIMIT = 2**23 - 1
 """v is clipped here (24 bits with sign)."""
 NEVER = 131071
 """The largest 17-bit threshold mantissa: what a neuron that must not fire is given on Loihi."""
-
-WORD = 64
-"""Spikes that one `word` holds."""
-
-_BLOCK = 2048
-_pool: ThreadPoolExecutor | None = None
 
 
 def decay(state: np.ndarray, decay: int) -> np.ndarray:
@@ -76,232 +60,3 @@ def reference(
             spikes[t] = v > STATE_SCALE * threshold
             v = np.where(spikes[t], v - STATE_SCALE * threshold if soft_reset else 0, v)
     return spikes, membrane
-
-
-# |x| < 2^23, so |x| * keep needs 35 bits; splitting x at 12 bits keeps every product within 32,
-# where the compiler can use vector instructions. Exact: floor(x k / 2^12) for x, k >= 0.
-@numba.njit(inline="always")
-def _decayed(x, keep):  # type: ignore[no-untyped-def]
-    magnitude = abs(x)
-    shifted = (magnitude >> 12) * keep + (((magnitude & 4095) * keep) >> 12)
-    return shifted if x >= 0 else -shifted
-
-
-@numba.njit(nogil=True, cache=True)
-def _filter_block(x, out, scale, keep, first, last):  # type: ignore[no-untyped-def]
-    u = np.zeros(last - first, np.int32)
-    for t in range(x.shape[0]):
-        for j in range(last - first):
-            u[j] = _decayed(u[j], keep) + np.int32(x[t, first + j] * scale)
-            out[t, first + j] = np.float32(u[j]) / scale
-
-
-@numba.njit(nogil=True, cache=True)
-def _fire_block(  # type: ignore[no-untyped-def]
-    x, spikes, membrane, last_membrane, scale, keep, limit, fires, soft, record, first, last
-):
-    v = np.zeros(last - first, np.int32)
-    inverse = np.float32(1.0) / scale  # a power of two: the product is exact
-    for t in range(x.shape[0]):
-        for j in range(last - first):
-            # u + bias arrives as one number; the cast truncates towards zero, as SLAYER's does
-            y = np.int32(x[t, first + j] * scale)
-            if keep == 4096:
-                y += v[j]
-            elif keep != 0:
-                y += _decayed(v[j], keep)
-            y = min(max(y, np.int32(-STATE_LIMIT)), np.int32(STATE_LIMIT))
-            fired = fires and y > limit
-            if record:
-                membrane[t, first + j] = np.float32(y) * inverse
-            spikes[t, first + j] = np.float32(1.0) if fired else np.float32(0.0)
-            if soft:
-                v[j] = y - limit if fired else y
-            else:
-                v[j] = 0 if fired else y
-    for j in range(last - first):
-        last_membrane[first + j] = v[j]
-
-
-def _word(typing, flags, at):  # type: ignore[no-untyped-def]
-    """uint64 whose bits say which of flags[at] to flags[at + 63] (uint8) are not 0."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        vector = ir.VectorType(ir.IntType(8), WORD)
-        pointer = builder.gep(array.data, [arguments[1]])
-        flags = builder.load(builder.bitcast(pointer, vector.as_pointer()))
-        flags.align = 1
-        nonzero = builder.icmp_unsigned("!=", flags, ir.Constant(vector, [0] * WORD))
-        return builder.bitcast(nonzero, ir.IntType(WORD))
-
-    return types.uint64(flags, types.intp), generate
-
-
-word: Any = intrinsic(_word)  # called with (flags, at), within compiled functions
-
-
-@numba.njit(nogil=True, cache=True)
-def respond_to_sums(  # type: ignore[no-untyped-def]
-    sums,
-    offset,
-    scale,
-    bias,
-    keep_current,
-    keep_voltage,
-    limit,
-    soft,
-    words,
-    counts,
-    membrane,
-    first_sheet,
-    first_row,
-):
-    """The equations above, in integers throughout, for some rows of one sample.
-
-    Args:
-        sums: integers (steps, rows, columns, channels or more); (sums - offset) * scale is 64 a.
-        offset, bias: int32 (channels,); the bias in state units.
-        scale: int32.
-        keep_current, keep_voltage: int32, 4096 - decay.
-        limit: int32, threshold in state units.
-        soft: subtract the threshold from what fired, instead of clearing it.
-        words: uint64 (sheets, height, width, words), spikes as bits (`word`), written for
-            `steps` sheets from `first_sheet` on.
-        counts: uint16 (height, width, channels), zeros; spikes of each neuron.
-        membrane: int32 (height, width, channels), the membrane after the last step.
-        first_row: where the rows begin in these.
-    """
-    size = offset.size
-    fired = np.zeros(WORD * words.shape[3], np.uint8)
-    u = np.empty(size, np.int32)
-    for y in range(sums.shape[1]):
-        for x in range(sums.shape[2]):
-            v, count = membrane[first_row + y, x], counts[first_row + y, x]
-            u[:] = 0
-            v[:] = 0
-            for t in range(sums.shape[0]):
-                # a loop for each of few arrays: with more, the compiler does not use vectors,
-                # since it must check that they do not overlap
-                arrived = sums[t, y, x]
-                for c in range(size):
-                    a = np.int32(np.int32(np.int32(arrived[c]) - offset[c]) * scale)
-                    if keep_current != 0:
-                        a = np.int32(a + np.int32(_decayed(u[c], keep_current)))
-                    u[c] = a
-                for c in range(size):
-                    kept = v[c] if keep_voltage == 4096 else np.int32(_decayed(v[c], keep_voltage))
-                    potential = np.int32(np.int32(kept + u[c]) + bias[c])
-                    potential = min(max(potential, np.int32(-STATE_LIMIT)), np.int32(STATE_LIMIT))
-                    spike = potential > limit
-                    after = np.int32(potential - limit) if soft else np.int32(0)
-                    v[c] = after if spike else potential
-                    fired[c] = spike
-                for c in range(size):
-                    count[c] += fired[c]
-                for w in range(words.shape[3]):
-                    words[first_sheet + t, first_row + y, x, w] = word(fired, WORD * w)
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def over_blocks(count: int, work: Callable[[int, int], object], block: int = _BLOCK) -> None:
-    """Run `work(first, last)` over blocks of `count` things, on as many threads as cores."""
-    global _pool
-    blocks = range(0, count, block)
-    threads = min(len(blocks), _cores())
-    if threads <= 1:
-        for first in blocks:
-            work(first, min(first + block, count))
-        return
-    if _pool is None:
-        _pool = ThreadPoolExecutor(_cores(), thread_name_prefix="lavaseg-neuron")
-    share = -(-len(blocks) // threads) * block
-
-    def run(start: int) -> None:
-        for first in range(start, min(start + share, count), block):
-            work(first, min(first + block, count))
-
-    list(_pool.map(run, range(0, count, share)))
-
-
-def _forget_pool() -> None:
-    global _pool
-    _pool = None
-
-
-if hasattr(os, "register_at_fork"):  # threads do not survive a fork
-    os.register_at_fork(after_in_child=_forget_pool)
-
-
-def filter_current(synaptic: np.ndarray, *, decay: int, scale: int = STATE_SCALE) -> np.ndarray:
-    """The current filter u of the equations above.
-
-    Args:
-        synaptic: float32 (steps, neurons), contiguous, in weight units.
-        decay: d_u in 1/4096.
-        scale: state units for each unit of `synaptic`, a power of two (64: Loihi's own).
-
-    Returns:
-        u / scale, float32 (steps, neurons); exact while |u| < 2^24.
-    """
-    out = np.empty_like(synaptic)
-    keep = np.int32(4096 - decay)
-    over_blocks(
-        synaptic.shape[1],
-        lambda first, last: _filter_block(synaptic, out, np.float32(scale), keep, first, last),
-    )
-    return out
-
-
-def fire(
-    current: np.ndarray,
-    *,
-    threshold: float | None,
-    voltage_decay: int,
-    soft_reset: bool = False,
-    scale: int = STATE_SCALE,
-    record: bool = True,
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """Integrate `current` (u + bias), fire and reset: the fused kernel.
-
-    Args:
-        current: float32 (steps, neurons), contiguous, in weight units.
-        threshold: in the unit of `current`; None never fires.
-        voltage_decay: d_v in 1/4096.
-        scale: state units for each unit of `current`, a power of two.
-        record: also return the membrane at every step.
-
-    Returns:
-        spikes (float32 0/1, (steps, neurons)); membranes before reset in the unit of `current`
-        (float32, same shape, or None); the last membrane after reset in state units (int32).
-    """
-    steps, count = current.shape
-    spikes = np.empty((steps, count), np.float32)
-    membrane = np.empty((steps, count) if record else (1, 1), np.float32)
-    last_membrane = np.empty(count, np.int32)
-    limit = np.int32(0 if threshold is None else int(threshold * scale))
-    keep = np.int32(4096 - voltage_decay)
-    over_blocks(
-        count,
-        lambda first, last: _fire_block(
-            current,
-            spikes,
-            membrane,
-            last_membrane,
-            np.float32(scale),
-            keep,
-            limit,
-            threshold is not None,
-            soft_reset,
-            record,
-            first,
-            last,
-        ),
-    )
-    return spikes, membrane if record else None, last_membrane

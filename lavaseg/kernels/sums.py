@@ -1,9 +1,8 @@
-"""Spikes as bits, and the sums that they cause: the arithmetic of the simulator and fast models.
+"""The sums that spikes cause: the arithmetic of the simulator and the fast models.
 
-A sheet is kept as bits, 64 channels of a pixel in one word. An operator is gathered: for each
-output pixel and tap, a table names the input pixel that it looks at, and the weight rows of the
-bits that are set there are added up. So silence costs nothing, and one kernel serves every
-operator and geometry.
+Spikes are bits (`lavaseg.kernels.bits`). An operator is gathered: for each output pixel and tap, a
+table names the input pixel that it looks at, and the weight rows of the bits that are set there
+are added up. So silence costs nothing, and one kernel serves every operator and geometry.
 
 Sums are integers and exact. Where it is proved that they fit, 16 bits are enough: additions modulo
 2^16 on top of the largest inhibition, which is taken off again in the end, so that the true sum
@@ -23,63 +22,11 @@ from numba.core import cgutils, types
 from numba.cpython.unsafe.numbers import trailing_zeros
 from numba.extending import intrinsic
 
-from lavaseg.kernels.neuron import WORD, over_blocks, word
+from lavaseg.kernels.bits import WORD, PackedSpikes
 from lavaseg.network import Geometry
 
 _LANES = 16
 """Sums of a pixel are padded to a multiple of this, so that vectors fill up."""
-
-
-@dataclass(frozen=True)
-class PackedSpikes:
-    """Spikes of S sheets: samples times steps, one after the other.
-
-    Args:
-        words: uint64 (S, rows, columns, words); bit c % 64 of word c // 64 is channel c.
-        channels: how many there are.
-        messages: integers (S, rows, columns, channels) that graded spikes carry; None for binary
-            spikes.
-    """
-
-    words: np.ndarray
-    channels: int
-    messages: np.ndarray | None = None
-
-    @classmethod
-    def empty(cls, sheets: int, rows: int, columns: int, channels: int) -> PackedSpikes:
-        """Room for binary spikes."""
-        return cls(np.empty((sheets, rows, columns, -(-channels // WORD)), np.uint64), channels)
-
-    @classmethod
-    def of(cls, sheets: np.ndarray, graded: bool) -> PackedSpikes:
-        """What is not 0 in integers (S, rows, columns, C), contiguous."""
-        found = cls.empty(*sheets.shape)
-        over_blocks(
-            len(sheets), lambda first, last: _pack(sheets[first:last], found.words[first:last]), 1
-        )
-        return cls(found.words, found.channels, sheets if graded else None)
-
-    def dense(self) -> np.ndarray:
-        """What was sent, (S, C, rows, columns): messages, or uint8 1 where there is a spike."""
-        sheets = self.messages
-        if sheets is None:
-            bits = np.unpackbits(self.words.view(np.uint8), axis=-1, bitorder="little")
-            sheets = bits[..., : self.channels]
-        return np.ascontiguousarray(sheets.transpose(0, 3, 1, 2))
-
-
-@numba.njit(nogil=True, cache=True)
-def _pack(sheets, words):  # type: ignore[no-untyped-def]
-    size = sheets.shape[3]
-    spiked = np.zeros(WORD * words.shape[3], np.uint8)
-    for s in range(sheets.shape[0]):
-        for y in range(sheets.shape[1]):
-            for x in range(sheets.shape[2]):
-                pixel = sheets[s, y, x]
-                for c in range(size):
-                    spiked[c] = pixel[c] != 0
-                for w in range(words.shape[3]):
-                    words[s, y, x, w] = word(spiked, WORD * w)
 
 
 # --------------------------------------------------------------------------------------------
@@ -96,7 +43,7 @@ class Synapses:
         columns: the same for columns.
         weights: int (taps, input channels, outputs of a group); a tap is kernel row * kernel
             columns + kernel column.
-        groups: input and output channels are split into so many groups.
+        groups: number of groups that input and output channels are split into.
         delay: steps that spikes are late; nothing arrives before.
     """
 
@@ -134,7 +81,7 @@ def synapses(geometry: Geometry, weight: np.ndarray, delay: int = 0) -> Synapses
 # Sums
 
 
-class Arriving:
+class InputSums:
     """What a population receives: the sum of some operators, in numbers that hold it.
 
     Args:

@@ -9,8 +9,9 @@ import numba
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from lavaseg.kernels.bits import PackedSpikes
 from lavaseg.kernels.neuron import STATE_LIMIT
-from lavaseg.kernels.sums import Arriving, PackedSpikes, synapses
+from lavaseg.kernels.sums import InputSums, synapses
 from lavaseg.network import Conv, Size
 
 
@@ -52,12 +53,12 @@ class Convolution:
         if graded:  # whatever messages may be: modulo 2^32
             low = np.full_like(low, 2**32)
         self._graded = graded
-        self._arriving = Arriving([part], low, high)
-        self.small = self._arriving.number is np.uint16
+        self._sums = InputSums([part], low, high)
+        self.small = self._sums.number is np.uint16
 
     def __call__(self, sheet: np.ndarray) -> np.ndarray:
         """The sums for `sheet` (W, H, C), integers, as int32 (W', H', out), modulo 2^32."""
-        return self._arriving.integers([PackedSpikes.of(sheet[None], self._graded)])[0]
+        return self._sums.integers([PackedSpikes.of(sheet[None], self._graded)])[0]
 
 
 class SparseProduct:

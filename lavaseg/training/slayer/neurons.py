@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from lava.lib.dl.slayer.neuron import cuba
 
-from lavaseg.kernels.neuron import filter_current, fire, over_blocks
+from lavaseg.kernels.fused import filter_current, fire
 from lavaseg.kernels.neuron_torch import filter_current_steps, fire_steps
 from lavaseg.network import DECAY_UNITY, Population
 from lavaseg.recipes import Surrogate
+from lavaseg.system.threads import over_blocks
 
 _KINDS = {"slayer": 0, "triangle": 1, "rectangle": 2}
 FLOAT_SCALE = 64
