@@ -60,7 +60,7 @@ class Curve:
             readouts = _readouts(model, encoded)
             truth = self.labels[list(numbers)]
             for confusion, steps in zip(confusions, at, strict=True):
-                predicted = metrics.predict(readouts[..., steps - 1], truth.shape[1:])
+                predicted = metrics.predict(readouts[..., steps - 1].numpy(), truth.shape[1:])
                 confusion += metrics.confusion_matrix(
                     predicted, truth, len(confusion), self.run.ignore_index
                 )

@@ -300,7 +300,7 @@ def test_a_converted_run_is_what_conversion_gives(
     with torch.no_grad():
         assert torch.equal(trained(made)(seen), wanted(seen))
         truth = np.stack([run.data.test[i][1] for i in range(4)])
-        predicted = predict(wanted(seen).float() / 12, truth.shape[1:])
+        predicted = predict((wanted(seen).float() / 12).numpy(), truth.shape[1:])
     result = evaluate(made, progress=False)
     assert result.steps == 12
     np.testing.assert_array_equal(result.confusion, confusion_matrix(predicted, truth, 2))

@@ -19,6 +19,7 @@ from torchmetrics.functional.classification import (
 from lavaseg.errors import LavasegError
 from lavaseg.results import metrics
 from lavaseg.results.metrics import Evaluation, Meter
+from lavaseg.training.loss import resize_logits
 
 LABEL = np.array([[[0, 0, 1], [1, 2, 255]]], np.uint8)
 PREDICTION = np.array([[[0, 1, 1], [1, 0, 2]]], np.uint8)
@@ -106,11 +107,63 @@ def test_dice_iou_counts_a_class_that_is_nowhere_as_one() -> None:
 
 
 def test_resized_logits_are_exact_at_the_corners_and_linear_between() -> None:
-    logits = torch.tensor([[[[0.0, 3.0], [8.0, 11.0]]]])
+    logits = np.array([[[[0.0, 3.0], [8.0, 11.0]]]], np.float32)
     expected = np.array([[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]])
-    resized = metrics.resize_logits(logits, (3, 4))[0, 0].numpy()
-    np.testing.assert_allclose(resized, expected, rtol=1e-6)
-    assert metrics.resize_logits(logits, (2, 2)) is logits
+    np.testing.assert_allclose(metrics.resize(logits, (3, 4))[0, 0], expected, rtol=1e-6)
+    assert metrics.resize(logits, (2, 2)) is logits
+
+
+sizes = st.tuples(*[st.just(1) | st.integers(1, 40)] * 2)
+
+
+@settings(max_examples=200, deadline=None)
+@given(before=sizes, after=sizes, scale=st.sampled_from([1.0, 1e-3, 2.0**23]), seed=st.integers(0))
+def test_logits_are_resized_as_torch_resizes_them(
+    before: tuple[int, int], after: tuple[int, int], scale: float, seed: int
+) -> None:
+    logits = scale * np.random.default_rng(seed).normal(size=(2, 3, *before)).astype(np.float32)
+    logits = logits.astype(np.float32)
+    theirs = torch.nn.functional.interpolate(
+        torch.from_numpy(logits), after, mode="bilinear", align_corners=True
+    )
+    found = metrics.resize(logits, after)
+    assert found.dtype == np.float32
+    # two interpolations of a few roundings each
+    atol = 4 * float(np.finfo(np.float32).eps) * float(np.abs(logits).max())
+    np.testing.assert_allclose(found, theirs.numpy(), rtol=0, atol=atol)
+    np.testing.assert_array_equal(metrics.predict(logits, before), logits.argmax(1))
+    trained = resize_logits(torch.from_numpy(logits), after)
+    np.testing.assert_array_equal(trained.numpy(), theirs.numpy())
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    classes=st.integers(2, 21),
+    scale=st.sampled_from([0.1, 1.0, 30.0]),
+    ignored=st.sampled_from([None, 255, 0]),
+    seed=st.integers(0),
+)
+def test_cross_entropy_is_that_of_torch(
+    classes: int, scale: float, ignored: int | None, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    logits = (scale * rng.normal(size=(3, classes, 7, 6))).astype(np.float32)
+    ids = [*range(classes), *([] if ignored is None else [ignored])]
+    label = rng.choice(ids, (3, 7, 6)).astype(np.uint8)
+    theirs = torch.nn.functional.cross_entropy(
+        torch.from_numpy(logits),
+        torch.from_numpy(label).long(),
+        ignore_index=-100 if ignored is None else ignored,
+    )
+    found = metrics.cross_entropy(logits, label, ignored)
+    assert found == pytest.approx(float(theirs), rel=1e-6, abs=1e-6)
+
+
+def test_cross_entropy_of_nothing_is_not_a_number_and_of_no_class_is_refused() -> None:
+    logits, label = np.zeros((1, 2, 1, 2), np.float32), np.array([[[9, 9]]], np.uint8)
+    assert math.isnan(metrics.cross_entropy(logits, label, 9))
+    with pytest.raises(LavasegError, match="label 9 is no class: expected 0 to 1"):
+        metrics.cross_entropy(logits, label)
 
 
 def test_prediction_is_the_largest_logit_and_the_first_on_a_tie() -> None:

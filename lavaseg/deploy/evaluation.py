@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 
 import numpy as np
-import torch
-from torch.nn import functional
 
 from lavaseg.data.base import Samples
-from lavaseg.deploy.simulator import simulate
+from lavaseg.deploy.simulator import Simulator
 from lavaseg.errors import LavasegError
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.results import metrics
@@ -33,7 +31,7 @@ def evaluate(
     Args:
         samples: labelled pictures or recordings of the size that the network takes.
         seed: of the encoder's draws; sample k is drawn as number k.
-        limit: only the first so many samples.
+        limit: number of samples, the first ones; all by default.
         ignore_index: label that does not count, or None.
 
     Raises:
@@ -42,6 +40,7 @@ def evaluate(
     count = len(samples) if limit is None else min(limit, len(samples))
     if count < 1:
         raise LavasegError("there are no samples to evaluate")
+    simulator = Simulator(net, device=device)
     meter = metrics.Meter(net.classes, net.steps, ignore_index)
     started = time.monotonic()
     with bar("evaluate", show=progress) as report:
@@ -50,18 +49,11 @@ def evaluate(
             stimuli, whole = zip(*(samples[i] for i in numbers), strict=True)
             labels = np.stack([label[net.encoder.window(label.shape)] for label in whole])
             spikes = net.encoder.encode(stimuli, seed=seed, samples=numbers)
-            activity = simulate(net, spikes, device=device)
-            logits = net.logits(activity.readout)
-            loss = _loss(logits, labels, ignore_index)
-            predicted = metrics.predict(logits, (labels.shape[1], labels.shape[2]))
+            activity = simulator.run(spikes)
+            size = (labels.shape[1], labels.shape[2])
+            logits = metrics.resize(net.logits(activity.readout), size)
+            loss = metrics.cross_entropy(logits, labels, ignore_index)
+            predicted = metrics.predict(logits, size)
             meter.add(predicted, labels, activity.counts, loss)
             report(first + len(numbers), count)
     return meter.result(time.monotonic() - started)
-
-
-def _loss(logits: np.ndarray, labels: np.ndarray, ignore_index: int | None) -> float:
-    """Mean cross-entropy of a batch, as in training."""
-    resized = metrics.resize_logits(torch.from_numpy(logits), labels.shape[1:])
-    target = torch.from_numpy(labels.astype(np.int64))
-    ignored = -100 if ignore_index is None else ignore_index
-    return float(functional.cross_entropy(resized, target, ignore_index=ignored))

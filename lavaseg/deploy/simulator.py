@@ -2,14 +2,14 @@
 
 On the CPU it is driven by events and computes in integers: for some rows of a sheet, all steps of
 one sample are summed up (`lavaseg/kernels/sums.py`) and the neurons respond to them
-(`respond_to_sums` in `lavaseg/kernels/neuron.py`) while the sums are in cache. Other devices, and
-networks with populations that feed back to themselves: `simulator_torch`.
+(`respond_to_sums` in `lavaseg/kernels/fused.py`) while the sums are in cache. Other devices:
+`simulator_torch`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,59 @@ _BLOCK_BYTES = 2**18
 """Sums that are computed at a time: they stay in cache."""
 
 
+class Simulator:
+    """An integer network that is ready to run: ranges are proved and tables made only once.
+
+    Args:
+        net: the network.
+        device: "cpu", or another torch device.
+
+    Raises:
+        LavasegError: a range that Loihi does not have.
+    """
+
+    def __init__(self, net: IntegerNetwork, *, device: str = "cpu") -> None:
+        check_ranges(net)
+        if any(isinstance(node, Current) for node in net.network.nodes):
+            raise LavasegError("an integer network has no currents: unroll them on export")
+        self.net, self.device = net, device
+        self._layers = _layers(net) if device == "cpu" else []
+
+    def run(
+        self,
+        spikes: np.ndarray,
+        *,
+        record: Sequence[str] | str = (),
+        chunk: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Activity:
+        """Run encoded samples; arguments and errors as of `simulate`."""
+        recorded = check_request(self.net, spikes, record)
+        total = len(spikes)
+        size = chunk or max(1, CHUNK_BYTES // _sample_bytes(self.net.network, self.net.steps))
+        started = time.monotonic()
+        parts = []
+        for first in range(0, total, size):
+            parts.append(self._run(spikes[first : first + size], recorded))
+            if progress is not None:
+                progress(min(first + size, total), total)
+        return Activity(
+            readout=_joined([p.readout for p in parts]),
+            counts={k: _joined([p.counts[k] for p in parts]) for k in parts[0].counts},
+            spikes={k: _joined([p.spikes[k] for p in parts]) for k in parts[0].spikes},
+            seconds=time.monotonic() - started,
+        )
+
+    def _run(self, spikes: np.ndarray, recorded: Sequence[str]) -> Activity:
+        """One chunk; `seconds` is left out."""
+        if self.device == "cpu":
+            return _run(self.net, self._layers, spikes, recorded)
+
+        from lavaseg.deploy.simulator_torch import run_torch
+
+        return run_torch(self.net, spikes, recorded, self.device)
+
+
 def simulate(
     net: IntegerNetwork,
     spikes: np.ndarray,
@@ -42,6 +95,8 @@ def simulate(
     progress: Callable[[int, int], None] | None = None,
 ) -> Activity:
     """Run encoded samples through an integer network: the spikes that Lava gives, fast.
+
+    `Simulator` runs one network often.
 
     Args:
         spikes: uint8 (N, T, C, H, W), as `net.encoder.encode` gives them.
@@ -55,37 +110,8 @@ def simulate(
         LavasegError: spikes that do not fit the network, an unknown population, a range that
             Loihi does not have.
     """
-    recorded = check_request(net, spikes, record)
-    check_ranges(net)
-    if any(isinstance(node, Current) for node in net.network.nodes):
-        raise LavasegError("an integer network has no currents: unroll them on export")
-    run: Callable[[np.ndarray], Activity]
-    recurrent = any(projection.recurrent for projection in net.network.projections)
-    if device == "cpu" and not recurrent:
-        layers = _layers(net)
-
-        def run(part: np.ndarray) -> Activity:
-            return _run(net, layers, part, recorded)
-    else:
-        from lavaseg.deploy.simulator_torch import run_torch
-
-        def run(part: np.ndarray) -> Activity:
-            return run_torch(net, part, recorded, device)
-
-    total = len(spikes)
-    size = chunk or max(1, CHUNK_BYTES // _sample_bytes(net.network, net.steps))
-    started = time.monotonic()
-    parts = []
-    for first in range(0, total, size):
-        parts.append(run(spikes[first : first + size]))
-        if progress is not None:
-            progress(min(first + size, total), total)
-    return Activity(
-        readout=_joined([p.readout for p in parts]),
-        counts={k: _joined([p.counts[k] for p in parts]) for k in parts[0].counts},
-        spikes={k: _joined([p.spikes[k] for p in parts]) for k in parts[0].spikes},
-        seconds=time.monotonic() - started,
-    )
+    simulator = Simulator(net, device=device)
+    return simulator.run(spikes, record=record, chunk=chunk, progress=progress)
 
 
 def _joined(chunks: list[np.ndarray]) -> np.ndarray:
@@ -102,11 +128,17 @@ def _sample_bytes(network: Network, steps: int) -> int:
 
 @dataclass(frozen=True)
 class _Layer:
-    """A node with what it receives, and from which nodes."""
+    """A node with what it receives, and from which nodes.
+
+    Args:
+        sources: names of the nodes that `sums` sees, the node's own among them if it feeds back.
+        rounds: number of passes after which all of its spikes are settled; 1 without feedback.
+    """
 
     node: Population | Relay
     sums: InputSums
     sources: tuple[str, ...]
+    rounds: int
 
 
 def _layers(net: IntegerNetwork) -> list[_Layer]:
@@ -114,14 +146,14 @@ def _layers(net: IntegerNetwork) -> list[_Layer]:
     layers = []
     for node in network.ordered:
         assert not isinstance(node, Current)  # refused already
-        parts = []
-        for projection in network.incoming(node.name):
-            geometry = network.geometry(projection)
-            parts.append(synapses(geometry, net.weights[projection.name], projection.delay))
+        incoming = network.incoming(node.name)
+        parts = [synapses(network.geometry(p), net.weights[p.name], p.delay) for p in incoming]
         limits = synaptic_bounds(network, net.weights, node.name, net.clocks)
         sums = InputSums(parts, *limits, net.clocks.get(node.name))
-        sources = tuple(p.source for p in network.incoming(node.name))
-        layers.append(_Layer(node, sums, sources))
+        # each round settles as many more steps as the shortest way back takes
+        shortest = min((p.delay for p in incoming if p.recurrent), default=net.steps)
+        rounds = -(-net.steps // shortest)
+        layers.append(_Layer(node, sums, tuple(p.source for p in incoming), rounds))
     return layers
 
 
@@ -139,11 +171,12 @@ def _run(
     readout = np.empty(0)
     waiting = {name: len(network.outgoing(name)) for name in network.shapes}
     for layer in layers:
-        name, seen = layer.node.name, [emitted[source] for source in layer.sources]
+        name = layer.node.name
         if isinstance(layer.node, Relay):
+            seen = [emitted[source] for source in layer.sources]
             sent, count = _relay(net, layer.sums, seen, samples)
         else:
-            sent, count, membrane = _respond(net, layer.node, layer.sums, seen, samples)
+            sent, count, membrane = _settle(net, layer.node, layer, emitted, samples)
             if name == network.readout:
                 readout = membrane.transpose(0, 3, 1, 2).astype(np.int64)
         counts[name] = count.transpose(0, 3, 1, 2)
@@ -163,6 +196,33 @@ def _relay(
     parts = [sums.integers(seen, net.steps, n * net.steps) for n in range(samples)]
     counts = np.stack([np.count_nonzero(part, axis=0) for part in parts])
     return PackedSpikes.of(np.concatenate(parts), graded=True), counts.astype(np.uint16)
+
+
+def _settle(
+    net: IntegerNetwork,
+    population: Population,
+    layer: _Layer,
+    emitted: Mapping[str, PackedSpikes],
+    samples: int,
+) -> tuple[PackedSpikes, np.ndarray, np.ndarray]:
+    """As `_respond`, a population that feeds back to itself included.
+
+    What feeds back needs earlier steps only: it sees its own spikes of the round before, at first
+    none, and a round that changes nothing is the last one.
+    """
+    if population.name not in layer.sources:
+        seen = [emitted[source] for source in layer.sources]
+        return _respond(net, population, layer.sums, seen, samples)
+    channels, height, width = net.network.shape(population.name)
+    own = PackedSpikes.empty(samples * net.steps, height, width, channels)
+    own.words[:] = 0
+    for _ in range(layer.rounds):
+        seen = [own if s == population.name else emitted[s] for s in layer.sources]
+        found = _respond(net, population, layer.sums, seen, samples)
+        if np.array_equal(found[0].words, own.words):
+            break
+        own = found[0]
+    return found
 
 
 def _respond(

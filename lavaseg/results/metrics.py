@@ -15,16 +15,14 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from scipy.special import log_softmax
 
 from lavaseg.errors import LavasegError
 from lavaseg.network import Size
 from lavaseg.system.files import replacing
-
-if TYPE_CHECKING:
-    import torch
 
 FOREGROUND_IOU = "foreground IoU, mean over pictures (RobRomijnders/segm)"
 DICE_IOU = "IoU from Dice, mean over classes and pictures (MFS-Seg)"
@@ -53,15 +51,19 @@ def confusion_matrix(
     if ignore_index is not None:
         counted = label != ignore_index
         prediction, label = prediction[counted], label[counted]
-    for what, ids in (("label", label), ("prediction", prediction)):
-        strange = ids[(ids < 0) | (ids >= classes)]
-        if strange.size:
-            allowed = f"0 to {classes - 1}"
-            if what == "label" and ignore_index is not None:
-                allowed += f", or {ignore_index} (ignored)"
-            raise LavasegError(f"{what} {strange.flat[0]} is no class: expected {allowed}")
+    _check_ids("label", label, classes, ignore_index)
+    _check_ids("prediction", prediction, classes)
     pairs = label.astype(np.int64).ravel() * classes + prediction.astype(np.int64).ravel()
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes).astype(np.int64)
+
+
+def _check_ids(what: str, ids: np.ndarray, classes: int, ignore_index: int | None = None) -> None:
+    strange = ids[(ids < 0) | (ids >= classes)]
+    if strange.size:
+        allowed = f"0 to {classes - 1}"
+        if ignore_index is not None:
+            allowed += f", or {ignore_index} (ignored)"
+        raise LavasegError(f"{what} {strange.flat[0]} is no class: expected {allowed}")
 
 
 def iou(confusion: np.ndarray) -> np.ndarray:
@@ -137,24 +139,44 @@ def dice_iou_per_picture(
     return (dice / (2 - dice)).mean(1)
 
 
-def resize_logits(logits: torch.Tensor, size: Size) -> torch.Tensor:
-    """Logits at the size of the labels: bilinear with align_corners=True, as Kim et al. 2022.
+def resize(logits: np.ndarray, size: Size) -> np.ndarray:
+    """Logits at the size of the labels: bilinear, corners aligned, as Kim et al. 2022.
 
-    Differentiable; left alone if they have that size.
+    Computed in float32, like `torch.nn.functional.interpolate(mode="bilinear",
+    align_corners=True)`, but product by product: on every machine the same bits.
 
     Args:
-        logits: float (N, K, h, w).
+        logits: (N, K, h, w).
         size: (height, width).
+
+    Returns:
+        float32 (N, K, height, width); the logits themselves if they are that already.
     """
-    from torch.nn import functional
+    found = np.asarray(logits, np.float32)
+    for axis, length in ((3, size[1]), (2, size[0])):
+        if found.shape[axis] != length:
+            found = _resize_axis(found, axis, length)
+    return found
 
-    if tuple(logits.shape[-2:]) == tuple(size):
-        return logits
-    return functional.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=True)
+
+def _resize_axis(values: np.ndarray, axis: int, length: int) -> np.ndarray:
+    """Linear interpolation of float32 `values` along one axis, its first and last kept in place."""
+    before = values.shape[axis]
+    step = np.float32(before - 1) / np.float32(max(length - 1, 1)) if length > 1 else np.float32(0)
+    place = np.arange(length, dtype=np.float32) * step
+    low = np.minimum(place.astype(np.int64), before - 1)
+    high = np.minimum(low + 1, before - 1)
+    share = (place - low.astype(np.float32)).reshape(-1, *(1,) * (values.ndim - 1 - axis))
+    found = values.take(low, axis)
+    found *= 1 - share
+    above = values.take(high, axis)
+    above *= share
+    found += above
+    return found
 
 
-def predict(logits: np.ndarray | torch.Tensor, size: Size) -> np.ndarray:
-    """The class of each pixel: `resize_logits` in float32, then the largest (the first on a tie).
+def predict(logits: np.ndarray, size: Size) -> np.ndarray:
+    """The class of each pixel: `resize`, then the largest (the first on a tie).
 
     Args:
         logits: (N, K, h, w), for example a read-out in state units (below 2^24, so exact).
@@ -163,10 +185,30 @@ def predict(logits: np.ndarray | torch.Tensor, size: Size) -> np.ndarray:
     Returns:
         uint8 (N, height, width).
     """
-    import torch
+    return resize(logits, size).argmax(1).astype(np.uint8)
 
-    values = torch.as_tensor(logits).detach().to("cpu", torch.float32)
-    return resize_logits(values, size).numpy().argmax(1).astype(np.uint8)
+
+def cross_entropy(logits: np.ndarray, label: np.ndarray, ignore_index: int | None = None) -> float:
+    """Mean over pixels of -log softmax(logits)[label].
+
+    Args:
+        logits: float (N, K, height, width).
+        label: class ids (N, height, width).
+        ignore_index: pixels with this label are left out.
+
+    Returns:
+        nan if no pixel counts.
+
+    Raises:
+        LavasegError: a label is no class.
+    """
+    counted = np.ones(label.shape, bool) if ignore_index is None else label != ignore_index
+    _check_ids("label", label[counted], logits.shape[1], ignore_index)
+    if not counted.any():
+        return math.nan
+    true = np.where(counted, label, 0).astype(np.int64)[:, None]
+    chosen = np.take_along_axis(log_softmax(logits, axis=1), true, 1)[:, 0]
+    return float(-chosen[counted].mean(dtype=np.float64))
 
 
 @dataclass(frozen=True, eq=False)

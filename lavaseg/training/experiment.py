@@ -192,7 +192,7 @@ def evaluate(
             readout, counts = _activity(model, messages)
             logits = readout.float() / encoder.steps
             loss = segmentation_loss(logits, labels, ignore_index=run.ignore_index)
-            predicted = metrics.predict(logits, labels.shape[1:])
+            predicted = metrics.predict(logits.numpy(), (labels.shape[1], labels.shape[2]))
             meter.add(predicted, labels.numpy(), counts, float(loss))
     result = meter.result(time.monotonic() - started)
     if split == "test" and limit is None:

@@ -36,11 +36,12 @@ from lavaseg.models.analog.module import AnalogNetwork
 from lavaseg.network import Current, Node, Population
 from lavaseg.recipes import Augment, Rmp, Training
 from lavaseg.results.energy import CMOS_45NM, MAC_PJ, account
-from lavaseg.results.metrics import mean_iou, resize_logits
+from lavaseg.results.metrics import mean_iou
 from lavaseg.system.files import write_atomically
 from lavaseg.training.batches import Batch, loader
 from lavaseg.training.loss import (
     nearest_labels,
+    resize_logits,
     rmp_layers,
     rmp_loss,
     rmp_weight,

@@ -11,10 +11,21 @@ from torch.nn import functional
 
 from lavaseg.data.base import Samples
 from lavaseg.errors import LavasegError
-from lavaseg.network import Network, Population
+from lavaseg.network import Network, Population, Size
 from lavaseg.recipes import Rmp
-from lavaseg.results.metrics import resize_logits
 from lavaseg.training.network import after_reset
+
+
+def resize_logits(logits: torch.Tensor, size: Size) -> torch.Tensor:
+    """Logits at the size of the labels, differentiable: `lavaseg.results.metrics.resize` in torch.
+
+    Args:
+        logits: float (N, K, h, w); left alone if they have that size.
+        size: (height, width).
+    """
+    if tuple(logits.shape[-2:]) == tuple(size):
+        return logits
+    return functional.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=True)
 
 
 def segmentation_loss(
