@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lavaseg.cli.backends import ALL, backend_option
 from lavaseg.cli.console import DIFFERENT, check_writable, only_json, print_json, print_table, say
 from lavaseg.cli.inputs import (
     DATA_OPTION,
@@ -19,6 +20,7 @@ from lavaseg.cli.inputs import (
     open_run,
     set_options,
 )
+from lavaseg.deploy.backends import COMPARED
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import AnalogModel
 
@@ -192,9 +194,8 @@ def verify(
     set_: Set = None,
     samples: Annotated[int, typer.Option("--samples", "-n", min=1, help="At most so many.")] = 16,
     backend: Annotated[
-        Literal["all", "torch", "lava-inprocess", "lava"],
-        typer.Option("--backend", help="What to compare with the simulator."),
-    ] = "all",
+        str, backend_option("What to compare with the simulator", COMPARED, several=True)
+    ] = ALL,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the random draws.")] = 0,
     json: Json = False,
 ) -> None:
@@ -214,9 +215,8 @@ def verify(
         inputs = choose_inputs(net, sources, data_beside(net_path), set_ or [], samples, seed)
 
         from lavaseg.deploy import verify as verify_net
-        from lavaseg.deploy.verification import BACKENDS
 
-        backends = BACKENDS if backend == "all" else (backend,)
+        backends = COMPARED if backend == ALL else (backend,)
         verdict = verify_net(
             net, inputs.stimuli, seed=seed, samples=inputs.numbers, backends=backends
         )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lavaseg.cli.backends import backend_option
 from lavaseg.cli.console import check_writable, only_json, print_json, print_table, say
 from lavaseg.cli.inputs import Inputs, data_beside, load_inputs, open_net
+from lavaseg.deploy.backends import RUNTIMES
 from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
@@ -79,14 +81,7 @@ def simulate(
 def run(
     net: Net,
     source: Source,
-    backend: Annotated[
-        Literal["lava", "lava-inprocess"],
-        typer.Option(
-            "--backend",
-            help="lava: Lava's own multi-process runtime; lava-inprocess: the same processes, "
-            "compiled by Lava, in this one (faster).",
-        ),
-    ] = "lava",
+    backend: Annotated[str, backend_option("What to run it on", RUNTIMES)] = "lava",
     out_: Out = None,
     seed: Seed = 0,
     timeout: Annotated[

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 from lavaseg.lazy import on_first_use
 
 if TYPE_CHECKING:
-    from lavaseg.deploy.backends import RUNTIMES, run
+    from lavaseg.deploy.backends import BACKENDS, COMPARED, RUNTIMES, run
     from lavaseg.deploy.evaluation import evaluate
     from lavaseg.deploy.observation import record, recordings
-    from lavaseg.deploy.simulator import simulate
+    from lavaseg.deploy.simulator import Simulator, simulate
     from lavaseg.deploy.verification import (
-        BACKENDS,
         Comparison,
         Difference,
         Verdict,
@@ -25,9 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BACKENDS",
+    "COMPARED",
     "RUNTIMES",
     "Comparison",
     "Difference",
+    "Simulator",
     "Verdict",
     "evaluate",
     "record",
@@ -41,13 +42,15 @@ __all__ = [
 __getattr__, __dir__ = on_first_use(
     __name__,
     {
+        "BACKENDS": "backends",
+        "COMPARED": "backends",
         "RUNTIMES": "backends",
         "run": "backends",
         "evaluate": "evaluation",
         "record": "observation",
         "recordings": "observation",
+        "Simulator": "simulator",
         "simulate": "simulator",
-        "BACKENDS": "verification",
         "Comparison": "verification",
         "Difference": "verification",
         "Verdict": "verification",

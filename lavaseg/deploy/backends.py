@@ -1,18 +1,114 @@
-"""Lava's runtimes by name."""
+"""The backends: everything that runs an integer network, by name. Each one is loaded on first use.
+
+`BACKENDS` serves `run`, `verify` and the command line alike.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from lavaseg.deploy.requests import check_request
 from lavaseg.errors import LavasegError
-from lavaseg.network.integers import IntegerNetwork
-from lavaseg.network.ranges import check_ranges
-from lavaseg.results.activity import Activity
 
-RUNTIMES = ("lava", "lava-inprocess")
+if TYPE_CHECKING:
+    import numpy as np
+
+    from lavaseg.network.integers import IntegerNetwork
+    from lavaseg.results.activity import Activity
+
+Progress = Callable[[int, int], None]
+"""Called with (what is done, what there is)."""
+Record = Sequence[str] | str
+"""Names of populations whose spikes are kept, or "all"."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One way to run an integer network.
+
+    Args:
+        title: its description, on one line.
+        run: (network, spikes uint8 (N, T, C, H, W), record, timeout, progress) -> Activity. The
+            timeout, in seconds or None, is for backends that can give a run up.
+        on_lava: it runs Lava's processes.
+    """
+
+    title: str
+    run: Callable[[IntegerNetwork, np.ndarray, Record, float | None, Progress | None], Activity]
+    on_lava: bool = False
+
+
+def _simulator(
+    net: IntegerNetwork,
+    spikes: np.ndarray,
+    record: Record,
+    timeout: float | None,
+    progress: Progress | None,
+) -> Activity:
+    from lavaseg.deploy.simulator import simulate
+
+    return simulate(net, spikes, record=record, progress=progress)
+
+
+def _torch(
+    net: IntegerNetwork,
+    spikes: np.ndarray,
+    record: Record,
+    timeout: float | None,
+    progress: Progress | None,
+) -> Activity:
+    from lavaseg.deploy.verification import run_torch
+
+    return run_torch(net, spikes, record)
+
+
+def _lava_inprocess(
+    net: IntegerNetwork,
+    spikes: np.ndarray,
+    record: Record,
+    timeout: float | None,
+    progress: Progress | None,
+) -> Activity:
+    from lavaseg.deploy.lava import run_inprocess
+
+    return run_inprocess(net, spikes, record=record, progress=progress)
+
+
+def _lava(
+    net: IntegerNetwork,
+    spikes: np.ndarray,
+    record: Record,
+    timeout: float | None,
+    progress: Progress | None,
+) -> Activity:
+    from lavaseg.deploy.lava import run_multiprocess
+
+    return run_multiprocess(net, spikes, record=record, timeout=timeout, progress=progress)
+
+
+BACKENDS: Mapping[str, Backend] = {
+    "simulator": Backend("the bit-exact simulator", _simulator),
+    "torch": Backend("SLAYER's synapses and the fused neuron, as in training", _torch),
+    "lava-inprocess": Backend(
+        "Lava's compiled processes, run in this one (faster)", _lava_inprocess, on_lava=True
+    ),
+    "lava": Backend("Lava's own multi-process runtime", _lava, on_lava=True),
+}
+"""Every backend gives the same `Activity` for the same spikes."""
+
+REFERENCE = "simulator"
+"""The backend that the others are compared with."""
+COMPARED = tuple(name for name in BACKENDS if name != REFERENCE)
+"""What `verify` compares with the reference."""
+RUNTIMES = tuple(name for name, backend in BACKENDS.items() if backend.on_lava)
+"""What `run` can choose from."""
+
+
+def check_backend(name: str, names: Sequence[str] = tuple(BACKENDS)) -> None:
+    """Raise LavasegError unless `name` is one of `names`."""
+    if name not in names:
+        raise LavasegError(f"no backend {name!r}; there are {', '.join(names)}")
 
 
 def run(
@@ -20,9 +116,9 @@ def run(
     spikes: np.ndarray,
     *,
     backend: str = "lava",
-    record: Sequence[str] | str = (),
+    record: Record = (),
     timeout: float | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Activity:
     """Run encoded samples on a graph of Lava's stock processes, streamed back to back.
 
@@ -39,12 +135,11 @@ def run(
         LavasegError: spikes that do not fit, a range that Loihi does not have, or a run that
             failed or took too long.
     """
-    if backend not in RUNTIMES:
-        raise LavasegError(f"no backend {backend!r}; there are {', '.join(RUNTIMES)}")
+    check_backend(backend, RUNTIMES)
+
+    from lavaseg.deploy.requests import check_request
+    from lavaseg.network.ranges import check_ranges
+
     check_request(net, spikes, record)
     check_ranges(net)
-    from lavaseg.deploy.lava import run_inprocess, run_multiprocess  # imports Lava
-
-    if backend == "lava":
-        return run_multiprocess(net, spikes, record=record, timeout=timeout, progress=progress)
-    return run_inprocess(net, spikes, record=record, progress=progress)
+    return BACKENDS[backend].run(net, spikes, record, timeout, progress)

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lavaseg.deploy.backends import run
-from lavaseg.deploy.simulator import simulate
-from lavaseg.errors import LavasegError
+from lavaseg.deploy.backends import BACKENDS, COMPARED, REFERENCE, check_backend
+from lavaseg.deploy.requests import check_request
 from lavaseg.events import Stimulus
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.results.activity import Activity
 from lavaseg.system.files import write_atomically
 from lavaseg.system.progress import bar
-
-REFERENCE = "simulator"
-BACKENDS = ("torch", "lava-inprocess", "lava")
 
 
 @dataclass(frozen=True)
@@ -118,7 +114,7 @@ def verify(
     *,
     seed: int = 0,
     samples: Sequence[int] | None = None,
-    backends: Sequence[str] = BACKENDS,
+    backends: Sequence[str] = COMPARED,
     timeout: float | None = None,
     progress: bool = True,
 ) -> Verdict:
@@ -127,7 +123,7 @@ def verify(
     Args:
         stimuli: pictures, uint8 (channels, height, width) each, or recordings of events.
         seed, samples: key the encoder's draws, as in `Encoder.encode`.
-        backends: any of "torch" (SLAYER synapses and the fused neuron), "lava-inprocess", "lava".
+        backends: any of `lavaseg.deploy.backends.COMPARED`.
         timeout: seconds for Lava's multi-process runtime.
     """
     spikes = net.encoder.encode(stimuli, seed=seed, samples=samples)
@@ -138,21 +134,20 @@ def verify_spikes(
     net: IntegerNetwork,
     spikes: np.ndarray,
     *,
-    backends: Sequence[str] = BACKENDS,
+    backends: Sequence[str] = COMPARED,
     timeout: float | None = None,
     progress: bool = True,
 ) -> Verdict:
     """`verify` for input that is encoded already, uint8 (N, T, C, H, W)."""
     for backend in backends:
-        if backend not in BACKENDS:
-            raise LavasegError(f"no backend {backend!r}; there are {', '.join(BACKENDS)}")
-    reference = simulate(net, spikes, record="all")
+        check_backend(backend, COMPARED)
+    reference = BACKENDS[REFERENCE].run(net, spikes, "all", None, None)
     seconds = {REFERENCE: reference.seconds}
     rows: list[Comparison] = []
     differences: list[Difference] = []
     for backend in backends:
         with bar(f"verify {backend}", show=progress) as report:
-            found = _activity(net, spikes, backend, timeout, report)
+            found = BACKENDS[backend].run(net, spikes, "all", timeout, report)
         seconds[backend] = found.seconds
         rows += compare(net, backend, reference, found)
         difference = first_difference(net, backend, reference, found)
@@ -163,18 +158,15 @@ def verify_spikes(
     )
 
 
-def _activity(
-    net: IntegerNetwork,
-    spikes: np.ndarray,
-    backend: str,
-    timeout: float | None,
-    report: Callable[[int, int], None],
+def run_torch(
+    net: IntegerNetwork, spikes: np.ndarray, record: Sequence[str] | str = ()
 ) -> Activity:
-    if backend == "torch":
-        from lavaseg.training import SpikingNetwork
+    """Run encoded samples through the network that is trained, with its integers as weights."""
+    from lavaseg.training import SpikingNetwork
 
-        return SpikingNetwork.from_integers(net).run(spikes)
-    return run(net, spikes, backend=backend, record="all", timeout=timeout, progress=report)
+    recorded = check_request(net, spikes, record)
+    found = SpikingNetwork.from_integers(net).run(spikes, record=bool(recorded))
+    return replace(found, spikes={name: found.spikes[name] for name in recorded})
 
 
 def compare(
