@@ -10,7 +10,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lavaseg.deploy.simulator import simulate
+from lavaseg.deploy.simulator import Simulator, simulate
 from lavaseg.deploy.simulator_torch import run_torch
 from lavaseg.encoders import Poisson
 from lavaseg.errors import LavasegError
@@ -51,6 +51,57 @@ def test_it_equals_the_simulator_of_other_devices(
     for name, expected in wanted.spikes.items():
         np.testing.assert_array_equal(found.spikes[name], expected, err_msg=name)
         np.testing.assert_array_equal(found.counts[name], wanted.counts[name], err_msg=name)
+    np.testing.assert_array_equal(found.readout, wanted.readout)
+
+
+@settings(relaxed, max_examples=15)
+@given(data=st.data())
+def test_a_simulator_keeps_nothing_of_what_it_ran_before(
+    data: st.DataObject,
+    graph_networks: Callable[..., st.SearchStrategy[IntegerNetwork]],
+    random_spikes: Callable[..., np.ndarray],
+) -> None:
+    net = data.draw(graph_networks(most_populations=5))
+    simulator = Simulator(net)
+    simulator.run(random_spikes(net, 2, seed=1), record="all")
+    spikes = random_spikes(net, 3, seed=2)
+    found, wanted = (
+        simulator.run(spikes, record="all", chunk=2),
+        simulate(net, spikes, record="all"),
+    )
+    for name, expected in wanted.spikes.items():
+        np.testing.assert_array_equal(found.spikes[name], expected, err_msg=name)
+        np.testing.assert_array_equal(found.counts[name], wanted.counts[name], err_msg=name)
+    np.testing.assert_array_equal(found.readout, wanted.readout)
+
+
+@relaxed
+@given(
+    steps=st.integers(1, 9),
+    delays=st.lists(st.integers(1, 11), min_size=1, max_size=3),
+    decay=st.sampled_from([0, 300, 4096]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_feedback_of_any_delay_settles_as_on_other_devices(
+    steps: int, delays: list[int], decay: int, seed: int
+) -> None:
+    """Excitation and inhibition in balance: spikes change in every round, up to the last one."""
+    rng = np.random.default_rng(seed)
+    loops = (Projection("p", "p", Conv(3, 3, 1, 1), d, f"l{i}") for i, d in enumerate(delays))
+    network = Network(
+        Input("input", (2, 5, 4)),
+        (Population("p", 40, 4096, decay), Population("out", None)),
+        (Projection("input", "p", Conv(3, 3, 1, 1)), *loops, Projection("p", "out", Conv(2, 1))),
+        "out",
+    )
+    weights = {
+        p.name: 2 * rng.integers(-30, 31, network.synapse_shape(p)).astype(np.int16)
+        for p in network.projections
+    }
+    net = IntegerNetwork(network, weights, Poisson(steps), ("a", "b"))
+    spikes = (rng.random((3, steps, 2, 5, 4)) < 0.4).astype(np.uint8)
+    found, wanted = simulate(net, spikes, record="all"), run_torch(net, spikes, ["p"], "cpu")
+    np.testing.assert_array_equal(found.spikes["p"], wanted.spikes["p"])
     np.testing.assert_array_equal(found.readout, wanted.readout)
 
 
