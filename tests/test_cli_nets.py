@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -235,15 +236,15 @@ def test_verify_passes_on_random_pictures_and_says_so(net_file: Path) -> None:
 def test_verify_exits_1_and_names_the_first_difference(
     net_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lavaseg.deploy import simulate, verification
+    from lavaseg.deploy import BACKENDS, simulate
     from lavaseg.results.activity import Activity
 
-    def wrong(net: IntegerNetwork, spikes: np.ndarray, **_: object) -> Activity:
+    def wrong(net: IntegerNetwork, spikes: np.ndarray, *_: object) -> Activity:
         activity = simulate(net, spikes, record="all")
         activity.spikes["hidden"][1, 2, 3, 4, 5] ^= 1
         return activity
 
-    monkeypatch.setattr(verification, "run", wrong)
+    monkeypatch.setitem(BACKENDS, "lava", dataclasses.replace(BACKENDS["lava"], run=wrong))
     arguments = ("verify", net_file, "--backend", "lava", "-n", "2")
     result = call(*arguments)
     assert result.exit_code == 1

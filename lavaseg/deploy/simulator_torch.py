@@ -1,4 +1,4 @@
-"""The simulator on torch devices, and with feedback: layer by layer, all steps at once.
+"""The simulator on torch devices: layer by layer, all steps at once.
 
 Integer sums are taken as convolutions in float64 and rounded back: exact, even where the library
 chooses a convolution by transforms.
@@ -98,7 +98,7 @@ def _settle(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """As `_respond`, recurrent projections included.
 
-    What feeds back needs steps before only: each round settles so many more steps as the shortest
+    What feeds back needs steps before only: each round settles as many more steps as the shortest
     delay has, and a round that changes nothing is the last one.
     """
     fired, last = _respond(net, population, current, bias)
