@@ -19,9 +19,9 @@ from PIL import Image
 
 from lavaseg.errors import LavasegError
 from lavaseg.network import Conv, Current, Input, Network, OneToOne, Population, Projection
-from lavaseg.report import Comparison, Examples, ReportData, render, write_report
+from lavaseg.report import Examples, OtherRun, ReportData, render, write_report
 from lavaseg.report.plots import Histogram
-from lavaseg.results.metrics import Evaluation
+from lavaseg.results.evaluation import Evaluation
 
 CLASSES = ("background", "digit")
 BROWSER = next(
@@ -92,7 +92,7 @@ def complete() -> ReportData:
         verification={"ok": True, "samples": 4, "rows": rows, "first_difference": None},
         examples=Examples(pictures, truths, predictions, "exported integer network"),
         membranes={name: histogram(i, 0.5) for i, name in enumerate(populations)},
-        comparison=Comparison(
+        comparison=OtherRun(
             "rmp.weight = 0.0",
             evaluation(net, 950),
             evaluation(net, 930),
@@ -155,7 +155,7 @@ def test_every_layer_and_estimate_is_listed_with_its_source(html: str) -> None:
         assert f"{name} " in text
         assert " × ".join(map(str, shape)) in text
     assert data.energy is not None
-    for estimate in data.energy.estimates():
+    for estimate in data.estimates:
         assert estimate.title in text
         assert " ".join(estimate.definition.split()) in text
         assert estimate.source in text

@@ -13,6 +13,7 @@ from lavaseg.deploy.simulator import simulate
 from lavaseg.errors import LavasegError
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.results import metrics
+from lavaseg.results.evaluation import Evaluation, Meter
 from lavaseg.system.progress import bar
 
 BATCH = 64
@@ -27,7 +28,7 @@ def evaluate(
     ignore_index: int | None = None,
     device: str = "cpu",
     progress: bool = True,
-) -> metrics.Evaluation:
+) -> Evaluation:
     """mIoU, confusion matrix and spike counts of an integer network.
 
     Args:
@@ -42,7 +43,7 @@ def evaluate(
     count = len(samples) if limit is None else min(limit, len(samples))
     if count < 1:
         raise LavasegError("there are no samples to evaluate")
-    meter = metrics.Meter(net.classes, net.steps, ignore_index)
+    meter = Meter(net.classes, net.steps, ignore_index)
     started = time.monotonic()
     with bar("evaluate", show=progress) as report:
         for first in range(0, count, BATCH):

@@ -194,13 +194,13 @@ def joined(parts: Sequence[Recording]) -> Recording:
     return replace(
         first,
         numbers=tuple(number for part in parts for number in part.numbers),
-        layers={name: _joined([part.layers[name] for part in parts]) for name in first.layers},
+        layers={name: _one_layer([part.layers[name] for part in parts]) for name in first.layers},
         readout=np.concatenate([part.readout for part in parts]),
     )
 
 
-def _joined(parts: Sequence[LayerRecording]) -> LayerRecording:
-    """Every array of one layer, along the axis of the samples."""
+def _one_layer(parts: Sequence[LayerRecording]) -> LayerRecording:
+    """One layer of all parts: every array along the axis of the samples."""
     changes: dict[str, Any] = {
         field.name: np.concatenate([getattr(part, field.name) for part in parts])
         for field in fields(LayerRecording)
