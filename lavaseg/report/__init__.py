@@ -1,4 +1,4 @@
-"""One self-contained HTML page that says what a run achieved and how that was checked."""
+"""One self-contained HTML page about the results of a run and how they were checked."""
 
 from lavaseg.report.collect import collect, write_report
 from lavaseg.report.contents import Examples, OtherRun, ReportData

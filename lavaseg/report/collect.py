@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 EXAMPLES = 8
 """Pictures shown, and samples whose membranes are drawn."""
 MEMBRANE_EDGES = np.linspace(-2.0, 3.0, 101)
-"""Bin edges in units of the threshold; what lies beyond counts in the first and last bin."""
+"""Bin edges in units of the threshold; values beyond them count in the first and last bin."""
 
 
 def write_report(run: Run, path: str | Path | None = None, *, compare: Run | None = None) -> Path:
     """Write one self-contained HTML page about a run.
 
-    Shows what the run's folder holds at this moment; what is missing is said on the page.
+    Shows the results in the run's folder at this moment; the page names those that are missing.
 
     Args:
         path: where to write; `report.html` in the run's folder by default.
@@ -59,7 +59,7 @@ def write_report(run: Run, path: str | Path | None = None, *, compare: Run | Non
 
 
 def collect(run: Run, *, compare: Run | None = None) -> ReportData:
-    """What `write_report` shows, as data; see there."""
+    """The contents of the page of `write_report`, as data; see there."""
     notes: list[str] = []
     results = _Results(run.path, notes)
     data = _data(run, notes)
@@ -95,7 +95,7 @@ def collect(run: Run, *, compare: Run | None = None) -> ReportData:
 
 
 def environment() -> dict[str, str]:
-    """Versions of what computes, the kind of machine, and the time."""
+    """Versions of the software, the kind of machine, and the time."""
     found = {"written": datetime.now().astimezone().isoformat(" ", "minutes")}
     found |= versions()
     found["system"] = f"{platform.system()} {platform.machine()}"
@@ -216,7 +216,7 @@ def _membrane_histograms(run: Run, data: DataSet, notes: list[str]) -> dict[str,
 
 
 def _comparison(run: Run, other: Run, notes: list[str]) -> OtherRun:
-    """The run to compare with, named by what its recipe does differently."""
+    """The run to compare with, named by the difference of its recipe."""
     results = _Results(other.path, notes)
     data = _data(other, notes)
     return OtherRun(

@@ -43,7 +43,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class OtherRun:
-    """Another run, to see what one setting changed.
+    """Another run, to show the effect of one setting.
 
     Args:
         title: its difference from the run of the report, such as "without RMP".

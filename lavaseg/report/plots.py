@@ -153,7 +153,7 @@ def labelled(
     *,
     ignore_index: int | None = None,
 ) -> Figure:
-    """Pictures, each over a copy with its labels laid over it, and a legend of what they show.
+    """Pictures, each over a copy with its labels laid over it, and a legend of the classes shown.
 
     Args:
         samples: (title, picture or events, label) of each.
@@ -206,13 +206,13 @@ def membrane_histograms(
     label: str = "this run",
     compare_label: str = "comparison",
 ) -> Figure:
-    """How membranes spread around the threshold, one panel a population.
+    """Distribution of membranes around the threshold, one panel a population.
 
     Args:
         membranes: a histogram for each population.
         compare: those of another run (say, without RMP), drawn as a line over them where a
             population has the same name.
-        label, compare_label: what the legend calls the two.
+        label, compare_label: names of the two in the legend.
     """
     if not membranes:
         raise LavasegError("there are no membranes to draw")

@@ -14,7 +14,7 @@ def format_count(number: float) -> str:
 
 
 def format_percent(fraction: float, digits: int = 1) -> str:
-    """A fraction in percent: '95.3 %'; '–' for what is not a number."""
+    """A fraction in percent: '95.3 %'; '–' if it is not finite."""
     return f"{100 * fraction:.{digits}f} %" if math.isfinite(fraction) else "–"
 
 

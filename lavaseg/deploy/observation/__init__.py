@@ -1,6 +1,6 @@
-"""Record what every layer does: spikes, membranes, operations; activations of artificial networks.
+"""Record every layer of a network: spikes, membranes, operations, or activations.
 
-A recording looks at a network, it changes nothing in it: models need no code for it.
+A recorder observes a network and changes nothing in it: models need no code for it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What both kinds of recorder share: stimuli to messages as an evaluation draws them."""
+"""The source of a recording: stimuli become messages, drawn as in an evaluation."""
 
 from __future__ import annotations
 

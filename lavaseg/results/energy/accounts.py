@@ -1,4 +1,4 @@
-"""An energy account: what each part of a network did, as counts and nothing else."""
+"""An energy account: spikes and operations of each part of a network, as counts alone."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ class ProjectionAccount:
     """One projection: its synapses, and the operations that spikes caused there.
 
     Args:
-        name, source, target, kind: names of the projection, of what it joins and of its operator;
+        name, source, target, kind: names of the projection, of its two nodes and of its operator;
             kind "clock" for the axons of a population's clock, one of which reaches every neuron
             at each step.
         analog: its source sends graded spikes, so that each operation is a MAC.
         weighted: the operator has weights (in an artificial network it costs MACs, else sums).
-        synapses: synapses that exist, each spatial copy counted: what one spike of every
-            source neuron would cause.
+        synapses: synapses that exist, each spatial copy counted: the operations that one
+            spike of every source neuron would cause.
         dense_macs: operations of one dense pass as papers count them, zero padding included.
         spikes: spikes of the source over all samples.
         operations: synaptic operations over all samples; exact.
