@@ -87,7 +87,7 @@ class Evaluation:
         return {name: rate / self.steps for name, rate in self.rates.items()}
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures as plain data for JSON, without `counts`; None for values that are not finite."""
+        """The figures as plain data for JSON, without `counts`; None where not finite."""
         return plain(
             {
                 "samples": self.samples,
