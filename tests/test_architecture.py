@@ -30,8 +30,12 @@ EXCEPTIONS = {
     # verify compares the torch forward with everything that is deployed
     (Path("deploy/verification.py"), "training"),
     # record looks into float and integer networks alike
-    (Path("deploy/observation.py"), "training"),
-    (Path("deploy/observation.py"), "export"),
+    *(
+        (path, part)
+        for path in MODULES
+        if path.parts[:2] == ("deploy", "observation")
+        for part in ("training", "export")
+    ),
     # the lazy facade, and `python -m lavaseg`
     *((Path("__init__.py"), part) for part in (*STAGES, *FINISHERS)),
     (Path("__main__.py"), "cli"),

@@ -18,7 +18,7 @@ from torchmetrics.functional.classification import (
 
 from lavaseg.errors import LavasegError
 from lavaseg.results import metrics
-from lavaseg.results.metrics import Evaluation, Meter
+from lavaseg.results.evaluation import DICE_IOU, FOREGROUND_IOU, Evaluation, Meter
 from lavaseg.training.loss import resize_logits
 
 LABEL = np.array([[[0, 0, 1], [1, 2, 255]]], np.uint8)
@@ -197,10 +197,8 @@ def test_batches_add_up_to_the_whole() -> None:
     assert result.rates["conv"] == pytest.approx(counts.mean())
     assert result.rates_per_step["conv"] == pytest.approx(counts.mean() / 8)
     assert result.comparison == {
-        metrics.FOREGROUND_IOU: pytest.approx(
-            metrics.foreground_iou_per_picture(prediction, label).mean()
-        ),
-        metrics.DICE_IOU: pytest.approx(metrics.dice_iou_per_picture(prediction, label, 2).mean()),
+        FOREGROUND_IOU: pytest.approx(metrics.foreground_iou_per_picture(prediction, label).mean()),
+        DICE_IOU: pytest.approx(metrics.dice_iou_per_picture(prediction, label, 2).mean()),
     }
 
 
@@ -211,7 +209,7 @@ def test_counts_of_16_bits_do_not_overflow_when_added() -> None:
         meter.add(blank, blank, {"p": np.full((3, 1, 1, 1), 65535, np.uint16)})
     assert meter.result().counts["p"].item() == 6 * 65535
     assert meter.result().loss is None
-    assert math.isnan(meter.result().comparison[metrics.FOREGROUND_IOU])
+    assert math.isnan(meter.result().comparison[FOREGROUND_IOU])
 
 
 def test_an_evaluation_is_read_back_equal(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import os
 from collections.abc import Callable
@@ -527,3 +528,10 @@ def test_a_file_that_cannot_be_finished_leaves_the_old_one(
         recorded.save(path)
     assert [p.name for p in tmp_path.iterdir()] == ["record.npz"]
     assert path.read_text() == "old"
+
+
+def test_record_shows_the_arguments_of_recordings() -> None:
+    whole, each = (inspect.signature(f) for f in (lavaseg.record, recordings))
+    assert whole.parameters == each.parameters
+    assert whole.parameters["samples"].default == 4
+    assert whole.return_annotation == "Recording"

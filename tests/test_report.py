@@ -19,9 +19,9 @@ from PIL import Image
 
 from lavaseg.errors import LavasegError
 from lavaseg.network import Conv, Current, Input, Network, OneToOne, Population, Projection
-from lavaseg.report import Comparison, Examples, ReportData, render, write_report
+from lavaseg.report import Examples, OtherRun, ReportData, render, write_report
 from lavaseg.report.plots import Histogram
-from lavaseg.results.metrics import Evaluation
+from lavaseg.results.evaluation import Evaluation
 
 CLASSES = ("background", "digit")
 BROWSER = next(
@@ -38,6 +38,21 @@ def network(depth: int = 3, size: int = 12) -> Network:
         for a, b in itertools.pairwise(names)
     ]
     return Network(Input("picture", (3, size, size)), tuple(nodes), tuple(projections), "out")
+
+
+def residual() -> Network:
+    """A stream that adds up the picture and the spikes of a population."""
+    return Network(
+        Input("picture", (2, 4, 4)),
+        (Population("a"), Current("sum"), Population("out", threshold=None)),
+        (
+            Projection("picture", "a", Conv(2, 1)),
+            Projection("a", "sum", OneToOne()),
+            Projection("picture", "sum", OneToOne()),
+            Projection("sum", "out", Conv(2, 1)),
+        ),
+        "out",
+    )
 
 
 def evaluation(net: Network, right: int, seed: int = 0) -> Evaluation:
@@ -92,7 +107,7 @@ def complete() -> ReportData:
         verification={"ok": True, "samples": 4, "rows": rows, "first_difference": None},
         examples=Examples(pictures, truths, predictions, "exported integer network"),
         membranes={name: histogram(i, 0.5) for i, name in enumerate(populations)},
-        comparison=Comparison(
+        comparison=OtherRun(
             "rmp.weight = 0.0",
             evaluation(net, 950),
             evaluation(net, 930),
@@ -155,7 +170,7 @@ def test_every_layer_and_estimate_is_listed_with_its_source(html: str) -> None:
         assert f"{name} " in text
         assert " × ".join(map(str, shape)) in text
     assert data.energy is not None
-    for estimate in data.energy.estimates():
+    for estimate in data.estimates:
         assert estimate.title in text
         assert " ".join(estimate.definition.split()) in text
         assert estimate.source in text
@@ -206,17 +221,7 @@ def test_torch_alone_does_not_count_as_verified_on_lava() -> None:
 
 
 def test_a_network_with_unspiking_currents_gets_no_invented_operations() -> None:
-    net = Network(
-        Input("picture", (2, 4, 4)),
-        (Population("a"), Current("sum"), Population("out", threshold=None)),
-        (
-            Projection("picture", "a", Conv(2, 1)),
-            Projection("a", "sum", OneToOne()),
-            Projection("picture", "sum", OneToOne()),
-            Projection("sum", "out", Conv(2, 1)),
-        ),
-        "out",
-    )
+    net = residual()
     counts = {name: np.ones((2, 4, 4), np.int64) for name in ("picture", "a")}
     found = Evaluation(np.eye(2, dtype=int), CLASSES, counts, samples=1, steps=4)
     data = ReportData(title="x", network=net, classes=CLASSES, steps=4, trained=found)
@@ -412,3 +417,39 @@ def test_the_account_and_the_figures_need_no_torch() -> None:
         "import sys, lavaseg.results.energy, lavaseg.report.plots; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_operations_of_a_residual_stream_are_counted_in_the_network_without_it() -> None:
+    from lavaseg.export.lowering import countable
+
+    net = residual()
+    counts = {name: np.ones(net.shape(name), np.int64) for name in ("picture", "a", "out")}
+    found = Evaluation(np.eye(2, dtype=int), CLASSES, counts, samples=1, steps=4)
+    counted, reason = countable(net, counts)
+    assert reason == ""
+    data = ReportData("x", net, CLASSES, 4, trained=found, counted=counted)
+    assert data.energy is not None
+    assert data.energy.operations_into("out") == 2 * 2 * 2 * 16  # two sources, 1x1, two channels
+    assert "No energy account" not in _Page(render(data)).text
+
+
+def test_the_page_says_why_operations_are_not_counted() -> None:
+    reason = "synaptic operations are not counted: pool2 sends sums"
+    data = dataclasses.replace(complete(), network=residual(), uncounted=reason, membranes={})
+    data = dataclasses.replace(data, trained=None, exported=None, verification=None)
+    text = _Page(render(data)).text
+    assert "Synaptic operations are not counted: pool2 sends sums." in text
+    assert "No energy account" not in text
+
+
+def test_without_torch_membranes_are_left_out_and_the_page_says_so(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lavaseg import deploy
+
+    run, _ = _open(run_folder, tmp_path)
+    monkeypatch.delattr(deploy, "recordings", raising=False)  # as if it was not imported yet
+    monkeypatch.setitem(sys.modules, "lavaseg.deploy.observation", None)
+    text = _Page(write_report(run).read_text("utf-8")).text
+    assert "no membranes:" in text
+    assert "exported integer network, which Lava runs" in text

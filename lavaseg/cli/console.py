@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import sys
 import traceback
@@ -19,6 +18,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from lavaseg.errors import LavasegError
+from lavaseg.system.plain import plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,21 +75,7 @@ def only_json(wanted: bool) -> Iterator[None]:
 
 def print_json(value: Any) -> None:
     """`value` as JSON on stdout; NaN and infinity become null, arrays become lists."""
-    typer.echo(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if hasattr(value, "tolist"):  # NumPy arrays and numbers
-        return _plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    return value
+    typer.echo(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 USUAL_WIDTH = 100

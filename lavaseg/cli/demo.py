@@ -36,7 +36,7 @@ def demo(
     check_writable(out_)
 
     from lavaseg import deploy, export, recipes, report, training
-    from lavaseg.results.energy import account, format_energy
+    from lavaseg.results.energy import account, estimates, format_energy
 
     started = time.monotonic()
     recipe = recipes.load("demo")
@@ -61,7 +61,7 @@ def demo(
         result = deploy.evaluate(net, data.test, ignore_index=data.ignore_index)
         result.save(run.path / "evaluation-net.json")
         work = account(net.network, result.counts, result.samples, result.steps)
-        energy = work.estimates()[0]
+        energy = estimates(work)[0]
         spent = format_energy((energy.picojoules or (0.0, 0.0))[1])
         change = 100 * (result.miou - trained.miou)
         _figure(f"test mIoU {result.miou:.2%} ({change:+.2f} points against the floats)")

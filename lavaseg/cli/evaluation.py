@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lavaseg.deploy import Verdict
     from lavaseg.network import Network
     from lavaseg.results.energy import EnergyAccount
-    from lavaseg.results.metrics import Evaluation
+    from lavaseg.results.evaluation import Evaluation
 
 Target = Annotated[Path, typer.Argument(metavar="RUN|NET", help="A run folder or a .net file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -71,7 +71,9 @@ def evaluate(
         return
     account, remark = _account(target, model, result)
     if json:
-        energy = account.to_dict() if account else None
+        from lavaseg.results.energy import to_dict
+
+        energy = to_dict(account) if account else None
         print_json({"target": target, **result.to_dict(), "energy": energy})
         return
     _show_classes(target, result)
@@ -107,17 +109,12 @@ def _account(
     target: Path, network: Network, result: Evaluation
 ) -> tuple[EnergyAccount | None, str]:
     """The operations, or None and why they are not counted."""
-    from lavaseg.deploy.observation import countable
+    from lavaseg.export.lowering import countable
     from lavaseg.results.energy import account
 
-    counted, remarks = countable(network)
+    counted, reason = countable(network, result.counts, run=target)
     if counted is None:
-        return None, remarks[0]
-    for name in sorted(counted.shapes.keys() - result.counts.keys()):
-        return None, (
-            f"synaptic operations are not counted: {name} sends sums, which an evaluation in "
-            f"floats does not look at; `lavaseg record {target}` counts them"
-        )
+        return None, reason
     return account(counted, result.counts, result.samples, result.steps), ""
 
 
@@ -166,10 +163,10 @@ def _show_activity(result: Evaluation, account: EnergyAccount | None, remark: st
         say(remark)
         return
 
-    from lavaseg.results.energy import format_energy
+    from lavaseg.results.energy import estimates, format_energy
 
     rows = []
-    for estimate in account.estimates():
+    for estimate in estimates(account):
         energies = [format_energy(e) for e in estimate.picojoules or ()]
         ratio = "-" if estimate.ratio is None else f"{estimate.ratio:.3g}x less"
         rows.append((estimate.title, " to ".join(dict.fromkeys(energies)) or "-", ratio))

@@ -11,6 +11,7 @@ from lavaseg.deploy.simulator import Simulator
 from lavaseg.errors import LavasegError
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.results import metrics
+from lavaseg.results.evaluation import Evaluation, Meter
 from lavaseg.system.progress import bar
 
 BATCH = 64
@@ -25,7 +26,7 @@ def evaluate(
     ignore_index: int | None = None,
     device: str = "cpu",
     progress: bool = True,
-) -> metrics.Evaluation:
+) -> Evaluation:
     """mIoU, confusion matrix and spike counts of an integer network.
 
     Args:
@@ -41,7 +42,7 @@ def evaluate(
     if count < 1:
         raise LavasegError("there are no samples to evaluate")
     simulator = Simulator(net, device=device)
-    meter = metrics.Meter(net.classes, net.steps, ignore_index)
+    meter = Meter(net.classes, net.steps, ignore_index)
     started = time.monotonic()
     with bar("evaluate", show=progress) as report:
         for first in range(0, count, BATCH):

@@ -1,6 +1,7 @@
-"""One self-contained HTML page that says what a run achieved and how that was checked."""
+"""One self-contained HTML page about the results of a run and how they were checked."""
 
 from lavaseg.report.collect import collect, write_report
-from lavaseg.report.page import Comparison, Examples, ReportData, render
+from lavaseg.report.contents import Examples, OtherRun, ReportData
+from lavaseg.report.page import render
 
-__all__ = ["Comparison", "Examples", "ReportData", "collect", "render", "write_report"]
+__all__ = ["Examples", "OtherRun", "ReportData", "collect", "render", "write_report"]

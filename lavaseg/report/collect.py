@@ -1,10 +1,10 @@
-"""Gathers what a run's folder holds into report data, and writes the page."""
+"""Gathers the results in a run's folder as report data, and writes the page."""
 
 from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -16,28 +16,32 @@ from lavaseg import netx, recipes
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus, preview
 from lavaseg.models.analog import AnalogModel
-from lavaseg.report.page import Comparison, Examples, ReportData, render
+from lavaseg.report.contents import Examples, OtherRun, ReportData
+from lavaseg.report.page import render
 from lavaseg.report.plots import Histogram
-from lavaseg.results.metrics import Evaluation, predict
+from lavaseg.results.evaluation import Evaluation
+from lavaseg.results.metrics import predict
 from lavaseg.system.files import write_atomically
 from lavaseg.system.versions import versions
 
-if TYPE_CHECKING:  # SLAYER takes seconds to import
+if TYPE_CHECKING:
     from lavaseg.data.base import DataSet
+    from lavaseg.network import Network
     from lavaseg.network.integers import IntegerNetwork
     from lavaseg.recipes import Recipe
+    from lavaseg.results.recording import Recording
     from lavaseg.runs import Run
 
 EXAMPLES = 8
 """Pictures shown, and samples whose membranes are drawn."""
 MEMBRANE_EDGES = np.linspace(-2.0, 3.0, 101)
-"""Bin edges in units of the threshold; what lies beyond counts in the first and last bin."""
+"""Bin edges in units of the threshold; values beyond them count in the first and last bin."""
 
 
 def write_report(run: Run, path: str | Path | None = None, *, compare: Run | None = None) -> Path:
     """Write one self-contained HTML page about a run.
 
-    Shows what the run's folder holds at this moment; what is missing is said on the page.
+    Shows the results in the run's folder at this moment; the page names those that are missing.
 
     Args:
         path: where to write; `report.html` in the run's folder by default.
@@ -55,12 +59,15 @@ def write_report(run: Run, path: str | Path | None = None, *, compare: Run | Non
 
 
 def collect(run: Run, *, compare: Run | None = None) -> ReportData:
-    """What `write_report` shows, as data; see there."""
+    """The contents of the page of `write_report`, as data; see there."""
     notes: list[str] = []
     results = _Results(run.path, notes)
     data = _data(run, notes)
     net = netx.read(results.net) if results.net is not None else None
     exported = results.evaluation("evaluation-net.json", results.net)
+    trained = results.evaluation("evaluation.json", results.weights)
+    network = run.model if net is None or exported is None else net.network
+    counted, uncounted = _counted(run, network, exported or trained)
     encoder = run.recipe.encoder_object
     return ReportData(
         title=run.recipe.title,
@@ -71,12 +78,14 @@ def collect(run: Run, *, compare: Run | None = None) -> ReportData:
         steps=encoder.steps,
         encoder=encoder.to_dict(),
         parameters=run.model.parameter_count(encoder.steps),
-        network=run.model if net is None or exported is None else net.network,
-        trained=results.evaluation("evaluation.json", results.weights),
+        network=network,
+        trained=trained,
         exported=exported,
         verification=results.json("verify.json", results.net),
-        examples=_examples(run, net, data) if data is not None and results.weights else None,
-        membranes=_membranes(run, data) if data is not None and results.weights else {},
+        counted=counted,
+        uncounted=uncounted,
+        examples=_examples(run, net, data, notes) if data and results.weights else None,
+        membranes=_membrane_histograms(run, data, notes) if data and results.weights else {},
         comparison=None if compare is None else _comparison(run, compare, notes),
         history=run.history(),
         recipe=recipes.dump(run.recipe),
@@ -86,7 +95,7 @@ def collect(run: Run, *, compare: Run | None = None) -> ReportData:
 
 
 def environment() -> dict[str, str]:
-    """Versions of what computes, the kind of machine, and the time."""
+    """Versions of the software, the kind of machine, and the time."""
     found = {"written": datetime.now().astimezone().isoformat(" ", "minutes")}
     found |= versions()
     found["system"] = f"{platform.system()} {platform.machine()}"
@@ -141,18 +150,44 @@ def _first(data: DataSet) -> list[tuple[Stimulus, np.ndarray]]:
     return [data.test[index] for index in range(min(EXAMPLES, len(data.test)))]
 
 
-def _examples(run: Run, net: IntegerNetwork | None, data: DataSet) -> Examples:
+def _counted(
+    run: Run, network: Network | AnalogModel, shown: Evaluation | None
+) -> tuple[Network | None, str]:
+    """The network in which the spikes of an evaluation are counted, or None and the reason."""
+    if shown is None or isinstance(network, AnalogModel):
+        return None, ""
+    from lavaseg.export.lowering import countable
+
+    return countable(network, shown.counts, run=run.path)
+
+
+def _recordings(notes: list[str], part: str) -> Callable[..., Iterator[Recording]] | None:
+    """`lavaseg.deploy.recordings`; None, with a note, where torch is not installed."""
+    try:
+        from lavaseg.deploy import recordings
+    except (LavasegError, ModuleNotFoundError) as error:
+        notes.append(f"no {part}: {error}")
+        return None
+    return recordings
+
+
+def _examples(
+    run: Run, net: IntegerNetwork | None, data: DataSet, notes: list[str]
+) -> Examples | None:
     """Predictions of the integer network (of the float one before export), as evaluated."""
     stimuli, whole = zip(*_first(data), strict=True)
     encoder = run.recipe.encoder_object
     rows, columns = encoder.window(whole[0].shape)
     labels = np.stack(whole)[:, rows, columns]
-    from lavaseg.deploy import recordings, simulate
-
     if net is not None:
+        from lavaseg.deploy import simulate
+
         readout = simulate(net, net.encoder.encode(stimuli)).readout
         logits, by = net.logits(readout), "exported integer network, which Lava runs"
     else:
+        recordings = _recordings(notes, "pictures of a network that is not exported yet")
+        if recordings is None:
+            return None
         logits = np.concatenate([r.readout for r in recordings(run, stimuli, layers=())])
         by = "float network; it is not exported yet"
     predicted = predict(logits, (labels.shape[1], labels.shape[2]))
@@ -160,12 +195,13 @@ def _examples(run: Run, net: IntegerNetwork | None, data: DataSet) -> Examples:
     return Examples(pictures, labels, predicted, by, run.ignore_index)
 
 
-def _membranes(run: Run, data: DataSet) -> dict[str, Histogram]:
+def _membrane_histograms(run: Run, data: DataSet, notes: list[str]) -> dict[str, Histogram]:
     """Histogram of each firing population of the float network, on the first test pictures."""
     if isinstance(run.model, AnalogModel):
         return {}
-    from lavaseg.deploy import recordings
-
+    recordings = _recordings(notes, "membranes")
+    if recordings is None:
+        return {}
     firing = [p.name for p in run.model.populations if p.threshold is not None]
     counts = {name: np.zeros(len(MEMBRANE_EDGES) - 1, np.int64) for name in firing}
     stimuli = [stimulus for stimulus, _ in _first(data)]
@@ -179,15 +215,15 @@ def _membranes(run: Run, data: DataSet) -> dict[str, Histogram]:
     return {name: Histogram(MEMBRANE_EDGES, count) for name, count in counts.items()}
 
 
-def _comparison(run: Run, other: Run, notes: list[str]) -> Comparison:
-    """The run to compare with, named by what its recipe does differently."""
+def _comparison(run: Run, other: Run, notes: list[str]) -> OtherRun:
+    """The run to compare with, named by the difference of its recipe."""
     results = _Results(other.path, notes)
     data = _data(other, notes)
-    return Comparison(
+    return OtherRun(
         title=_difference(run.recipe, other.recipe) or other.path.name,
         trained=results.evaluation("evaluation.json", results.weights),
         exported=results.evaluation("evaluation-net.json", results.net),
-        membranes=_membranes(other, data) if data is not None and results.weights else {},
+        membranes=_membrane_histograms(other, data, notes) if data and results.weights else {},
     )
 
 

@@ -143,7 +143,7 @@ def prediction_grid(
     legend = figure.legend(
         handles=handles, loc="outside lower center", ncols=min(len(handles), columns), frameon=False
     )
-    _plain(legend.get_texts())
+    _without_formulas(legend.get_texts())
     return figure
 
 
@@ -153,7 +153,7 @@ def labelled(
     *,
     ignore_index: int | None = None,
 ) -> Figure:
-    """Pictures, each over a copy with its labels laid over it, and a legend of what they show.
+    """Pictures, each over a copy with its labels laid over it, and a legend of the classes shown.
 
     Args:
         samples: (title, picture or events, label) of each.
@@ -195,7 +195,7 @@ def labelled(
         frameon=False,
         fontsize=8,
     )
-    _plain(box.get_texts())
+    _without_formulas(box.get_texts())
     return figure
 
 
@@ -206,13 +206,13 @@ def membrane_histograms(
     label: str = "this run",
     compare_label: str = "comparison",
 ) -> Figure:
-    """How membranes spread around the threshold, one panel a population.
+    """Distribution of membranes around the threshold, one panel a population.
 
     Args:
         membranes: a histogram for each population.
         compare: those of another run (say, without RMP), drawn as a line over them where a
             population has the same name.
-        label, compare_label: what the legend calls the two.
+        label, compare_label: names of the two in the legend.
     """
     if not membranes:
         raise LavasegError("there are no membranes to draw")
@@ -255,7 +255,7 @@ def membrane_histograms(
     legend = figure.legend(
         list(entries.values()), list(entries), loc="outside upper right", ncols=3, frameon=False
     )
-    _plain(legend.get_texts())
+    _without_formulas(legend.get_texts())
     return figure
 
 
@@ -317,7 +317,7 @@ def confusion_matrix(confusion: np.ndarray, classes: Sequence[str]) -> Figure:
     tilt = 0 if count <= 4 else 40
     axes.set_xticks(places, list(classes), rotation=tilt, ha="right" if tilt else "center")
     axes.set_yticks(places, list(classes))
-    _plain([*axes.get_xticklabels(), *axes.get_yticklabels()])
+    _without_formulas([*axes.get_xticklabels(), *axes.get_yticklabels()])
     axes.invert_yaxis()
     axes.set_xlabel("predicted class", fontsize=9)
     axes.set_ylabel("true class", fontsize=9)
@@ -369,7 +369,7 @@ def training_curves(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         _dress(axes)
         if axes.get_legend_handles_labels()[0]:
-            _plain(axes.legend(frameon=False, fontsize=8).get_texts())
+            _without_formulas(axes.legend(frameon=False, fontsize=8).get_texts())
     return figure
 
 
@@ -382,7 +382,7 @@ def _dress(axes: Axes, grid: Literal["x", "y"] = "y") -> None:
     axes.grid(axis=grid, color="#e3e8ed", linewidth=0.8)
 
 
-def _plain(texts: Iterable[Text]) -> None:
+def _without_formulas(texts: Iterable[Text]) -> None:
     """Names are text: a dollar sign in a class name starts no formula."""
     for text in texts:
         text.set_parse_math(False)

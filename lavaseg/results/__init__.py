@@ -1,1 +1,1 @@
-"""What networks did: activity, recordings, metrics and energy."""
+"""Results of networks as data: activity, recordings, evaluations, metrics and energy."""

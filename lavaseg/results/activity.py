@@ -1,4 +1,4 @@
-"""What a network did: spikes of every population and the read-out, in logical time.
+"""Activity of a network: spikes of every population and the read-out, in logical time.
 
 Torch, the simulator and both Lava runtimes all return this, so that they can be compared
 spike for spike and one energy account serves them all.

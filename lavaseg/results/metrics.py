@@ -1,4 +1,4 @@
-"""What a network achieves: confusion matrix, IoU, spike rates, and the evaluation that holds them.
+"""Metrics of segmentation: functions of confusion matrices, and of pictures and their labels.
 
 The mIoU of this project is that of the confusion matrix of a whole data set, the ignore index
 left out, averaged over the classes that occur (Kim et al. 2022 and most of the field). Averages
@@ -7,26 +7,13 @@ over pictures are other numbers; they are kept beside it, labelled, to compare w
 
 from __future__ import annotations
 
-import base64
-import json
 import math
-import warnings
-import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.special import log_softmax
 
 from lavaseg.errors import LavasegError
 from lavaseg.network import Size
-from lavaseg.system.files import replacing
-
-FOREGROUND_IOU = "foreground IoU, mean over pictures (RobRomijnders/segm)"
-DICE_IOU = "IoU from Dice, mean over classes and pictures (MFS-Seg)"
-"""Keys of these metrics in `Evaluation.comparison`."""
 
 
 def confusion_matrix(
@@ -83,7 +70,7 @@ def mean_iou(confusion: np.ndarray) -> float:
 
 
 def pixel_accuracy(confusion: np.ndarray) -> float:
-    """Part of the pixels whose class is right; nan if there are none."""
+    """Share of the pixels whose class is right; nan if there are none."""
     total = confusion.sum()
     return float(np.trace(confusion) / total) if total else math.nan
 
@@ -209,219 +196,3 @@ def cross_entropy(logits: np.ndarray, label: np.ndarray, ignore_index: int | Non
     true = np.where(counted, label, 0).astype(np.int64)[:, None]
     chosen = np.take_along_axis(log_softmax(logits, axis=1), true, 1)[:, 0]
     return float(-chosen[counted].mean(dtype=np.float64))
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """What a network did on a set of samples, and how well.
-
-    Args:
-        confusion: int64 (K, K), rows truth, columns prediction.
-        classes: class names.
-        counts: for each population, the input included, the spikes of each neuron summed over
-            steps and samples: int64 (C, H, W).
-        samples: how many were evaluated.
-        steps: logical steps T of one inference.
-        loss: mean loss of a sample, or None where it was not computed.
-        seconds: wall time.
-        comparison: other papers' metrics, by a name that says which.
-    """
-
-    confusion: np.ndarray
-    classes: tuple[str, ...]
-    counts: Mapping[str, np.ndarray]
-    samples: int
-    steps: int
-    loss: float | None = None
-    seconds: float = 0.0
-    comparison: Mapping[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "classes", tuple(self.classes))
-        object.__setattr__(self, "confusion", np.asarray(self.confusion, np.int64))
-        if self.confusion.shape != (len(self.classes),) * 2:
-            raise LavasegError(
-                f"a confusion matrix of {len(self.classes)} classes must be "
-                f"{(len(self.classes),) * 2}, got {self.confusion.shape}"
-            )
-
-    @property
-    def iou(self) -> np.ndarray:
-        """IoU of each class, float64 (K,); nan for a class that does not occur."""
-        return iou(self.confusion)
-
-    @property
-    def miou(self) -> float:
-        """Mean IoU of the data set, over the classes that occur."""
-        return mean_iou(self.confusion)
-
-    @property
-    def accuracy(self) -> float:
-        """Part of the pixels whose class is right."""
-        return pixel_accuracy(self.confusion)
-
-    @property
-    def rates(self) -> dict[str, float]:
-        """Spikes per neuron and inference (T steps), may exceed 1: R_s of Kim et al. 2022."""
-        return {
-            name: float(count.sum() / (count.size * self.samples)) if self.samples else math.nan
-            for name, count in self.counts.items()
-        }
-
-    @property
-    def rates_per_step(self) -> dict[str, float]:
-        """Spikes per neuron and step, 0 .. 1."""
-        return {name: rate / self.steps for name, rate in self.rates.items()}
-
-    def to_dict(self) -> dict[str, Any]:
-        """The figures as plain data for JSON (None for what is not a number), without `counts`."""
-        return {
-            "samples": self.samples,
-            "steps": self.steps,
-            "miou": _plain(self.miou),
-            "accuracy": _plain(self.accuracy),
-            "iou": {
-                name: _plain(value) for name, value in zip(self.classes, self.iou, strict=True)
-            },
-            "classes": list(self.classes),
-            "confusion": self.confusion.tolist(),
-            "loss": None if self.loss is None else _plain(self.loss),
-            "seconds": self.seconds,
-            "comparison": {name: _plain(value) for name, value in self.comparison.items()},
-            "populations": {
-                name: {
-                    "neurons": int(count.size),
-                    "spikes": int(count.sum()),
-                    "spikes_per_neuron_and_inference": _plain(self.rates[name]),
-                    "spikes_per_neuron_and_step": _plain(self.rates_per_step[name]),
-                }
-                for name, count in self.counts.items()
-            },
-        }
-
-    def save(self, path: str | Path) -> None:
-        """Writes `to_dict` and the spikes of each neuron as JSON, atomically.
-
-        The latter ("counts": shape and zlib-compressed little-endian int64 in base64) are what
-        the energy account needs, since neurons at an edge reach fewer synapses.
-
-        Raises:
-            LavasegError: the file cannot be written.
-        """
-        data = self.to_dict()
-        data["counts"] = {name: _pack(count) for name, count in self.counts.items()}
-        with replacing(path) as part:
-            part.write_text(json.dumps(data, indent=1, allow_nan=False), "utf-8")
-
-    @classmethod
-    def load(cls, path: str | Path) -> Evaluation:
-        """The evaluation that `save` wrote.
-
-        Raises:
-            LavasegError: no such file, or it is truncated or something else.
-        """
-        try:
-            data = json.loads(Path(path).read_text("utf-8"))
-            return cls(
-                confusion=np.array(data["confusion"], np.int64),
-                classes=tuple(data["classes"]),
-                counts={name: _unpack(packed) for name, packed in data["counts"].items()},
-                samples=int(data["samples"]),
-                steps=int(data["steps"]),
-                loss=None if data["loss"] is None else float(data["loss"]),
-                seconds=float(data["seconds"]),
-                comparison={k: math.nan if v is None else v for k, v in data["comparison"].items()},
-            )
-        except OSError as error:
-            raise LavasegError(f"{path} cannot be read: {error.strerror}") from None
-        except (ValueError, KeyError, TypeError, AttributeError, zlib.error, LavasegError) as error:
-            raise LavasegError(f"{path} is no evaluation that was saved here: {error!r}") from None
-
-
-@dataclass
-class Meter:
-    """Adds up batches into an `Evaluation`.
-
-    Args:
-        classes: class names.
-        steps: logical steps T.
-        ignore_index: label that does not count, or None.
-    """
-
-    classes: tuple[str, ...]
-    steps: int
-    ignore_index: int | None = None
-
-    def __post_init__(self) -> None:
-        self._confusion = np.zeros((len(self.classes),) * 2, np.int64)
-        self._counts: dict[str, np.ndarray] = {}
-        self._foreground: list[np.ndarray] = []
-        self._dice: list[np.ndarray] = []
-        self._samples = 0
-        self._loss = 0.0
-        self._has_loss = False
-
-    def add(
-        self,
-        prediction: np.ndarray,
-        label: np.ndarray,
-        counts: Mapping[str, np.ndarray],
-        loss: float | None = None,
-    ) -> None:
-        """Adds a batch.
-
-        Args:
-            prediction, label: class ids (N, height, width).
-            counts: spikes of each neuron over T steps, (N, C, H, W) for each population.
-            loss: mean loss of the batch.
-        """
-        self._confusion += confusion_matrix(prediction, label, len(self.classes), self.ignore_index)
-        for name, count in counts.items():
-            total = np.asarray(count).sum(0, dtype=np.int64)
-            self._counts[name] = self._counts[name] + total if name in self._counts else total
-        if len(self.classes) == 2 and self.ignore_index is None:
-            self._foreground.append(foreground_iou_per_picture(prediction, label))
-        self._dice.append(
-            dice_iou_per_picture(prediction, label, len(self.classes), self.ignore_index)
-        )
-        if loss is not None:
-            self._loss += loss * len(label)
-            self._has_loss = True
-        self._samples += len(label)
-
-    def result(self, seconds: float = 0.0) -> Evaluation:
-        """The evaluation of all batches so far."""
-        comparison = {}
-        if self._samples:
-            comparison[DICE_IOU] = float(np.concatenate(self._dice).mean())
-        if self._foreground:
-            with warnings.catch_warnings():  # no foreground anywhere: nan it is
-                warnings.simplefilter("ignore", RuntimeWarning)
-                comparison[FOREGROUND_IOU] = float(np.nanmean(np.concatenate(self._foreground)))
-        return Evaluation(
-            confusion=self._confusion.copy(),
-            classes=self.classes,
-            counts=dict(self._counts),
-            samples=self._samples,
-            steps=self.steps,
-            loss=self._loss / self._samples if self._has_loss else None,
-            seconds=seconds,
-            comparison=comparison,
-        )
-
-
-def _plain(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
-def _pack(count: np.ndarray) -> dict[str, Any]:
-    content = zlib.compress(np.ascontiguousarray(count, "<i8").tobytes())
-    return {"shape": list(count.shape), "zlib": base64.b64encode(content).decode("ascii")}
-
-
-def _unpack(packed: Mapping[str, Any]) -> np.ndarray:
-    shape = tuple(int(n) for n in packed["shape"])
-    content = zlib.decompressobj().decompress(
-        base64.b64decode(packed["zlib"]), 8 * math.prod(shape)
-    )
-    return np.frombuffer(content, "<i8").reshape(shape).astype(np.int64)

@@ -1,4 +1,4 @@
-"""What a network did inside: spikes, membranes and operations of each layer, as plain NumPy.
+"""A recording of a network: spikes, membranes and operations of each layer, as plain NumPy.
 
 `lavaseg.deploy.observation` makes recordings; they are the same for float, integer and artificial
 networks, so that these can be compared.
@@ -20,10 +20,10 @@ from lavaseg.system.files import replacing
 from lavaseg.system.versions import versions
 
 NEAR = 0.1
-"""A membrane is near its threshold if it is no farther from it than this part of it: what rounding
-of weights may turn into another spike."""
+"""A membrane is near its threshold if it is no farther from it than this part of the threshold:
+there rounding of weights may make another spike."""
 FORMAT = 1
-"""Version of what `Recording.save` writes."""
+"""Version of the files that `Recording.save` writes."""
 
 Kind = Literal["float", "integer", "artificial"]
 """A spiking network as trained, one in Loihi's integers, or an artificial one."""
@@ -37,10 +37,10 @@ UNITS: dict[Kind, str] = {
 
 @dataclass(frozen=True, eq=False)
 class LayerRecording:
-    """What one layer did in N samples. Every array begins with the axis of the samples.
+    """The recording of one layer over N samples. Every array begins with the axis of the samples.
 
     Args:
-        name: of the node; of an artificial network, the submodule (`lavaseg models NAME`).
+        name: the node's name; of an artificial network, the submodule's (`lavaseg models NAME`).
         kind: "input", "population", "readout" (a population that never fires), "relay" or
             "current" (a sum without neurons, such as a residual stream); of an artificial network,
             the class of the submodule.
@@ -62,7 +62,7 @@ class LayerRecording:
             and steps; None where nothing fires.
         operations: int64 (N,), synaptic operations into it: each spike times the synapses that it
             really has, borders considered, clocks included, relays that make spikes wait left out.
-            None for artificial layers and for currents, whose synapses belong to what reads them,
+            None for artificial layers and for currents, whose synapses belong to their targets,
             unless one is relayed on hardware (pooling that does not merge); or where
             `Recording.remarks` says why.
         scale: membrane values in one trained unit: 1 in a float network, 64 x its weight scale in
@@ -94,7 +94,7 @@ class LayerRecording:
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """Those of spikes, membranes and values that were kept."""
+        """The arrays that were kept, of spikes, membranes and values."""
         kept = {"spikes": self.spikes, "membranes": self.membranes, "values": self.values}
         return {what: array for what, array in kept.items() if array is not None}
 
@@ -120,16 +120,16 @@ class LayerRecording:
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """What the layers of a network did in N samples of T steps.
+    """Recordings of the layers of a network over N samples of T steps.
 
     Args:
         kind: "float", "integer" or "artificial".
         steps: T.
-        seed, numbers: what keyed the encoder's draws, one number a sample.
+        seed, numbers: keys of the encoder's draws, one number a sample.
         layers: by name, in the order of computation.
-        readout: what the network answered, (N, K, H, W): the read-out's membrane after the last
+        readout: the network's answer, (N, K, H, W): the read-out's membrane after the last
             step, float32 in trained units or int64 in state units; artificial: T x logits.
-        remarks: what was not counted, and why.
+        remarks: sentences on figures that were not counted, and why.
     """
 
     kind: Kind
@@ -194,13 +194,13 @@ def joined(parts: Sequence[Recording]) -> Recording:
     return replace(
         first,
         numbers=tuple(number for part in parts for number in part.numbers),
-        layers={name: _joined([part.layers[name] for part in parts]) for name in first.layers},
+        layers={name: _one_layer([part.layers[name] for part in parts]) for name in first.layers},
         readout=np.concatenate([part.readout for part in parts]),
     )
 
 
-def _joined(parts: Sequence[LayerRecording]) -> LayerRecording:
-    """Every array of one layer, along the axis of the samples."""
+def _one_layer(parts: Sequence[LayerRecording]) -> LayerRecording:
+    """One layer of all parts: every array along the axis of the samples."""
     changes: dict[str, Any] = {
         field.name: np.concatenate([getattr(part, field.name) for part in parts])
         for field in fields(LayerRecording)

@@ -20,6 +20,7 @@ from lavaseg.models.analog.module import AnalogNetwork
 from lavaseg.network import Current, Input, Network, Node
 from lavaseg.recipes import Recipe
 from lavaseg.results import metrics
+from lavaseg.results.evaluation import Evaluation, Meter
 from lavaseg.runs import CONVERSION, Run
 from lavaseg.system.progress import track
 from lavaseg.training.batches import loader
@@ -168,7 +169,7 @@ def evaluate(
     limit: int | None = None,
     split: Literal["test", "validation"] = "test",
     progress: bool = True,
-) -> metrics.Evaluation:
+) -> Evaluation:
     """Evaluate the float network; the result is also written to evaluation.json.
 
     Args:
@@ -185,7 +186,7 @@ def evaluate(
         seed=run.recipe.seed,
         shuffle=False,
     )
-    meter = metrics.Meter(run.classes, encoder.steps, run.ignore_index)
+    meter = Meter(run.classes, encoder.steps, run.ignore_index)
     started = time.monotonic()
     with torch.no_grad():
         for messages, labels in track(batches, "evaluate", show=progress):

@@ -35,7 +35,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.models.analog.module import AnalogNetwork
 from lavaseg.network import Current, Node, Population
 from lavaseg.recipes import Augment, Rmp, Training
-from lavaseg.results.energy import CMOS_45NM, MAC_PJ, account
+from lavaseg.results.energy import CMOS_45NM, MAC_PJ, account, on_device, uncountable
 from lavaseg.results.metrics import mean_iou
 from lavaseg.system.files import write_atomically
 from lavaseg.training.batches import Batch, loader
@@ -220,10 +220,10 @@ class SpikingSegmenter(Segmenter):
             if population.threshold is not None:
                 rate = counts[population.name].sum() / network.neurons(population.name) / samples
                 self.log(f"rate/{population.name}", float(rate))
-        if not any(isinstance(node, Current) for node in network.nodes):
+        if uncountable(network) is None:
             energy = account(network, counts, samples, self.plan.encoder.steps)
             self.log("synaptic_operations", float(energy.synaptic_operations))
-            estimate = energy.on(CMOS_45NM).picojoules
+            estimate = on_device(energy, CMOS_45NM).picojoules
             self.log("energy_uj", estimate[1] / 1e6 if estimate else math.nan)
         self.counts, self.validated = {}, 0
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lavaseg.export.lowering.clock import split_clocks
+from lavaseg.export.lowering.counted import countable, unrolled
 from lavaseg.export.lowering.deployable import check_deployable, obstacles
 from lavaseg.export.lowering.fold import fold_averages, fold_input_scale, fold_norms
 from lavaseg.export.lowering.prune import drop_auxiliaries
@@ -41,22 +42,6 @@ def deployed(network: Network, steps: int = 1) -> Network:
     return lower(untrained(network, steps)).network
 
 
-def unrolled(network: Network) -> Network:
-    """A description without its currents, whatever its weights will be.
-
-    Its projections are those whose synapses the spikes of the trained network drive: what
-    `deployed` gives, but with auxiliary read-outs, and whether or not neurons and norms are
-    Loihi's.
-
-    Raises:
-        LavasegError: a current cannot be unrolled; the message says why.
-    """
-    weighted = untrained(network, steps=2)  # which stand for any number of them
-    for step in (fold_averages, fold_norms, unroll_currents, split_clocks):
-        weighted = step(weighted)
-    return weighted.network
-
-
 def lower(weighted: WeightedNetwork) -> WeightedNetwork:
     """All float steps, in order."""
     for step in FLOAT_STEPS:
@@ -69,6 +54,7 @@ __all__ = [
     "Quantisation",
     "check_deployable",
     "choose_quantisation",
+    "countable",
     "deployed",
     "drop_auxiliaries",
     "fold_averages",

@@ -86,7 +86,7 @@ def _without(weighted: WeightedNetwork, name: str) -> WeightedNetwork:
     }
     for into in net.incoming(name):
         for out in net.outgoing(name):
-            _add(kept, *_joined(weighted, into, out))
+            _add(kept, *_composed(weighted, into, out))
     biases = {key: value for key, value in weighted.biases.items() if key != name}
     if name in weighted.biases:
         for out in net.outgoing(name):
@@ -106,7 +106,7 @@ def _without(weighted: WeightedNetwork, name: str) -> WeightedNetwork:
     return weighted.replace(network=network, weights=weights, biases=biases)
 
 
-def _joined(
+def _composed(
     weighted: WeightedNetwork, into: Projection, out: Projection
 ) -> tuple[Projection, np.ndarray]:
     """The projection that does `into`, then `out`."""

@@ -1,0 +1,60 @@
+"""The source of a recording: stimuli become messages, drawn as in an evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from lavaseg.encoders import Encoder
+from lavaseg.errors import LavasegError
+from lavaseg.events import Stimulus
+from lavaseg.network import Input
+from lavaseg.results.recording import Kind, LayerRecording, Recording
+from lavaseg.training.batches import messages
+
+
+@dataclass(frozen=True)
+class Source:
+    """Turns stimuli into messages, and labels recordings with their origin.
+
+    Args:
+        encoder: of the network.
+        input: its input sheet, which messages must fit.
+        seed: key of the encoder's draws, with the number of the sample.
+    """
+
+    encoder: Encoder
+    input: Input
+    seed: int
+
+    def messages(self, stimulus: Stimulus, number: int) -> torch.Tensor:
+        """Messages of one stimulus, float32 (1, C, H, W, T).
+
+        Raises:
+            LavasegError: the stimulus has another size than the network takes.
+        """
+        found = messages([stimulus], self.encoder, self.seed, [number])
+        if tuple(found.shape[1:4]) != self.input.shape:
+            raise LavasegError(
+                f"a stimulus of shape {tuple(stimulus.shape)} becomes spikes of shape "
+                f"{tuple(found.shape[1:4])}, the network takes {self.input.shape}"
+            )
+        return found
+
+    def recording(
+        self,
+        kind: Kind,
+        number: int,
+        layers: dict[str, LayerRecording],
+        readout: np.ndarray,
+        remarks: tuple[str, ...] = (),
+    ) -> Recording:
+        """The recording of one sample."""
+        return Recording(kind, self.encoder.steps, self.seed, (number,), layers, readout, remarks)
+
+
+def one_figure(value: float) -> np.ndarray:
+    """A figure of one sample, float64 (1,)."""
+    return np.array([value], np.float64)

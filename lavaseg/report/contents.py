@@ -1,0 +1,145 @@
+"""The contents of a report, as data: one run, and another to compare it with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from lavaseg.models.analog import AnalogModel
+from lavaseg.network import Network
+from lavaseg.report.plots import Histogram
+from lavaseg.results.energy import (
+    EnergyAccount,
+    Estimate,
+    account,
+    artificial,
+    estimates,
+    uncountable,
+)
+from lavaseg.results.evaluation import Evaluation
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A few pictures with truth and prediction.
+
+    Args:
+        pictures: uint8 (N, C, H, W).
+        truths, predictions: class ids (N, H, W).
+        predicted_by: the network that made the predictions, in words.
+        ignore_index: label that does not count, or None.
+    """
+
+    pictures: np.ndarray
+    truths: np.ndarray
+    predictions: np.ndarray
+    predicted_by: str
+    ignore_index: int | None = None
+
+
+@dataclass(frozen=True)
+class OtherRun:
+    """Another run, to show the effect of one setting.
+
+    Args:
+        title: its difference from the run of the report, such as "without RMP".
+        trained, exported: evaluations of its float and its integer network, where there are.
+        membranes: histogram of each population.
+    """
+
+    title: str
+    trained: Evaluation | None = None
+    exported: Evaluation | None = None
+    membranes: Mapping[str, Histogram] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """All that the page shows. Fields that are None or empty are named as missing, with the remedy.
+
+    Args:
+        title, name: titles of the experiment and of its recipe.
+        network: the network that was evaluated: as exported (thresholds are integers), else as
+            trained; or an artificial network.
+        classes: class names.
+        steps: logical time steps T of one sample.
+        paper, data_source: the table that it reproduces, and the origin of the data.
+        encoder: `Encoder.to_dict()`.
+        parameters: number of parameters that training learned, norms and biases included.
+        trained, exported: evaluations of the float and of the exported integer network.
+        verification: `Verdict.to_dict()`: ok, rows, first_difference.
+        counted: the network in which the spikes of that evaluation are counted, if it is not
+            `network` as it stands (`lavaseg.export.lowering.countable`).
+        uncounted: the reason why they cannot be counted, or "".
+        membranes: histogram of each population's membranes, in units of its threshold.
+        history: one row an epoch, as in metrics.csv.
+        recipe: as YAML.
+        environment: name -> version or value.
+        notes: sentences on parts that were left out, and why; shown at the top.
+    """
+
+    title: str
+    network: Network | AnalogModel
+    classes: tuple[str, ...]
+    steps: int
+    name: str = ""
+    paper: str = ""
+    data_source: str = ""
+    encoder: Mapping[str, Any] = field(default_factory=dict)
+    parameters: int = 0
+    trained: Evaluation | None = None
+    exported: Evaluation | None = None
+    verification: Mapping[str, Any] | None = None
+    counted: Network | None = None
+    uncounted: str = ""
+    examples: Examples | None = None
+    membranes: Mapping[str, Histogram] = field(default_factory=dict)
+    comparison: OtherRun | None = None
+    history: Sequence[Mapping[str, float]] = ()
+    recipe: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """The evaluation to show: the exported network's, else the float one's."""
+        return self.exported or self.trained
+
+    @property
+    def artificial(self) -> AnalogModel | None:
+        """The network, if it is artificial."""
+        return self.network if isinstance(self.network, AnalogModel) else None
+
+    @cached_property
+    def energy(self) -> EnergyAccount | None:
+        """The account of that evaluation; None where spikes were not measured on this graph."""
+        found = self.evaluation
+        if isinstance(self.network, AnalogModel) or found is None:
+            return None
+        network = self.counted or self.network
+        if uncountable(network):
+            return None
+        return account(network, found.counts, found.samples, found.steps)
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """The energies to show; the first is the one to quote."""
+        if self.artificial is not None:
+            return (artificial(self.artificial.macs()),)
+        return estimates(self.energy) if self.energy else ()
+
+    @property
+    def quantisation_cost(self) -> float | None:
+        """mIoU points that the integer network lost to the float one (negative: gained)."""
+        return quantisation_cost(self.trained, self.exported)
+
+
+def quantisation_cost(trained: Evaluation | None, exported: Evaluation | None) -> float | None:
+    """mIoU points lost between two evaluations; None unless both are there."""
+    if trained is None or exported is None:
+        return None
+    return 100 * (trained.miou - exported.miou)

@@ -1,0 +1,81 @@
+"""Figures of a report as data URIs, which the page holds itself."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from matplotlib.figure import Figure
+
+from lavaseg.models.analog import AnalogModel
+from lavaseg.report import plots
+from lavaseg.report.contents import ReportData
+
+
+def figures(data: ReportData) -> dict[str, str]:
+    """Data URIs of all figures for which there are data."""
+    figures: dict[str, str] = {}
+    if data.examples is not None:
+        e = data.examples
+        figure = plots.prediction_grid(
+            e.pictures, e.truths, e.predictions, data.classes, ignore_index=e.ignore_index
+        )
+        figures["examples"] = _embedded(figure, "png")
+    if data.membranes:
+        other = data.comparison
+        figures["membranes"] = _embedded(
+            plots.membrane_histograms(
+                data.membranes,
+                other.membranes if other else None,
+                compare_label=other.title if other else "",
+            )
+        )
+    if data.evaluation is not None and not isinstance(data.network, AnalogModel):
+        silent = {p.name for p in data.network.populations if p.threshold is None}
+        rates = data.evaluation.rates_per_step
+        shown = {name: rates[name] for name in data.network.shapes if name in rates}
+        figures["rates"] = _embedded(
+            plots.spike_rates({k: v for k, v in shown.items() if k not in silent})
+        )
+    if data.evaluation is not None:
+        figures["confusion"] = _embedded(
+            plots.confusion_matrix(data.evaluation.confusion, data.classes)
+        )
+    if data.history:
+        figures["training"] = _embedded(_training_figure(data.history))
+    return figures
+
+
+def _training_figure(history: Sequence[Mapping[str, float]]) -> Figure:
+    """Curves from the rows of metrics.csv; the kept epoch has the best validation mIoU."""
+
+    def curve(column: str) -> dict[int, float]:
+        return {
+            int(row["epoch"]): row[column]
+            for row in history
+            if math.isfinite(row.get(column, math.nan))
+        }
+
+    miou = curve("val_miou")
+    loss = {"training": curve("loss"), "validation": curve("val_loss"), "RMP": curve("rmp")}
+    return plots.training_curves(
+        {name: values for name, values in loss.items() if values},
+        {"validation": miou},
+        best=max(miou, key=lambda epoch: miou[epoch]) if miou else None,
+    )
+
+
+def _embedded(figure: Figure, kind: Literal["svg", "png"] = "svg") -> str:
+    """The figure as a data URI."""
+    buffer = io.BytesIO()
+    if kind == "png":
+        figure.savefig(buffer, format="png", dpi=150)
+        mime = "image/png"
+    else:
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(buffer, format="svg", metadata=nothing)
+        mime = "image/svg+xml"
+    return f"data:{mime};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

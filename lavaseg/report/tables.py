@@ -1,0 +1,121 @@
+"""Tables of a report: rows of text for layers, classes, comparison, energies and verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lavaseg.models.analog import AnalogModel
+from lavaseg.network import Network, Population
+from lavaseg.report.contents import ReportData, quantisation_cost
+from lavaseg.report.plots import class_colours
+from lavaseg.report.wording import (
+    against_the_ann,
+    energy_range,
+    format_count,
+    format_percent,
+    format_points,
+)
+from lavaseg.results.energy import Estimate
+
+
+def layer_rows(data: ReportData) -> list[dict[str, str]]:
+    """One row a node, from the input to the read-out; '–' where it was not measured."""
+    net, energy = data.network, data.energy
+    if isinstance(net, AnalogModel):
+        return []
+    rates = data.evaluation.rates_per_step if data.evaluation else {}
+    counted = {p.name for p in energy.populations} if energy else set()
+    kind = "input, graded" if net.input.message_bits > 1 else "input"
+    rows = [_node_row(net, net.input.name, kind, "–", rates)]
+    for node in net.ordered:
+        if isinstance(node, Population):
+            threshold = "never fires" if node.threshold is None else f"{node.threshold:g}"
+            operators = ", ".join(p.operator.kind for p in net.incoming(node.name))
+        else:
+            threshold, operators = "–", "current"
+        row = _node_row(net, node.name, operators.replace("_", " "), threshold, rates)
+        if isinstance(node, Population) and node.threshold is None:
+            row["rate"] = "–"
+        if energy is not None and node.name in counted:
+            received = energy.operations_into(node.name)
+            share = received / energy.synaptic_operations if energy.synaptic_operations else 0.0
+            row |= {"operations": format_count(round(received)), "share": format_percent(share)}
+        rows.append(row)
+    return rows
+
+
+def _node_row(
+    network: Network, name: str, kind: str, threshold: str, rates: Mapping[str, float]
+) -> dict[str, str]:
+    """The row of one node, without its operations."""
+    return {
+        "name": name,
+        "kind": kind,
+        "shape": " × ".join(map(str, network.shape(name))),
+        "neurons": format_count(network.neurons(name)),
+        "threshold": threshold,
+        "rate": format_percent(rates[name], 2) if name in rates else "–",
+        "operations": "–",
+        "share": "–",
+    }
+
+
+def class_rows(data: ReportData) -> list[dict[str, str]]:
+    """IoU of each class in the exported and in the float network."""
+    exported, trained = (
+        None if e is None else e.iou.tolist() for e in (data.exported, data.trained)
+    )
+    return [
+        {
+            "name": name,
+            "colour": colour,
+            "exported": "–" if exported is None else format_percent(exported[index]),
+            "trained": "–" if trained is None else format_percent(trained[index]),
+        }
+        for index, (name, colour) in enumerate(
+            zip(data.classes, class_colours(len(data.classes)), strict=True)
+        )
+    ]
+
+
+def comparison_rows(data: ReportData) -> list[dict[str, str]]:
+    """This run and the other, one row each."""
+    if data.comparison is None:
+        return []
+    other = data.comparison
+    found = (
+        ("this run", data.trained, data.exported),
+        (other.title, other.trained, other.exported),
+    )
+    rows = []
+    for title, trained, exported in found:
+        cost = quantisation_cost(trained, exported)
+        rows.append(
+            {
+                "title": title,
+                "trained": "–" if trained is None else format_percent(trained.miou, 2),
+                "exported": "–" if exported is None else format_percent(exported.miou, 2),
+                "cost": "–" if cost is None else format_points(cost),
+            }
+        )
+    return rows
+
+
+def estimate_row(estimate: Estimate) -> dict[str, str]:
+    """The row of one energy."""
+    return {
+        "title": estimate.title,
+        "energy": energy_range(estimate),
+        "ratio": "–" if estimate.ratio is None else against_the_ann(estimate),
+        "definition": estimate.definition,
+        "source": estimate.source,
+    }
+
+
+def verified_rows(verification: Mapping[str, Any] | None) -> dict[str, dict[str, dict[str, Any]]]:
+    """Rows of the verdict by population, then backend."""
+    table: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in verification["rows"] if verification else ():
+        table.setdefault(row["population"], {})[row["backend"]] = row
+    return table

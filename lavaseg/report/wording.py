@@ -1,0 +1,50 @@
+"""Numbers of a report in words."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from lavaseg.results.energy import Estimate, format_energy
+
+
+def format_count(number: float) -> str:
+    """A whole number in groups of three: '1 234 567' (narrow no-break spaces)."""
+    return f"{number:,.0f}".replace(",", "\u202f")
+
+
+def format_percent(fraction: float, digits: int = 1) -> str:
+    """A fraction in percent: '95.3 %'; '–' if it is not finite."""
+    return f"{100 * fraction:.{digits}f} %" if math.isfinite(fraction) else "–"
+
+
+def format_points(points: float) -> str:
+    """A difference of percentages: '0.31 points'."""
+    return f"{points:.2f} points".replace("-", "−")
+
+
+def energy_range(estimate: Estimate) -> str:
+    """The energies of an estimate: '1.2 µJ', or '1.2 µJ to 3.4 µJ'."""
+    if estimate.picojoules is None:
+        return "no figure"
+    least, most = (format_energy(pj) for pj in estimate.picojoules)
+    return least if least == most else f"{least} to {most}"
+
+
+def against_the_ann(estimate: Estimate) -> str:
+    """The comparison with the artificial network (ANN), in words that cannot be misread."""
+    ratio = estimate.ratio or 1.0
+    if ratio >= 1:
+        return f"{ratio:.3g} times less than the ANN"
+    return f"{1 / ratio:.3g} times more than the ANN"
+
+
+def cell(value: Any) -> str:
+    """A value of a verification row: whole numbers grouped, lists and the rest as text."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return format_count(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return "–" if value is None else str(value)
