@@ -11,15 +11,14 @@ from lavaseg.lazy import on_first_use
 
 if TYPE_CHECKING:
     from lavaseg.deploy.backends import RUNTIMES, run
-    from lavaseg.deploy.evaluation import evaluate
     from lavaseg.deploy.observation import record, recordings
+    from lavaseg.deploy.of_runs import evaluate, verify
     from lavaseg.deploy.simulator import simulate
     from lavaseg.deploy.verification import (
         BACKENDS,
         Comparison,
         Difference,
         Verdict,
-        verify,
         verify_spikes,
     )
 
@@ -43,7 +42,7 @@ __getattr__, __dir__ = on_first_use(
     {
         "RUNTIMES": "backends",
         "run": "backends",
-        "evaluate": "evaluation",
+        "evaluate": "of_runs",
         "record": "observation",
         "recordings": "observation",
         "simulate": "simulator",
@@ -51,7 +50,7 @@ __getattr__, __dir__ = on_first_use(
         "Comparison": "verification",
         "Difference": "verification",
         "Verdict": "verification",
-        "verify": "verification",
+        "verify": "of_runs",
         "verify_spikes": "verification",
     },
 )
