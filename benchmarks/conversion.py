@@ -25,7 +25,7 @@ from lavaseg.export.lowering import choose_quantisation, lower, quantise
 from lavaseg.models.analog.module import AnalogNetwork
 from lavaseg.network import Node
 from lavaseg.results import metrics
-from lavaseg.runs import Run
+from lavaseg.runs import Run, RunFolder
 from lavaseg.training import SpikingNetwork
 from lavaseg.training.batches import messages
 from lavaseg.training.experiment import trained_model, training_parts
@@ -38,7 +38,7 @@ def trained_run(recipe: str, overrides: list[str], folder: Path) -> Run:
     """The finished run in `folder`, trained if need be."""
     fields = ["model.name=ann_deeplab", "encoder={kind: direct, steps: 1, bits: 8}"]
     wanted = recipes.load(recipe, [*fields, *overrides])
-    if (folder / "recipe.yaml").exists() and Run.open(folder).recipe == wanted:
+    if RunFolder(folder).recipe.exists() and Run.open(folder).recipe == wanted:
         return Run.open(folder)
     return training.train(wanted, folder)
 

@@ -3,10 +3,10 @@
 The whole chain::
 
     run = lavaseg.train(lavaseg.load_recipe("demo"), "runs/example")
+    print(lavaseg.evaluate(run).miou)
     net = lavaseg.export_net(run)
-    pictures = np.stack([run.data.test[i][0] for i in range(16)])
-    assert lavaseg.verify(net, pictures).ok
-    print(lavaseg.evaluate_net(net, run.data.test).miou)
+    assert lavaseg.verify(run).ok
+    print(lavaseg.evaluate_net(run).miou)
     lavaseg.write_report(run)
 
 Every name here is imported from its own module on first use, so that `import lavaseg` is quick.

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from lavaseg.runs import RunFolder
+
 PACKAGE = Path(__file__).resolve().parents[1] / "lavaseg"
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
@@ -67,6 +69,16 @@ def test_imports_follow_the_pipeline(path: Path) -> None:
         if other not in allowed and (path, other) not in EXCEPTIONS
     }
     assert not wrong, f"lavaseg/{path} must not import lavaseg.{', lavaseg.'.join(sorted(wrong))}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_only_the_run_folder_spells_the_names_of_its_files(path: Path) -> None:
+    if path.parts[0] == "runs" or path == Path("report/page.py"):  # its template: report.html
+        return
+    names = {kind.file.rstrip("/") for kind in RunFolder.kinds()}
+    tree = ast.parse((PACKAGE / path).read_text("utf-8"))
+    spelt = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)} & names
+    assert not spelt, f"lavaseg/{path} spells {spelt}: use lavaseg.runs.RunFolder"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)

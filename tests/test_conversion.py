@@ -37,7 +37,7 @@ from lavaseg.network import (
 )
 from lavaseg.report import write_report
 from lavaseg.results.metrics import confusion_matrix, mean_iou, predict
-from lavaseg.runs import Run
+from lavaseg.runs import Artefact, Run, RunFolder
 from lavaseg.system.files import new_folder
 from lavaseg.training import evaluate, train
 from lavaseg.training.batches import messages
@@ -507,14 +507,14 @@ def test_nothing_that_lies_there_is_lost(deeplab: Run, tmp_path: Path) -> None:
 def test_a_conversion_that_ends_early_leaves_nothing(
     error: Any, deeplab: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = converted.write_atomically
+    save = Artefact.save
 
-    def stop(path: Path, content: bytes) -> None:
-        if path.name == "conversion.json":
+    def stop(artefact: Artefact[Any], value: Any) -> None:
+        if artefact.kind is RunFolder.conversion:
             raise error
-        write(path, content)
+        save(artefact, value)
 
-    monkeypatch.setattr(converted, "write_atomically", stop)
+    monkeypatch.setattr(Artefact, "save", stop)
     with pytest.raises((KeyboardInterrupt, LavasegError)):
         convert_run(deeplab, tmp_path / "made", steps=2, calibration=2)
     assert not list(tmp_path.iterdir())

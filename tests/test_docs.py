@@ -16,6 +16,7 @@ import typer
 import lavaseg
 from lavaseg import recipes
 from lavaseg.cli import app
+from lavaseg.runs import RunFolder
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -74,8 +75,9 @@ def test_the_pipeline_of_the_readme_runs(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(lavaseg, "load_recipe", lambda name: recipes.load(name, TINY))
     exec(compile(code, str(README), "exec"), {})
-    for name in ("model.safetensors", "net.net", "report.html"):
-        assert (tmp_path / "runs" / "example" / name).is_file(), name
+    files = RunFolder(tmp_path / "runs" / "example")
+    for kept in (files.evaluation, files.net, files.verdict, files.net_evaluation, files.report):
+        assert kept.current(), kept.kind.file
 
 
 def test_the_pipeline_of_the_readme_has_six_lines_and_is_that_of_the_package() -> None:
@@ -161,6 +163,22 @@ def test_the_map_of_folders_names_exactly_those_that_exist() -> None:
     assert {name for name, _ in rows} == existing
     for name, purpose in rows:
         assert re.fullmatch(r"[A-Z](?:[^.]|\.(?! ))*\.", purpose), f"{name}: one sentence"
+
+
+def test_the_table_of_the_run_folder_is_that_of_the_code() -> None:
+    section = text_of(ROOT / "docs" / "architecture.md").split("\n## Where state and files live\n")[
+        1
+    ]
+    rows = re.findall(r"^\| `(.+?)` \| (.*?) ?\| (.*?) ?\| (.+) \|$", section, re.M)
+    assert rows == [
+        (
+            kind.file,
+            ", ".join(kind.written_by),
+            ", ".join(f"`{base.file}`" for base in kind.made_from),
+            kind.about,
+        )
+        for kind in RunFolder.kinds()
+    ]
 
 
 def test_dependency_metadata_of_the_readme_is_that_of_the_project() -> None:

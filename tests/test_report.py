@@ -318,11 +318,9 @@ def test_a_browser_without_network_shows_the_page(html: str, tmp_path: Path) -> 
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with random weights, exported without fine-tuning, evaluated on four pictures."""
-    from safetensors.torch import save
-
     from lavaseg import data, deploy, export, recipes
     from lavaseg.training import SpikingNetwork, experiment
-    from lavaseg.training.loop import contiguous_state, seed_weights
+    from lavaseg.training.weights import arrays_of, seed_weights
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     recipe = recipes.load(
@@ -337,11 +335,10 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = experiment.describe(recipe, data.load("digits-photos", train=6, test=4), folder)
     run.save()
     seed_weights(0)
-    (folder / "model.safetensors").write_bytes(save(contiguous_state(SpikingNetwork(run.network))))
+    run.files.weights.save(arrays_of(SpikingNetwork(run.network)))
     (folder / "metrics.csv").write_text("epoch,loss,val_loss,val_miou\n1,0.5,0.6,0.4\n")
-    net = export.export(run, finetune=False, progress=False)
-    found = deploy.evaluate(net, run.data.test, progress=False)
-    found.save(folder / "evaluation-net.json")
+    export.export(run, finetune=False, progress=False)
+    deploy.evaluate(run, progress=False)
     return folder
 
 

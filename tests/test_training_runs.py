@@ -17,7 +17,6 @@ from lavaseg.network import Conv, Input, Network, Population, Projection
 from lavaseg.recipes import Recipe, Rmp
 from lavaseg.runs import Run
 from lavaseg.training import SpikingNetwork, evaluate, train
-from lavaseg.training.loop import Segmenter, draw_weights, learning_rate
 from lavaseg.training.loss import (
     class_weights,
     rmp_layers,
@@ -25,6 +24,9 @@ from lavaseg.training.loss import (
     rmp_weight,
     segmentation_loss,
 )
+from lavaseg.training.plan import learning_rate
+from lavaseg.training.segmenter import Segmenter
+from lavaseg.training.weights import draw_weights
 
 
 def small(**changes: Any) -> Recipe:

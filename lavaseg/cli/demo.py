@@ -14,7 +14,6 @@ from lavaseg.cli.console import DIFFERENT, check_writable, say
 from lavaseg.cli.evaluation import show_verdict
 
 if TYPE_CHECKING:
-    from lavaseg.events import Stimulus
     from lavaseg.recipes import Recipe
     from lavaseg.runs import Run
 
@@ -48,18 +47,15 @@ def demo(
         _figure(f"test mIoU {trained.miou:.2%} with {parameters:,} parameters in floats")
 
     with _stage(2, "export: fold, round to Loihi's integers, fine-tune, prove ranges"):
-        net = export.export(run, run.path / "net.net")
+        net = export.export(run)
         _figure(f"{net.network.weight_count():,} weights of 8 bits, {net.steps} time steps")
 
     with _stage(3, f"verify: {SAMPLES} samples through torch, simulator and both Lava runtimes"):
-        verdict = deploy.verify(net, _stimuli(run))
-        verdict.save(run.path / "verify.json")
+        verdict = deploy.verify(run, limit=SAMPLES)
         show_verdict(verdict)
 
     with _stage(4, "evaluate the integers that Lava runs"):
-        data = run.data
-        result = deploy.evaluate(net, data.test, ignore_index=data.ignore_index)
-        result.save(run.path / "evaluation-net.json")
+        result = deploy.evaluate(run)
         work = account(net.network, result.counts, result.samples, result.steps)
         energy = estimates(work)[0]
         spent = format_energy((energy.picojoules or (0.0, 0.0))[1])
@@ -73,28 +69,23 @@ def demo(
 
     say(f"\nDone in {time.monotonic() - started:.0f} s. Look at")
     say(f"  {page}  pictures, spikes, energy, verdict")
-    say(f"  {run.path / 'net.net'}  the network; `lavaseg info` describes it")
+    say(f"  {run.files.net.path}  the network; `lavaseg info` describes it")
     if not verdict.ok:
         raise typer.Exit(DIFFERENT)
 
 
 def _trained(recipe: Recipe, folder: Path) -> Run:
     """Train, or go on with what an earlier demo left."""
+    from lavaseg.runs import RunFolder
     from lavaseg.training import train
 
     try:
-        return train(recipe, folder, resume=(folder / "recipe.yaml").exists())
+        return train(recipe, folder, resume=RunFolder(folder).recipe.exists())
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             "interrupted: finished epochs are kept, "
             f"`lavaseg demo --out {folder}` goes on from there"
         ) from None
-
-
-def _stimuli(run: Run) -> list[Stimulus]:
-    """The first test pictures."""
-    samples = run.data.test
-    return [samples[i][0] for i in range(min(SAMPLES, len(samples)))]
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from lavaseg.cli.inputs import (
     load_data,
     open_net,
     open_run,
+    run_of,
     set_options,
 )
 from lavaseg.deploy.backends import COMPARED
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from lavaseg.network import Network
     from lavaseg.results.energy import EnergyAccount
     from lavaseg.results.evaluation import Evaluation
+    from lavaseg.runs import Run
 
 Target = Annotated[Path, typer.Argument(metavar="RUN|NET", help="A run folder or a .net file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -93,16 +95,17 @@ def _evaluate_net(
 ) -> tuple[Evaluation, Network]:
     net = open_net(path)
     beside = data_beside(path)
-    data = load_data(name, set_options(set_, DATA_OPTION), beside)
+    own = beside is not None and name in (None, beside.name) and not set_
+    run = run_of(path) if own else None
+    data = run.data if run else load_data(name, set_options(set_, DATA_OPTION), beside)
     check_fits(net, data)
 
     from lavaseg.deploy import evaluate as evaluate_net
 
-    result = evaluate_net(net, data.test, limit=limit, ignore_index=data.ignore_index)
-    own = beside is not None and name in (None, beside.name) and not set_ and limit is None
-    if own and path.name == "net.net":  # the run's own network on its own test data
-        result.save(path.parent / "evaluation-net.json")
-    return result, net.network
+    if run:  # its own network on its own test data, so that its folder keeps the result
+        return evaluate_net(run, limit=limit), net.network
+    found = evaluate_net(net, data.test, limit=limit, ignore_index=data.ignore_index)
+    return found, net.network
 
 
 def _account(
@@ -206,19 +209,21 @@ def verify(
     """
     check_exists(target)
     with only_json(json):
-        net_path = _exported(target) if target.is_dir() else target
+        run = _exported(target) if target.is_dir() else None
+        net_path = run.files.net.path if run else target
         net = open_net(net_path)
         sources = [] if data is None else [data]
         inputs = choose_inputs(net, sources, data_beside(net_path), set_ or [], samples, seed)
 
         from lavaseg.deploy import verify as verify_net
 
-        backends = COMPARED if backend == ALL else (backend,)
         verdict = verify_net(
-            net, inputs.stimuli, seed=seed, samples=inputs.numbers, backends=backends
+            run or net,
+            inputs.stimuli,
+            seed=seed,
+            samples=inputs.numbers,
+            backends=COMPARED if backend == ALL else (backend,),
         )
-        if target.is_dir():
-            verdict.save(target / "verify.json")
     if json:
         print_json({"target": target, **verdict.to_dict()})
     else:
@@ -227,15 +232,14 @@ def verify(
         raise typer.Exit(DIFFERENT)
 
 
-def _exported(folder: Path) -> Path:
-    """RUN/net.net, exported now if it is not there or older than the trained weights."""
+def _exported(folder: Path) -> Run:
+    """The run, exported now if it is not yet, or was before its weights were trained."""
     run = open_run(folder)
-    path = run.path / "net.net"
-    if not path.exists() or path.stat().st_mtime < run.weights.stat().st_mtime:
+    if not run.files.net.current():
         from lavaseg.export import export
 
-        export(run, path)
-    return path
+        export(run)
+    return run
 
 
 def show_verdict(verdict: Verdict) -> None:
@@ -283,7 +287,7 @@ def report(
     """
     opened = open_run(run)
     other = None if compare is None else open_run(compare)
-    path = out_ or opened.path / "report.html"
+    path = out_ or opened.files.report.path
     check_writable(path.parent)
 
     from lavaseg.report import write_report

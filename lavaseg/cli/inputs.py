@@ -78,7 +78,10 @@ def open_net(path: Path) -> IntegerNetwork:
     if not path.exists():
         raise LavasegError(f"there is no file {path}: `lavaseg export RUN -o {path}` makes one")
     if path.is_dir():
-        raise LavasegError(f"{path} is a folder, expected a .net file such as {path / 'net.net'}")
+        from lavaseg.runs import RunFolder
+
+        net = RunFolder(path).net.path
+        raise LavasegError(f"{path} is a folder, expected a .net file such as {net}")
     from lavaseg.netx import read
 
     return read(path)
@@ -113,10 +116,21 @@ def set_options(items: Iterable[str], example: str) -> dict[str, Any]:
 
 def data_beside(net: Path) -> Choice | None:
     """The data set of the run that a `.net` file lies in; None if it lies elsewhere."""
-    from lavaseg.recipes import load
+    from lavaseg.runs import RunFolder
 
-    recipe = net.resolve().parent / "recipe.yaml"
-    return load(recipe).data if recipe.is_file() else None
+    recipe = RunFolder(net.resolve().parent).recipe
+    return recipe.load().data if recipe.exists() else None
+
+
+def run_of(net: Path) -> Run | None:
+    """The run whose current export a `.net` file is; None of any other file."""
+    from lavaseg.runs import Run, RunFolder
+
+    files = RunFolder(net.resolve().parent)
+    is_its_own = net.resolve() == files.net.path and files.net.current()
+    if not is_its_own or not files.recipe.exists() or not files.description.exists():
+        return None
+    return Run.open(files.path)
 
 
 def load_data(name: str | None, options: dict[str, Any], beside: Choice | None) -> DataSet:

@@ -31,7 +31,7 @@ def export(
     Example: `lavaseg export runs/demo -o net.net`
     """
     opened = open_run(run)
-    path = out_ or opened.path / "net.net"
+    path = out_ or opened.files.net.path
     check_writable(path.parent)
 
     from lavaseg.export import export as export_run

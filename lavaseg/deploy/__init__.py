@@ -11,14 +11,13 @@ from lavaseg.lazy import on_first_use
 
 if TYPE_CHECKING:
     from lavaseg.deploy.backends import BACKENDS, COMPARED, RUNTIMES, run
-    from lavaseg.deploy.evaluation import evaluate
     from lavaseg.deploy.observation import record, recordings
+    from lavaseg.deploy.of_runs import evaluate, verify
     from lavaseg.deploy.simulator import Simulator, simulate
     from lavaseg.deploy.verification import (
         Comparison,
         Difference,
         Verdict,
-        verify,
         verify_spikes,
     )
 
@@ -46,7 +45,7 @@ __getattr__, __dir__ = on_first_use(
         "COMPARED": "backends",
         "RUNTIMES": "backends",
         "run": "backends",
-        "evaluate": "evaluation",
+        "evaluate": "of_runs",
         "record": "observation",
         "recordings": "observation",
         "Simulator": "simulator",
@@ -54,7 +53,7 @@ __getattr__, __dir__ = on_first_use(
         "Comparison": "verification",
         "Difference": "verification",
         "Verdict": "verification",
-        "verify": "verification",
+        "verify": "of_runs",
         "verify_spikes": "verification",
     },
 )

@@ -7,15 +7,12 @@ where it came from. `conversion` does the arithmetic.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, cast, get_args
 
 import numpy as np
 import torch
-from safetensors.torch import save as save_tensors
 
 from lavaseg import __version__, recipes
 from lavaseg.encoders import Direct, Encoder, EventEncoder, Frames, OnOffPoisson, Poisson
@@ -31,12 +28,12 @@ from lavaseg.models.analog.module import AnalogNetwork
 from lavaseg.models.analog.rectified import Rectified
 from lavaseg.network import Current, Population, Relay
 from lavaseg.recipes import Finetune, Recipe
-from lavaseg.runs import CONVERSION, Run
-from lavaseg.system.files import new_folder, write_atomically
+from lavaseg.runs import Run, RunFolder
+from lavaseg.system.files import new_folder
 from lavaseg.training.batches import messages
 from lavaseg.training.experiment import first, trained_model, training_parts
-from lavaseg.training.loop import contiguous_state
 from lavaseg.training.slayer.neurons import FLOAT_SCALE
+from lavaseg.training.weights import arrays_of
 
 Code = Literal["direct", "poisson"]
 STEPS: dict[Reset, int] = {"soft": 64, "hard": 8}
@@ -79,7 +76,7 @@ def convert_run(
             hard reset, finetune starts from the recipe's or `FINETUNE`, whichever is more.
 
     Returns:
-        The run in `out`: recipe.yaml, network.json, model.safetensors, conversion.json.
+        The run in `out`, with recipe, description, weights and the account of the conversion.
 
     Raises:
         LavasegError: the run is spiking, has no weights or cannot be converted; `out` holds
@@ -93,10 +90,9 @@ def convert_run(
     if calibration < 1:
         raise LavasegError(f"calibration must be 1 or more training samples, got {calibration}")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        what = "already holds a run" if (out / "recipe.yaml").exists() else "already exists"
+        what = "already holds a run" if RunFolder(out).recipe.exists() else "already exists"
         raise LavasegError(f"{out} {what}: give another --out")
     code = _code(run.recipe.encoder_object, steps, encoder, STEPS[reset])
-    weights = run.weights.read_bytes()
     model = cast(AnalogNetwork, trained_model(run))
     if reset == "hard":
         _check_hardware(run, model)
@@ -118,7 +114,7 @@ def convert_run(
     record = {
         "source": str(run.path),
         "model": analog.to_dict(),
-        "weights": hashlib.sha256(weights).hexdigest(),
+        "weights": run.files.weights.sha256(),
         "rule": rule,
         "steps": code.steps,
         "reset": reset,
@@ -131,8 +127,8 @@ def convert_run(
     with new_folder(out) as folder:
         made = dataclasses.replace(run, path=folder, recipe=recipe, model=spiking.network)
         made.save()
-        write_atomically(folder / "model.safetensors", save_tensors(contiguous_state(spiking)))
-        write_atomically(folder / CONVERSION, json.dumps(record, indent=1))
+        made.files.weights.save(arrays_of(spiking))
+        made.files.conversion.save(record)
     return Run.open(out)
 
 

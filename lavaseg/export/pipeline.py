@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
-
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from lavaseg.errors import LavasegError
 from lavaseg.export.finetune import quantised_model, tuned_values
@@ -18,12 +13,10 @@ from lavaseg.network.integers import IntegerNetwork
 from lavaseg.network.ranges import check_ranges
 from lavaseg.netx.file import write
 from lavaseg.runs import Run
-from lavaseg.system.files import write_atomically
 from lavaseg.training.experiment import trained, training_parts, weights_of_classes
-from lavaseg.training.loop import Plan, fit
-
-TUNED = "finetuned.safetensors"
-RECORD = "finetuned.json"
+from lavaseg.training.fit import fit
+from lavaseg.training.plan import Plan
+from lavaseg.training.weights import restore
 
 
 def export(
@@ -50,7 +43,7 @@ def export(
         weighted = _finetune(run, net, weighted, quantisation, progress)
         net = quantise(weighted, quantisation, encoder, run.classes)
     check_ranges(net)
-    write(net, run.path / "net.net" if path is None else path)
+    write(net, run.files.net.path if path is None else path)
     return net
 
 
@@ -63,12 +56,12 @@ def _finetune(
 ) -> WeightedNetwork:
     model = quantised_model(net, weighted, quantisation, run.recipe.training.surrogate)
     origin = {
-        "weights": hashlib.sha256(run.weights.read_bytes()).hexdigest(),
+        "weights": run.files.weights.sha256(),
         "finetune": run.recipe.finetune.model_dump(),
         "scales": dict(quantisation.scales),
     }
-    if not _is_current(run.path / RECORD, origin):
-        (run.path / RECORD).unlink(missing_ok=True)
+    if not _is_tuned(run, origin):
+        run.files.tuning.remove()
         training, validation = training_parts(run.recipe, run.data)
         encoder = run.recipe.encoder_object
         optimisation = run.recipe.training.model_copy(
@@ -94,23 +87,20 @@ def _finetune(
             training,
             validation,
             classes=len(run.classes),
-            folder=run.path,
-            table="finetune.csv",
-            weights=TUNED,
+            folder=run.files,
+            table=run.files.tuning_history,
+            weights=run.files.tuned_weights,
             title="finetune",
             progress=progress,
         )
-        write_atomically(run.path / RECORD, json.dumps(origin))
-    try:
-        model.load_state_dict(load_file(run.path / TUNED))
-    except (SafetensorError, RuntimeError, OSError) as error:
-        raise LavasegError(f"{run.path / TUNED} cannot be read: {error}") from None
+        run.files.tuning.save(origin)
+    restore(model, run.files.tuned_weights)
     return tuned_values(model, weighted, quantisation)
 
 
-def _is_current(record: Path, origin: Mapping[str, object]) -> bool:
+def _is_tuned(run: Run, origin: Mapping[str, object]) -> bool:
     """Whether fine-tuned weights exist that came from these trained weights and settings."""
     try:
-        return json.loads(record.read_text("utf-8")) == origin
-    except (OSError, ValueError):
+        return run.files.tuned_weights.current() and run.files.tuning.load() == origin
+    except LavasegError:
         return False

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from lavaseg import netx, recipes
+from lavaseg import recipes
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus, preview
 from lavaseg.models.analog import AnalogModel
 from lavaseg.report.contents import Examples, OtherRun, ReportData
 from lavaseg.report.page import render
 from lavaseg.report.plots import Histogram
-from lavaseg.results.evaluation import Evaluation
 from lavaseg.results.metrics import predict
 from lavaseg.system.files import write_atomically
 from lavaseg.system.versions import versions
@@ -29,8 +27,11 @@ if TYPE_CHECKING:
     from lavaseg.network import Network
     from lavaseg.network.integers import IntegerNetwork
     from lavaseg.recipes import Recipe
+    from lavaseg.results.evaluation import Evaluation
     from lavaseg.results.recording import Recording
-    from lavaseg.runs import Run
+    from lavaseg.runs import Artefact, Run
+
+T = TypeVar("T")
 
 EXAMPLES = 8
 """Pictures shown, and samples whose membranes are drawn."""
@@ -44,7 +45,7 @@ def write_report(run: Run, path: str | Path | None = None, *, compare: Run | Non
     Shows the results in the run's folder at this moment; the page names those that are missing.
 
     Args:
-        path: where to write; `report.html` in the run's folder by default.
+        path: where to write; the report of the run's folder by default.
         compare: a second run to set beside it, such as one without RMP.
 
     Returns:
@@ -53,7 +54,7 @@ def write_report(run: Run, path: str | Path | None = None, *, compare: Run | Non
     Raises:
         LavasegError: a file of the run is damaged, or the page cannot be written.
     """
-    target = run.path / "report.html" if path is None else Path(path)
+    target = run.files.report.path if path is None else Path(path)
     write_atomically(target, render(collect(run, compare=compare)))
     return target
 
@@ -61,11 +62,11 @@ def write_report(run: Run, path: str | Path | None = None, *, compare: Run | Non
 def collect(run: Run, *, compare: Run | None = None) -> ReportData:
     """The contents of the page of `write_report`, as data; see there."""
     notes: list[str] = []
-    results = _Results(run.path, notes)
+    results = _Results(run, notes)
     data = _data(run, notes)
-    net = netx.read(results.net) if results.net is not None else None
-    exported = results.evaluation("evaluation-net.json", results.net)
-    trained = results.evaluation("evaluation.json", results.weights)
+    net = results.net.load() if results.net is not None else None
+    exported = results.net_evaluation
+    trained = results.evaluation
     network = run.model if net is None or exported is None else net.network
     counted, uncounted = _counted(run, network, exported or trained)
     encoder = run.recipe.encoder_object
@@ -81,7 +82,7 @@ def collect(run: Run, *, compare: Run | None = None) -> ReportData:
         network=network,
         trained=trained,
         exported=exported,
-        verification=results.json("verify.json", results.net),
+        verification=results.verdict,
         counted=counted,
         uncounted=uncounted,
         examples=_examples(run, net, data, notes) if data and results.weights else None,
@@ -103,37 +104,33 @@ def environment() -> dict[str, str]:
 
 
 class _Results:
-    """Files of later stages in a run's folder, left out where what they describe has changed."""
+    """What later stages left in a run's folder, but for what describes something that changed.
 
-    def __init__(self, folder: Path, notes: list[str]) -> None:
-        self.folder, self.notes = folder, notes
-        self.weights = self._current("model.safetensors", None)
-        self.net = self._current("net.net", self.weights)
+    A result is shown while what it describes is there and current; else that is said once.
+    """
 
-    def _current(self, name: str, base: Path | None) -> Path | None:
-        path = self.folder / name
-        if not path.is_file():
+    def __init__(self, run: Run, notes: list[str]) -> None:
+        self.notes, files = notes, run.files
+        self.weights = self._current(files.weights)
+        self.net = self._current(files.net)
+        self.evaluation = self._value(files.evaluation) if self.weights else None
+        self.net_evaluation = self._value(files.net_evaluation) if self.net else None
+        self.verdict = self._value(files.verdict) if self.net else None
+
+    def _current(self, artefact: Artefact[T]) -> Artefact[T] | None:
+        """The artefact; None if it is not there, or, with a note, if it is out of date."""
+        if not artefact.exists():
             return None
-        if base is not None and path.stat().st_mtime < base.stat().st_mtime:
-            self.notes.append(f"{name} is older than {base.name} and was left out: make it again")
-            return None
-        return path
+        newer = artefact.outdated_by()
+        if newer is None:
+            return artefact
+        file, base = artefact.kind.file, newer.kind.file
+        self.notes.append(f"{file} is older than {base} and was left out: make it again")
+        return None
 
-    def evaluation(self, name: str, base: Path | None) -> Evaluation | None:
-        path = None if base is None else self._current(name, base)
-        return None if path is None else Evaluation.load(path)
-
-    def json(self, name: str, base: Path | None) -> dict[str, Any] | None:
-        path = None if base is None else self._current(name, base)
-        if path is None:
-            return None
-        try:
-            found = json.loads(path.read_text("utf-8"))
-            if isinstance(found["ok"], bool) and isinstance(found["rows"], list):
-                return dict(found)
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        raise LavasegError(f"{path} is no verdict of `lavaseg verify`: remove it, or verify again")
+    def _value(self, artefact: Artefact[T]) -> T | None:
+        found = self._current(artefact)
+        return None if found is None else found.load()
 
 
 def _data(run: Run, notes: list[str]) -> DataSet | None:
@@ -217,12 +214,12 @@ def _membrane_histograms(run: Run, data: DataSet, notes: list[str]) -> dict[str,
 
 def _comparison(run: Run, other: Run, notes: list[str]) -> OtherRun:
     """The run to compare with, named by the difference of its recipe."""
-    results = _Results(other.path, notes)
+    results = _Results(other, notes)
     data = _data(other, notes)
     return OtherRun(
         title=_difference(run.recipe, other.recipe) or other.path.name,
-        trained=results.evaluation("evaluation.json", results.weights),
-        exported=results.evaluation("evaluation-net.json", results.net),
+        trained=results.evaluation,
+        exported=results.net_evaluation,
         membranes=_membrane_histograms(other, data, notes) if data and results.weights else {},
     )
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from lavaseg import data, models
 from lavaseg.data.base import DataSet, Samples
@@ -21,12 +19,14 @@ from lavaseg.network import Current, Input, Network, Node
 from lavaseg.recipes import Recipe
 from lavaseg.results import metrics
 from lavaseg.results.evaluation import Evaluation, Meter
-from lavaseg.runs import CONVERSION, Run
+from lavaseg.runs import Run, RunFolder
 from lavaseg.system.progress import track
 from lavaseg.training.batches import loader
-from lavaseg.training.loop import Plan, draw_weights, fit, seed_weights
+from lavaseg.training.fit import fit
 from lavaseg.training.loss import class_weights, segmentation_loss
 from lavaseg.training.network import SpikingNetwork
+from lavaseg.training.plan import Plan
+from lavaseg.training.weights import Module, draw_weights, restore, seed_weights
 
 
 def train(recipe: Recipe, out: str | Path, *, resume: bool = False, progress: bool = True) -> Run:
@@ -41,28 +41,10 @@ def train(recipe: Recipe, out: str | Path, *, resume: bool = False, progress: bo
         LavasegError: `out` holds another run already, or cannot be written; nothing to resume.
         KeyboardInterrupt: stopped by Ctrl-C; can be resumed.
     """
-    folder = Path(out)
-    if (folder / CONVERSION).exists():
-        raise LavasegError(
-            f"{folder} holds a converted network, which training would overwrite: give another "
-            f"--out (`lavaseg export {folder}` fine-tunes it)"
-        )
-    started = (folder / "recipe.yaml").exists()
-    if started and not resume:
-        raise LavasegError(
-            f"{folder} already holds a run: continue it with --resume, or give another --out"
-        )
-    checkpoint = folder / "checkpoints" / "metrics.ckpt"
-    if resume:
-        if not started:
-            raise LavasegError(f"{folder} holds no run to resume")
-        if Run.open(folder).recipe != recipe:
-            raise LavasegError(
-                f"{folder} was started with other settings: resume it with the same recipe and "
-                f"--set values (see {folder / 'recipe.yaml'})"
-            )
+    folder = RunFolder(Path(out))
+    _check_free(folder, recipe, resume)
     data_set = data.load(recipe.data.name, **recipe.data.options)
-    run = describe(recipe, data_set, folder)
+    run = describe(recipe, data_set, folder.path)
     run.save()
     training, validation = training_parts(recipe, data_set)
     seed_weights(recipe.seed)
@@ -86,13 +68,36 @@ def train(recipe: Recipe, out: str | Path, *, resume: bool = False, progress: bo
         validation,
         classes=len(data_set.classes),
         folder=folder,
-        table="metrics.csv",
-        weights="model.safetensors",
+        table=folder.history,
+        weights=folder.weights,
         title="train",
-        resume=checkpoint if resume and checkpoint.exists() else None,
+        resume=resume,
         progress=progress,
     )
     return run
+
+
+def _check_free(folder: RunFolder, recipe: Recipe, resume: bool) -> None:
+    """LavasegError unless a run can start in the folder, or go on there."""
+    if folder.conversion.exists():
+        raise LavasegError(
+            f"{folder.path} holds a converted network, which training would overwrite: give "
+            f"another --out (`lavaseg export {folder.path}` fine-tunes it)"
+        )
+    started = folder.recipe.exists()
+    if started and not resume:
+        raise LavasegError(
+            f"{folder.path} already holds a run: continue it with --resume, or give another --out"
+        )
+    if not resume:
+        return
+    if not started:
+        raise LavasegError(f"{folder.path} holds no run to resume")
+    if Run.open(folder.path).recipe != recipe:
+        raise LavasegError(
+            f"{folder.path} was started with other settings: resume it with the same recipe and "
+            f"--set values (see {folder.recipe.path})"
+        )
 
 
 def describe(recipe: Recipe, data_set: DataSet, folder: Path) -> Run:
@@ -132,12 +137,12 @@ def trained(run: Run) -> SpikingNetwork:
     Raises:
         LavasegError: no weights yet, a damaged file, or an artificial network.
     """
-    return _restored(_spiking(run, run.network), run)
+    return _with_weights(_spiking(run, run.network), run)
 
 
 def trained_model(run: Run) -> SpikingNetwork | AnalogNetwork:
     """As `trained`, spiking or artificial."""
-    return _restored(_fresh(run), run)
+    return _with_weights(_fresh(run), run)
 
 
 def _fresh(run: Run) -> SpikingNetwork | AnalogNetwork:
@@ -152,15 +157,10 @@ def _spiking(run: Run, network: Network) -> SpikingNetwork:
     return SpikingNetwork(network, recipe.training.surrogate, steps=recipe.encoder_object.steps)
 
 
-Module = TypeVar("Module", bound=torch.nn.Module)
-
-
-def _restored(model: Module, run: Run) -> Module:
-    try:
-        model.load_state_dict(load_file(run.weights))
-    except (SafetensorError, RuntimeError, OSError) as error:
-        raise LavasegError(f"{run.weights} cannot be read: {error}") from None
-    return model.eval()
+def _with_weights(model: Module, run: Run) -> Module:
+    """The model with the run's best weights, in eval mode."""
+    _ = run.weights  # names what to do if there are none
+    return restore(model, run.files.weights).eval()
 
 
 def evaluate(
@@ -170,10 +170,10 @@ def evaluate(
     split: Literal["test", "validation"] = "test",
     progress: bool = True,
 ) -> Evaluation:
-    """Evaluate the float network; the result is also written to evaluation.json.
+    """Evaluate the float network; the result on the whole test set stays in the run's folder.
 
     Args:
-        limit: only the first so many samples.
+        limit: at most this many samples, the first ones; all by default.
         split: which part of the data.
     """
     samples = run.data.test if split == "test" else training_parts(run.recipe, run.data)[1]
@@ -197,7 +197,7 @@ def evaluate(
             meter.add(predicted, labels.numpy(), counts, float(loss))
     result = meter.result(time.monotonic() - started)
     if split == "test" and limit is None:
-        result.save(run.path / "evaluation.json")
+        run.files.evaluation.save(result)
     return result
 
 

@@ -1,42 +1,30 @@
-"""A run: the folder that training or conversion writes and every later stage reads."""
+"""A run: what was trained or converted, and what later stages left in its folder."""
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lavaseg import data, recipes
 from lavaseg.data.base import DataSet
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import RECTIFIED, AnalogModel
 from lavaseg.network import Network, Shape
-from lavaseg.system.files import write_atomically
+from lavaseg.runs.folder import RunFolder
+from lavaseg.runs.formats import Rows
 
-CONVERSION = "conversion.json"
-"""In a run that conversion made: of what, and how."""
+if TYPE_CHECKING:
+    from lavaseg.network.integers import IntegerNetwork
 
 
 @dataclass(frozen=True)
 class Run:
     """A run on disk: trained, or converted from an artificial network.
 
-    ::
-
-        recipe.yaml         every field of the recipe, as trained
-        network.json        the description, class names, ignore index, picture shape
-        metrics.csv         one row an epoch: losses, mIoU, spike rates, energy
-        model.safetensors   float weights of the best validation epoch
-        checkpoints/        for resuming
-        tensorboard/
-
-    conversion.json in place of the last three if `lavaseg convert` made it,
-    and, from later stages, finetuned.safetensors, net.net, evaluation*.json, verify.json,
-    report.html.
+    `files` names all that its folder may hold: `run.files.net.path`, `run.files.net.current()`.
 
     Args:
         path: the folder.
@@ -61,17 +49,16 @@ class Run:
         Raises:
             LavasegError: it is no run, or one of its files cannot be read.
         """
-        folder = Path(path)
-        if not (folder / "recipe.yaml").is_file() or not (folder / "network.json").is_file():
+        files = RunFolder(Path(path))
+        if not files.recipe.exists() or not files.description.exists():
             raise LavasegError(
-                f"{folder} is not a run: expected a folder with recipe.yaml and network.json, "
-                "as `lavaseg train` and `lavaseg convert` write"
+                f"{files.path} is not a run: expected a folder with {files.recipe.kind.file} and "
+                f"{files.description.kind.file}, as `lavaseg train` and `lavaseg convert` write"
             )
-        recipe = recipes.load(folder / "recipe.yaml")
+        recipe, stored = files.recipe.load(), files.description.load()
         try:
-            stored = json.loads((folder / "network.json").read_text("utf-8"))
             return cls(
-                folder,
+                files.path,
                 recipe,
                 AnalogModel.from_dict(stored["analog"])
                 if "analog" in stored
@@ -80,21 +67,27 @@ class Run:
                 stored["ignore_index"],
                 tuple(stored["picture_shape"]),
             )
-        except (OSError, ValueError, KeyError, TypeError, LavasegError) as error:
-            raise LavasegError(f"{folder / 'network.json'} cannot be read: {error}") from None
+        except (ValueError, KeyError, TypeError, LavasegError) as error:
+            raise LavasegError(f"{files.description.path} cannot be read: {error}") from None
 
     def save(self) -> None:
-        """Write recipe.yaml and network.json, creating the folder."""
+        """Write recipe and description, creating the folder."""
         kind = "analog" if isinstance(self.model, AnalogModel) else "network"
-        stored = {
-            kind: self.model.to_dict(),
-            "classes": list(self.classes),
-            "ignore_index": self.ignore_index,
-            "picture_shape": list(self.picture_shape),
-        }
         make_folder(self.path)
-        write_atomically(self.path / "network.json", json.dumps(stored, indent=1))
-        write_atomically(self.path / "recipe.yaml", recipes.dump(self.recipe))
+        self.files.description.save(
+            {
+                kind: self.model.to_dict(),
+                "classes": list(self.classes),
+                "ignore_index": self.ignore_index,
+                "picture_shape": list(self.picture_shape),
+            }
+        )
+        self.files.recipe.save(self.recipe)
+
+    @property
+    def files(self) -> RunFolder:
+        """Everything that the folder may hold, by name."""
+        return RunFolder(self.path)
 
     @property
     def network(self) -> Network:
@@ -121,7 +114,7 @@ class Run:
     @property
     def converted(self) -> bool:
         """Whether conversion made it, and not training."""
-        return (self.path / CONVERSION).is_file()
+        return self.files.conversion.exists()
 
     @cached_property
     def data(self) -> DataSet:
@@ -130,30 +123,42 @@ class Run:
 
     @property
     def weights(self) -> Path:
-        """model.safetensors, which must exist.
+        """The file of the float weights, which must exist.
 
         Raises:
             LavasegError: no epoch has finished yet.
         """
-        path = self.path / "model.safetensors"
-        if not path.is_file() and self.converted:
-            raise LavasegError(f"{path} is missing: convert again, into another folder")
-        if not path.is_file():
-            raise LavasegError(
-                f"{self.path} has no trained weights yet: finish its training with "
-                f"`lavaseg train {self.recipe.name} --out {self.path} --resume`"
-            )
-        return path
+        weights = self.files.weights
+        if weights.exists():
+            return weights.path
+        if self.converted:
+            raise LavasegError(f"{weights.path} is missing: convert again, into another folder")
+        raise LavasegError(
+            f"{self.path} has no trained weights yet: finish its training with "
+            f"`lavaseg train {self.recipe.name} --out {self.path} --resume`"
+        )
 
-    def history(self) -> list[dict[str, Any]]:
-        """Rows of metrics.csv as numbers, one an epoch; empty before the first."""
-        path = self.path / "metrics.csv"
-        if not path.is_file():
-            return []
-        with path.open(newline="", encoding="utf-8") as file:
-            return [
-                {key: float(value) for key, value in row.items()} for row in csv.DictReader(file)
-            ]
+    def net(self) -> IntegerNetwork:
+        """The integer network that export left in the folder.
+
+        Raises:
+            LavasegError: there is none, it is older than the float weights, or it is damaged.
+        """
+        net = self.files.net
+        if not net.exists():
+            raise LavasegError(
+                f"{self.path} holds no exported network: `lavaseg export {self.path}` makes it"
+            )
+        if not net.current():
+            raise LavasegError(
+                f"{net.path} is older than the trained weights: make it again with "
+                f"`lavaseg export {self.path}`"
+            )
+        return net.load()
+
+    def history(self) -> Rows:
+        """One row an epoch of training, as numbers; none before the first."""
+        return self.files.history.load() if self.files.history.exists() else []
 
 
 def make_folder(path: Path) -> None:

@@ -1,0 +1,136 @@
+"""The folder of a run: all artefacts that may lie in it, by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lavaseg.runs.artefacts import Kind
+from lavaseg.runs.formats import (
+    ARRAYS,
+    EVALUATION,
+    FOLDER,
+    JSON,
+    NET,
+    PAGE,
+    RECIPE,
+    TABLE,
+    VERDICT,
+)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder that is or will be that of a run: `folder.net.path`, `folder.net.load()`.
+
+    What is not there has a path all the same, so that whoever writes it need not know its name.
+
+    Args:
+        path: the folder, which need not exist.
+    """
+
+    path: Path
+
+    recipe = Kind(
+        "recipe.yaml",
+        "every field of the recipe, defaults and `--set` included",
+        RECIPE,
+        written_by=("train", "convert"),
+    )
+    description = Kind(
+        "network.json",
+        "description, class names, ignore index, picture shape",
+        JSON,
+        written_by=("train", "convert"),
+    )
+    history = Kind(
+        "metrics.csv",
+        "one row an epoch: losses, validation mIoU, spike rates, operations, energy",
+        TABLE,
+        written_by=("train",),
+    )
+    weights = Kind(
+        "model.safetensors",
+        "float weights of the epoch with the best validation mIoU, or what they became",
+        ARRAYS,
+        written_by=("train", "convert"),
+    )
+    conversion = Kind(
+        "conversion.json",
+        "the artificial run, a hash of its weights, rule, steps, reset, encoder, samples, scales",
+        JSON,
+        written_by=("convert",),
+    )
+    checkpoints = Kind(
+        "checkpoints/",
+        "the last epoch, for `--resume`: weights, optimiser, history",
+        FOLDER,
+        written_by=("train", "export"),
+    )
+    curves = Kind(
+        "tensorboard/",
+        "the rows of the tables, for TensorBoard",
+        FOLDER,
+        written_by=("train", "export"),
+    )
+    evaluation = Kind(
+        "evaluation.json",
+        "the float network on the whole test set",
+        EVALUATION,
+        written_by=("evaluate", "demo"),
+        made_from=(weights,),
+    )
+    tuning_history = Kind(
+        "finetune.csv",
+        "one row an epoch of fine-tuning",
+        TABLE,
+        written_by=("export",),
+    )
+    tuning = Kind(
+        "finetuned.json",
+        "what fine-tuning started from: a hash of the float weights, settings, scales",
+        JSON,
+        written_by=("export",),
+    )
+    tuned_weights = Kind(
+        "finetuned.safetensors",
+        "weights of the best epoch of fine-tuning, before they are rounded",
+        ARRAYS,
+        written_by=("export",),
+        made_from=(weights,),
+        hashes=tuning,
+    )
+    net = Kind(
+        "net.net",
+        "the integer network",
+        NET,
+        written_by=("export",),
+        made_from=(weights,),
+    )
+    verdict = Kind(
+        "verify.json",
+        "the verdict: how many values differed, for each population and backend",
+        VERDICT,
+        written_by=("verify", "demo"),
+        made_from=(net,),
+    )
+    net_evaluation = Kind(
+        "evaluation-net.json",
+        "the integer network on the whole test set",
+        EVALUATION,
+        written_by=("evaluate", "demo"),
+        made_from=(net,),
+    )
+    report = Kind(
+        "report.html",
+        "the page",
+        PAGE,
+        written_by=("report", "demo"),
+        made_from=(weights, evaluation, net, verdict, net_evaluation),
+    )
+
+    @classmethod
+    def kinds(cls) -> tuple[Kind[Any], ...]:
+        """Every artefact that a run may have, in the order in which they come to be."""
+        return tuple(value for value in vars(cls).values() if isinstance(value, Kind))

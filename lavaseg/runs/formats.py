@@ -1,0 +1,151 @@
+"""How values become files of a run, and files values again.
+
+What takes time to import is imported when a value is read or written.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar
+
+from lavaseg import recipes
+from lavaseg.errors import LavasegError
+from lavaseg.recipes import Recipe
+from lavaseg.system.files import write_atomically
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from lavaseg.network.integers import IntegerNetwork
+    from lavaseg.results.evaluation import Evaluation
+
+T = TypeVar("T")
+Rows: TypeAlias = Sequence[Mapping[str, float]]
+"""Rows of a table; where a row lacks a column, it has NaN there in the file."""
+Arrays: TypeAlias = "Mapping[str, np.ndarray]"
+"""Arrays by name."""
+
+
+@dataclass(frozen=True)
+class Format(Generic[T]):
+    """How one type of value is stored.
+
+    Args:
+        read: value of a file; a LavasegError names what cannot be read.
+        write: writes the value, whole or not at all.
+    """
+
+    read: Callable[[Path], T]
+    write: Callable[[Path, T], None]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise LavasegError(f"{path} cannot be read: {error}") from None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(_text(path))
+    except ValueError as error:
+        raise LavasegError(f"{path} cannot be read: {error}") from None
+    if not isinstance(found, dict):
+        raise LavasegError(f"{path} cannot be read: expected a JSON object")
+    return found
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    write_atomically(path, json.dumps(value, indent=1))
+
+
+def _read_verdict(path: Path) -> dict[str, Any]:
+    try:
+        found = _read_json(path)
+        if isinstance(found["ok"], bool) and isinstance(found["rows"], list):
+            return found
+    except (LavasegError, KeyError):
+        pass
+    raise LavasegError(f"{path} is no verdict of `lavaseg verify`: remove it, or verify again")
+
+
+def _write_recipe(path: Path, recipe: Recipe) -> None:
+    write_atomically(path, recipes.dump(recipe))
+
+
+def _read_table(path: Path) -> Rows:
+    try:
+        rows = csv.DictReader(io.StringIO(_text(path), newline=""))
+        return [{key: float(value) for key, value in row.items()} for row in rows]
+    except (ValueError, TypeError) as error:
+        raise LavasegError(f"{path} cannot be read: {error}") from None
+
+
+def _write_table(path: Path, rows: Rows) -> None:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="nan", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue())
+
+
+def _read_arrays(path: Path) -> Arrays:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise LavasegError(f"{path} cannot be read: {error}") from None
+
+
+def _write_arrays(path: Path, arrays: Arrays) -> None:
+    import numpy as np
+    from safetensors.numpy import save
+
+    in_order = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    write_atomically(path, save(in_order))  # which takes any memory to be in order of rows
+
+
+def _read_evaluation(path: Path) -> Evaluation:
+    from lavaseg.results.evaluation import Evaluation
+
+    return Evaluation.load(path)
+
+
+def _write_evaluation(path: Path, evaluation: Evaluation) -> None:
+    evaluation.save(path)
+
+
+def _read_net(path: Path) -> IntegerNetwork:
+    from lavaseg.netx import read
+
+    return read(path)
+
+
+def _write_net(path: Path, net: IntegerNetwork) -> None:
+    from lavaseg.netx import write
+
+    write(net, path)
+
+
+def _not_ours(path: Path, *_: object) -> NoReturn:
+    raise TypeError(f"{path} is a folder that lightning reads and writes")
+
+
+JSON: Format[Mapping[str, Any]] = Format(_read_json, _write_json)
+RECIPE: Format[Recipe] = Format(recipes.load, _write_recipe)
+TABLE: Format[Rows] = Format(_read_table, _write_table)
+ARRAYS: Format[Arrays] = Format(_read_arrays, _write_arrays)
+EVALUATION: Format[Evaluation] = Format(_read_evaluation, _write_evaluation)
+VERDICT: Format[Mapping[str, Any]] = Format(_read_verdict, _write_json)
+NET: Format[IntegerNetwork] = Format(_read_net, _write_net)
+PAGE: Format[str] = Format(_text, write_atomically)
+FOLDER: Format[NoReturn] = Format(_not_ours, _not_ours)

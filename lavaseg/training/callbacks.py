@@ -1,0 +1,110 @@
+"""What happens at the end of an epoch: a row of the table, the best weights, a line to read."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import lightning.pytorch as pl
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from lavaseg.runs import Artefact
+from lavaseg.runs.formats import Arrays, Rows
+from lavaseg.training.segmenter import Segmenter
+from lavaseg.training.weights import arrays_of
+
+
+class History(pl.Callback):
+    """One row an epoch into a table, and the weights of the best validation mIoU.
+
+    Its rows travel in the checkpoint, so that a resumed run continues them.
+    """
+
+    def __init__(self, table: Artefact[Rows], weights: Artefact[Arrays]) -> None:
+        self.table, self.weights = table, weights
+        self.rows: list[dict[str, float]] = []
+        self.started = time.monotonic()
+
+    @property
+    def best(self) -> float:
+        """The best validation mIoU so far, -1 before the first epoch."""
+        return max((row["val_miou"] for row in self.rows), default=-1.0)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.started = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        assert isinstance(module, Segmenter)
+        measured = {k: float(v) for k, v in trainer.callback_metrics.items()}
+        row = {"epoch": trainer.current_epoch + 1, **measured}
+        row["learning_rate"] = float(trainer.optimizers[0].param_groups[0]["lr"])
+        row["seconds"] = time.monotonic() - self.started
+        improved = row["val_miou"] > self.best
+        self.rows.append(row)
+        if improved:
+            self.weights.save(arrays_of(module.model))
+        self.table.save(self.rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = state_dict["rows"]
+
+
+class EpochLines(pl.Callback):
+    """A progress bar within the epoch, and one line an epoch with what matters."""
+
+    def __init__(self, history: History, title: str) -> None:
+        self.history, self.title = history, title
+        self.console = Console(stderr=True)
+        self.bar: Progress | None = None
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+        )
+        total = int(trainer.num_training_batches)
+        self.task = self.bar.add_task(
+            f"{self.title} epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", total=total
+        )
+        self.bar.start()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        if self.bar is not None:
+            self.bar.advance(self.task)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._stop()
+        row = self.history.rows[-1]
+        rates = " ".join(f"{v:.2f}" for k, v in row.items() if k.startswith("rate/"))
+        best = " *" if row["val_miou"] >= self.history.best else ""
+        energy = f"energy {row['energy_uj']:.2f} uJ  " if "energy_uj" in row else ""
+        self.console.print(
+            f"{self.title} epoch {int(row['epoch']):3d}  loss {row['loss']:.4f}  "
+            f"val mIoU {100 * row['val_miou']:.2f} %{best}  "
+            f"{energy}{row['seconds']:.0f} s"
+            + (f"  spikes/neuron by layer {rates}" if rates else ""),
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def on_exception(self, *_: Any) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None

@@ -1,0 +1,128 @@
+"""One fit: lightning around a network, its data and its plan, with exact resume."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from lavaseg.data.base import Samples
+from lavaseg.models.analog.module import AnalogNetwork
+from lavaseg.runs import Artefact, RunFolder
+from lavaseg.runs.formats import Arrays, Rows
+from lavaseg.training.batches import loader
+from lavaseg.training.callbacks import EpochLines, History
+from lavaseg.training.memory import keep_freed_memory
+from lavaseg.training.network import SpikingNetwork
+from lavaseg.training.plan import Plan
+from lavaseg.training.segmenter import segmenter
+
+
+def fit(
+    model: SpikingNetwork | AnalogNetwork,
+    plan: Plan,
+    train: Samples,
+    validation: Samples,
+    *,
+    classes: int,
+    folder: RunFolder,
+    table: Artefact[Rows],
+    weights: Artefact[Arrays],
+    title: str,
+    resume: bool = False,
+    progress: bool = True,
+) -> History:
+    """Train `model`, and store the weights of its best validation epoch.
+
+    Args:
+        classes: number of classes.
+        folder: where checkpoints and curves go.
+        table: takes one row an epoch; checkpoint and curves are named like it.
+        weights: takes the best weights.
+        title: shown in front of each epoch's line.
+        resume: continue from the checkpoint, if there is one.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; the last finished epoch is in the checkpoint.
+    """
+    keep_freed_memory()
+    history = History(table, weights)
+    name = table.path.stem
+    checkpoint = folder.checkpoints.path / f"{name}.ckpt"
+    with _quiet():
+        trainer = pl.Trainer(
+            max_epochs=plan.optimisation.epochs,
+            accelerator="gpu" if torch.cuda.is_available() else "cpu",
+            devices="auto" if torch.cuda.is_available() else 1,
+            logger=TensorBoardLogger(folder.path, name=folder.curves.path.name, version=name),
+            callbacks=_callbacks(history, checkpoint, title if progress else None),
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            gradient_clip_val=plan.optimisation.gradient_clip or None,
+            log_every_n_steps=50,
+        )
+        try:
+            trainer.fit(
+                segmenter(model, plan, classes),
+                _batches(plan, train, shuffle=True),
+                _batches(plan, validation, shuffle=False),
+                ckpt_path=checkpoint if resume and checkpoint.exists() else None,
+                weights_only=True,
+            )
+        except SystemExit:  # lightning turns Ctrl-C into an exit
+            raise KeyboardInterrupt from None
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    return history
+
+
+def _callbacks(history: History, checkpoint: Path, title: str | None) -> list[pl.Callback]:
+    """What happens at the end of an epoch, in this order; lines for the user if they have a title.
+
+    The row comes first: the checkpoint holds it.
+    """
+    last = ModelCheckpoint(
+        checkpoint.parent,
+        filename=checkpoint.stem,
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
+    return [history, last, *([] if title is None else [EpochLines(history, title)])]
+
+
+def _batches(plan: Plan, samples: Samples, *, shuffle: bool) -> Any:
+    return loader(
+        samples,
+        plan.encoder,
+        batch_size=plan.optimisation.batch_size,
+        seed=plan.seed,
+        shuffle=shuffle,
+        augment=plan.augment,
+        ignore_index=plan.ignore_index,
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """While open, lightning's banners and hints, which are about its own flags, stay unsaid."""
+    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -1,0 +1,213 @@
+"""Networks under training: what they lose, what is measured of them, how they are optimised."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from lavaseg.errors import LavasegError
+from lavaseg.models.analog.module import AnalogNetwork
+from lavaseg.network import Current, Node, Population
+from lavaseg.results.energy import CMOS_45NM, MAC_PJ, account, on_device, uncountable
+from lavaseg.results.metrics import mean_iou
+from lavaseg.training.batches import Batch
+from lavaseg.training.loss import (
+    nearest_labels,
+    resize_logits,
+    rmp_layers,
+    rmp_loss,
+    rmp_weight,
+    segmentation_loss,
+)
+from lavaseg.training.network import SpikingNetwork
+from lavaseg.training.plan import Plan, learning_rate
+
+
+class Segmenter(pl.LightningModule):
+    """One network under training: loss, optimiser, validation metrics.
+
+    What differs between spiking and artificial networks is left to `SpikingSegmenter` and
+    `AnalogSegmenter`.
+    """
+
+    model: SpikingNetwork | AnalogNetwork
+
+    def __init__(self, plan: Plan, classes: int) -> None:
+        super().__init__()
+        self.plan = plan
+        self.confusion = MulticlassConfusionMatrix(classes, ignore_index=plan.ignore_index)
+
+    def learn(
+        self, messages: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | float]:
+        """Read-out of a training batch, and what is added to its loss."""
+        raise NotImplementedError
+
+    def watch(self, messages: torch.Tensor) -> torch.Tensor:
+        """Read-out of a validation batch, whose activity is counted."""
+        raise NotImplementedError
+
+    def log_activity(self) -> None:
+        """Log what was counted since the last call."""
+        raise NotImplementedError
+
+    def logits(self, readout: torch.Tensor) -> torch.Tensor:
+        """(N, K, h, w) float32: the read-out, averaged over time, in trained units."""
+        return (readout / self.plan.logit_scale).float()
+
+    def _loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return segmentation_loss(
+            logits,
+            labels,
+            ignore_index=self.plan.ignore_index,
+            label_smoothing=self.plan.optimisation.label_smoothing,
+            class_weights=self.plan.class_weights,
+        )
+
+    def auxiliary_loss(self, readout: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Weighted loss of an auxiliary read-out, against labels of its size."""
+        logits = self.logits(readout)
+        weight = self.plan.optimisation.auxiliary_weight
+        return weight * self._loss(logits, nearest_labels(labels, logits))
+
+    def training_step(self, batch: Batch, _: int) -> torch.Tensor:
+        messages, labels = batch
+        readout, added = self.learn(messages, labels)
+        loss = self._loss(self.logits(readout), labels)
+        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
+        return loss + added
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        messages, labels = batch
+        logits = self.logits(self.watch(messages))
+        loss = segmentation_loss(logits, labels, ignore_index=self.plan.ignore_index)
+        self.log("val_loss", loss, on_epoch=True, batch_size=len(labels))
+        resized = resize_logits(logits, (labels.shape[1], labels.shape[2]))
+        self.confusion.update(resized.argmax(1), labels)
+
+    def on_validation_epoch_end(self) -> None:
+        confusion = self.confusion.compute().cpu().numpy()
+        self.log("val_miou", float(mean_iou(confusion)), prog_bar=True)
+        self.confusion.reset()
+        self.log_activity()
+
+    def _steps(self) -> int:
+        return max(int(self.trainer.estimated_stepping_batches), 1)
+
+    def configure_optimizers(self) -> Any:
+        plan = self.plan.optimisation
+        weights, rate, decay = self.parameters(), plan.learning_rate, plan.weight_decay
+        optimiser: torch.optim.Optimizer
+        if plan.optimiser == "sgd":
+            optimiser = torch.optim.SGD(weights, rate, momentum=0.9, weight_decay=decay)
+        else:
+            amsgrad = plan.optimiser == "amsgrad"
+            optimiser = torch.optim.Adam(weights, rate, weight_decay=decay, amsgrad=amsgrad)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, learning_rate(plan, self._steps()))
+        return [optimiser], [{"scheduler": scheduler, "interval": "step"}]
+
+
+class SpikingSegmenter(Segmenter):
+    """A spiking network under training: RMP, auxiliary read-outs, spikes and energy."""
+
+    def __init__(self, model: SpikingNetwork, plan: Plan, classes: int) -> None:
+        super().__init__(plan, classes)
+        self.model: SpikingNetwork = model
+        self.regularised = rmp_layers(plan.rmp, model.network) if plan.rmp.weight else ()
+        weighted = plan.optimisation.auxiliary_weight > 0
+        self.auxiliaries = model.network.auxiliaries if weighted else ()
+        self.counts: dict[str, torch.Tensor] = {}
+        self.validated = 0
+
+    def learn(
+        self, messages: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | float]:
+        penalties: list[torch.Tensor] = []
+        added: list[torch.Tensor] = []
+
+        def observe(node: Node, spikes: torch.Tensor, membrane: torch.Tensor | None) -> None:
+            if node.name in self.auxiliaries and membrane is not None:
+                added.append(self.auxiliary_loss(membrane[..., -1], labels))
+            if regularise and node.name in self.regularised and membrane is not None:
+                assert isinstance(node, Population)
+                penalties.append(rmp_loss(self.plan.rmp, node, spikes, membrane))
+
+        weight = rmp_weight(self.plan.rmp, self.trainer.global_step / self._steps())
+        regularise = weight > 0
+        observed = regularise or bool(self.auxiliaries)
+        readout = self.model(
+            messages,
+            observe if observed else None,
+            membranes=self.plan.rmp.time if regularise else "none",
+        )
+        if penalties:
+            penalty = torch.stack(penalties).mean()
+            self.log("rmp", penalty, on_step=False, on_epoch=True, batch_size=len(labels))
+            added.append(weight * penalty)
+        return readout, torch.stack(added).sum() if added else 0.0
+
+    def watch(self, messages: torch.Tensor) -> torch.Tensor:
+        def count(node: Node, spikes: torch.Tensor, __: torch.Tensor | None) -> None:
+            if isinstance(node, Current):
+                return
+            total = (spikes != 0).sum((0, -1)).double()
+            self.counts[node.name] = self.counts.get(node.name, 0) + total
+
+        source = self.model.network.input.name
+        arrived = (messages != 0).sum((0, -1)).double()
+        self.counts[source] = self.counts.get(source, 0) + arrived
+        self.validated += len(messages)
+        readout: torch.Tensor = self.model(messages, count)
+        return readout
+
+    def log_activity(self) -> None:
+        network, samples = self.model.network, max(self.validated, 1)
+        counts = {name: total.long().cpu().numpy() for name, total in self.counts.items()}
+        for population in network.populations:
+            if population.threshold is not None:
+                rate = counts[population.name].sum() / network.neurons(population.name) / samples
+                self.log(f"rate/{population.name}", float(rate))
+        if uncountable(network) is None:
+            energy = account(network, counts, samples, self.plan.encoder.steps)
+            self.log("synaptic_operations", float(energy.synaptic_operations))
+            estimate = on_device(energy, CMOS_45NM).picojoules
+            self.log("energy_uj", estimate[1] / 1e6 if estimate else math.nan)
+        self.counts, self.validated = {}, 0
+
+
+class AnalogSegmenter(Segmenter):
+    """An artificial network under training; its energy is that of its MACs, whatever it sees."""
+
+    def __init__(self, model: AnalogNetwork, plan: Plan, classes: int) -> None:
+        super().__init__(plan, classes)
+        if plan.rmp.weight:
+            raise LavasegError("field rmp.weight: an artificial network has no membranes; set it 0")
+        self.model: AnalogNetwork = model
+
+    def learn(
+        self, messages: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | float]:
+        added: list[torch.Tensor] = []
+        wanted = self.plan.optimisation.auxiliary_weight > 0
+        readout = self.model(
+            messages, (lambda x: added.append(self.auxiliary_loss(x, labels))) if wanted else None
+        )
+        return readout, torch.stack(added).sum() if added else 0.0
+
+    def watch(self, messages: torch.Tensor) -> torch.Tensor:
+        readout: torch.Tensor = self.model(messages)
+        return readout
+
+    def log_activity(self) -> None:
+        self.log("energy_uj", MAC_PJ * self.model.macs / 1e6)
+
+
+def segmenter(model: SpikingNetwork | AnalogNetwork, plan: Plan, classes: int) -> Segmenter:
+    """What trains `model`."""
+    if isinstance(model, SpikingNetwork):
+        return SpikingSegmenter(model, plan, classes)
+    return AnalogSegmenter(model, plan, classes)

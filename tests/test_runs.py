@@ -1,0 +1,260 @@
+"""The folder of a run: what holds and what does not, values and files, who keeps results there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lavaseg
+from lavaseg import recipes
+from lavaseg.errors import LavasegError
+from lavaseg.runs import Run, RunFolder
+
+RESULTS = ("evaluation", "net", "verdict", "net_evaluation", "report")
+
+
+@pytest.fixture
+def dated(tmp_path: Path) -> RunFolder:
+    """A folder with one file of each kind, each a second younger than the one before."""
+    files = RunFolder(tmp_path)
+    for age, kind in enumerate(RunFolder.kinds()):
+        path = tmp_path / kind.file
+        if kind.file.endswith("/"):
+            path.mkdir()
+        else:
+            path.write_text("{}")
+        os.utime(path, (age, age))
+    return files
+
+
+def current(files: RunFolder) -> set[str]:
+    return {name for name in RESULTS if getattr(files, name).current()}
+
+
+def test_every_file_that_was_written_in_order_holds(dated: RunFolder) -> None:
+    assert current(dated) == set(RESULTS)
+
+
+@pytest.mark.parametrize(
+    ("changed", "held"),
+    [
+        ("weights", set()),
+        ("net", {"evaluation", "net"}),
+        ("verdict", {"evaluation", "net", "verdict", "net_evaluation"}),
+        ("history", set(RESULTS)),
+    ],
+)
+def test_what_was_made_from_a_changed_file_holds_no_more(
+    dated: RunFolder, changed: str, held: set[str]
+) -> None:
+    os.utime(getattr(dated, changed).path, (100, 100))
+    assert current(dated) == held
+
+
+def test_what_is_out_of_date_makes_all_that_follows_so_however_young(dated: RunFolder) -> None:
+    os.utime(dated.weights.path, (50, 50))
+    os.utime(dated.verdict.path, (100, 100))
+    assert not dated.verdict.current()
+    assert dated.verdict.outdated_by() == dated.net
+    assert dated.net.outdated_by() == dated.weights
+
+
+def test_an_exported_network_holds_without_the_float_weights(dated: RunFolder) -> None:
+    dated.weights.remove()
+    assert {"net", "verdict", "net_evaluation"} <= current(dated)
+    dated.net.remove()
+    assert not dated.net.current()
+
+
+def test_a_stored_hash_tells_what_times_cannot(dated: RunFolder) -> None:
+    dated.tuning.save({"weights": dated.weights.sha256()})
+    os.utime(dated.weights.path, (100, 100))  # as in a copy
+    assert dated.tuned_weights.current()
+    dated.weights.path.write_text("others")
+    os.utime(dated.weights.path, (1, 1))
+    assert not dated.tuned_weights.current()
+    dated.tuning.path.write_text("damaged")
+    assert dated.tuned_weights.current()  # times again
+
+
+VALUES: dict[str, Any] = {
+    "history": [{"epoch": 1.0, "loss": 0.1 + 0.2}, {"epoch": 2.0, "loss": 1e-17, "rmp": 3.0}],
+    "weights": {
+        "a.weight": np.arange(6, dtype=np.float32).reshape(2, 3).T,
+        "count": np.array(7, np.int64),
+    },
+    "tuning": {"weights": "00", "scales": {"a": 1.5}},
+    "verdict": {"ok": True, "rows": []},
+    "report": "<html>é</html>",
+    "recipe": recipes.load("demo"),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_values_come_back_as_they_were_saved(name: str, tmp_path: Path) -> None:
+    artefact = getattr(RunFolder(tmp_path), name)
+    artefact.save(VALUES[name])
+    found = artefact.load()
+    if name == "weights":
+        assert found.keys() == VALUES[name].keys()
+        for key, value in VALUES[name].items():
+            np.testing.assert_array_equal(found[key], value, strict=True)
+    elif name == "history":
+        first, second = found
+        assert np.isnan(first.pop("rmp"))
+        assert [first, second] == VALUES[name]
+    else:
+        assert found == VALUES[name]
+    assert [path.name for path in tmp_path.iterdir()] == [artefact.kind.file]
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\x00{", b"a,b\n1\n"])
+@pytest.mark.parametrize(
+    "name", ["history", "weights", "evaluation", "tuning", "net", "verdict", "recipe"]
+)
+def test_missing_and_damaged_files_are_named(
+    name: str, content: bytes | None, tmp_path: Path
+) -> None:
+    artefact = getattr(RunFolder(tmp_path), name)
+    if content is not None:
+        artefact.path.write_bytes(content)
+    with pytest.raises(LavasegError, match=artefact.kind.file):
+        artefact.load()
+
+
+def test_json_of_another_shape_is_named(tmp_path: Path) -> None:
+    tuning = RunFolder(tmp_path).tuning
+    tuning.path.write_text("[1]")
+    with pytest.raises(LavasegError, match="expected a JSON object"):
+        tuning.load()
+
+
+def test_opening_a_run_imports_no_torch() -> None:
+    code = "import sys, lavaseg.runs; sys.exit(bool({'torch', 'numba'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# -- who keeps results ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run with random weights, exported without fine-tuning."""
+    from lavaseg.export import export
+    from lavaseg.training import SpikingNetwork, experiment
+    from lavaseg.training.weights import arrays_of, seed_weights
+
+    recipe = recipes.load(
+        "demo",
+        [
+            "data.options={train: 6, test: 4}",
+            "model.options={channels: [2, 2, 2, 2, 2, 2, 2, 2]}",
+            "encoder={kind: poisson, steps: 2}",
+        ],
+    )
+    data = lavaseg.load_data("digits-photos", train=6, test=4)
+    run = experiment.describe(recipe, data, tmp_path_factory.mktemp("runs") / "tiny")
+    run.save()
+    seed_weights(0)
+    run.files.weights.save(arrays_of(SpikingNetwork(run.network)))
+    export(run, finetune=False, progress=False)
+    return run
+
+
+@pytest.fixture
+def run(exported: Run, tmp_path: Path) -> Run:
+    shutil.copytree(exported.path, tmp_path / "run")
+    return Run.open(tmp_path / "run")
+
+
+def verified(target: Any, stimuli: Any = None, **arguments: Any) -> Any:
+    return lavaseg.verify(target, stimuli, backends=["torch"], progress=False, **arguments)
+
+
+def evaluated(target: Any, samples: Any = None, **arguments: Any) -> Any:
+    return lavaseg.evaluate_net(target, samples, progress=False, **arguments)
+
+
+def test_what_is_given_a_run_keeps_its_result(run: Run) -> None:
+    verdict = verified(run, limit=2)
+    assert verdict.samples == 2
+    assert run.files.verdict.current()
+    assert run.files.verdict.load() == verdict.to_dict()
+    found = evaluated(run)
+    assert run.files.net_evaluation.current()
+    assert run.files.net_evaluation.load().to_dict() == found.to_dict()
+    lavaseg.evaluate(run, progress=False)
+    assert run.files.evaluation.current()
+
+
+def test_a_run_stands_for_its_exported_network_and_its_test_data(run: Run) -> None:
+    net, test = run.net(), run.data.test
+    alone = evaluated(net, test, ignore_index=run.ignore_index)
+    np.testing.assert_array_equal(evaluated(run).confusion, alone.confusion)
+    stimuli = [test[index][0] for index in range(3)]
+    assert verified(run, limit=3).rows == verified(net, stimuli).rows
+    assert verified(run, stimuli[1:]).rows == verified(net, stimuli[1:]).rows
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda run: verified(run.net(), [run.data.test[0][0]]),
+        lambda run: evaluated(run.net(), run.data.test),
+        lambda run: evaluated(run, limit=2),
+        lambda run: evaluated(run, seed=1),
+        lambda run: evaluated(run, run.data.train),
+        lambda run: lavaseg.evaluate(run, limit=2, progress=False),
+        lambda run: lavaseg.record(run, samples=1),
+    ],
+    ids=["verify net", "evaluate net", "limit", "seed", "other data", "floats, limit", "record"],
+)
+def test_other_results_are_only_returned(run: Run, call: Callable[[Run], object]) -> None:
+    before = sorted(run.path.iterdir())
+    call(run)
+    assert sorted(run.path.iterdir()) == before
+
+
+@pytest.mark.parametrize("call", [verified, evaluated, Run.net])
+def test_a_run_without_a_current_export_is_refused(run: Run, call: Callable[[Run], object]) -> None:
+    os.utime(run.files.net.path, (1, 1))
+    with pytest.raises(LavasegError, match=r"older than the trained weights.*lavaseg export"):
+        call(run)
+    run.files.net.remove()
+    with pytest.raises(LavasegError, match=r"no exported network.*lavaseg export"):
+        call(run)
+
+
+@pytest.mark.parametrize("call", [verified, evaluated])
+def test_a_network_alone_needs_data(run: Run, call: Callable[[object], object]) -> None:
+    with pytest.raises(LavasegError, match="no data of its own"):
+        call(run.net())
+
+
+def test_training_leaves_warnings_and_logging_as_they_were(tmp_path: Path) -> None:
+    import logging
+
+    names = ("lightning.pytorch", "lightning.fabric")
+    levels = {name: logging.getLogger(name).level for name in names}
+    filters = list(warnings.filters)
+    recipe = recipes.load(
+        "demo",
+        [
+            "data.options={train: 6, test: 2}",
+            "model.options={channels: [2, 2, 2, 2, 2, 2, 2, 2]}",
+            "encoder.steps=1",
+            "training.epochs=1",
+        ],
+    )
+    lavaseg.train(recipe, tmp_path / "run", progress=False)
+    assert {name: logging.getLogger(name).level for name in names} == levels
+    assert list(warnings.filters) == filters
