@@ -169,7 +169,7 @@ def test_every_system_has_any_width_and_size(key: str, sides: tuple[int, int]) -
 def runs_on_hardware(system: System) -> bool:
     model = system.build(Input("input", (3, 32, 32)), 4, width=4)
     try:
-        return isinstance(model, Network) and bool(deployed(model, 3))
+        return isinstance(model, Network) and bool(deployed(model))
     except LavasegError:
         return False
 
@@ -194,9 +194,9 @@ def test_a_trial_foretells_what_trained_values_become_on_hardware(key: str) -> N
             parameter.normal_()
     weighted = WeightedNetwork.from_model(net)
     if SYSTEMS[key].deployed_as is None:
-        assert deployed(model, 3) == lower(weighted).network
+        assert deployed(model) == lower(weighted).network
     else:
-        for fails in (lambda: deployed(model, 3), lambda: lower(weighted)):
+        for fails in (lambda: deployed(model), lambda: lower(weighted)):
             with pytest.raises(LavasegError, match="soft reset"):
                 fails()
 
@@ -207,7 +207,7 @@ def test_clock_axons_of_hardware_are_synaptic_memory(steps: int) -> None:
     for key in ("spiking-deeplab-bntt-shift", "spiking-deeplab"):
         model = SYSTEMS[key].build(*VOC, width=8)
         assert isinstance(model, Network)
-        found.append(synaptic_memory(deployed(model, steps), steps))
+        found.append(synaptic_memory(deployed(model), steps))
     assert found[0] - found[1] == steps * 2_176 // 8
 
 

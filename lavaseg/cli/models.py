@@ -131,7 +131,7 @@ def _row(
     if model is None:
         return row
     found = size(model, steps)
-    deployed, obstacles = _deployed(model, steps)
+    deployed, obstacles = _deployed(model)
     return row | {
         **asdict(found),
         "ann_millijoules": found.ann_millijoules,
@@ -153,7 +153,7 @@ def _deployed(model: Network | AnalogModel, steps: int) -> tuple[Network | None,
     if against:
         return None, against
     try:
-        return deployed(model, steps), {}
+        return deployed(model), {}
     except LavasegError as error:  # two operators that do not become one: named by its first words
         return None, {str(error).split(":")[0]: str(error)}
 

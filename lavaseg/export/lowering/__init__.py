@@ -29,16 +29,13 @@ FLOAT_STEPS: tuple[Callable[[WeightedNetwork], WeightedNetwork], ...] = (
 )
 
 
-def deployed(network: Network, steps: int = 1) -> Network:
+def deployed(network: Network) -> Network:
     """The network that would run on hardware, whatever the weights will be.
-
-    Args:
-        steps: T of a sample.
 
     Raises:
         LavasegError: it cannot be deployed; the message says why.
     """
-    return lower(untrained(network, steps)).network
+    return lower(untrained(network)).network
 
 
 def unrolled(network: Network) -> Network:
@@ -51,7 +48,7 @@ def unrolled(network: Network) -> Network:
     Raises:
         LavasegError: a current cannot be unrolled; the message says why.
     """
-    weighted = untrained(network, steps=2)  # which stand for any number of them
+    weighted = untrained(network)
     for step in (fold_averages, fold_norms, unroll_currents, split_clocks):
         weighted = step(weighted)
     return weighted.network

@@ -10,6 +10,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.export.lowering.compose import NotComposableError, compose
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.network import DECAY_UNITY, Current, Population, Projection, Relay
+from lavaseg.network.geometry import elementwise
 
 
 def unroll_currents(weighted: WeightedNetwork) -> WeightedNetwork:
@@ -185,15 +186,13 @@ def _add(
     kept: dict[str, tuple[Projection, np.ndarray]], projection: Projection, weight: np.ndarray
 ) -> None:
     """Add a projection, to one of the same kind between the same nodes if there is one."""
+    ends = (projection.source, projection.target, projection.delay)
     for name, (other, values) in kept.items():
-        same = (other.source, other.target, other.operator, other.delay)
-        if same == (
-            projection.source,
-            projection.target,
-            projection.operator,
-            projection.delay,
+        if (
+            (other.source, other.target, other.delay) == ends  # quicker than operators
+            and other.operator == projection.operator
         ):
-            kept[name] = other, values + weight
+            kept[name] = other, elementwise(np.add, values, weight)
             return
     base, name, index = projection.name, projection.name, 1
     while name in kept:
