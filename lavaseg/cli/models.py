@@ -141,7 +141,7 @@ def _row(
     }
 
 
-def _deployed(model: Network | AnalogModel, steps: int) -> tuple[Network | None, dict[str, str]]:
+def _deployed(model: Network | AnalogModel) -> tuple[Network | None, dict[str, str]]:
     """What would run on hardware, or what stands against it."""
     from lavaseg.export.lowering import deployed, obstacles
     from lavaseg.models.analog import RECTIFIED, AnalogModel

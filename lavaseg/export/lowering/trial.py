@@ -7,7 +7,6 @@ import numpy as np
 from lavaseg.export.weighted import FoldedNorm, WeightedNetwork
 from lavaseg.network import Network
 
-
 STEPS = 2
 """Time steps of a trial, which stand for any number of them."""
 
