@@ -13,6 +13,7 @@ import torch
 from lavaseg import models, recipes
 from lavaseg.cli import models as command
 from lavaseg.errors import LavasegError
+from lavaseg.export.figures import system_figures
 from lavaseg.export.lowering import deployed, lower
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.models.analog import constructor
@@ -250,7 +251,7 @@ def test_the_document_has_the_figures_that_the_command_prints(key: str) -> None:
     assert found
     channels, height, width, classes, steps = map(int, found.groups())
     sheet = Input("input", (channels, height, width))
-    row = command.row_of(SYSTEMS[key], sheet, classes, steps=steps)
+    row = system_figures(SYSTEMS[key], sheet, classes, steps=steps)
     assert (title, paper) == (row["title"], row["paper"])
     assert printed == [
         command.short(row["parameters"]),
