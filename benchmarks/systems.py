@@ -62,7 +62,7 @@ def measure(recipe: recipes.Recipe, folder: Path, samples: int) -> None:
         found["obstacle"] = "artificial"
     else:
         try:
-            deployed(run.model, steps)
+            deployed(run.model)
         except LavasegError as error:
             found["obstacle"] = str(error)
     if "obstacle" not in found:

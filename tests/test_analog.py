@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 
 from lavaseg import export, models, recipes
 from lavaseg.errors import LavasegError
-from lavaseg.models.analog import ANALOG, AnalogModel
+from lavaseg.models.analog import ANALOG, RECTIFIED, AnalogModel, Layer
 from lavaseg.models.size import size
 from lavaseg.network import Input
 from lavaseg.report import write_report
@@ -75,6 +76,39 @@ def test_logits_have_the_size_of_their_layers_and_gradients_reach_every_weight(
     for label, parameter in net.named_parameters():
         assert parameter.grad is not None, label
         assert parameter.grad.isfinite().all(), label
+
+
+@pytest.mark.parametrize("name", ANALOG)
+@pytest.mark.parametrize("options", [{}, {"affine": True}, {"further": 2}])
+def test_a_plan_has_the_layers_that_torch_runs(name: str, options: dict[str, Any]) -> None:
+    more = {"unet": "depth", "mimo_unet": "n"}.get(name)
+    chosen = SMALL[name] | ({"affine": True} if "affine" in options and name in RECTIFIED else {})
+    if "further" in options and more:
+        chosen |= {more: SMALL[name][more] + options["further"]}
+    model = build(name, (Input("input", (3, 44, 36)), 5), **chosen)
+    body, found = model.module().body.eval(), []
+
+    def record(label: str, module: torch.nn.Module, given: torch.Tensor, y: torch.Tensor) -> None:
+        weights, macs, enlarges = 0, 0, 1
+        if isinstance(module, torch.nn.Conv2d):
+            weights, macs = module.weight.numel(), y[0].numel() * module.weight[0].numel()
+        if isinstance(module, torch.nn.ConvTranspose2d):
+            weights, macs = module.weight.numel(), given[0].numel() * module.weight[0].numel()
+            enlarges = math.prod(module.stride)
+        parameters = sum(p.numel() for p in module.parameters())
+        shape = (y.shape[1], y.shape[2], y.shape[3])
+        kind = type(module).__name__
+        found.append(Layer(label, kind, shape, parameters, weights, macs, enlarges))
+
+    for label, module in body.named_modules():
+        if not list(module.children()) and list(module.parameters()):
+            module.register_forward_hook(
+                lambda m, given, y, label=label: record(label, m, given[0], y)
+            )
+    with torch.no_grad():
+        body(torch.zeros(1, 3, 44, 36))
+    assert model.layers == tuple(found)
+    assert model.parameter_count() == sum(p.numel() for p in body.parameters())
 
 
 def test_an_artificial_network_sees_the_mean_of_a_random_code() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -107,7 +109,8 @@ def test_a_label_that_is_no_class_is_found_whatever_the_loader_checks(
     wrong = (np.zeros((3, 2, 2), np.uint8), np.full((2, 2), 7, np.uint8))
     flat = (np.zeros((3, 2, 2), np.uint8), np.zeros((2, 3), np.uint8))
     made = data.DataSet("mine", [wrong, flat], [wrong], ("a", "b"))
-    monkeypatch.setitem(DATASETS, "mine", lambda: made)
+    monkeypatch.setitem(DATASETS, "mine", "mine")
+    monkeypatch.setitem(sys.modules, "lavaseg.data.mine", SimpleNamespace(load=lambda: made))
     result = call("data", "check", "mine")
     assert result.exit_code == 2
     assert "train 0: it has the label 7: expected 0 to 1" in result.stderr

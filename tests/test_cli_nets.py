@@ -15,7 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from lavaseg.cli import app
-from lavaseg.cli.inputs import load_inputs
+from lavaseg.data.inputs import load_inputs
 from lavaseg.deploy import simulate
 from lavaseg.encoders import Direct, Poisson
 from lavaseg.network import Conv, Input, Network, OneToOne, Population, Projection

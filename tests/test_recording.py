@@ -28,6 +28,7 @@ from lavaseg.kernels.neuron import NEVER, STATE_SCALE, reference
 from lavaseg.models import ANALOG, MODELS
 from lavaseg.models.analog import AnalogModel
 from lavaseg.models.analog.module import AnalogNetwork, watching
+from lavaseg.models.analog.plan import Plan, Tally
 from lavaseg.network import (
     Conv,
     Current,
@@ -435,8 +436,17 @@ def test_layers_used_twice_sums_and_changes_in_place_are_told_apart() -> None:
     assert not seen
 
 
+class SharedPlan(Plan):
+    def build(self) -> torch.nn.Module:
+        return Shared()
+
+
 def test_each_use_of_a_layer_has_macs_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lavaseg.models.analog.constructor", lambda _: lambda *_: Shared())
+    tally = Tally()
+    for _ in range(2):
+        tally.conv("conv", (2, 5, 3), 2, 1)
+    plan = SharedPlan(tuple(tally.layers), 6, "", {})
+    monkeypatch.setattr("lavaseg.models.analog.constructor", lambda _: lambda *_: plan)
     model = AnalogModel("shared", Input("input", (2, 5, 3), 8), 2)
     assert {name: macs for name, (_, _, macs) in model.sheets.items()} == {
         "conv": 2 * 2 * 5 * 3,

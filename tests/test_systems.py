@@ -13,6 +13,7 @@ import torch
 from lavaseg import models, recipes
 from lavaseg.cli import models as command
 from lavaseg.errors import LavasegError
+from lavaseg.export.figures import system_figures
 from lavaseg.export.lowering import deployed, lower
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.models.analog import constructor
@@ -169,7 +170,7 @@ def test_every_system_has_any_width_and_size(key: str, sides: tuple[int, int]) -
 def runs_on_hardware(system: System) -> bool:
     model = system.build(Input("input", (3, 32, 32)), 4, width=4)
     try:
-        return isinstance(model, Network) and bool(deployed(model, 3))
+        return isinstance(model, Network) and bool(deployed(model))
     except LavasegError:
         return False
 
@@ -194,9 +195,9 @@ def test_a_trial_foretells_what_trained_values_become_on_hardware(key: str) -> N
             parameter.normal_()
     weighted = WeightedNetwork.from_model(net)
     if SYSTEMS[key].deployed_as is None:
-        assert deployed(model, 3) == lower(weighted).network
+        assert deployed(model) == lower(weighted).network
     else:
-        for fails in (lambda: deployed(model, 3), lambda: lower(weighted)):
+        for fails in (lambda: deployed(model), lambda: lower(weighted)):
             with pytest.raises(LavasegError, match="soft reset"):
                 fails()
 
@@ -207,7 +208,7 @@ def test_clock_axons_of_hardware_are_synaptic_memory(steps: int) -> None:
     for key in ("spiking-deeplab-bntt-shift", "spiking-deeplab"):
         model = SYSTEMS[key].build(*VOC, width=8)
         assert isinstance(model, Network)
-        found.append(synaptic_memory(deployed(model, steps), steps))
+        found.append(synaptic_memory(deployed(model), steps))
     assert found[0] - found[1] == steps * 2_176 // 8
 
 
@@ -250,7 +251,7 @@ def test_the_document_has_the_figures_that_the_command_prints(key: str) -> None:
     assert found
     channels, height, width, classes, steps = map(int, found.groups())
     sheet = Input("input", (channels, height, width))
-    row = command.row_of(SYSTEMS[key], sheet, classes, steps=steps)
+    row = system_figures(SYSTEMS[key], sheet, classes, steps=steps)
     assert (title, paper) == (row["title"], row["paper"])
     assert printed == [
         command.short(row["parameters"]),

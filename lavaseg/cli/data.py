@@ -39,16 +39,15 @@ def list_(json: _Json = False) -> None:
 
     Example: `lavaseg data list`
     """
-    from lavaseg.data import DATASETS, load
+    from lavaseg.data import DATASETS, source, summary
 
     rows = []
-    for name, function in DATASETS.items():
+    for name in DATASETS:
         try:
-            found, where = True, load(name).source
+            found, where = True, source(name)
         except LavasegError as error:
             found, where = False, str(error)
-        what = (function.__doc__ or "").partition("\n")[0].rstrip(".")
-        rows.append({"name": name, "what": what, "found": found, "where": where})
+        rows.append({"name": name, "what": summary(name), "found": found, "where": where})
     if json:
         print_json(rows)
         return

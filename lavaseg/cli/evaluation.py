@@ -12,15 +12,13 @@ from lavaseg.cli.console import DIFFERENT, check_writable, only_json, print_json
 from lavaseg.cli.inputs import (
     DATA_OPTION,
     check_exists,
-    check_fits,
-    choose_inputs,
     data_beside,
-    load_data,
     open_net,
     open_run,
     run_of,
     set_options,
 )
+from lavaseg.data.inputs import check_fits, choose_inputs, load_data
 from lavaseg.deploy.backends import COMPARED
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import AnalogModel
@@ -213,7 +211,8 @@ def verify(
         net_path = run.files.net.path if run else target
         net = open_net(net_path)
         sources = [] if data is None else [data]
-        inputs = choose_inputs(net, sources, data_beside(net_path), set_ or [], samples, seed)
+        options = set_options(set_ or (), DATA_OPTION)
+        inputs = choose_inputs(net, sources, data_beside(net_path), options, samples, seed)
 
         from lavaseg.deploy import verify as verify_net
 

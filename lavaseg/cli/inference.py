@@ -10,7 +10,8 @@ import typer
 
 from lavaseg.cli.backends import backend_option
 from lavaseg.cli.console import check_writable, only_json, print_json, print_table, say
-from lavaseg.cli.inputs import Inputs, data_beside, load_inputs, open_net
+from lavaseg.cli.inputs import DATA_OPTION, data_beside, open_net, set_options
+from lavaseg.data.inputs import Inputs, load_inputs
 from lavaseg.deploy.backends import RUNTIMES
 from lavaseg.errors import LavasegError
 
@@ -123,7 +124,8 @@ def _infer(
     """What both commands do around their runner."""
     with only_json(json):
         network = open_net(net)
-        found = load_inputs(source, network, data_beside(net), set_ or ())
+        options = set_options(set_ or (), DATA_OPTION)
+        found = load_inputs(source, network, data_beside(net), options)
         targets = _targets(found, out_)
 
         from lavaseg.system.progress import bar

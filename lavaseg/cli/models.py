@@ -13,8 +13,7 @@ from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
     from lavaseg.models.analog import AnalogModel
-    from lavaseg.models.systems import System
-    from lavaseg.network import Input, Network
+    from lavaseg.network import Network
 
 
 def models(
@@ -47,8 +46,10 @@ def models(
 
     Example: `lavaseg models mfs-seg-efs-res54 --input 3x180x240 --classes 12 --steps 5`
     """
+    from lavaseg.export.figures import model_figures, system_figures
     from lavaseg.models.systems import SYSTEMS, find
     from lavaseg.network import Input
+    from lavaseg.system.progress import track
 
     if set_ and name is None:
         raise LavasegError("--set changes an option of one model: name it")
@@ -58,7 +59,7 @@ def models(
         system = find(name)
         options = set_options(set_ or (), "option=value, such as width=32")
         model = system.build(sheet, classes, width, options)
-        row = _row(system, system.all_options(width, options), model, steps)
+        row = model_figures(system, system.all_options(width, options), model, steps)
         row["layers"] = _layers(model)
         if any(system.options.get(option) != value for option, value in options.items()):
             row["title"] += ", changed by --set"
@@ -67,7 +68,10 @@ def models(
         else:
             _show(f"{name}, {title}", row)
         return
-    rows = {key: row_of(system, sheet, classes, width, steps) for key, system in SYSTEMS.items()}
+    rows = {
+        system.key: system_figures(system, sheet, classes, width, steps)
+        for system in track(SYSTEMS.values(), "models")
+    }
     if json:
         print_json(rows)
     else:
@@ -79,83 +83,6 @@ def _shape(text: str) -> tuple[int, int, int]:
         raise LavasegError(f"--input must be CHANNELSxHEIGHTxWIDTH, such as 3x64x64, got {text!r}")
     channels, height, width = (int(part) for part in text.split("x"))
     return channels, height, width
-
-
-# --------------------------------------------------------------------------------------------
-# Figures
-
-
-def row_of(
-    system: System, sheet: Input, classes: int, width: int | None = None, steps: int = 20
-) -> dict[str, Any]:
-    """What is known of a system; `error` says why there is none for that input or width."""
-    options = dict(system.options)
-    try:
-        options = system.all_options(width)
-        model = system.build(sheet, classes, width)
-    except LavasegError as error:
-        return _row(system, options, None, steps, str(error))
-    return _row(system, options, model, steps)
-
-
-def _row(
-    system: System,
-    options: dict[str, Any],
-    model: Network | AnalogModel | None,
-    steps: int,
-    error: str | None = None,
-) -> dict[str, Any]:
-    """Figures by name, None if there is no model.
-
-    `memory` is in bytes, once deployed. `obstacles` are kinds of parts that stand against
-    deploying, with a sentence for each.
-    """
-    from dataclasses import asdict, fields
-
-    from lavaseg.models.size import Size, size, synaptic_memory
-
-    row: dict[str, Any] = {
-        "title": system.title,
-        "paper": system.paper,
-        "source": system.source,
-        "model": system.model,
-        "options": options,
-        **{figure.name: None for figure in fields(Size)},
-        "ann_millijoules": None,
-        "memory": None,
-        "deployable": None,
-        "obstacles": {},
-        "deployed_as": system.deployed_as,
-        "error": error,
-    }
-    if model is None:
-        return row
-    found = size(model, steps)
-    deployed, obstacles = _deployed(model, steps)
-    return row | {
-        **asdict(found),
-        "ann_millijoules": found.ann_millijoules,
-        "memory": None if deployed is None else synaptic_memory(deployed, steps),
-        "deployable": deployed is not None,
-        "obstacles": obstacles,
-    }
-
-
-def _deployed(model: Network | AnalogModel, steps: int) -> tuple[Network | None, dict[str, str]]:
-    """What would run on hardware, or what stands against it."""
-    from lavaseg.export.lowering import deployed, obstacles
-    from lavaseg.models.analog import RECTIFIED, AnalogModel
-
-    if isinstance(model, AnalogModel):
-        instead = ": `lavaseg convert` makes a spiking one of it" if model.name in RECTIFIED else ""
-        return None, {"artificial": f"an artificial network has no spikes{instead}"}
-    against = obstacles(model.without_auxiliaries())
-    if against:
-        return None, against
-    try:
-        return deployed(model, steps), {}
-    except LavasegError as error:  # two operators that do not become one: named by its first words
-        return None, {str(error).split(":")[0]: str(error)}
 
 
 def _layers(model: Network | AnalogModel) -> list[dict[str, Any]]:
@@ -171,10 +98,6 @@ def _layers(model: Network | AnalogModel) -> list[dict[str, Any]]:
         }
         for row in layers(model)
     ]
-
-
-# --------------------------------------------------------------------------------------------
-# At the terminal
 
 
 def _list(title: str, rows: dict[str, dict[str, Any]]) -> None:

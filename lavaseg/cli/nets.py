@@ -38,8 +38,7 @@ def export(
 
     net = export_run(opened, path)
     say(f"exported: {path}")
-    say(_ranges_line(net))
-    _say_lost_gains(net)
+    _say_ranges(net)
     say(f"Next: `lavaseg verify {path}`")
 
 
@@ -158,14 +157,14 @@ def info(
             f"delays      {waits['relay_neurons']:,} relay neurons and "
             f"{waits['delayed_synapses']:,} delayed synapses, for paths of unequal length"
         )
-    say(_ranges_line(opened))
-    _say_lost_gains(opened)
+    _say_ranges(opened)
     obstacle = summary["stock_obstacle"]
     say(f"stock NetX  {'cannot load it: ' + obstacle if obstacle else 'can load it'}")
 
 
 def _summary(net: IntegerNetwork) -> dict[str, Any]:
     from lavaseg.network.ranges import check_ranges
+    from lavaseg.network.summary import delay_cost
     from lavaseg.netx import describe, stock_loadable
 
     layers = describe(net)
@@ -176,52 +175,20 @@ def _summary(net: IntegerNetwork) -> dict[str, Any]:
         "steps": net.steps,
         "classes": net.classes,
         "parameters": sum(layer["parameters"] for layer in layers),
-        "delays": _delays(net),
+        "delays": delay_cost(net),
         "ranges": [vars(item) for item in check_ranges(net)],
         "stock_loadable": loadable,
         "stock_obstacle": obstacle,
     }
 
 
-def _delays(net: IntegerNetwork) -> dict[str, int]:
-    """What makes spikes wait on hardware, in neurons and synapses."""
-    from lavaseg.network.delays import plan
-    from lavaseg.network.grids import fan_out
+def _say_ranges(net: IntegerNetwork) -> None:
+    """What the proof of ranges says, and what rounding lost."""
+    from lavaseg.network.summary import lost_gains, saturation
 
-    network = net.network
-    found = plan(network, net.steps)
-    delayed = [network.projection(name) for name in found.synapses]
-    return {
-        "relay_neurons": sum(n * network.neurons(name) for (name, _), n in found.chains.items())
-        + sum(network.neurons(name) for name in found.echoes),
-        "delayed_synapses": sum(
-            int(fan_out(p.operator, network.shape(p.source)).sum()) for p in delayed
-        ),
-    }
-
-
-def _ranges_line(net: IntegerNetwork) -> str:
-    """What the range proof says of saturation, as one line."""
-    from lavaseg.network.ranges import check_ranges
-
-    open_ = [item.name for item in check_ranges(net) if not item.proved]
-    if not open_:
-        return "ranges      proved: no input can wrap a current or clip a membrane"
-    return (
-        "ranges      proved: no input can wrap a current; whether a membrane is clipped depends "
-        f"on the data in {', '.join(open_)} (clipping is computed exactly everywhere)"
-    )
-
-
-def _say_lost_gains(net: IntegerNetwork) -> None:
-    """Name the channels that pooling, upsampling or a skip no longer passes on."""
-    for projection in net.network.projections:
-        gain = net.weights[projection.name]
-        if net.network.weight_shape(projection) is None and not gain.all():
-            say(
-                f"gains       {projection.name}: {int((gain == 0).sum())} of {len(gain)} channels "
-                f"are 0: beside the other weights into {projection.target} they round to nothing"
-            )
+    say(f"ranges      {saturation(net)}")
+    for sentence in lost_gains(net):
+        say(f"gains       {sentence}")
 
 
 def _range(ends: tuple[int, int] | None) -> str:

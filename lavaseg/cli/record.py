@@ -9,17 +9,18 @@ import typer
 
 from lavaseg.cli.console import check_writable, only_json, print_json, print_table, say
 from lavaseg.cli.inputs import (
-    Trained,
+    DATA_OPTION,
     check_exists,
-    choose_inputs,
     data_beside,
     open_net,
     open_run,
+    set_options,
 )
+from lavaseg.data.inputs import Trained, choose_inputs
 from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
-    from lavaseg.cli.inputs import Inputs, Taker
+    from lavaseg.data.inputs import Inputs, Taker
     from lavaseg.network.integers import IntegerNetwork
     from lavaseg.recipes import Choice
     from lavaseg.results.recording import LayerRecording, Recording
@@ -125,7 +126,8 @@ def _opened(
     else:
         opened = taker = open_net(path)
         beside = data_beside(path)
-    return opened, choose_inputs(taker, sources, beside, set_, samples, seed or 0)
+    options = set_options(set_, DATA_OPTION)
+    return opened, choose_inputs(taker, sources, beside, options, samples, seed or 0)
 
 
 def _show(target: Path, recorded: Recording) -> None:

@@ -1,46 +1,59 @@
 """Data sets by name; each one is a short file that says where its files are and how to read them.
 
-To add one, write a function that returns a `DataSet` and enter it in `DATASETS`: its keyword
-arguments are the options that a recipe may set.
+To add one, write a function `load` that returns a `DataSet` and enter its module in `DATASETS`: its
+keyword arguments are the options that a recipe may set.
 """
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable
 from typing import Any
 
-from lavaseg.data import (
-    ade20k,
-    camvid,
-    ddd17,
-    ddd17_events,
-    digits,
-    dsec,
-    event_folder,
-    folder,
-    mnist_cifar10,
-    nmnist,
-    voc,
-)
 from lavaseg.data.base import DataSet, Samples
 from lavaseg.errors import LavasegError
 
-__all__ = ["DATASETS", "DataSet", "Samples", "load"]
+__all__ = ["DATASETS", "DataSet", "Samples", "load", "source", "summary"]
 
-DATASETS: dict[str, Callable[..., DataSet]] = {
-    "digits-photos": digits.load,
-    "mnist-cifar10": mnist_cifar10.load,
-    "camvid": camvid.load,
-    "voc": voc.load,
-    "ade20k": ade20k.load,
-    "nmnist": nmnist.load,
-    "ddd17": ddd17.load,
-    "ddd17-events": ddd17_events.load,
-    "dsec": dsec.load,
-    "folder": folder.load,
-    "event-folder": event_folder.load,
+DATASETS = {
+    "digits-photos": "digits",
+    "mnist-cifar10": "mnist_cifar10",
+    "camvid": "camvid",
+    "voc": "voc",
+    "ade20k": "ade20k",
+    "nmnist": "nmnist",
+    "ddd17": "ddd17",
+    "ddd17-events": "ddd17_events",
+    "dsec": "dsec",
+    "folder": "folder",
+    "event-folder": "event_folder",
 }
+"""Data sets, and the module of this folder whose `load` gives each; imported when it is needed."""
+
+
+def summary(name: str) -> str:
+    """What a data set is, in a few words."""
+    return (_module(name).load.__doc__ or "").partition("\n")[0].rstrip(".")
+
+
+def source(name: str) -> str:
+    """Where the files of a data set lie, its options at their defaults.
+
+    A module whose `load` takes long says so by a function `source` of its own.
+
+    Raises:
+        LavasegError: they are missing or damaged, or an option is needed.
+    """
+    module = _module(name)
+    if hasattr(module, "source"):
+        found: str = module.source()
+        return found
+    return load(name).source
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"lavaseg.data.{DATASETS[name]}")
 
 
 def load(name: str, /, **options: Any) -> DataSet:
@@ -56,7 +69,8 @@ def load(name: str, /, **options: Any) -> DataSet:
     """
     if name not in DATASETS:
         raise LavasegError(f"there is no data set {name!r}; there are " + ", ".join(DATASETS))
-    parameters = inspect.signature(DATASETS[name]).parameters
+    function: Callable[..., DataSet] = _module(name).load
+    parameters = inspect.signature(function).parameters
     for option in options:
         if option not in parameters:
             raise LavasegError(
@@ -65,4 +79,4 @@ def load(name: str, /, **options: Any) -> DataSet:
     for option, parameter in parameters.items():
         if parameter.default is parameter.empty and option not in options:
             raise LavasegError(f"data set {name!r} needs the option {option!r}")
-    return DATASETS[name](**options)
+    return function(**options)

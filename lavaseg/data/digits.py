@@ -6,11 +6,14 @@ handwritten digits (UCI, 8x8) doubled to 16x16, on crops of two photographs at h
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 
 from lavaseg.data import compose
 from lavaseg.data.base import DataSet
 
+_SOURCE = "scikit-learn: load_digits on load_sample_images"
 _SIZE = 32
 _STRIDE = 4
 _COLUMNS = {"train": slice(120, 276), "validation": slice(276, 320), "test": slice(0, 120)}
@@ -48,8 +51,13 @@ def load(
         validation=parts["validation"],
         test=parts["test"],
         classes=compose.CLASSES,
-        source="scikit-learn: load_digits on load_sample_images",
+        source=_SOURCE,
     )
+
+
+def source() -> str:
+    """Where the pictures come from, without importing scikit-learn, which takes a second."""
+    return _SOURCE if find_spec("sklearn") else load().source
 
 
 def _digits() -> np.ndarray:

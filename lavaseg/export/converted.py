@@ -25,7 +25,7 @@ from lavaseg.kernels.neuron import STATE_LIMIT, STATE_SCALE
 from lavaseg.models import CONVERTED
 from lavaseg.models.analog import RECTIFIED, AnalogModel
 from lavaseg.models.analog.module import AnalogNetwork
-from lavaseg.models.analog.rectified import Rectified
+from lavaseg.models.analog.rectified_torch import Rectified
 from lavaseg.network import Current, Population, Relay
 from lavaseg.recipes import Finetune, Recipe
 from lavaseg.runs import Run, RunFolder

@@ -144,19 +144,25 @@ class Geometry:
         if self.gains:
             return form[..., 0, 0].reshape(-1)
         turned = form.swapaxes(1, 2) if self.scatters else form
-        return np.ascontiguousarray(turned).reshape(-1, *turned.shape[2:])
+        if 0 not in turned.strides:
+            turned = np.ascontiguousarray(turned)
+        return turned.reshape(-1, *turned.shape[2:])
 
     def scale_outputs(self, weight: np.ndarray, factor: np.ndarray) -> np.ndarray:
         """Weights (or a gain) whose output channels are multiplied by `factor`, (channels,)."""
         if self.gains:
-            return weight * factor
-        return self.collapse(self.expand(weight) * factor.reshape(self.groups, -1, 1, 1, 1))
+            return elementwise(np.multiply, weight, factor)
+        return self.collapse(
+            elementwise(np.multiply, self.expand(weight), factor.reshape(self.groups, -1, 1, 1, 1))
+        )
 
     def scale_inputs(self, weight: np.ndarray, factor: np.ndarray) -> np.ndarray:
         """Weights (or a gain) whose input channels are multiplied by `factor`, (channels,)."""
         if self.gains:
-            return weight * factor
-        return self.collapse(self.expand(weight) * factor.reshape(self.groups, 1, -1, 1, 1))
+            return elementwise(np.multiply, weight, factor)
+        return self.collapse(
+            elementwise(np.multiply, self.expand(weight), factor.reshape(self.groups, 1, -1, 1, 1))
+        )
 
     def constant(self, weight: np.ndarray, values: np.ndarray) -> np.ndarray:
         """The operator applied to sheets that are constant over each channel.
@@ -186,3 +192,17 @@ class Geometry:
             for rows in self.rows.phases()
             for columns in self.columns.phases()
         ]
+
+
+def elementwise(function: np.ufunc, values: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """A function of two arrays, in the shape of `values`.
+
+    Where an axis of both is one value repeated (stride 0), so it is in the result: a network
+    whose weights are all alike is lowered without filling memory.
+    """
+    small, smaller = (
+        array[tuple(slice(1) if stride == 0 else slice(None) for stride in array.strides)]
+        for array in (values, other)
+    )
+    result: np.ndarray = function(small, smaller)
+    return result if result.shape == values.shape else np.broadcast_to(result, values.shape)

@@ -30,16 +30,13 @@ FLOAT_STEPS: tuple[Callable[[WeightedNetwork], WeightedNetwork], ...] = (
 )
 
 
-def deployed(network: Network, steps: int = 1) -> Network:
+def deployed(network: Network) -> Network:
     """The network that would run on hardware, whatever the weights will be.
-
-    Args:
-        steps: T of a sample.
 
     Raises:
         LavasegError: it cannot be deployed; the message says why.
     """
-    return lower(untrained(network, steps)).network
+    return lower(untrained(network)).network
 
 
 def lower(weighted: WeightedNetwork) -> WeightedNetwork:

@@ -62,6 +62,8 @@ def _through(first: Weighted, dense: np.ndarray, source: Shape) -> np.ndarray:
 def _regrouped(weight: np.ndarray, groups: int) -> np.ndarray:
     """The same weights in fewer groups: blocks on the diagonal."""
     many, outputs, inputs, *kernel = weight.shape
+    if many == groups:
+        return weight
     each = many // groups
     wide = np.zeros((groups, each, outputs, each, inputs, *kernel))
     index = np.arange(each)
@@ -145,6 +147,11 @@ def _products(
     groups = math.gcd(len(inner), len(outer))
     left, right = _regrouped(outer, groups), _regrouped(inner, groups)
     kernel = (layouts[0].kernel, layouts[1].kernel)
+    shape = (groups, left.shape[1], right.shape[2], *kernel)
+    if left.strides[1] == 0:  # all outputs are alike
+        left = left[:, :1]
+    if right.strides[2] == 0:  # all inputs are alike
+        right = right[:, :, :1]
     result = np.zeros((groups, left.shape[1], right.shape[2], *kernel))
     rows, columns = sums
     for (y2, y1), (x2, x1) in itertools.product(np.ndindex(rows.shape), np.ndindex(columns.shape)):
@@ -152,4 +159,4 @@ def _products(
             continue
         y, x = layouts[0].places[int(rows[y2, y1])], layouts[1].places[int(columns[x2, x1])]
         result[..., y, x] += left[..., y2, x2] @ right[..., y1, x1]
-    return result
+    return result if result.shape == shape else np.broadcast_to(result, shape)

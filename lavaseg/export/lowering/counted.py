@@ -22,7 +22,7 @@ def unrolled(network: Network) -> Network:
     Raises:
         LavasegError: a current cannot be unrolled; the message says why.
     """
-    weighted = untrained(network, steps=2)  # which stand for any number of them
+    weighted = untrained(network)
     for step in (fold_averages, fold_norms, unroll_currents, split_clocks):
         weighted = step(weighted)
     return weighted.network

@@ -10,6 +10,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.export.lowering.compose import NotComposableError, compose
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.network import DECAY_UNITY, Current, Population, Projection, Relay
+from lavaseg.network.geometry import elementwise
 
 
 def unroll_currents(weighted: WeightedNetwork) -> WeightedNetwork:
@@ -25,119 +26,173 @@ def unroll_currents(weighted: WeightedNetwork) -> WeightedNetwork:
         LavasegError: two operators have no exact composition, or a bias does not reach all
             neurons of a channel alike; names the current and says what to change.
     """
-    for node in weighted.network.ordered:
-        if isinstance(node, Current):
-            try:
-                weighted = _without(weighted, node.name)
-            except NotComposableError:
-                if not _only_counts(weighted, node.name):
-                    raise
-                weighted = _relayed(weighted, node.name)
-    return weighted
+    currents = [node.name for node in weighted.network.ordered if isinstance(node, Current)]
+    if not currents:
+        return weighted
+    rest = _Unrolling(weighted)
+    for name in currents:
+        try:
+            rest.remove(name)
+        except NotComposableError:
+            if not rest.only_counts(name):
+                raise
+            rest.relay(name)
+    return rest.finished()
 
 
 RELAY_GAIN = 2
 """The least even gain: a relay sends twice the number of spikes that it counts."""
 
 
-def _only_counts(weighted: WeightedNetwork, name: str) -> bool:
-    """Whether a current is, up to one factor for each channel, a whole number of spikes."""
-    net = weighted.network
-    gains = [weighted.weights[p.name] for p in net.incoming(name)]
-    return (
-        name not in weighted.biases
-        and all(net.weight_shape(p) is None for p in net.incoming(name))
-        and all(np.array_equal(gain, gains[0]) for gain in gains)
-    )
+class _Unrolling:
+    """What is left of a network while its currents are removed, one after the other.
 
+    It becomes a `Network` only at the end: checking a whole graph takes longer than a removal.
+    """
 
-def _relayed(weighted: WeightedNetwork, name: str) -> WeightedNetwork:
-    """A current as a relay, its factor moved into what leaves it; one for each delay behind it."""
-    net = weighted.network
-    factor = weighted.weights[net.incoming(name)[0].name] / RELAY_GAIN
-    delays = sorted({p.delay for p in net.outgoing(name)})
-    relays = {delay: name if delay == delays[0] else f"{name}_late{delay}" for delay in delays}
-    projections = [p for p in net.projections if name not in (p.source, p.target)]
-    weights = {p.name: weighted.weights[p.name] for p in projections}
-    for delay, relay in relays.items():
-        for p in net.incoming(name):
-            into = Projection(p.source, relay, p.operator, p.delay + delay)
-            projections.append(into)
-            weights[into.name] = np.full_like(factor, RELAY_GAIN)
-    for p in net.outgoing(name):
-        projections.append(dataclasses.replace(p, source=relays[p.delay], delay=0))
-        weights[p.name] = p.operator.scale_inputs(
-            net.shape(p.source), weighted.weights[p.name], factor
-        )
-    nodes = [node for node in net.nodes if node.name != name]
-    nodes += [Relay(relay) for relay in relays.values()]
-    network = dataclasses.replace(net, nodes=tuple(nodes), projections=tuple(projections))
-    return weighted.replace(network=network, weights=weights)
+    def __init__(self, weighted: WeightedNetwork) -> None:
+        self.weighted = weighted
+        self.nodes = list(weighted.network.nodes)
+        self.projections = list(weighted.network.projections)
+        self.weights, self.biases = dict(weighted.weights), dict(weighted.biases)
+        self.shapes = dict(weighted.network.shapes)
 
-
-def _without(weighted: WeightedNetwork, name: str) -> WeightedNetwork:
-    net = weighted.network
-    if name in weighted.norms:
-        raise LavasegError(f"current {name!r}: fold its norm before it is unrolled")
-    kept = {
-        p.name: (p, weighted.weights[p.name])
-        for p in net.projections
-        if name not in (p.source, p.target)
-    }
-    for into in net.incoming(name):
-        for out in net.outgoing(name):
-            _add(kept, *_composed(weighted, into, out))
-    biases = {key: value for key, value in weighted.biases.items() if key != name}
-    if name in weighted.biases:
-        for out in net.outgoing(name):
-            biases[out.target] = biases.get(out.target, 0.0) + _passed_bias(weighted, out)
-    network = dataclasses.replace(
-        net,
-        nodes=tuple(
+    def finished(self) -> WeightedNetwork:
+        """The network without currents."""
+        nodes = tuple(
             dataclasses.replace(node, bias=True)
-            if node.name in biases and isinstance(node, Current | Population) and not node.bias
+            if isinstance(node, Population) and node.name in self.biases and not node.bias
             else node
-            for node in net.nodes
-            if node.name != name
-        ),
-        projections=tuple(projection for projection, _ in kept.values()),
-    )
-    weights = {key: weight for key, (_, weight) in kept.items()}
-    return weighted.replace(network=network, weights=weights, biases=biases)
-
-
-def _composed(
-    weighted: WeightedNetwork, into: Projection, out: Projection
-) -> tuple[Projection, np.ndarray]:
-    """The projection that does `into`, then `out`."""
-    try:
-        operator, weight = compose(
-            (into.operator, weighted.weights[into.name]),
-            (out.operator, weighted.weights[out.name]),
-            weighted.network.shape(into.source),
+            for node in self.nodes
         )
-    except NotComposableError as error:
-        raise NotComposableError(
-            f"current {into.target!r}: projections {into.name!r} ({into.operator.kind}) and "
-            f"{out.name!r} ({out.operator.kind}) cannot become one: {error}; let the sizes divide, "
-            "leave out padding behind the current, or make it a population"
-        ) from None
-    return Projection(into.source, out.target, operator, into.delay + out.delay), weight
+        network = dataclasses.replace(
+            self.weighted.network, nodes=nodes, projections=tuple(self.projections)
+        )
+        return self.weighted.replace(network=network, weights=self.weights, biases=self.biases)
+
+    def incoming(self, name: str) -> list[Projection]:
+        return [p for p in self.projections if p.target == name]
+
+    def outgoing(self, name: str) -> list[Projection]:
+        return [p for p in self.projections if p.source == name]
+
+    def only_counts(self, name: str) -> bool:
+        """Whether a current is, up to one factor for each channel, a whole number of spikes."""
+        incoming = self.incoming(name)
+        gains = [self.weights[p.name] for p in incoming]
+        return (
+            name not in self.biases
+            and all(p.operator.weight_shape(self.shapes[p.source]) is None for p in incoming)
+            and all(np.array_equal(gain, gains[0]) for gain in gains)
+        )
+
+    def relay(self, name: str) -> None:
+        """A current becomes relays, one for each delay behind it; its factor moves behind them."""
+        incoming, outgoing = self.incoming(name), self.outgoing(name)
+        factor = self.weights[incoming[0].name] / RELAY_GAIN
+        delays = sorted({p.delay for p in outgoing})
+        relays = {delay: name if delay == delays[0] else f"{name}_late{delay}" for delay in delays}
+        projections = [p for p in self.projections if name not in (p.source, p.target)]
+        weights = {p.name: self.weights[p.name] for p in projections}
+        for delay, relay in relays.items():
+            self.shapes[relay] = self.shapes[name]
+            for p in incoming:
+                into = Projection(p.source, relay, p.operator, p.delay + delay)
+                projections.append(into)
+                weights[into.name] = np.full_like(factor, RELAY_GAIN)
+        for p in outgoing:
+            projections.append(dataclasses.replace(p, source=relays[p.delay], delay=0))
+            weights[p.name] = p.operator.scale_inputs(
+                self.shapes[p.source], self.weights[p.name], factor
+            )
+        self.nodes = [node for node in self.nodes if node.name != name]
+        self.nodes += [Relay(relay) for relay in relays.values()]
+        self.projections, self.weights = projections, weights
+
+    def remove(self, name: str) -> None:
+        """What flows into a current is composed with what flows out; nothing changes if it fails.
+
+        Raises:
+            NotComposableError: two operators have no exact composition.
+            LavasegError: its bias does not reach all neurons of a channel alike.
+        """
+        if name in self.weighted.norms:
+            raise LavasegError(f"current {name!r}: fold its norm before it is unrolled")
+        incoming, outgoing = self.incoming(name), self.outgoing(name)
+        kept = {
+            p.name: (p, self.weights[p.name])
+            for p in self.projections
+            if name not in (p.source, p.target)
+        }
+        for into in incoming:
+            for out in outgoing:
+                _add(kept, *self._joined(into, out))
+        biases = {key: value for key, value in self.biases.items() if key != name}
+        if name in self.biases:
+            for out in outgoing:
+                biases[out.target] = biases.get(out.target, 0.0) + self._passed_bias(out)
+        self.nodes = [node for node in self.nodes if node.name != name]
+        self.projections = [projection for projection, _ in kept.values()]
+        self.weights = {key: weight for key, (_, weight) in kept.items()}
+        self.biases = biases
+
+    def _joined(self, into: Projection, out: Projection) -> tuple[Projection, np.ndarray]:
+        """The projection that does `into`, then `out`."""
+        try:
+            operator, weight = compose(
+                (into.operator, self.weights[into.name]),
+                (out.operator, self.weights[out.name]),
+                self.shapes[into.source],
+            )
+        except NotComposableError as error:
+            raise NotComposableError(
+                f"current {into.target!r}: projections {into.name!r} ({into.operator.kind}) and "
+                f"{out.name!r} ({out.operator.kind}) cannot become one: {error}; let the sizes "
+                "divide, leave out padding behind the current, or make it a population"
+            ) from None
+        return Projection(into.source, out.target, operator, into.delay + out.delay), weight
+
+    def _passed_bias(self, out: Projection) -> np.ndarray:
+        """A current's bias as it arrives behind `out`: (channels,), or (T, channels) as it was."""
+        bias = np.asarray(self.biases[out.source], np.float64)
+        sheets = out.operator.geometry(self.shapes[out.source]).constant(
+            self.weights[out.name], np.atleast_2d(bias)
+        )
+        passed = sheets.reshape(*sheets.shape[:2], -1)
+        low, high = passed.min(2), passed.max(2)
+        target = next(node for node in self.nodes if node.name == out.target)
+        changed = ""
+        if (high - low > 1e-9 * np.maximum(1, np.abs(passed).max(2))).any():
+            changed = "border"
+        elif out.delay and bias.ndim == 1:
+            changed = "delay"
+        elif isinstance(target, Population) and target.current_decay != DECAY_UNITY:
+            changed = "target's current_decay"
+        if changed:
+            raise LavasegError(
+                f"current {out.source!r}: its norm or bias reaches {out.target!r} through "
+                f"{out.name!r}, whose {changed} changes it: put the norm on the populations behind "
+                "the current, or use no padding there"
+            )
+        middle = (low + high) / 2
+        if bias.ndim == 1:
+            return middle[0]
+        late = np.zeros_like(middle)
+        late[out.delay :] = middle[: max(len(middle) - out.delay, 0)]
+        return late
 
 
 def _add(
     kept: dict[str, tuple[Projection, np.ndarray]], projection: Projection, weight: np.ndarray
 ) -> None:
     """Add a projection, to one of the same kind between the same nodes if there is one."""
+    ends = (projection.source, projection.target, projection.delay)
     for name, (other, values) in kept.items():
-        same = (other.source, other.target, other.operator, other.delay)
-        if same == (
-            projection.source,
-            projection.target,
-            projection.operator,
-            projection.delay,
+        if (
+            (other.source, other.target, other.delay) == ends  # quicker than operators
+            and other.operator == projection.operator
         ):
-            kept[name] = other, values + weight
+            kept[name] = other, elementwise(np.add, values, weight)
             return
     base, name, index = projection.name, projection.name, 1
     while name in kept:
@@ -147,32 +202,3 @@ def _add(
         projection.source, projection.target, projection.operator, projection.delay, name
     )
     kept[name] = renamed, weight
-
-
-def _passed_bias(weighted: WeightedNetwork, out: Projection) -> np.ndarray:
-    """A current's bias as it arrives behind `out`: (channels,), or (T, channels) as it was."""
-    net = weighted.network
-    bias = np.asarray(weighted.biases[out.source], np.float64)
-    sheets = net.geometry(out).constant(weighted.weights[out.name], np.atleast_2d(bias))
-    passed = sheets.reshape(*sheets.shape[:2], -1)
-    low, high = passed.min(2), passed.max(2)
-    target = net[out.target]
-    changed = ""
-    if (high - low > 1e-9 * np.maximum(1, np.abs(passed).max(2))).any():
-        changed = "border"
-    elif out.delay and bias.ndim == 1:
-        changed = "delay"
-    elif isinstance(target, Population) and target.current_decay != DECAY_UNITY:
-        changed = "target's current_decay"
-    if changed:
-        raise LavasegError(
-            f"current {out.source!r}: its norm or bias reaches {out.target!r} through "
-            f"{out.name!r}, whose {changed} changes it: put the norm on the populations behind "
-            "the current, or use no padding there"
-        )
-    middle = (low + high) / 2
-    if bias.ndim == 1:
-        return middle[0]
-    late = np.zeros_like(middle)
-    late[out.delay :] = middle[: max(len(middle) - out.delay, 0)]
-    return late

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lavaseg.errors import LavasegError
+from lavaseg.models.analog.plan import Layer, Plan
 from lavaseg.network import Input, Shape
 
 if TYPE_CHECKING:
@@ -37,34 +38,6 @@ RECTIFIED = tuple(name for name, module in ANALOG.items() if module == "rectifie
 
 
 @dataclass(frozen=True)
-class Layer:
-    """One layer with weights.
-
-    Args:
-        name: of the submodule.
-        kind: class of the submodule.
-        shape: (channels, height, width) of its output.
-        parameters: all of its trained numbers.
-        weights: those that are multiplied with the input and added up; 0 for a norm.
-        macs: multiply-accumulates of one pass, zero padding included.
-        enlarges: pixels that a transposed convolution makes of each, the product of its strides.
-    """
-
-    name: str
-    kind: str
-    shape: Shape
-    parameters: int
-    weights: int
-    macs: int
-    enlarges: int = 1
-
-    @property
-    def transposed(self) -> bool:
-        """Whether it is a transposed convolution."""
-        return self.kind in ("conv_transpose", "ConvTranspose2d")
-
-
-@dataclass(frozen=True)
 class AnalogModel:
     """An artificial network as data: it trains and is measured, and cannot be exported.
 
@@ -84,22 +57,21 @@ class AnalogModel:
         """The torch module, with fresh weights."""
         from lavaseg.models.analog.module import AnalogNetwork
 
-        return AnalogNetwork(self._body(), self.input, self.macs())
+        return AnalogNetwork(self.plan.build(), self.input, self.macs())
 
-    def _body(self) -> nn.Module:
+    @cached_property
+    def plan(self) -> Plan:
+        """Its layers, and how to build it.
+
+        Raises:
+            LavasegError: an option is out of range, or the input too small.
+        """
         return constructor(self.name)(self.input, self.classes, **self.options)
-
-    def _unfilled(self) -> nn.Module:
-        """The module with weights that are not to be read."""
-        from lavaseg.models.analog.module import Unfilled
-
-        with Unfilled():
-            return self._body()
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """Every layer with weights, in the order of a pass."""
-        return self._measured[0]
+        """Every layer with trained numbers, in the order of a pass."""
+        return self.plan.layers
 
     @cached_property
     def sheets(self) -> Mapping[str, tuple[str, Shape, int]]:
@@ -107,7 +79,7 @@ class AnalogModel:
 
         In the order of a pass, with the names of `lavaseg.models.analog.module.watching`.
         """
-        from lavaseg.models.analog.module import numbered, pass_shapes, watching
+        from lavaseg.models.analog.module import Unfilled, numbered, pass_shapes, watching
 
         uses: Counter[str] = Counter()
         macs: dict[str, int] = {}
@@ -120,22 +92,15 @@ class AnalogModel:
             _, channels, height, width = output.shape
             found[name] = type(module).__name__, (channels, height, width), macs.get(name, 0)
 
-        body = self._unfilled()
+        with Unfilled():
+            body = self.plan.build()
         with watching(body, see):
             pass_shapes(body, self.input.shape)
         return found
 
     def parameter_count(self, steps: int = 1) -> int:
         """All trained numbers, the same for any number of steps."""
-        return self._measured[1]
-
-    @cached_property
-    def _measured(self) -> tuple[tuple[Layer, ...], int]:
-        """Layers and trained numbers, from a pass that computes nothing."""
-        from lavaseg.models.analog.module import measure
-
-        body = self._unfilled()
-        return measure(body, self.input.shape), sum(p.numel() for p in body.parameters())
+        return self.plan.parameters
 
     def macs(self) -> int:
         """Multiply-accumulates of one pass."""
@@ -159,8 +124,8 @@ class AnalogModel:
             raise LavasegError(f"not an artificial network's description: {error}") from error
 
 
-def constructor(name: str) -> Callable[..., nn.Module]:
-    """The function (input, classes, **options) -> module of an artificial network."""
+def constructor(name: str) -> Callable[..., Plan]:
+    """The function (input, classes, **options) -> plan of an artificial network."""
     module = importlib.import_module(f"lavaseg.models.analog.{ANALOG[name]}")
-    found: Callable[..., nn.Module] = getattr(module, name)
+    found: Callable[..., Plan] = getattr(module, name)
     return found

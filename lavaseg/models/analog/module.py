@@ -1,8 +1,7 @@
-"""An artificial network behind the interface of a spiking one, and the size of its layers."""
+"""An artificial network behind the interface of a spiking one, and what its layers give."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,6 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from lavaseg.models.analog import Layer
 from lavaseg.network import Conv, ConvTranspose, Input, Shape
 
 Outputs = torch.Tensor | Sequence[torch.Tensor]
@@ -63,40 +61,6 @@ class AnalogNetwork(nn.Module):
 
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
-
-
-def measure(body: nn.Module, source: Shape) -> tuple[Layer, ...]:
-    """The layers of a pass over one picture of shape `source`; its parameters are not read."""
-    found: list[Layer] = []
-
-    def hook(name: str) -> Callable[..., None]:
-        def record(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
-            _, channels, height, width = output.shape
-            found.append(
-                Layer(
-                    name,
-                    type(module).__name__,
-                    (channels, height, width),
-                    sum(p.numel() for p in module.parameters()),
-                    module.weight.numel() if isinstance(module, CONVOLUTIONS) else 0,
-                    _macs(module, inputs[0], output),
-                    math.prod(module.stride) if isinstance(module, nn.ConvTranspose2d) else 1,
-                )
-            )
-
-        return record
-
-    handles = [
-        module.register_forward_hook(hook(name))
-        for name, module in body.named_modules()
-        if not list(module.children()) and list(module.parameters())
-    ]
-    try:
-        pass_shapes(body, source)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return tuple(found)
 
 
 def pass_shapes(body: nn.Module, source: Shape) -> None:
@@ -198,13 +162,3 @@ def watching(body: nn.Module, see: See) -> Iterator[None]:
         last = None
         for handle in handles:
             handle.remove()
-
-
-def _macs(module: nn.Module, given: torch.Tensor, output: torch.Tensor) -> int:
-    """MACs of one sample: each output of a convolution, or each input of a transposed one, meets a
-    kernel over the channels of its group."""
-    if isinstance(module, nn.ConvTranspose2d):
-        return given[0].numel() * module.weight[0].numel()
-    if isinstance(module, nn.Conv2d):
-        return output[0].numel() * module.weight[0].numel()
-    return 0

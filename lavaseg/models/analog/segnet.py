@@ -2,63 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
-import torch
-from torch import nn
-from torch.nn import functional
-
 from lavaseg.errors import LavasegError
-from lavaseg.network import Input
+from lavaseg.models.analog.plan import Plan, Tally
+from lavaseg.network import Input, Shape
 
 STAGES = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))
 """Channels of the encoder's convolutions, in multiples of `width`; the decoder mirrors them."""
 
 
-def _stage(channels: list[int]) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for inputs, outputs in pairwise(channels):
-        layers += [
-            nn.Conv2d(inputs, outputs, 3, padding=1),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-        ]
-    return nn.Sequential(*layers)
-
-
-class SegNet(nn.Module):
-    """Five stages down, and the same five up again through the places of the maxima.
-
-    Args:
-        inputs, classes: channels of picture and logits.
-        width: channels of the first stage.
-    """
-
-    def __init__(self, inputs: int, classes: int, width: int) -> None:
-        super().__init__()
-        self.down, self.up = nn.ModuleList(), nn.ModuleList()
-        score = nn.Conv2d(width, classes, 3, padding=1)
-        before = inputs
-        for index, stage in enumerate(STAGES):
-            channels = [before, *(width * multiple for multiple in stage)]
-            self.down.append(_stage(channels))
-            back = _stage(channels[::-1]) if index else nn.Sequential(_stage([width] * 2), score)
-            self.up.append(back)
-            before = channels[-1]
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        places = []
-        for stage in self.down:
-            x = stage(x)
-            size = x.shape[2:]
-            x, where = functional.max_pool2d(x, 2, return_indices=True)
-            places.append((where, size))
-        for stage, (where, size) in zip(reversed(self.up), reversed(places), strict=True):
-            x = stage(functional.max_unpool2d(x, where, [2, 2], output_size=size))
-        return x
-
-
-def segnet(input_: Input, classes: int, *, width: int = 64) -> SegNet:
+def segnet(input_: Input, classes: int, *, width: int = 64) -> Plan:
     """SegNet: VGG16's thirteen convolutions, mirrored, 29.4 M parameters.
 
     Args:
@@ -72,4 +24,25 @@ def segnet(input_: Input, classes: int, *, width: int = 64) -> SegNet:
             f"segnet: width {width} must be at least 1, and the input {input_.shape[1:]} at least "
             f"{1 << len(STAGES)} wide"
         )
-    return SegNet(input_.shape[0], classes, width)
+    tally = Tally()
+    x, stages, sheets = input_.shape, [], []
+    for index, stage in enumerate(STAGES):
+        stages.append([x[0], *(width * multiple for multiple in stage)])
+        x = _stage(tally, f"down.{index}", x, stages[-1][1:])
+        sheets.append(x)
+        x = (x[0], x[1] // 2, x[2] // 2)
+    for index in reversed(range(len(STAGES))):
+        channels = stages[index][-2::-1] if index else [width]
+        name = f"up.{index}" if index else "up.0.0"
+        x = _stage(tally, name, sheets[index], channels)
+    tally.conv("up.0.1", x, classes)
+    return tally.plan(
+        "segnet_torch:SegNet", {"inputs": input_.shape[0], "classes": classes, "width": width}
+    )
+
+
+def _stage(tally: Tally, name: str, x: Shape, channels: list[int]) -> Shape:
+    for place, wanted in enumerate(channels):
+        x = tally.conv(f"{name}.{3 * place}", x, wanted)
+        tally.norm(f"{name}.{3 * place + 1}", x)
+    return x

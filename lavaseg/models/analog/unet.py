@@ -2,61 +2,12 @@
 
 from __future__ import annotations
 
-import torch
-from torch import nn
-from torch.nn import functional
-
 from lavaseg.errors import LavasegError
-from lavaseg.network import Input
+from lavaseg.models.analog.plan import Plan, Tally
+from lavaseg.network import ConvTranspose, Input, Shape
 
 
-def double(inputs: int, outputs: int) -> nn.Sequential:
-    """Twice a 3x3 convolution, batch norm and ReLU."""
-    layers: list[nn.Module] = []
-    for channels in (inputs, outputs):
-        layers += [
-            nn.Conv2d(channels, outputs, 3, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-        ]
-    return nn.Sequential(*layers)
-
-
-class UNet(nn.Module):
-    """Encoder, decoder and concatenated skips; sheets of any size come back to their own.
-
-    Args:
-        inputs, classes: channels of picture and logits.
-        width: channels at full resolution; each of `depth` halvings doubles them.
-    """
-
-    def __init__(self, inputs: int, classes: int, width: int, depth: int) -> None:
-        super().__init__()
-        widths = [width << level for level in range(depth + 1)]
-        self.down = nn.ModuleList(
-            double(a, b) for a, b in zip([inputs, *widths[:-1]], widths, strict=True)
-        )
-        self.enlarge = nn.ModuleList(nn.ConvTranspose2d(2 * w, w, 2, 2) for w in widths[:-1])
-        self.up = nn.ModuleList(double(2 * w, w) for w in widths[:-1])
-        self.score = nn.Conv2d(width, classes, 1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        skips: list[torch.Tensor] = []
-        for level, stage in enumerate(self.down):
-            x = stage(functional.max_pool2d(x, 2) if level else x)
-            skips.append(x)
-        for enlarge, up, skip in zip(
-            reversed(self.enlarge), reversed(self.up), reversed(skips[:-1]), strict=True
-        ):
-            larger = enlarge(x)
-            missing = [s - n for s, n in zip(skip.shape[2:], larger.shape[2:], strict=True)]
-            padded = functional.pad(larger, (0, missing[1], 0, missing[0]))
-            x = up(torch.cat([skip, padded], 1))
-        scores: torch.Tensor = self.score(x)
-        return scores
-
-
-def unet(input_: Input, classes: int, *, width: int = 64, depth: int = 4) -> UNet:
+def unet(input_: Input, classes: int, *, width: int = 64, depth: int = 4) -> Plan:
     """U-Net: two convolutions at each resolution, transposed 2x2 ones up, 31.0 M parameters.
 
     Args:
@@ -71,4 +22,29 @@ def unet(input_: Input, classes: int, *, width: int = 64, depth: int = 4) -> UNe
             f"unet: width {width} and depth {depth} must be at least 1, and the input "
             f"{input_.shape[1:]} at least {1 << depth} wide"
         )
-    return UNet(input_.shape[0], classes, width, depth)
+    tally = Tally()
+    x, skips = input_.shape, []
+    for level in range(depth + 1):
+        x = _double(tally, f"down.{level}", _halved(x) if level else x, width << level)
+        skips.append(x)
+    for level, skip in reversed(list(enumerate(skips[:-1]))):
+        tally.operator(f"enlarge.{level}", ConvTranspose(width << level, (2, 2), (2, 2)), x)
+        x = _double(tally, f"up.{level}", (2 * skip[0], *skip[1:]), width << level)
+    tally.conv("score", x, classes, 1)
+    return tally.plan(
+        "unet_torch:UNet",
+        {"inputs": input_.shape[0], "classes": classes, "width": width, "depth": depth},
+    )
+
+
+def _halved(sheet: Shape) -> Shape:
+    channels, height, width = sheet
+    return channels, height // 2, width // 2
+
+
+def _double(tally: Tally, name: str, x: Shape, channels: int) -> Shape:
+    """Twice a 3x3 convolution and batch norm."""
+    for place in (0, 3):
+        x = tally.conv(f"{name}.{place}", x, channels, bias=False)
+        tally.norm(f"{name}.{place + 1}", x)
+    return x

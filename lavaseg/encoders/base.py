@@ -1,0 +1,126 @@
+"""What all encoders share: settings, the way to a file and back, draws, graded spikes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from lavaseg.errors import LavasegError
+from lavaseg.events import Stimulus
+from lavaseg.network import Shape, Size
+
+
+class EncoderError(LavasegError):
+    """A wrong encoder setting, or a picture or recording that does not fit it."""
+
+
+def draws(seed: int, sample: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Uniform uint16 draws of sample number `sample`: Philox, keyed by seed and sample."""
+    generator = np.random.Generator(np.random.Philox(key=[seed % 2**64, sample % 2**64]))
+    return np.frombuffer(generator.bytes(2 * int(np.prod(shape))), "<u2").reshape(shape)
+
+
+def check_range(name: str, value: Any, low: int, high: int) -> None:
+    """EncoderError unless a field is a whole number in that range."""
+    if type(value) is not int or not low <= value <= high:
+        raise EncoderError(f"{name} must be an integer from {low} to {high}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Base of all encoders.
+
+    Args:
+        steps: logical time steps T of one sample.
+    """
+
+    kind: ClassVar[str] = ""
+    steps: int
+
+    def __post_init__(self) -> None:
+        check_range("steps", self.steps, 1, 4096)
+
+    @property
+    def message_bits(self) -> int:
+        """0 for binary spikes, else the bits of a graded spike."""
+        return 0
+
+    def shape(self, stimulus: Shape) -> Shape:
+        """Shape of the input population for stimuli of this shape.
+
+        Args:
+            stimulus: (channels, height, width) of a picture; (2, height, width) of events.
+        """
+        return stimulus
+
+    def stimulus(self, spikes: Shape) -> Shape:
+        """Shape of the stimuli that become spikes of this shape: `shape` turned round."""
+        return spikes
+
+    def window(self, size: Size) -> tuple[slice, slice]:
+        """Rows and columns of a stimulus of this size that the network sees, and labels."""
+        return slice(0, size[0]), slice(0, size[1])
+
+    def _check(self, stimuli: Sequence[Stimulus] | np.ndarray) -> Sequence[Any] | np.ndarray:
+        """The batch as `_spikes` takes its items, or EncoderError."""
+        raise NotImplementedError
+
+    def _spikes(self, stimulus: Any, seed: int, sample: int) -> np.ndarray:
+        """Spikes or messages of one stimulus, (T, C, H, W)."""
+        raise NotImplementedError
+
+    def encode(
+        self,
+        stimuli: Sequence[Stimulus] | np.ndarray,
+        *,
+        seed: int = 0,
+        samples: Sequence[int] | None = None,
+    ) -> np.ndarray:
+        """Spikes of a batch of pictures or recordings.
+
+        Args:
+            stimuli: pictures, uint8 (channels, height, width) each, in a list or an array; for
+                an encoder of events, a list of `Events`.
+            seed: seed of the random draws.
+            samples: the number that keys each stimulus's draws; 0 .. N-1 by default.
+
+        Returns:
+            uint8 (N, T, C, H, W): 0/1, or the message of a graded spike.
+
+        Raises:
+            EncoderError: stimuli of another kind, type or shape than the encoder's.
+        """
+        checked = self._check(stimuli)
+        numbers = range(len(checked)) if samples is None else samples
+        first = self.shape(checked[0].shape) if len(checked) else (0, 0, 0)
+        out = np.empty((len(checked), self.steps, *first), np.uint8)
+        for row, stimulus, number in zip(out, checked, numbers, strict=True):
+            row[...] = self._spikes(stimulus, seed, int(number))
+        return out
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; `encoder_from_dict` is its inverse."""
+        return {"kind": self.kind, **dataclasses.asdict(self)}
+
+
+class Graded(Encoder):
+    """Base of codes whose spikes carry a message, in front of the base of what they code.
+
+    A subclass has a field `bits`, message bits, where its file has it.
+    """
+
+    least_bits: ClassVar[int] = 1
+    """0 where the code has binary spikes, too."""
+    bits: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("bits", self.bits, self.least_bits, 8)
+
+    @property
+    def message_bits(self) -> int:
+        return self.bits

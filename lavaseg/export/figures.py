@@ -1,0 +1,95 @@
+"""The figures of a system: how large it is, and whether it can be deployed.
+
+Here and not beside the models, since only lowering knows what would run on hardware.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from typing import Any
+
+from lavaseg.errors import LavasegError
+from lavaseg.export.lowering import deployed, obstacles
+from lavaseg.models.analog import RECTIFIED, AnalogModel
+from lavaseg.models.size import Size, size, synaptic_memory
+from lavaseg.models.systems import System
+from lavaseg.network import Input, Network
+
+
+def system_figures(
+    system: System, sheet: Input, classes: int, width: int | None = None, steps: int = 20
+) -> dict[str, Any]:
+    """Figures of a system by name; `error` says why there are none for that input or width.
+
+    Args:
+        system: with its own options.
+        sheet: what it sees.
+        classes: channels of its logits.
+        width: channels of the first layer; None: the system's own.
+        steps: T of a sample.
+    """
+    options = dict(system.options)
+    try:
+        options = system.all_options(width)
+        model = system.build(sheet, classes, width)
+    except LavasegError as error:
+        return model_figures(system, options, None, steps, str(error))
+    return model_figures(system, options, model, steps)
+
+
+def model_figures(
+    system: System,
+    options: dict[str, Any],
+    model: Network | AnalogModel | None,
+    steps: int,
+    error: str | None = None,
+) -> dict[str, Any]:
+    """Figures of a model that was built for a system, by name; None if there is no model.
+
+    `memory` is in bytes, once deployed. `obstacles` are kinds of parts that stand against
+    deploying, with a sentence for each.
+
+    Args:
+        options: those that it was built with.
+        steps: T of a sample.
+        error: why there is no model.
+    """
+    row: dict[str, Any] = {
+        "title": system.title,
+        "paper": system.paper,
+        "source": system.source,
+        "model": system.model,
+        "options": options,
+        **{figure.name: None for figure in fields(Size)},
+        "ann_millijoules": None,
+        "memory": None,
+        "deployable": None,
+        "obstacles": {},
+        "deployed_as": system.deployed_as,
+        "error": error,
+    }
+    if model is None:
+        return row
+    found = size(model, steps)
+    on_hardware, against = _on_hardware(model)
+    return row | {
+        **asdict(found),
+        "ann_millijoules": found.ann_millijoules,
+        "memory": None if on_hardware is None else synaptic_memory(on_hardware, steps),
+        "deployable": on_hardware is not None,
+        "obstacles": against,
+    }
+
+
+def _on_hardware(model: Network | AnalogModel) -> tuple[Network | None, dict[str, str]]:
+    """The network that would run on hardware, or what stands against it."""
+    if isinstance(model, AnalogModel):
+        instead = ": `lavaseg convert` makes a spiking one of it" if model.name in RECTIFIED else ""
+        return None, {"artificial": f"an artificial network has no spikes{instead}"}
+    against = obstacles(model.without_auxiliaries())
+    if against:
+        return None, against
+    try:
+        return deployed(model), {}
+    except LavasegError as error:  # two operators that do not become one: named by its first words
+        return None, {str(error).split(":")[0]: str(error)}
