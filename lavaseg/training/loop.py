@@ -6,9 +6,12 @@ import csv
 import io
 import logging
 import math
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,14 +21,6 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from safetensors.torch import save as save_tensors
 from torchmetrics.classification import MulticlassConfusionMatrix
 
@@ -38,6 +33,7 @@ from lavaseg.recipes import Augment, Rmp, Training
 from lavaseg.results.energy import CMOS_45NM, MAC_PJ, account
 from lavaseg.results.metrics import mean_iou, resize_logits
 from lavaseg.system.files import write_atomically
+from lavaseg.system.progress import Report, bar, line
 from lavaseg.training.batches import Batch, loader
 from lavaseg.training.loss import (
     nearest_labels,
@@ -330,50 +326,38 @@ class EpochLines(pl.Callback):
 
     def __init__(self, history: History, title: str) -> None:
         self.history, self.title = history, title
-        self.console = Console(stderr=True)
-        self.bar: Progress | None = None
+        self.bar = ExitStack()
+        self.report: Report = lambda done, total: None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-        )
-        total = int(trainer.num_training_batches)
-        self.task = self.bar.add_task(
-            f"{self.title} epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", total=total
-        )
-        self.bar.start()
+        title = f"{self.title} epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        self.report = self.bar.enter_context(bar(title))
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        if self.bar is not None:
-            self.bar.advance(self.task)
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        self.report(batch_idx + 1, int(trainer.num_training_batches))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self._stop()
+        self.bar.close()
         row = self.history.rows[-1]
         rates = " ".join(f"{v:.2f}" for k, v in row.items() if k.startswith("rate/"))
         best = " *" if row["val_miou"] >= self.history.best else ""
         energy = f"energy {row['energy_uj']:.2f} uJ  " if "energy_uj" in row else ""
-        self.console.print(
+        line(
             f"{self.title} epoch {int(row['epoch']):3d}  loss {row['loss']:.4f}  "
             f"val mIoU {100 * row['val_miou']:.2f} %{best}  "
             f"{energy}{row['seconds']:.0f} s"
-            + (f"  spikes/neuron by layer {rates}" if rates else ""),
-            highlight=False,
-            soft_wrap=True,
+            + (f"  spikes/neuron by layer {rates}" if rates else "")
         )
 
     def on_exception(self, *_: Any) -> None:
-        self._stop()
-
-    def _stop(self) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-            self.bar = None
+        self.bar.close()
 
 
 def contiguous_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -442,6 +426,7 @@ def fit(
             ignore_index=plan.ignore_index,
         )
 
+    on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(
             segmenter(model, plan, classes),
@@ -452,6 +437,9 @@ def fit(
         )
     except SystemExit:  # lightning turns Ctrl-C into an exit
         raise KeyboardInterrupt from None
+    finally:  # lightning leaves Ctrl-C switched off once it was pressed
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, on_interrupt)
     if trainer.interrupted:
         raise KeyboardInterrupt
     return history
