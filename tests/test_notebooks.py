@@ -45,6 +45,11 @@ def test_a_notebook_is_kept_without_outputs_and_begins_with_title_and_time(path:
     assert any("assert " in c.source for c in notebook.cells if c.cell_type == "code")
 
 
+def test_the_readme_lists_every_notebook() -> None:
+    listed = re.findall(r"\(notebooks/(\S+)\)", (ROOT / "README.md").read_text("utf-8"))
+    assert listed == [path.name for path in NOTEBOOKS]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs(path: Path, tmp_path: Path) -> None:
