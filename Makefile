@@ -8,7 +8,7 @@ FUZZ_SEED ?= 2026
 # one worker a core; threads of libraries would only contend
 TESTS := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
 
-.PHONY: help demo test test-full lint fuzz clean
+.PHONY: help demo test test-full lint fuzz notebooks clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -31,6 +31,11 @@ lint: $(READY) ## style and types
 fuzz: $(READY) ## exactness on many random networks (FUZZ_EXAMPLES=2000)
 	LAVASEG_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) LAVASEG_FUZZ_MULTIPROCESS=200 $(BIN)/pytest \
 	    --hypothesis-seed=$(FUZZ_SEED) tests/test_exactness.py tests/test_exactness_graphs.py
+
+notebooks: $(READY) ## open notebooks/ in JupyterLab, which is installed the first time
+	@[ -x $(BIN)/jupyter-lab ] || \
+	    .venv-tools/bin/uv pip install --quiet --python $(BIN)/python --group notebooks
+	@$(BIN)/jupyter-lab notebooks
 
 clean: ## remove the environment and all caches; runs/ stays
 	rm -rf .venv .venv-tools build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

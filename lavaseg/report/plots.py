@@ -1,12 +1,14 @@
 """Figures: pictures with prediction and truth, membranes, spike rates, confusion, training.
 
 Every function takes plain arrays and returns a matplotlib Figure of its own: nothing goes
-through pyplot, so there is no global state and no display is needed. Colours are told apart by
+through pyplot, so there is no global state and no display is needed; a notebook shows the figure
+that a cell ends with, whatever the user's backend is. Colours are told apart by
 colour-blind eyes; white is the background whatever the page around it.
 """
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as PlainFigure
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -30,6 +32,15 @@ IGNORED = "#ffffff"
 
 _NEAR = (0.9, 1.1)
 """Membranes within 10 % of the threshold: where a small error flips a spike."""
+
+
+class Figure(PlainFigure):
+    """A figure that notebooks show even where pyplot was never imported."""
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.savefig(file, format="png")
+        return file.getvalue()
 
 
 @dataclass(frozen=True)

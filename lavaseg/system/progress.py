@@ -1,7 +1,10 @@
-"""One progress bar for everything that takes over a second."""
+"""One progress bar for everything that takes over a second, at the terminal and in notebooks."""
 
 from __future__ import annotations
 
+import io
+import math
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -13,17 +16,23 @@ Item = TypeVar("Item")
 Report = Callable[[int, int], None]
 """Called with (done, total)."""
 
+_PERIOD = 0.2
+"""Seconds between two pictures of a bar in a notebook."""
+
 
 @contextmanager
 def bar(title: str, *, show: bool = True) -> Iterator[Report]:
-    """A progress bar on stderr, as a function to call with (done, total)."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not show) as view:
+    """A progress bar on stderr, or in the output of a notebook's cell, which is gone at the end.
+
+    Yields:
+        A function to call with (done, total).
+    """
+    console = Console(stderr=True)
+    if show and console.is_jupyter:
+        with _cell_bar(title) as report:
+            yield report
+        return
+    with _progress(console, disable=not show) as view:
         task = view.add_task(title, total=None)
         yield lambda done, total: view.update(task, completed=done, total=total)
 
@@ -36,3 +45,56 @@ def track(items: Iterable[Item], title: str, *, show: bool = True) -> Iterator[I
         for done, item in enumerate(items, 1):
             yield item
             report(done, total)
+
+
+def line(text: str) -> None:
+    """One line that stays, on stderr; in a notebook on stdout, where it looks like no error."""
+    console = Console(stderr=True)
+    if console.is_jupyter:
+        print(text)
+    else:
+        console.print(text, highlight=False, soft_wrap=True)
+
+
+def _progress(console: Console, *, disable: bool = False) -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, transient=True, disable=disable)
+
+
+@contextmanager
+def _cell_bar(title: str) -> Iterator[Report]:
+    """The same bar as one output of a notebook's cell that is drawn anew.
+
+    Rich draws into a widget, which needs a package and a front end that has it; a display with
+    a number of its own is what every front end can draw anew.
+    """
+    from IPython.display import display
+
+    console = Console(file=io.StringIO(), force_jupyter=False, no_color=True, width=80)
+    view = _progress(console)
+    task = view.add_task(title, total=None)
+
+    def picture() -> dict[str, str]:
+        with console.capture() as capture:
+            console.print(view)
+        return {"text/plain": capture.get().rstrip()}
+
+    handle = display(picture(), raw=True, display_id=True)
+    drawn = -math.inf
+
+    def report(done: int, total: int) -> None:
+        nonlocal drawn
+        view.update(task, completed=done, total=total)
+        if time.monotonic() - drawn > _PERIOD:
+            handle.update(picture(), raw=True)
+            drawn = time.monotonic()
+
+    try:
+        yield report
+    finally:
+        handle.update({"text/html": ""}, raw=True)

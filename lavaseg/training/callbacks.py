@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import lightning.pytorch as pl
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from lavaseg.runs import Artefact
 from lavaseg.runs.formats import Arrays, Rows
+from lavaseg.system.progress import Report, bar, line
 from lavaseg.training.segmenter import Segmenter
 from lavaseg.training.weights import arrays_of
 
@@ -64,47 +58,35 @@ class EpochLines(pl.Callback):
 
     def __init__(self, history: History, title: str) -> None:
         self.history, self.title = history, title
-        self.console = Console(stderr=True)
-        self.bar: Progress | None = None
+        self.bar = ExitStack()
+        self.report: Report = lambda done, total: None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-        )
-        total = int(trainer.num_training_batches)
-        self.task = self.bar.add_task(
-            f"{self.title} epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", total=total
-        )
-        self.bar.start()
+        title = f"{self.title} epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        self.report = self.bar.enter_context(bar(title))
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        if self.bar is not None:
-            self.bar.advance(self.task)
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        self.report(batch_idx + 1, int(trainer.num_training_batches))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self._stop()
+        self.bar.close()
         row = self.history.rows[-1]
         rates = " ".join(f"{v:.2f}" for k, v in row.items() if k.startswith("rate/"))
         best = " *" if row["val_miou"] >= self.history.best else ""
         energy = f"energy {row['energy_uj']:.2f} uJ  " if "energy_uj" in row else ""
-        self.console.print(
+        line(
             f"{self.title} epoch {int(row['epoch']):3d}  loss {row['loss']:.4f}  "
             f"val mIoU {100 * row['val_miou']:.2f} %{best}  "
             f"{energy}{row['seconds']:.0f} s"
-            + (f"  spikes/neuron by layer {rates}" if rates else ""),
-            highlight=False,
-            soft_wrap=True,
+            + (f"  spikes/neuron by layer {rates}" if rates else "")
         )
 
     def on_exception(self, *_: Any) -> None:
-        self._stop()
-
-    def _stop(self) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-            self.bar = None
+        self.bar.close()
