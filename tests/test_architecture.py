@@ -34,9 +34,9 @@ EXCEPTIONS = {
     # record looks into float and integer networks alike
     *(
         (path, part)
+        for part in ("training", "export")
         for path in MODULES
         if path.parts[:2] == ("deploy", "observation")
-        for part in ("training", "export")
     ),
     # the lazy facade, and `python -m lavaseg`
     *((Path("__init__.py"), part) for part in (*STAGES, *FINISHERS)),

@@ -450,3 +450,28 @@ def test_without_torch_membranes_are_left_out_and_the_page_says_so(
     text = _Page(write_report(run).read_text("utf-8")).text
     assert "no membranes:" in text
     assert "exported integer network, which Lava runs" in text
+
+
+def test_an_exported_and_evaluated_run_has_its_page_without_torch_and_lava(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    _, folder = _open(run_folder, tmp_path)
+    code = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "torchvision", "lightning", "lava"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+import lavaseg
+
+lavaseg.write_report(lavaseg.Run.open(sys.argv[1]))
+"""
+    subprocess.run([sys.executable, "-c", code, folder], check=True)
+    text = _Page((folder / "report.html").read_text("utf-8")).text
+    assert "exported integer network, which Lava runs" in text
+    assert "counted exactly from measured spikes" in text
+    assert "no membranes: " in text
+    assert "torch" in text
