@@ -34,8 +34,8 @@ from lavaseg.network import (
     Upsample,
 )
 from lavaseg.network.integers import Bias, IntegerNetwork
-from lavaseg.netx import file as net_file
-from lavaseg.netx.file import describe, read, stock_loadable, write
+from lavaseg.netx import describe, read, stock_loadable, write
+from lavaseg.netx.reader import NetReader
 from lavaseg.netx.schema import description_schema
 
 QUICK = settings(
@@ -531,11 +531,11 @@ def test_weights_shared_between_projections_by_links_cannot_outgrow_the_file(
 ) -> None:
     write(sequence(), tmp_path / "a.net")
     with h5py.File(tmp_path / "a.net") as file:
-        reader = net_file._Reader(file, "a.net", budget=400)
+        reader = NetReader(file, "a.net", budget=400)
         shape = file["layer/3/weight"].shape
-        reader._array("layer/3/weight", np.dtype("<i2"), shape)
+        reader.array("layer/3/weight", np.dtype("<i2"), shape)
         with pytest.raises(LavasegError, match="has no data for its shape"):
-            reader._array("layer/3/weight", np.dtype("<i2"), shape)
+            reader.array("layer/3/weight", np.dtype("<i2"), shape)
 
 
 @QUICK
