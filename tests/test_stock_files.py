@@ -400,6 +400,7 @@ WRONG: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "decays": (_set("layer/1/neuron/iDecay", [1, 2, 3]), "iDecay has shape.*each channel"),
     "decay range": (_set("layer/1/neuron/vDecay", 5000), "vDecay is 5000, expected 0 to 4096"),
     "threshold": (_set("layer/1/neuron/vThMant", 0), "vThMant is 0"),
+    "true as threshold": (_set("layer/1/neuron/vThMant", True), "vThMant has type bool"),
     "high threshold": (_set("layer/1/neuron/vThMant", 140000), "Loihi holds up to 131071"),
     "refractory": (_set("layer/1/neuron/refDelay", 2), "refDelay is 2"),
     "graded": (_set("layer/1/neuron/gradedSpike", True), "gradedSpike is set"),

@@ -29,6 +29,7 @@ from lavaseg.netx.slayer.pools import pool, unpool
 MAX_POOL = 2**22
 """Kernel places of a pool, over all channels; bounds the time that a hostile file can take."""
 MAX_DELAY = 62
+"""Steps that a channel may be late: the limit of `Projection.delay`."""
 
 _AFFINE_THRESHOLD = 2**18 - 1
 """What SLAYER's Affine block writes: it never fires."""
