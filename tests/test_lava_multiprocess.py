@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import Phase, find, settings
+from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 from lavaseg.deploy.lava import LavaError, multiprocess, run_inprocess, run_multiprocess
+from lavaseg.deploy.lava.job import Job
 from lavaseg.encoders import Poisson
 from lavaseg.errors import LavasegError
 from lavaseg.network import Conv, Input, Network, Population, Projection
@@ -244,6 +245,30 @@ def test_the_death_of_the_caller_ends_everything(
     patience = time.monotonic() + 20
     while traces.processes() and time.monotonic() < patience:
         time.sleep(0.1)
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_a_job_is_handed_over_as_it_is(
+    data: st.DataObject, graph_networks: Callable[..., st.SearchStrategy[IntegerNetwork]]
+) -> None:
+    net = data.draw(graph_networks())
+    sent = Job(net, spikes_for(net, 2), ("input", net.network.readout), True, 7.5, "lvs_")
+    with tempfile.TemporaryDirectory() as folder:
+        sent.save(Path(folder))
+        found = Job.load(Path(folder))
+        np.testing.assert_array_equal(found.spikes, sent.spikes)
+    for name in ("record", "fast", "limit", "prefix"):
+        assert getattr(found, name) == getattr(sent, name)
+    for name in ("network", "encoder", "classes", "scales"):
+        assert getattr(found.net, name) == getattr(net, name)
+    assert {n: (b.mantissa.tolist(), b.exponent) for n, b in found.net.biases.items()} == {
+        n: (b.mantissa.tolist(), b.exponent) for n, b in net.biases.items()
+    }
+    for name in ("weights", "clocks"):
+        np.testing.assert_equal(dict(getattr(found.net, name)), dict(getattr(net, name)))
 
 
 def test_wrong_spikes_are_refused_before_anything_starts(

@@ -34,8 +34,9 @@ from lavaseg.network import (
     Upsample,
 )
 from lavaseg.network.integers import Bias, IntegerNetwork
-from lavaseg.netx import file as net_file
-from lavaseg.netx.file import describe, read, stock_loadable, write
+from lavaseg.netx import describe, read, stock_loadable, write
+from lavaseg.netx.description import description_text, parse_description
+from lavaseg.netx.reader import NetReader
 from lavaseg.netx.schema import description_schema
 
 QUICK = settings(
@@ -140,6 +141,24 @@ def test_a_network_is_read_back_equal(make: Callable[[], IntegerNetwork], tmp_pa
     assert_equal(read(str(tmp_path / "a.net")), make())
 
 
+def test_numbers_of_any_width_and_byte_order_are_read_back_equal(tmp_path: Path) -> None:
+    net = branched()
+    floats = net.network.replace_nodes({"a": {"threshold": 9.0}, "pooled": {"threshold": 2.0}})
+    wide = changed(
+        net,
+        network=floats,
+        weights={name: weight.astype(">i8") for name, weight in net.weights.items()},
+        biases={
+            name: Bias(bias.mantissa.astype(np.int64), np.int64(bias.exponent))
+            for name, bias in net.biases.items()
+        },
+        clocks={name: clock.astype(np.int32) for name, clock in net.clocks.items()},
+        scales={"a": np.float32(0.1), "pooled": np.float64(1) / 3, "out": 7},
+    )
+    write(wide, tmp_path / "a.net")
+    assert_equal(read(tmp_path / "a.net"), wide)
+
+
 @st.composite
 def networks(draw: st.DrawFn) -> IntegerNetwork:
     """Random chains, now and then with a skip from the input or a delay."""
@@ -241,17 +260,38 @@ def test_an_unwritable_place_is_named(place: str, tmp_path: Path) -> None:
     assert {p.name for p in tmp_path.iterdir()} == {"file", "folder"}
 
 
-def test_weights_of_no_projection_are_not_dropped_silently(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"weights": {"stray": np.zeros((3, 5, 1, 1), np.int16)}}, "no projection for .* stray"),
+        ({"biases": {"ghost": Bias(np.zeros(3, np.int16))}}, "a bias is given for 'ghost'"),
+        ({"biases": {"picture": Bias(np.zeros(2, np.int16))}}, "a bias is given for 'picture'"),
+        ({"biases": {"first": Bias(np.full(4, 1.5))}}, "bias mantissas must be integers"),
+        ({"biases": {"first": Bias(np.full(4, np.nan))}}, "bias mantissas must be integers"),
+        ({"biases": {"first": Bias(np.zeros(4, int), 6.0)}}, "exponent 6.0 is not 0 to 7"),
+        ({"scales": {"ghost": 1.0}}, "a scale is given for 'ghost'"),
+        ({"scales": {"first": float("inf")}}, "'first': scale inf must be a positive number"),
+        ({"scales": {"first": 0.0}}, "'first': scale 0.0 must be a positive number"),
+    ],
+)
+def test_numbers_that_a_file_would_lose_are_no_integer_network(
+    fields: dict[str, dict[str, Any]], message: str
+) -> None:
     net = sequence()
-    stray = IntegerNetwork(
-        net.network,
-        {**net.weights, "stray": net.weights["flat"]},
-        net.encoder,
-        net.classes,
-        net.biases,
+    with pytest.raises(LavasegError, match=message):
+        changed(net, **{name: {**getattr(net, name), **more} for name, more in fields.items()})
+
+
+def test_a_network_that_no_reader_takes_is_not_written(tmp_path: Path) -> None:
+    far = Conv(1, 1, stride=(70000, 1))
+    network = Network(
+        Input("input", (1, 2, 2)), (Population("p"),), (Projection("input", "p", far),), "p"
     )
-    with pytest.raises(LavasegError, match="no projection for the weights stray"):
-        write(stray, tmp_path / "a.net")
+    with pytest.raises(LavasegError, match=r"stride \(70000, 1\) exceeds 65535"):
+        write(with_numbers(network, Poisson(2), 0), tmp_path / "a.net")
+    net = changed(sequence(), classes=("a", "b", "c" * 2**24))
+    with pytest.raises(LavasegError, match=r"description has \d+ bytes, a file holds 16777216"):
+        write(net, tmp_path / "a.net")
     assert not list(tmp_path.iterdir())
 
 
@@ -485,9 +525,39 @@ FORGERIES: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     ),
     "unknown operator": (operator(0, kind="lstm"), "unknown operator 'lstm'"),
     "operator type": (operator(0, kind=[]), "not a network description"),
-    "unknown operator field": (operator(0, magic=1), "not a network description.*magic"),
+    "unknown operator field": (
+        operator(0, magic=1),
+        "projection 'picture_to_first' has an unknown field 'magic'",
+    ),
     "float channels": (operator(0, channels=4.0), "channels is 4.0, expected int"),
     "true channels": (operator(1, features=True), "features is True, expected int"),
+    "fractional kernel": (operator(0, kernel=[3.7, 2]), r"kernel is \[3.7, 2\], expected tuple"),
+    "kernel as text": (operator(0, kernel="32"), "kernel is '32', expected tuple"),
+    "one number for a pair": (operator(0, padding=1), "padding is 1, expected tuple"),
+    "fractional shape": (
+        edit(lambda d: d["network"]["input"].update(shape=[2, 6.5, 5])),
+        r"network.input: shape is \[2, 6.5, 5\], expected tuple",
+    ),
+    "list of pairs as operator": (
+        edit(lambda d: d["network"]["projections"][1].update(operator=[["kind", "dense"]])),
+        "projection 'flat': a JSON object with a field 'kind' is expected",
+    ),
+    "text as auxiliaries": (
+        edit(lambda d: d["network"].update(auxiliaries="ab")),
+        "network: auxiliaries is 'ab', expected tuple",
+    ),
+    "unknown field of the network": (
+        edit(lambda d: d["network"].update(colour=1)),
+        "network has an unknown field 'colour'",
+    ),
+    "field given twice": (
+        lambda f: text(f["lavaseg/description"][()].tobytes().decode()[:-1] + ', "scales": {}}')(f),
+        "a field stands twice",
+    ),
+    "true as level": (
+        edit(lambda d: d["encoder"].update(mean=[True])),
+        r"encoder 'onoff_poisson': mean is \[True\], expected tuple",
+    ),
     "absurd padding": (operator(0, padding=[10**9, 0], stride=[10**9, 1]), "exceeds 65535"),
     "empty sheet": (operator(0, kernel=[99, 99]), "to an empty sheet"),
     "unknown node": (node(0, node="cortex"), "unknown node type 'cortex'"),
@@ -495,14 +565,17 @@ FORGERIES: dict[str, tuple[Callable[[h5py.File], None], str]] = {
         all_of(node(0, threshold=131072), put("layer/1/neuron/vThMant", 131072)),
         "threshold 131072 must be an integer from 1",
     ),
-    "threshold type": (node(0, threshold="60"), "not a network description"),
+    "threshold type": (node(0, threshold="60"), "node 'first': threshold is '60', expected float"),
     "decay range": (node(0, current_decay=5000), "current_decay must be an integer from 0"),
-    "name type": (node(0, name=7), "not a network description"),
+    "name type": (node(0, name=7), r"nodes\[0\]: name is 7, expected str"),
     "cycle": (
         edit(lambda d: d["network"]["projections"][0].update(source="second")),
         "cycle through",
     ),
-    "input type": (edit(lambda d: d["network"].update(input=3)), "not a network description"),
+    "input type": (
+        edit(lambda d: d["network"].update(input=3)),
+        "network.input must be a JSON object",
+    ),
     "network type": (edit(lambda d: d.update(network=3)), "network must be a JSON object"),
     "many nodes": (
         edit(lambda d: d["network"].update(nodes=d["network"]["nodes"] * 1000)),
@@ -531,37 +604,16 @@ def test_weights_shared_between_projections_by_links_cannot_outgrow_the_file(
 ) -> None:
     write(sequence(), tmp_path / "a.net")
     with h5py.File(tmp_path / "a.net") as file:
-        reader = net_file._Reader(file, "a.net", budget=400)
+        reader = NetReader(file, "a.net", budget=400)
         shape = file["layer/3/weight"].shape
-        reader._array("layer/3/weight", np.dtype("<i2"), shape)
+        reader.array("layer/3/weight", np.dtype("<i2"), shape)
         with pytest.raises(LavasegError, match="has no data for its shape"):
-            reader._array("layer/3/weight", np.dtype("<i2"), shape)
+            reader.array("layer/3/weight", np.dtype("<i2"), shape)
 
 
 @QUICK
 @given(
-    path=st.sampled_from(
-        [
-            ("network",),
-            ("network", "input"),
-            ("network", "input", "shape"),
-            ("network", "nodes"),
-            ("network", "nodes", 0),
-            ("network", "nodes", 0, "threshold"),
-            ("network", "nodes", 0, "reset"),
-            ("network", "projections", 0, "operator"),
-            ("network", "projections", 0, "delay"),
-            ("network", "projections", 0, "operator", "kernel"),
-            ("network", "readout"),
-            ("encoder",),
-            ("encoder", "steps"),
-            ("encoder", "mean"),
-            ("classes",),
-            ("scales",),
-            ("bias_exponents",),
-            ("layout",),
-        ]
-    ),
+    data=st.data(),
     value=st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
         lambda inner: (
@@ -570,22 +622,92 @@ def test_weights_shared_between_projections_by_links_cannot_outgrow_the_file(
         max_leaves=6,
     ),
 )
-def test_any_json_value_is_refused_or_gives_a_valid_network(
-    path: tuple[Any, ...], value: Any, tmp_path: Path
+@pytest.mark.parametrize("make", [sequence, branched])
+def test_any_json_value_anywhere_is_refused_or_gives_a_valid_network(
+    make: Callable[[], IntegerNetwork], data: st.DataObject, value: Any, tmp_path: Path
 ) -> None:
-    def change(data: Any) -> None:
-        for key in path[:-1]:
-            data = data[key]
-        data[path[-1]] = value
+    write(make(), tmp_path / "a.net")
+    place = data.draw(st.sampled_from(list(places_of(description(tmp_path / "a.net")))))
+    forge(tmp_path / "a.net", edit(lambda whole: set_at(whole, place, value)), make())
+    refused_or_kept(tmp_path)
 
-    forge(tmp_path / "a.net", edit(change), sequence())
+
+@pytest.mark.parametrize("make", [sequence, branched])
+def test_a_value_of_a_type_close_by_is_refused_or_taken_as_it_is(
+    make: Callable[[], IntegerNetwork],
+) -> None:
+    """No constructor turns what a file says into something else: 3.7 into 3, true into 1."""
+    net = make()
+    whole = description_text(net, "graph").decode()
+    for place in places_of(json.loads(whole)):
+        for value in close_by(value_at(json.loads(whole), place)):
+            said = json.loads(whole)
+            set_at(said, place, value)
+            try:
+                found = parse_description(json.dumps(said).encode())
+            except LavasegError:
+                continue
+            said = json.loads(json.dumps(said))
+            assert SCHEMA.is_valid(said), (place, value)
+            plain = {
+                **vars(found),
+                "network": found.network.to_dict(),
+                "encoder": found.encoder.to_dict(),
+            }
+            assert contained(said, json.loads(json.dumps(plain))), (place, value)
+
+
+def close_by(value: Any) -> list[Any]:
+    """Values that Python might take for this one."""
+    if isinstance(value, bool):
+        return [int(value), float(value), str(value)]
+    if isinstance(value, int | float):
+        return [bool(value), float(value), value + 0.4, str(value), [value]]
+    if isinstance(value, list):
+        return [*value[:1], "".join(map(str, value)), dict.fromkeys(map(str, value)), tuple(value)]
+    if isinstance(value, dict):
+        return [list(value.items()), list(value)]
+    return [[value], {value: 1}] if isinstance(value, str) else [False, 0, ""]
+
+
+def refused_or_kept(folder: Path) -> None:
+    """The file `a.net` is refused, or all that its description says is what a network says."""
     try:
-        net = read(tmp_path / "a.net")
+        net = read(folder / "a.net")
     except LavasegError:
         return
-    assert SCHEMA.is_valid(description(tmp_path / "a.net"))
-    write(net, tmp_path / "b.net")
-    assert_equal(read(tmp_path / "b.net"), net)
+    said = description(folder / "a.net")
+    assert SCHEMA.is_valid(said)
+    write(net, folder / "b.net")
+    assert_equal(read(folder / "b.net"), net)
+    assert contained(said, description(folder / "b.net")), said
+
+
+def contained(part: Any, whole: Any) -> bool:
+    """Whether plain data hold all of `part`: the same, or more where a default was left out."""
+    if isinstance(part, dict):
+        return all(key in whole and contained(part[key], whole[key]) for key in part)
+    if isinstance(part, list):
+        return len(part) == len(whole) and all(map(contained, part, whole))
+    return bool(part == whole) and isinstance(part, bool) == isinstance(whole, bool)
+
+
+def places_of(data: Any, prefix: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The place of each value of plain data, in objects and in lists, outer ones first."""
+    if isinstance(data, dict | list):
+        for key in data if isinstance(data, dict) else range(len(data)):
+            yield (*prefix, key)
+            yield from places_of(data[key], (*prefix, key))
+
+
+def value_at(data: Any, place: tuple[Any, ...]) -> Any:
+    for key in place:
+        data = data[key]
+    return data
+
+
+def set_at(data: Any, place: tuple[Any, ...], value: Any) -> None:
+    value_at(data, place[:-1])[place[-1]] = value
 
 
 # -- the schema ----------------------------------------------------------------------------------

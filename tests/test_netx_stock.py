@@ -21,7 +21,8 @@ from lavaseg.encoders import Direct, Encoder, Poisson
 from lavaseg.kernels.neuron import reference
 from lavaseg.network import Conv, Dense, Input, Network, Operator, Population, Projection
 from lavaseg.network.integers import Bias, IntegerNetwork
-from lavaseg.netx.file import _why_not_dense, stock_loadable, write
+from lavaseg.netx import stock_loadable, write
+from lavaseg.netx.stock import why_not_dense
 
 SAMPLES, STEPS = 2, 6
 
@@ -236,7 +237,7 @@ def misjudged_dense_weights(count: int) -> list[list[list[int]]]:
             kept = np.array_equal(used, weight)
         except OverflowError:
             kept = False
-        if kept != (_why_not_dense(weight) == ""):
+        if kept != (why_not_dense(weight) == ""):
             wrong.append(weight.tolist())
     return wrong
 

@@ -21,7 +21,8 @@ from lavaseg.deploy.lava import run_inprocess
 from lavaseg.encoders import Direct
 from lavaseg.errors import LavasegError
 from lavaseg.network.integers import IntegerNetwork
-from lavaseg.netx import read, read_stock, slayer_pool, write
+from lavaseg.netx import read, read_stock, write
+from lavaseg.netx.slayer import pools
 
 cuba = slayer.block.cuba
 SAMPLES, STEPS = 2, 8
@@ -342,7 +343,7 @@ def test_pool_and_unpool_of_any_geometry_equal_slayers() -> None:
         padding, dilation = (tuple(rng.integers(least, least + 2, 2).tolist()) for least in (0, 1))
         weight = rng.integers(-5, 6, kernel)
         x = torch.from_numpy(rng.integers(0, 2, (1, *source)).astype(np.float32))
-        synapse, place = ((Pool, slayer_pool.pool), (Unpool, slayer_pool.unpool))[trial % 2]
+        synapse, place = ((Pool, pools.pool), (Unpool, pools.unpool))[trial % 2]
         layer = synapse(kernel, stride, padding, dilation)
         layer.weight.data = torch.from_numpy(weight.astype(np.float32))[None, None, ..., None]
         try:
@@ -399,6 +400,7 @@ WRONG: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "decays": (_set("layer/1/neuron/iDecay", [1, 2, 3]), "iDecay has shape.*each channel"),
     "decay range": (_set("layer/1/neuron/vDecay", 5000), "vDecay is 5000, expected 0 to 4096"),
     "threshold": (_set("layer/1/neuron/vThMant", 0), "vThMant is 0"),
+    "true as threshold": (_set("layer/1/neuron/vThMant", True), "vThMant has type bool"),
     "high threshold": (_set("layer/1/neuron/vThMant", 140000), "Loihi holds up to 131071"),
     "refractory": (_set("layer/1/neuron/refDelay", 2), "refDelay is 2"),
     "graded": (_set("layer/1/neuron/gradedSpike", True), "gradedSpike is set"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -84,8 +85,8 @@ class OnOffPoisson(PictureEncoder):
         object.__setattr__(self, "mean", tuple(float(m) for m in mean))
         if not mean or any(not 0 <= m <= 255 for m in mean):
             raise EncoderError(f"mean must be one or more levels from 0 to 255, got {self.mean}")
-        if not self.gain > 0:
-            raise EncoderError(f"gain must be positive, got {self.gain}")
+        if not 0 < self.gain < math.inf:
+            raise EncoderError(f"gain must be positive and finite, got {self.gain}")
 
     def shape(self, stimulus: Shape) -> Shape:
         return 2 * stimulus[0], stimulus[1], stimulus[2]

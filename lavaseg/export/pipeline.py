@@ -11,7 +11,7 @@ from lavaseg.export.lowering import Quantisation, choose_quantisation, lower, qu
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.network.ranges import check_ranges
-from lavaseg.netx.file import write
+from lavaseg.netx import write
 from lavaseg.runs import Run
 from lavaseg.training.experiment import trained, training_parts, weights_of_classes
 from lavaseg.training.fit import fit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import index
 
 from lavaseg.errors import LavasegError
 
@@ -19,13 +20,21 @@ class NetworkError(LavasegError):
     """A description that contradicts itself; the message names the population and the shapes."""
 
 
+def integers(values: Iterable[object]) -> tuple[int, ...]:
+    """The values as Python's integers, or () if one of them is none: 3.7 is not taken for 3."""
+    try:
+        return tuple(map(index, values))  # type: ignore[arg-type]
+    except TypeError:
+        return ()
+
+
 def pair(value: int | Iterable[int], what: str, least: int) -> Size:
     """`value` as (height, width), each at least `least`.
 
     Raises:
         NetworkError: it is neither one nor two such integers.
     """
-    found = (value, value) if isinstance(value, int) else tuple(int(i) for i in value)
+    found = integers((value, value) if isinstance(value, int) else value)
     if len(found) != 2 or min(found) < least:
         raise NetworkError(f"{what} must be one or two integers of at least {least}, got {value}")
     return found

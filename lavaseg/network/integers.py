@@ -23,6 +23,8 @@ BIAS_MANTISSA_MAX = 4095
 BIAS_EXPONENT_MAX = 7
 STOCK_BIAS_EXPONENT = 6
 """Stock NetX loads every bias with this exponent (lava.lib.dl.netx.hdf5)."""
+SCALE_MAX = 1e30
+"""The largest number of weight units in a trained unit."""
 
 
 class RangeError(LavasegError):
@@ -65,7 +67,8 @@ class IntegerNetwork:
 
     Raises:
         RangeError: a value outside what Loihi holds.
-        LavasegError: missing weights or shapes that contradict the description.
+        LavasegError: missing weights, numbers of what the description does not have, or shapes
+            that contradict it.
     """
 
     network: Network
@@ -92,6 +95,7 @@ class IntegerNetwork:
             if reason is not None:
                 raise LavasegError(f"projection {projection.name!r}: {reason}")
             check_weights(projection.name, weight)
+        self._check_names()
         for population in net.populations:
             threshold = population.threshold
             if threshold is not None and (
@@ -127,6 +131,25 @@ class IntegerNetwork:
             raise LavasegError(
                 f"{len(self.classes)} class names for a read-out of {channels} channels"
             )
+
+    def _check_names(self) -> None:
+        """Refuse numbers of what the network does not have."""
+        stray = set(self.weights) - {projection.name for projection in self.network.projections}
+        if stray:
+            raise LavasegError(f"there is no projection for the weights {', '.join(sorted(stray))}")
+        nodes = {node.name for node in self.network.nodes}
+        for what, given in (("bias", self.biases), ("scale", self.scales)):
+            for name in given:
+                if name not in nodes:
+                    raise LavasegError(
+                        f"a {what} is given for {name!r}, which is no population of the network"
+                    )
+        for name, scale in self.scales.items():
+            if not 0 < scale <= SCALE_MAX:
+                raise LavasegError(
+                    f"population {name!r}: scale {scale} must be a positive number of at most "
+                    f"{SCALE_MAX:g}"
+                )
 
     @property
     def steps(self) -> int:
@@ -170,7 +193,13 @@ def check_bias(name: str, bias: Bias, channels: int) -> None:
         raise LavasegError(
             f"population {name!r}: bias has shape {bias.mantissa.shape}, expected ({channels},)"
         )
-    if not 0 <= bias.exponent <= BIAS_EXPONENT_MAX:
+    if not np.issubdtype(bias.mantissa.dtype, np.integer):
+        raise RangeError(
+            f"population {name!r}: bias mantissas must be integers, got {bias.mantissa.dtype}"
+        )
+    if not isinstance(bias.exponent, int | np.integer) or (
+        not 0 <= bias.exponent <= BIAS_EXPONENT_MAX
+    ):
         raise RangeError(f"population {name!r}: bias exponent {bias.exponent} is not 0 to 7")
     largest = int(np.abs(bias.mantissa).max(initial=0))
     if largest > BIAS_MANTISSA_MAX:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
-from lavaseg.network.base import DECAY_UNITY, NetworkError, Shape
+from lavaseg.network.base import DECAY_UNITY, NetworkError, Shape, integers
 from lavaseg.network.operators import Operator
 
 NormKind = Literal["none", "batch", "bntt", "bntt_shift"]
@@ -28,12 +28,13 @@ class Input:
     message_bits: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", tuple(int(i) for i in self.shape))
-        if len(self.shape) != 3 or min(self.shape) < 1:
+        shape = integers(self.shape)
+        if len(shape) != 3 or min(shape) < 1:
             raise NetworkError(
                 f"input {self.name!r}: shape must be three positive integers "
                 f"(channels, height, width), got {self.shape}"
             )
+        object.__setattr__(self, "shape", shape)
         if not 0 <= self.message_bits <= 24:
             raise NetworkError(
                 f"input {self.name!r}: message_bits must be 0 to 24, got {self.message_bits}"

@@ -5,16 +5,20 @@ Both `.net` layouts, ours and SLAYER's, are read through this.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import h5py
+import numpy as np
 
 from lavaseg.errors import LavasegError
+from lavaseg.netx.limits import MAX_FILE
 
-MAX_FILE = 2**31
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
+"""How an HDF5 file without a user block begins."""
 
 
 class FormatError(LavasegError):
@@ -39,6 +43,27 @@ def read_image(path: Path) -> bytes:
         raise FormatError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
+@contextmanager
+def opened(image: bytes, path: str) -> Iterator[h5py.File]:
+    """An HDF5 file in memory; whatever goes wrong in the block is said of the file at `path`.
+
+    Raises:
+        LavasegError: of the kind that the block raised; a FormatError for anything that the HDF5
+            library, or Python's arithmetic on what the file holds, objects to.
+    """
+    try:
+        with h5py.File(h5py.h5f.open_file_image(image)) as file:
+            yield file
+    except FormatError:
+        raise
+    except LavasegError as error:  # what a description or an IntegerNetwork says of itself
+        kind = FormatError if type(error) is LavasegError else type(error)
+        raise kind(f"{path}: {error}") from None
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError) as error:
+        problem = " ".join(str(error).split())
+        raise FormatError(f"{path}: its HDF5 part cannot be read ({problem})") from None
+
+
 @dataclass
 class Reader:
     """Reads one open file; `budget` is how many bytes of arrays it may still give."""
@@ -47,24 +72,33 @@ class Reader:
     path: str
     budget: int
 
-    def _refuse(self, where: str, what: str) -> NoReturn:
+    def refuse(self, where: str, what: str) -> NoReturn:
+        """Raise a FormatError about the item at `where`."""
         raise FormatError(f"{self.path}: {where} {what}")
 
-    def _item(self, path: str) -> Any:
+    def item(self, path: str) -> Any:
         """What is at `path`, reached through hard links alone: nothing outside the file."""
         item: Any = self.file
         for part in filter(None, path.split("/")):
             if not isinstance(item, h5py.Group) or part not in item.keys():  # noqa: SIM118
-                self._refuse(path, "is missing")
+                self.refuse(path, "is missing")
             if not isinstance(item.get(part, getlink=True), h5py.HardLink):
-                self._refuse(path, "is a link, expected what the file itself holds")
+                self.refuse(path, "is a link, expected what the file itself holds")
             item = item[part]
         return item
 
-    def _dataset(self, name: str) -> h5py.Dataset:
-        item = self._item(name)
+    def group(self, path: str) -> h5py.Group:
+        """The group at `path`."""
+        item = self.item(path)
+        if not isinstance(item, h5py.Group):
+            self.refuse(path, "is not a group")
+        return item
+
+    def dataset(self, path: str) -> h5py.Dataset:
+        """The array at `path`, stored as it is: in one piece, unfiltered, inside the file."""
+        item = self.item(path)
         if not isinstance(item, h5py.Dataset):
-            self._refuse(name, "is not an array")
+            self.refuse(path, "is not an array")
         properties = item.id.get_create_plist()
         plain = (
             properties.get_layout() in (h5py.h5d.CONTIGUOUS, h5py.h5d.COMPACT)
@@ -72,12 +106,13 @@ class Reader:
             and properties.get_external_count() == 0
         )
         if not plain:
-            self._refuse(name, "is stored in chunks, filtered or outside of the file")
+            self.refuse(path, "is stored in chunks, filtered or outside of the file")
         return item
 
-    def _spend(self, dataset: h5py.Dataset, name: str) -> None:
-        """Refuse an array that promises more numbers than the file holds."""
+    def numbers(self, path: str, dataset: h5py.Dataset) -> np.ndarray:
+        """The numbers of `dataset`, which is at `path`, once the file is known to hold them."""
         size = dataset.dtype.itemsize * (dataset.size or 0)
         self.budget -= size
         if dataset.id.get_storage_size() != size or self.budget < 0:
-            self._refuse(name, f"has no data for its shape {dataset.shape}")
+            self.refuse(path, f"has no data for its shape {dataset.shape}")
+        return np.asarray(dataset[()])

@@ -9,8 +9,10 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from lavaseg.encoders import ENCODERS
-from lavaseg.network import OPERATORS, Input, Network, Node, Projection
-from lavaseg.network.integers import BIAS_EXPONENT_MAX
+from lavaseg.network import OPERATORS, Input, Network, Projection
+from lavaseg.network.integers import BIAS_EXPONENT_MAX, SCALE_MAX
+from lavaseg.netx.description import NODES
+from lavaseg.netx.layout import LAYOUTS
 
 
 def description_schema() -> dict[str, Any]:
@@ -20,13 +22,13 @@ def description_schema() -> dict[str, Any]:
     What depends on several fields, such as shapes that must agree, only a reader checks. An
     operator that trains only is left out.
     """
-    scale = {"type": "number", "exclusiveMinimum": 0}
+    scale = {"type": "number", "exclusiveMinimum": 0, "maximum": SCALE_MAX}
     exponent = {"type": "integer", "minimum": 0, "maximum": BIAS_EXPONENT_MAX}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "The description in a .net file of lavaseg",
         **_object(
-            layout={"enum": ["sequence", "graph"]},
+            layout={"enum": list(LAYOUTS)},
             network={"$ref": "#/$defs/network"},
             encoder={"oneOf": [_dataclass(c, kind=kind) for kind, c in ENCODERS.items()]},
             classes=_list({"type": "string"}),
@@ -37,7 +39,7 @@ def description_schema() -> dict[str, Any]:
             "network": _dataclass(
                 Network,
                 input=_dataclass(Input),
-                nodes=_list({"oneOf": [_node(kind) for kind in typing.get_args(Node)]}),
+                nodes=_list({"oneOf": [_dataclass(cls, node=kind) for kind, cls in NODES.items()]}),
                 projections=_list({"$ref": "#/$defs/projection"}),
             ),
             "projection": _dataclass(Projection, operator={"$ref": "#/$defs/operator"}),
@@ -50,10 +52,6 @@ def description_schema() -> dict[str, Any]:
             },
         },
     }
-
-
-def _node(cls: type[Any]) -> dict[str, Any]:
-    return _dataclass(cls, node=cls.__name__.lower())
 
 
 def _list(items: dict[str, Any]) -> dict[str, Any]:

@@ -1,22 +1,24 @@
 """A run as files: how the calling process hands a network to the one that runs Lava, and back.
 
-The folder holds `job.json`, `weights.npz` and `spikes.npy`; the recorders' files join them while
-the run goes on (`session`), and `outcome.json` ends it.
+The folder holds `net.net`, `spikes.npy` and `job.json`; the recorders' files join them while the
+run goes on (`session`), and `outcome.json` ends it.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lavaseg.encoders import encoder_from_dict
-from lavaseg.network import Network
-from lavaseg.network.integers import Bias, IntegerNetwork
+from lavaseg import netx
+from lavaseg.network.integers import IntegerNetwork
+from lavaseg.system.files import write_atomically
+
+_OPTIONS = ("record", "fast", "limit", "prefix")
+"""What of a job stands in `job.json`."""
 
 
 @dataclass(frozen=True)
@@ -41,45 +43,17 @@ class Job:
 
     def save(self, folder: Path) -> None:
         """Write the job into `folder`."""
-        net = self.net
-        arrays = {f"weight {name}": weight for name, weight in net.weights.items()}
-        arrays |= {f"bias {name}": bias.mantissa for name, bias in net.biases.items()}
-        arrays |= {f"clock {name}": clock for name, clock in net.clocks.items()}
-        np.savez(folder / "weights.npz", **arrays)  # type: ignore[arg-type]
+        netx.write(self.net, folder / "net.net")
         np.save(folder / "spikes.npy", self.spikes)
-        write_json(
-            folder / "job.json",
-            {
-                "network": net.network.to_dict(),
-                "encoder": net.encoder.to_dict(),
-                "classes": net.classes,
-                "exponents": {name: bias.exponent for name, bias in net.biases.items()},
-                "record": self.record,
-                "fast": self.fast,
-                "limit": self.limit,
-                "prefix": self.prefix,
-            },
-        )
+        _write_json(folder / "job.json", {name: getattr(self, name) for name in _OPTIONS})
 
     @classmethod
     def load(cls, folder: Path) -> Job:
         """The job that `save` wrote."""
-        data = json.loads((folder / "job.json").read_text("utf-8"))
-        with np.load(folder / "weights.npz") as arrays:
-            weights = {n[7:]: arrays[n] for n in arrays.files if n.startswith("weight ")}
-            biases = {n: Bias(arrays[f"bias {n}"], e) for n, e in data["exponents"].items()}
-            clocks = {n[6:]: arrays[n] for n in arrays.files if n.startswith("clock ")}
-        net = IntegerNetwork(
-            Network.from_dict(data["network"]),
-            weights,
-            encoder_from_dict(data["encoder"]),
-            tuple(data["classes"]),
-            biases,
-            clocks=clocks,
-        )
+        options = json.loads((folder / "job.json").read_text("utf-8"))
+        record = tuple(options.pop("record"))
         spikes = np.load(folder / "spikes.npy", mmap_mode="r")
-        options = {name: data[name] for name in ("fast", "limit", "prefix")}
-        return cls(net, spikes, tuple(data["record"]), **options)
+        return cls(netx.read(folder / "net.net"), spikes, record, **options)
 
 
 @dataclass(frozen=True)
@@ -90,7 +64,7 @@ class Outcome:
     error: str = ""
 
     def save(self, folder: Path) -> None:
-        write_json(folder / "outcome.json", asdict(self))
+        _write_json(folder / "outcome.json", asdict(self))
 
     @classmethod
     def load(cls, folder: Path) -> Outcome | None:
@@ -99,11 +73,8 @@ class Outcome:
         return cls(**json.loads(path.read_text("utf-8"))) if path.exists() else None
 
 
-def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Write a JSON file, whole or not at all."""
-    draft = path.with_suffix(".part")
-    draft.write_text(json.dumps(data), "utf-8")
-    os.replace(draft, path)
+def _write_json(path: Path, data: dict[str, Any]) -> None:
+    write_atomically(path, json.dumps(data))
 
 
 def sweep_shared_memory(prefix: str) -> None:

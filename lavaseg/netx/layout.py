@@ -1,0 +1,184 @@
+"""Where each number of a network lives in the file: one table for writer and reader."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lavaseg.errors import LavasegError
+from lavaseg.kernels.neuron import NEVER
+from lavaseg.network import Conv, Dense, Network, Node, Operator, Population, Projection, Shape
+
+WEIGHT, BIAS, TEXT = (np.dtype(kind) for kind in ("<i2", "<i2", "u1"))
+"""Types of stored weights and clocks, of bias mantissas, and of the description's bytes."""
+DESCRIPTION = "lavaseg/description"
+
+_NUMBER, _TYPE = np.dtype("<i8"), np.dtype("S10")
+_STOCK_REFUSES = "concat"
+"""A layer type at which stock NetX stops rather than run something else."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The fixed fields and the paths of the arrays that a network implies.
+
+    Args:
+        name: "sequence" (NetX's published layout) or "graph".
+        fields: path to value, for everything in `layer` that the description determines.
+        weights: path to projection, for each projection.
+        biases: path to population or current, for each one that has a bias.
+        clocks: path to population, for each one that has a clock.
+    """
+
+    name: str
+    fields: dict[str, np.ndarray] = field(default_factory=dict)
+    weights: dict[str, Projection] = field(default_factory=dict)
+    biases: dict[str, str] = field(default_factory=dict)
+    clocks: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def paths(self) -> set[str]:
+        """Every dataset of the file."""
+        return {DESCRIPTION, *self.fields, *self.weights, *self.biases, *self.clocks}
+
+    @property
+    def groups(self) -> set[str]:
+        """Every group of the file; the root is ''."""
+        split = (path.split("/") for path in self.paths)
+        return {"/".join(parts[:depth]) for parts in split for depth in range(len(parts))}
+
+
+# --------------------------------------------------------------------------------------------
+# The published layout, "sequence"
+
+
+@dataclass(frozen=True)
+class SequenceLayer:
+    """How a layer of the published layout holds an operator.
+
+    Args:
+        type: what stock NetX calls the layer.
+        fields: the operator's own fields, from operator, source shape and target shape; named as
+            lava.lib.dl.slayer.block.base writes them.
+        flat: it reads and writes flat sheets: a flatten layer goes before it where there is none,
+            and its weights are (outputs, inputs).
+    """
+
+    type: str
+    fields: Callable[[Any, Shape, Shape], dict[str, int | tuple[int, ...]]]
+    flat: bool = False
+
+
+def _conv_fields(conv: Conv, source: Shape, target: Shape) -> dict[str, int | tuple[int, ...]]:
+    return {
+        "shape": target,
+        "inChannels": source[0],
+        "outChannels": conv.channels,
+        "kernelSize": conv.kernel,
+        "stride": conv.stride,
+        "padding": conv.padding,
+        "dilation": conv.dilation,
+        "groups": conv.groups,
+    }
+
+
+def _dense_fields(dense: Dense, source: Shape, target: Shape) -> dict[str, int | tuple[int, ...]]:
+    return {
+        "shape": (dense.features,),
+        "inFeatures": math.prod(source),
+        "outFeatures": dense.features,
+    }
+
+
+SEQUENCE: dict[type[Operator], SequenceLayer] = {
+    Conv: SequenceLayer("conv", _conv_fields),
+    Dense: SequenceLayer("dense", _dense_fields, flat=True),
+}
+"""The operators that stock NetX can load; a network with any other has the layout "graph"."""
+
+
+def sequence_layout(network: Network, biased: Iterable[str]) -> Layout:
+    """The published NetX layout; the network must be a chain of the operators in `SEQUENCE`."""
+    layout, biased = Layout("sequence"), set(biased)
+    layout.fields["layer/0/type"] = _type("input")
+    layout.fields["layer/0/shape"] = _number(network.input.shape)
+    index, flat = 1, False
+    for node in network.ordered:
+        (projection,) = network.incoming(node.name)
+        operator, source = projection.operator, network.shape(projection.source)
+        if type(operator) not in SEQUENCE:
+            raise LavasegError(f"projection {projection.name!r}: no {operator.kind} in a sequence")
+        layer = SEQUENCE[type(operator)]
+        if layer.flat and not flat:
+            layout.fields[f"layer/{index}/type"] = _type("flatten")
+            layout.fields[f"layer/{index}/shape"] = _number((math.prod(source),))
+            index, flat = index + 1, True
+        prefix = f"layer/{index}/"
+        layout.fields[prefix + "type"] = _type(layer.type)
+        for name, number in layer.fields(operator, source, network.shape(node.name)).items():
+            layout.fields[prefix + name] = _number(number)
+        for name, value in _neuron_fields(node).items():
+            layout.fields[prefix + name] = value
+        layout.weights[prefix + "weight"] = projection
+        if node.name in biased:
+            layout.biases[prefix + "bias"] = node.name
+        index += 1
+    return layout
+
+
+def _neuron_fields(node: Node) -> dict[str, np.ndarray]:
+    """As `device_params` of lava.lib.dl.slayer.neuron.cuba.Neuron."""
+    if not isinstance(node, Population):
+        raise LavasegError(f"{type(node).__name__.lower()} {node.name!r} cannot be in a sequence")
+    return {
+        "neuron/type": _type("CUBA"),
+        "neuron/iDecay": _number(node.current_decay),
+        "neuron/vDecay": _number(node.voltage_decay),
+        "neuron/vThMant": _number(NEVER if node.threshold is None else int(node.threshold)),
+        "neuron/refDelay": _number(1),
+        "neuron/gradedSpike": np.array(False),
+    }
+
+
+def _type(name: str) -> np.ndarray:
+    return np.array([name.encode("ascii")], _TYPE)
+
+
+def _number(value: int | tuple[int, ...]) -> np.ndarray:
+    return np.array(value, _NUMBER)
+
+
+# --------------------------------------------------------------------------------------------
+# The layout of any other network, "graph"
+
+
+def graph_layout(network: Network, biased: Iterable[str]) -> Layout:
+    """Arrays by name in the group `lavaseg`, and a layer that stock NetX refuses."""
+    return Layout(
+        "graph",
+        {"layer/0/type": _type(_STOCK_REFUSES)},
+        {f"lavaseg/weights/{p.name}": p for p in network.projections},
+        {f"lavaseg/biases/{name}": name for name in biased},
+        {f"lavaseg/clocks/{p.name}": p.name for p in network.populations if p.clock},
+    )
+
+
+LAYOUTS: dict[str, Callable[[Network, Iterable[str]], Layout]] = {
+    "sequence": sequence_layout,
+    "graph": graph_layout,
+}
+"""What each layout makes of a network and the names of the nodes that have a bias."""
+
+
+def stored_weight_shape(network: Network, projection: Projection) -> tuple[int, ...]:
+    """Shape in the file: as in memory, but (outputs, inputs) where the layer is flat.
+
+    The layout "graph" stores the same operators' weights alike.
+    """
+    shape = network.synapse_shape(projection)
+    layer = SEQUENCE.get(type(projection.operator))
+    return (shape[0], math.prod(shape[1:])) if layer is not None and layer.flat else shape

@@ -1,0 +1,75 @@
+"""The network as far as it is read: populations and projections that the layers became."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from lavaseg.errors import LavasegError
+from lavaseg.network import Conv, Input, Operator, Population, Projection, Shape
+from lavaseg.network.integers import Bias
+
+MAX_WEIGHT_BYTES = 2**31
+"""Weights of the network read; every delay of a layer takes a copy of the next one's."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Spikes that a layer sees.
+
+    Args:
+        delays: steps that the spikes of each channel are late, (channels,).
+        flat: a sheet without height and width.
+    """
+
+    name: str
+    shape: Shape
+    delays: np.ndarray
+    flat: bool = False
+
+
+@dataclass
+class Parts:
+    """What is read so far; `sheet` is what the next layer sees."""
+
+    input: Input
+    sheet: Sheet
+    nodes: list[Population] = field(default_factory=list)
+    projections: list[Projection] = field(default_factory=list)
+    weights: dict[str, np.ndarray] = field(default_factory=dict)
+    biases: dict[str, Bias] = field(default_factory=dict)
+
+    def add(self, population: Population, bias: np.ndarray | None = None) -> None:
+        """Add a population, with a bias mantissa for each channel if it has one."""
+        self.nodes.append(replace(population, bias=bias is not None))
+        if bias is not None:
+            self.biases[population.name] = Bias(bias)
+
+    def connect(self, source: Sheet, target: str, operator: Operator, weight: np.ndarray) -> None:
+        """Project a sheet's spikes: once for each different delay of its channels."""
+        delays = np.unique(source.delays).tolist()
+        used = sum(w.nbytes for w in self.weights.values())
+        if used + 2 * weight.size * len(delays) > MAX_WEIGHT_BYTES:
+            raise LavasegError(
+                f"projection to {target!r}: {len(delays)} different delays take as many copies "
+                f"of its weights, more than {MAX_WEIGHT_BYTES} bytes"
+            )
+        for delay in delays:
+            name = f"{source.name}_to_{target}" + (f"_after{delay}" if len(delays) > 1 else "")
+            self.projections.append(Projection(source.name, target, operator, delay, name))
+            seen = (source.delays == delay).astype(weight.dtype)
+            kept = operator.geometry(source.shape).scale_inputs(weight, seen)
+            # a wider type where 16 bits do not hold them, so that their range is refused by name
+            fits = kept.min() >= -(2**15) and kept.max() < 2**15
+            self.weights[name] = kept.astype(np.int16) if fits else kept
+
+    def count_spikes(self) -> None:
+        """Add a read-out that adds up what the last layer sends, 2 weight units each."""
+        self.connect(self.sheet, "readout", *each_channel(self.sheet.shape[0], 2))
+        self.add(Population("readout", None))
+
+
+def each_channel(channels: int, value: int) -> tuple[Conv, np.ndarray]:
+    """From each neuron to the one at its place, with one weight."""
+    return Conv(channels, (1, 1), groups=channels), np.full((channels, 1, 1, 1), value)

@@ -1,0 +1,91 @@
+"""What stock NetX (lava.lib.dl.netx.hdf5.Network of lava-dl 0.6) can load, and why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from lavaseg.network import Node, Population, Projection
+from lavaseg.network.integers import STOCK_BIAS_EXPONENT, IntegerNetwork
+from lavaseg.netx.layout import SEQUENCE
+
+
+def stock_loadable(net: IntegerNetwork) -> tuple[bool, str]:
+    """Whether stock `lava.lib.dl.netx.hdf5.Network` runs the file of `net` spike for spike.
+
+    Returns:
+        (True, "") or (False, the first layer that it cannot load, and why).
+    """
+    for name, reason in obstacles(net):
+        if reason:
+            return False, f"population {name!r} {reason}"
+    return True, ""
+
+
+def obstacles(net: IntegerNetwork) -> Iterator[tuple[str, str]]:
+    """Each node, in topological order, with why stock NetX cannot load it, '' if it can."""
+    before, flat = net.network.input.name, False
+    for node in net.network.ordered:
+        incoming = net.network.incoming(node.name)
+        yield node.name, _why_not(net, node, incoming, before, flat)
+        layer = SEQUENCE.get(type(incoming[0].operator))
+        before, flat = node.name, layer is not None and layer.flat
+
+
+def _why_not(
+    net: IntegerNetwork,
+    node: Node,
+    incoming: tuple[Projection, ...],
+    before: str,
+    flat: bool,
+) -> str:
+    if not isinstance(node, Population):
+        return f"is a {type(node).__name__.lower()} without neurons"
+    if len(incoming) > 1:
+        return f"adds up {len(incoming)} projections"
+    (projection,) = incoming
+    layer = SEQUENCE.get(type(projection.operator))
+    if projection.source != before:
+        return f"takes its spikes from {projection.source!r}, not from the layer before it"
+    if projection.delay:
+        return f"gets its input {projection.delay} steps late"
+    if layer is None:
+        return f"has a {projection.operator.kind} projection"
+    if flat and not layer.flat:
+        return "is a convolution after a dense layer"
+    reason = _why_not_neurons(net, node)
+    return reason or (why_not_dense(net.weights[projection.name]) if layer.flat else "")
+
+
+def _why_not_neurons(net: IntegerNetwork, population: Population) -> str:
+    if population.reset != "hard":
+        return f"has a {population.reset} reset"
+    if population.norm != "none":
+        return "still has a batch norm"
+    if population.clock:
+        return "has a clock, a current of its own for each step"
+    bias = net.biases.get(population.name)
+    if bias is not None and bias.exponent != STOCK_BIAS_EXPONENT:
+        return f"has a bias exponent of {bias.exponent}, stock NetX takes {STOCK_BIAS_EXPONENT}"
+    return ""
+
+
+def why_not_dense(weight: np.ndarray) -> str:
+    """Two faults of lava.lib.dl.netx.utils.optimize_weight_bits, found by trying 20,000 arrays.
+
+    It divides by the largest weight; and purely negative weights whose smallest is a power of
+    two are scaled to -256, which lava.proc.dense then clips to -255 and truncates.
+
+    Args:
+        weight: int (outputs, inputs), or any other shape.
+
+    Returns:
+        What is wrong with dense weights, '' if nothing is.
+    """
+    lowest = -int(weight.min())
+    if weight.max() > 0 or lowest & (lowest - 1):
+        return ""
+    if lowest == 0:
+        return "has only zero weights, on which stock NetX fails"
+    return f"has no positive weight and a smallest one of {-lowest}, which stock NetX changes"

@@ -1,0 +1,96 @@
+"""What an integer network holds, layer by layer, as rows for tables."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from lavaseg.network import Conv, Population, Projection
+from lavaseg.network.integers import IntegerNetwork
+from lavaseg.netx.stock import obstacles
+
+
+def describe(net: IntegerNetwork) -> list[dict[str, Any]]:
+    """One row for the input and for each population or current, in topological order, for tables.
+
+    Keys: layer, type, operator (text, '' for the input), shape (C, H, W), parameters (weights and
+    biases), latency (steps), threshold (mantissa; None: never fires), current_decay,
+    voltage_decay (1/4096), weights and biases ((smallest, largest) or None; biases in state
+    units), stock_loadable, and stock_obstacle (why not, or '').
+    """
+    network = net.network
+    rows = [_row(network.input.name, "input", network.input.shape, 0)]
+    for name, reason in obstacles(net):
+        node = network[name]
+        incoming = network.incoming(name)
+        weights = [net.weights[p.name] for p in incoming if p.name in net.weights]
+        bias = net.biases.get(name)
+        row = _row(name, type(node).__name__.lower(), network.shape(name), network.latencies[name])
+        chain = network.is_sequence
+        row["operator"] = " + ".join(
+            [_operator_text(p) + ("" if chain else f" from {p.source}") for p in incoming]
+            + ["clock"] * (name in net.clocks)
+        )
+        row["parameters"] = sum(w.size for w in weights) + (bias.mantissa.size if bias else 0)
+        row["parameters"] += net.clocks[name].size if name in net.clocks else 0
+        if isinstance(node, Population):
+            for key in ("threshold", "current_decay", "voltage_decay"):
+                row[key] = getattr(node, key)
+        row["weights"] = _range(weights)
+        row["biases"] = _range([bias.state_units]) if bias else None
+        row["stock_loadable"], row["stock_obstacle"] = not reason, reason
+        rows.append(row)
+    return rows
+
+
+def _row(name: str, kind: str, shape: tuple[int, ...], latency: int) -> dict[str, Any]:
+    return {
+        "layer": name,
+        "type": kind,
+        "operator": "",
+        "shape": shape,
+        "parameters": 0,
+        "latency": latency,
+        "threshold": None,
+        "current_decay": None,
+        "voltage_decay": None,
+        "weights": None,
+        "biases": None,
+        "stock_loadable": True,
+        "stock_obstacle": "",
+    }
+
+
+def _range(arrays: list[np.ndarray]) -> tuple[int, int] | None:
+    if not arrays:
+        return None
+    return min(int(a.min()) for a in arrays), max(int(a.max()) for a in arrays)
+
+
+def _operator_text(projection: Projection) -> str:
+    """Such as 'conv 3x3 stride 2'; left out is what equals the default or keeps the size."""
+    operator = projection.operator
+    words = [operator.kind]
+    for item in dataclasses.fields(operator):
+        value = getattr(operator, item.name)
+        if item.name == "kernel":
+            words.append(f"{value[0]}x{value[1]}")
+        elif item.name not in ("channels", "features") and value != item.default:
+            if item.name == "padding" and isinstance(operator, Conv) and _keeps_size(operator):
+                continue
+            pair = isinstance(value, tuple) and value[0] != value[1]
+            text = "x".join(map(str, value)) if pair else str(np.ravel(value)[0])
+            words.append(f"{item.name} {text}")
+    if projection.delay:
+        words.append(f"delay {projection.delay}")
+    return " ".join(words)
+
+
+def _keeps_size(conv: Conv) -> bool:
+    """Whether the padding makes up for what the kernel takes away."""
+    return all(
+        2 * p == d * (k - 1)
+        for k, p, d in zip(conv.kernel, conv.padding, conv.dilation, strict=True)
+    )
