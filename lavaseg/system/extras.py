@@ -40,7 +40,15 @@ EXTRAS = (
     Extra(
         "train",
         "training, export and all that runs networks in torch",
-        ("torch", "torchvision", "lightning", "torchmetrics", "tensorboard", "safetensors"),
+        (
+            "torch",
+            "torchvision",
+            "lightning",
+            "torchmetrics",
+            "tensorboard",
+            "safetensors",
+            "setuptools",
+        ),
     ),
     Extra(
         "events",
@@ -50,6 +58,9 @@ EXTRAS = (
     Extra("data", "digits-photos and SBD's label maps", ("sklearn", "scipy")),
 )
 """Every extra; `all` is their sum."""
+
+_PACKAGES = {"sklearn": "scikit-learn"}
+"""Packages that have another name than their module."""
 
 
 @contextlib.contextmanager
@@ -75,4 +86,5 @@ def explained(error: ModuleNotFoundError) -> Exception:
         return LavasegError(
             f"Lava is not installed, which {extra.purpose} need: {extra.command} && {LAVA_COMMAND}"
         )
-    return LavasegError(f"{module} is not installed, which {extra.purpose} need: {extra.command}")
+    package = _PACKAGES.get(module, module)
+    return LavasegError(f"{package} is not installed, which {extra.purpose} need: {extra.command}")
