@@ -41,9 +41,13 @@ clean: ## remove the environment and all caches; runs/ stays
 	rm -rf .venv .venv-tools build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find lavaseg tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# uv lives in an environment of its own, so that it can be exact about .venv. A candidate must
+# run (version managers leave stubs that do not) and have venv and pip in it. uv knows where
+# PyTorch's builds for the CPU, and for the GPU at hand, are; PyPI has those for CUDA alone.
 # Where Python may not keep what it compiles, installing does: else every process compiles again.
-# uv lives in an environment of its own, so that `uv sync` owns .venv alone. A candidate must
-# run (version managers leave stubs that do not) and have venv and pip in it.
+UV := UV_PYTHON_DOWNLOADS=never .venv-tools/bin/uv
+ALL := --python .venv/bin/python --exact --editable '.[all]' --group dev --group lava
+
 $(READY): pyproject.toml
 	@for candidate in "$$PYTHON" python3 python3.13 python3.12 python3.11 python3.10; do \
 	    [ -n "$$candidate" ] || continue; \
@@ -57,11 +61,20 @@ $(READY): pyproject.toml
 	    exit 2; \
 	fi; \
 	set -e; \
-	echo "setting up .venv with $$python (torch alone is several gigabytes)"; \
+	echo "setting up .venv with $$python"; \
 	[ -x .venv-tools/bin/uv ] || { \
 	    "$$python" -m venv --clear .venv-tools; \
 	    .venv-tools/bin/python -m pip install --quiet --disable-pip-version-check uv; \
 	}; \
-	UV_PYTHON_DOWNLOADS=never .venv-tools/bin/uv sync --python "$$python" \
-	    $${PYTHONDONTWRITEBYTECODE:+--compile-bytecode}
+	.venv/bin/python -c '' 2>/dev/null || $(UV) venv --quiet --clear --python "$$python" .venv; \
+	if [ -z "$$UV_TORCH_BACKEND" ]; then \
+	    if UV_HTTP_RETRIES=1 $(UV) pip install --quiet --dry-run --torch-backend auto $(ALL) \
+	        2>/dev/null; then \
+	        export UV_TORCH_BACKEND=auto; \
+	    else \
+	        echo "PyTorch's own builds cannot be reached: torch comes from PyPI, on Linux with" \
+	            "CUDA (6 GB in all)"; \
+	    fi; \
+	fi; \
+	$(UV) pip install $${PYTHONDONTWRITEBYTECODE:+--compile-bytecode} $(ALL)
 	@touch $@

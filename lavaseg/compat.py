@@ -15,7 +15,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from lavaseg.errors import LavasegError
+from lavaseg.system.extras import optional
 
 _FIRST = "lava.magma.compiler.var_model"
 _OBJECT_DETECTION = "lava.lib.dl.slayer.object_detection"
@@ -46,19 +46,14 @@ def prepare_lava() -> None:
         sys.modules[_OBJECT_DETECTION] = _empty_object_detection()
     if _FIRST in sys.modules:
         return
-    try:
-        with (
-            _replaced(dataclasses, "dataclass", _dataclass_with_hashable_byte_encoder),
-            _replaced(multiprocessing, "set_start_method", lambda *_, **__: None),
-        ):
-            importlib.import_module(_FIRST)
-            importlib.import_module("lava.magma.runtime.runtime")
-            _import_conv()
-    except ModuleNotFoundError as error:
-        raise LavasegError(
-            f"Lava cannot be imported ({error}): expected the packages lava-nc 0.10 and "
-            "lava-dl 0.6, which are installed along with lavaseg"
-        ) from None
+    with (
+        optional(),
+        _replaced(dataclasses, "dataclass", _dataclass_with_hashable_byte_encoder),
+        _replaced(multiprocessing, "set_start_method", lambda *_, **__: None),
+    ):
+        importlib.import_module(_FIRST)
+        importlib.import_module("lava.magma.runtime.runtime")
+        _import_conv()
 
 
 class _OnUse(types.ModuleType):

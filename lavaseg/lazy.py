@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lavaseg.system.extras import optional
+
 
 def on_first_use(
     package: str, sources: Mapping[str, str]
@@ -22,7 +24,8 @@ def on_first_use(
         if name not in sources:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module, _, attribute = sources[name].partition(":")
-        value = getattr(importlib.import_module(f"{package}.{module}"), attribute or name)
+        with optional():
+            value = getattr(importlib.import_module(f"{package}.{module}"), attribute or name)
         setattr(sys.modules[package], name, value)
         return value
 

@@ -157,7 +157,7 @@ def ignored(folder: Path) -> bool:
 def test_the_map_of_folders_names_exactly_those_that_exist() -> None:
     section = text_of(README).split("## Folders\n", 1)[1].split("\n## ", 1)[0]
     rows = re.findall(r"^\| `([\w./-]+)/` \| (.+) \|$", section, re.M)
-    top = [path for path in ROOT.iterdir() if path.is_dir() and not ignored(path)]
+    top = [p for p in ROOT.iterdir() if p.is_dir() and not p.is_symlink() and not ignored(p)]
     inner = [p for p in (ROOT / "lavaseg").rglob("*") if p.is_dir() and not ignored(p)]
     existing = {str(path.relative_to(ROOT)) for path in [*top, *inner]}
     assert {name for name, _ in rows} == existing
@@ -179,6 +179,13 @@ def test_the_table_of_the_run_folder_is_that_of_the_code() -> None:
         )
         for kind in RunFolder.kinds()
     ]
+
+
+def test_links_at_the_top_lead_to_the_stages_of_the_same_name() -> None:
+    links = {path.name: path.resolve() for path in ROOT.iterdir() if path.is_symlink()}
+    links = {name: target for name, target in links.items() if target.is_relative_to(ROOT)}
+    stages = {name: ROOT / "lavaseg" / name for name in ("training", "export", "deploy")}
+    assert links in ({}, stages), "a checkout has all of them, or, without links, none"
 
 
 def test_dependency_metadata_of_the_readme_is_that_of_the_project() -> None:

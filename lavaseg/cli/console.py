@@ -18,6 +18,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from lavaseg.errors import LavasegError
+from lavaseg.system.extras import optional
 from lavaseg.system.plain import plain
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with optional():
+                return super().invoke(ctx)
         except (typer.Exit, typer.Abort, typer.TyperException):
             raise  # typer's own: usage errors, which it prints and exits with 2
         except LavasegError as error:

@@ -12,6 +12,7 @@ import numpy as np
 
 from lavaseg.data import compose
 from lavaseg.data.base import DataSet
+from lavaseg.system.extras import optional
 
 _SOURCE = "scikit-learn: load_digits on load_sample_images"
 _SIZE = 32
@@ -63,7 +64,9 @@ def source() -> str:
 def _digits() -> np.ndarray:
     """The digits, bilinearly enlarged: uint8 (1797, 16, 16)."""
     from PIL import Image
-    from sklearn.datasets import load_digits
+
+    with optional():
+        from sklearn.datasets import load_digits
 
     levels = np.rint(load_digits().images * (255 / 16)).astype(np.uint8)
     resample = Image.Resampling.BILINEAR
@@ -72,7 +75,8 @@ def _digits() -> np.ndarray:
 
 def _crops() -> dict[str, np.ndarray]:
     """Crops on a grid of 4 pixels for each part: uint8 (P, 32, 32, 3)."""
-    from sklearn.datasets import load_sample_images
+    with optional():
+        from sklearn.datasets import load_sample_images
 
     halves = [_half(photo) for photo in load_sample_images().images]
     return {

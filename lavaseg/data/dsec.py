@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
-import hdf5plugin  # noqa: F401, registers Blosc
 import numpy as np
 
 from lavaseg.data import places
@@ -25,6 +24,7 @@ from lavaseg.data.pictures import read_label_map
 from lavaseg.data.split import check_part
 from lavaseg.errors import LavasegError
 from lavaseg.events import EventError, Events
+from lavaseg.system.extras import optional
 
 CLASSES = (
     "background",
@@ -152,7 +152,7 @@ def read_before(path: Path, time: int, *, events: int = 0, window: int = 0) -> E
         LavasegError: the file is missing, damaged, of another layout, or begins after `time`.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with _opened(path) as file:
             offset = int(file["t_offset"][()])
             stop = _number(file, time - offset)
             first = _number(file, time - offset - window) if window else max(stop - events, 0)
@@ -165,6 +165,12 @@ def read_before(path: Path, time: int, *, events: int = 0, window: int = 0) -> E
     except (OSError, KeyError, RuntimeError, ValueError, TypeError, IndexError) as error:
         problem = " ".join(str(error).split())
         raise LavasegError(f"{path} is no events.h5 of DSEC, or damaged: {problem}") from None
+
+
+def _opened(path: Path) -> h5py.File:
+    with optional():
+        import hdf5plugin  # noqa: F401, registers Blosc, which DSEC's files are packed with
+    return h5py.File(path, "r")
 
 
 def _number(file: h5py.File, time: int) -> int:
@@ -189,7 +195,7 @@ def rectified_places(path: Path) -> np.ndarray:
         LavasegError: the file is missing, damaged, or holds no rectify_map (480, 640, 2).
     """
     try:
-        with h5py.File(path, "r") as file:
+        with _opened(path) as file:
             places_ = np.asarray(file["rectify_map"][()], np.float64)
     except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
         problem = " ".join(str(error).split())

@@ -18,6 +18,7 @@ import numpy as np
 from lavaseg.errors import LavasegError
 from lavaseg.events import EventError, Events, joined, naming
 from lavaseg.network import Size
+from lavaseg.system.extras import optional
 
 SUFFIXES = (".aedat4", ".raw", ".bin", ".bs2", ".txt", ".csv")
 """File names that count as recordings."""
@@ -117,7 +118,8 @@ def _agreed(path: Path, own: Size | None, asked: Size | None) -> Size:
 
 
 def _aedat4(path: Path, sensor: Size | None) -> Iterator[Events]:
-    from lavaseg.data.aedat4 import sensor_and_packets
+    with optional():
+        from lavaseg.data.aedat4 import sensor_and_packets
 
     own, packets = sensor_and_packets(path)
     size = _agreed(path, own, sensor)
@@ -127,7 +129,8 @@ def _aedat4(path: Path, sensor: Size | None) -> Iterator[Events]:
 
 
 def _prophesee(path: Path, sensor: Size | None) -> Iterator[Events]:
-    import faery
+    with optional():
+        import faery
 
     version, own, start = _prophesee_header(path)
     height, width = _agreed(path, own, sensor)

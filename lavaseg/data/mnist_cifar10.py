@@ -17,6 +17,7 @@ from lavaseg.data import compose, places
 from lavaseg.data.base import DataSet
 from lavaseg.data.idx import read_idx
 from lavaseg.errors import LavasegError
+from lavaseg.system.extras import optional
 
 _DIGITS = "train-images-idx3-ubyte"
 _BATCHES = "cifar-10-batches-py"
@@ -93,7 +94,8 @@ def _find_pictures(root: str | None) -> Path | None:
 
 def _download(root: str | None) -> None:
     """Fetches what is missing into the first folder; torchvision checks the owners' MD5 sums."""
-    from torchvision import datasets
+    with optional():
+        from torchvision import datasets
 
     folder = places.folders(root)[0]
     try:
@@ -112,7 +114,8 @@ def _read_pictures(path: Path) -> np.ndarray:
 
 
 def _read_batches(path: Path) -> np.ndarray:
-    from torchvision.datasets import CIFAR10
+    with optional():
+        from torchvision.datasets import CIFAR10
 
     try:  # the batches are pickles: torchvision opens them only if their MD5 is the owner's
         return np.ascontiguousarray(CIFAR10(path.parent, train=True).data)

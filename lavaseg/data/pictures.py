@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 from lavaseg.errors import LavasegError
 from lavaseg.network import Shape, Size
+from lavaseg.system.extras import optional
 from lavaseg.system.files import replacing
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy")
@@ -96,8 +97,9 @@ def resize_label_map(
     if how == "nearest":
         resample = Image.Resampling.NEAREST
         return np.array(Image.fromarray(label).resize((size[1], size[0]), resample))
-    import torch
-    from torch.nn import functional
+    with optional():
+        import torch
+        from torch.nn import functional
 
     ids = torch.from_numpy(label.astype(np.float32))[None, None]
     return functional.interpolate(ids, size=tuple(size), mode="bilinear")[0, 0].byte().numpy()

@@ -20,6 +20,7 @@ from lavaseg.data.fetch import Archive, fetch
 from lavaseg.data.pairs import Files, Pairs, preparation
 from lavaseg.data.pictures import read_label_map
 from lavaseg.errors import LavasegError
+from lavaseg.system.extras import optional
 
 CLASSES = (
     "background",
@@ -195,7 +196,8 @@ def read_mat(path: Path) -> np.ndarray:
     Raises:
         LavasegError: no such file, a damaged one, or another content.
     """
-    from scipy.io import loadmat
+    with optional():
+        from scipy.io import loadmat
 
     if not path.is_file():
         raise LavasegError(f"there is no label map {path}")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from lavaseg.network.base import Shape, Size
 from lavaseg.network.operators import Conv, ConvTranspose, Operator
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 
 def fan_out(operator: Operator, source: Shape) -> np.ndarray:
@@ -46,6 +49,8 @@ def matrix(operator: Operator, weight: np.ndarray, source: Shape) -> csr_matrix:
         (target neurons, source neurons), int32 of integers and float64 of floats; weights of zero
         are left out.
     """
+    from scipy.sparse import csr_matrix  # only export and Lava's graph need it
+
     number = np.int32 if np.issubdtype(weight.dtype, np.integer) else np.float64
     geometry = operator.geometry(source)
     form = geometry.expand(weight)
