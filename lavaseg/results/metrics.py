@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import log_softmax
 
 from lavaseg.errors import LavasegError
 from lavaseg.network import Size
@@ -194,5 +193,6 @@ def cross_entropy(logits: np.ndarray, label: np.ndarray, ignore_index: int | Non
     if not counted.any():
         return math.nan
     true = np.where(counted, label, 0).astype(np.int64)[:, None]
-    chosen = np.take_along_axis(log_softmax(logits, axis=1), true, 1)[:, 0]
+    shifted = logits - logits.max(1, keepdims=True)
+    chosen = np.take_along_axis(shifted, true, 1)[:, 0] - np.log(np.exp(shifted).sum(1))
     return float(-chosen[counted].mean(dtype=np.float64))
