@@ -11,13 +11,14 @@ from lavaseg.lazy import on_first_use
 
 if TYPE_CHECKING:
     from lavaseg.deploy.backends import BACKENDS, COMPARED, RUNTIMES, run
+    from lavaseg.deploy.evaluation import evaluate
     from lavaseg.deploy.observation import record, recordings
-    from lavaseg.deploy.of_runs import evaluate, verify
     from lavaseg.deploy.simulator import Simulator, simulate
     from lavaseg.deploy.verification import (
         Comparison,
         Difference,
         Verdict,
+        verify,
         verify_spikes,
     )
 
@@ -45,7 +46,7 @@ __getattr__, __dir__ = on_first_use(
         "COMPARED": "backends",
         "RUNTIMES": "backends",
         "run": "backends",
-        "evaluate": "of_runs",
+        "evaluate": "evaluation",
         "record": "observation",
         "recordings": "observation",
         "Simulator": "simulator",
@@ -53,7 +54,7 @@ __getattr__, __dir__ = on_first_use(
         "Comparison": "verification",
         "Difference": "verification",
         "Verdict": "verification",
-        "verify": "of_runs",
+        "verify": "verification",
         "verify_spikes": "verification",
     },
 )

@@ -58,7 +58,7 @@ def _torch(
     timeout: float | None,
     progress: Progress | None,
 ) -> Activity:
-    from lavaseg.deploy.verification import run_torch
+    from lavaseg.deploy.torch_backend import run_torch
 
     return run_torch(net, spikes, record)
 

@@ -8,18 +8,20 @@ import numpy as np
 
 from lavaseg.data.base import Samples
 from lavaseg.deploy.simulator import Simulator
+from lavaseg.deploy.targets import Target, network_of, run_with_data
 from lavaseg.errors import LavasegError
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.results import metrics
 from lavaseg.results.evaluation import Evaluation, Meter
+from lavaseg.runs import Run
 from lavaseg.system.progress import bar
 
 BATCH = 64
 
 
 def evaluate(
-    net: IntegerNetwork,
-    samples: Samples,
+    target: Target,
+    samples: Samples | None = None,
     *,
     seed: int = 0,
     limit: int | None = None,
@@ -30,14 +32,41 @@ def evaluate(
     """mIoU, confusion matrix and spike counts of an integer network.
 
     Args:
-        samples: labelled pictures or recordings of the size that the network takes.
+        target: a run, whose exported network is evaluated; or a network in integers. The folder
+            of a run keeps the result on its whole test set, with the usual seed.
+        samples: labelled pictures or recordings of the size that the network takes; by default
+            the run's test data.
         seed: of the encoder's draws; sample k is drawn as number k.
-        limit: number of samples, the first ones; all by default.
-        ignore_index: label that does not count, or None.
+        limit: at most this many samples, the first ones; all by default.
+        ignore_index: label that does not count, or None; by default that of the run's own data.
+        device: "cpu" or "cuda".
+        progress: show a progress bar.
 
     Raises:
-        LavasegError: pictures of another size, labels out of range, nothing to evaluate.
+        LavasegError: the run has no current export, a network came without samples, pictures of
+            another size, labels out of range, nothing to evaluate.
     """
+    net = network_of(target)
+    own = samples is None
+    if samples is None:
+        run = run_with_data(target)
+        samples = run.data.test
+        ignore_index = run.ignore_index if ignore_index is None else ignore_index
+    found = _evaluated(net, samples, seed, limit, ignore_index, device, progress)
+    if isinstance(target, Run) and own and limit is None and seed == 0:
+        target.files.net_evaluation.save(found)
+    return found
+
+
+def _evaluated(
+    net: IntegerNetwork,
+    samples: Samples,
+    seed: int,
+    limit: int | None,
+    ignore_index: int | None,
+    device: str,
+    progress: bool,
+) -> Evaluation:
     count = len(samples) if limit is None else min(limit, len(samples))
     if count < 1:
         raise LavasegError("there are no samples to evaluate")

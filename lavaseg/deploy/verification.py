@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lavaseg.deploy.backends import BACKENDS, COMPARED, REFERENCE, check_backend
-from lavaseg.deploy.requests import check_request
+from lavaseg.deploy.targets import Target, first_stimuli, network_of
 from lavaseg.events import Stimulus
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.results.activity import Activity
+from lavaseg.runs import Run
 from lavaseg.system.files import write_atomically
 from lavaseg.system.progress import bar
 
@@ -109,9 +110,10 @@ class Verdict:
 
 
 def verify(
-    net: IntegerNetwork,
-    stimuli: Sequence[Stimulus] | np.ndarray,
+    target: Target,
+    stimuli: Sequence[Stimulus] | np.ndarray | None = None,
     *,
+    limit: int = 16,
     seed: int = 0,
     samples: Sequence[int] | None = None,
     backends: Sequence[str] = COMPARED,
@@ -121,13 +123,29 @@ def verify(
     """Run the same encoded stimuli, streamed back to back, on every backend and compare.
 
     Args:
-        stimuli: pictures, uint8 (channels, height, width) each, or recordings of events.
+        target: a run, whose exported network is compared and whose folder keeps the verdict; or
+            a network in integers, of which nothing is kept.
+        stimuli: pictures, uint8 (channels, height, width) each, or recordings of events; by
+            default the run's first test samples.
+        limit: at most this many of these test samples.
         seed, samples: key the encoder's draws, as in `Encoder.encode`.
-        backends: any of `lavaseg.deploy.backends.COMPARED`.
+        backends: any of `lavaseg.deploy.backends.COMPARED`: "torch" (SLAYER synapses and the
+            fused neuron), "lava-inprocess", "lava".
         timeout: seconds for Lava's multi-process runtime.
+        progress: show a progress bar for each backend.
+
+    Raises:
+        LavasegError: the run has no current export, a network came without stimuli, stimuli that
+            do not fit, a backend of no such name, or a run of Lava that failed.
     """
+    net = network_of(target)
+    if stimuli is None:
+        stimuli = first_stimuli(target, limit)
     spikes = net.encoder.encode(stimuli, seed=seed, samples=samples)
-    return verify_spikes(net, spikes, backends=backends, timeout=timeout, progress=progress)
+    verdict = verify_spikes(net, spikes, backends=backends, timeout=timeout, progress=progress)
+    if isinstance(target, Run):
+        target.files.verdict.save(verdict.to_dict())
+    return verdict
 
 
 def verify_spikes(
@@ -156,17 +174,6 @@ def verify_spikes(
     return Verdict(
         len(spikes), net.steps, tuple(rows), differences[0] if differences else None, seconds
     )
-
-
-def run_torch(
-    net: IntegerNetwork, spikes: np.ndarray, record: Sequence[str] | str = ()
-) -> Activity:
-    """Run encoded samples through the network that is trained, with its integers as weights."""
-    from lavaseg.training import SpikingNetwork
-
-    recorded = check_request(net, spikes, record)
-    found = SpikingNetwork.from_integers(net).run(spikes, record=bool(recorded))
-    return replace(found, spikes={name: found.spikes[name] for name in recorded})
 
 
 def compare(
