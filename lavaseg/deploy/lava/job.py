@@ -43,7 +43,7 @@ class Job:
 
     def save(self, folder: Path) -> None:
         """Write the job into `folder`."""
-        netx.write(self.net, folder / "net.net")
+        netx.write(self.net, folder / "network.net")
         np.save(folder / "spikes.npy", self.spikes)
         _write_json(folder / "job.json", {name: getattr(self, name) for name in _OPTIONS})
 
@@ -53,7 +53,7 @@ class Job:
         options = json.loads((folder / "job.json").read_text("utf-8"))
         record = tuple(options.pop("record"))
         spikes = np.load(folder / "spikes.npy", mmap_mode="r")
-        return cls(netx.read(folder / "net.net"), spikes, record, **options)
+        return cls(netx.read(folder / "network.net"), spikes, record, **options)
 
 
 @dataclass(frozen=True)
