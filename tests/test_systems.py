@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,18 @@ def test_a_trial_foretells_what_trained_values_become_on_hardware(key: str) -> N
         for fails in (lambda: deployed(model), lambda: lower(weighted)):
             with pytest.raises(LavasegError, match="soft reset"):
                 fails()
+
+
+def test_a_trial_holds_no_weights_however_wide_the_network_is() -> None:
+    wide = SYSTEMS["spiking-deeplab"].build(Input("input", (3, 16, 16)), 4, width=1_024)
+    assert isinstance(wide, Network)
+    tracemalloc.start()
+    try:
+        deployed(wide)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * wide.weight_count() / 1_000
 
 
 @pytest.mark.parametrize("steps", [1, 20])
