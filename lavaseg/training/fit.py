@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,7 +70,6 @@ def fit(
             gradient_clip_val=plan.optimisation.gradient_clip or None,
             log_every_n_steps=50,
         )
-        on_interrupt = signal.getsignal(signal.SIGINT)
         try:
             trainer.fit(
                 segmenter(model, plan, classes),
@@ -83,9 +80,6 @@ def fit(
             )
         except SystemExit:  # lightning turns Ctrl-C into an exit
             raise KeyboardInterrupt from None
-        finally:  # lightning leaves Ctrl-C switched off once it was pressed
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGINT, on_interrupt)
     if trainer.interrupted:
         raise KeyboardInterrupt
     return history
