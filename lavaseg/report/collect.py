@@ -162,7 +162,7 @@ def _recordings(notes: list[str], part: str) -> Callable[..., Iterator[Recording
     """`lavaseg.deploy.recordings`; None, with a note, where torch is not installed."""
     try:
         from lavaseg.deploy import recordings
-    except (LavasegError, ModuleNotFoundError) as error:
+    except LavasegError as error:
         notes.append(f"no {part}: {error}")
         return None
     return recordings
