@@ -22,7 +22,7 @@ from lavaseg import recipes, training
 from lavaseg.encoders import Direct, Encoder, Poisson
 from lavaseg.export.conversion import RULES, convert
 from lavaseg.export.lowering import choose_quantisation, lower, quantise
-from lavaseg.models.analog.module import AnalogNetwork
+from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.network import Node
 from lavaseg.results import metrics
 from lavaseg.runs import Run, RunFolder

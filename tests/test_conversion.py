@@ -22,7 +22,7 @@ from lavaseg.export import convert_run, converted, export
 from lavaseg.export.conversion import RULES, Rule, convert
 from lavaseg.export.lowering import choose_quantisation, lower, quantise
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.models.analog.module import AnalogNetwork
+from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.models.analog.rectified_torch import Rectified
 from lavaseg.network import (
     Conv,

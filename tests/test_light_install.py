@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lavaseg import data, recipes
+import lavaseg
+from lavaseg import recipes
 from lavaseg.encoders import Direct
-from lavaseg.errors import LavasegError
 from lavaseg.network import Conv, Input, Network, Population, Projection
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.netx import write
@@ -35,24 +35,30 @@ ROOT = Path(__file__).resolve().parents[1]
 SIDE = 8
 
 CHILD = """
-import contextlib, io, json, os, sys
-from importlib.abc import MetaPathFinder
+import json, sys
 
-blocked, task = json.loads(sys.argv[1]), json.loads(sys.argv[2])
+task = json.loads(sys.argv[1])
+blocked = task["blocked"]
 
-class Missing(MetaPathFinder):
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in blocked:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        if name.partition(".")[0] not in blocked:
+            return self.finder.find_spec(name, path, target)
 
-sys.meta_path.insert(0, Missing())
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+
+sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 from typer.testing import CliRunner
 import lavaseg
 from lavaseg.cli import app
 
-def said(name):
+def said(expression):
     try:
-        getattr(lavaseg, name)
+        eval(expression)
     except lavaseg.LavasegError as error:
         return str(error)
     return ""
@@ -60,22 +66,33 @@ def said(name):
 calls = [CliRunner().invoke(app, words) for words in task["commands"]]
 json.dump({
     "commands": [[call.exit_code, call.output] for call in calls],
-    "names": {name: said(name) for name in lavaseg.__all__},
+    "said": {expression: said(expression) for expression in task["expressions"]},
     "imported": sorted(set(sys.modules) & set(blocked)),
 }, sys.stderr)
 """
-"""Runs commands where the packages that `blocked` lists cannot be imported."""
+"""Runs commands where no module that `blocked` lists is found."""
 
 
 def blocked_modules() -> list[str]:
     return [module for extra in extras.EXTRAS for module in extra.modules]
 
 
-def light(folder: Path, *commands: list[str], blocked: list[str] | None = None) -> dict[str, Any]:
-    """What commands, and the names of the package, give without the packages of all extras."""
-    words = (blocked_modules() if blocked is None else blocked, {"commands": commands})
+def light(
+    folder: Path,
+    commands: Sequence[list[str]] = (),
+    expressions: Sequence[str] = (),
+    blocked: list[str] | None = None,
+) -> dict[str, Any]:
+    """What commands print, and which LavasegError Python raises, without all extras' packages.
+
+    Returns:
+        "commands": (exit code, output) of each; "said": sentence, or "", of each expression;
+        "imported": what was imported all the same.
+    """
+    task = {"commands": commands, "expressions": expressions}
+    task["blocked"] = blocked_modules() if blocked is None else blocked
     result = subprocess.run(
-        [sys.executable, "-c", CHILD, *map(json.dumps, words)],
+        [sys.executable, "-c", CHILD, json.dumps(task)],
         capture_output=True,
         text=True,
         check=False,
@@ -137,11 +154,11 @@ def test_exported_networks_are_read_run_evaluated_and_reported_without_any_extra
         ["report", "run"],
         ["recipes"],
         ["models"],
-        ["models", "kim-deeplab"],
+        ["models", "spiking_unet"],
         ["data", "list"],
         ["data", "check", "folder", "--set", "root=data", "--set", "classes=2"],
     ]
-    result = light(exported, *commands)
+    result = light(exported, commands)
     for words, (code, output) in zip(commands, result["commands"], strict=True):
         assert code == 0, f"{words}: {output}"
     assert not result["imported"]
@@ -171,7 +188,7 @@ def test_what_needs_an_extra_ends_with_one_sentence_that_says_how_to_install_it(
     }
     commands = [words for group in needs.values() for words in group]
     expected = [name for name, group in needs.items() for _ in group]
-    result = light(exported, *commands)
+    result = light(exported, commands)
     for name, words, (code, output) in zip(expected, commands, result["commands"], strict=True):
         assert code == 2, f"{words}: {output}"
         error = output.strip().splitlines()[-1]
@@ -180,51 +197,39 @@ def test_what_needs_an_extra_ends_with_one_sentence_that_says_how_to_install_it(
 
 
 def test_public_names_that_need_an_extra_say_so_and_the_others_are_there(exported: Path) -> None:
-    names = light(exported)["names"]
-    needing = {"convert", "evaluate", "export_net", "record", "train", "verify"}
-    assert {name for name, sentence in names.items() if sentence} <= needing
-    for name in ("train", "evaluate", "export_net", "convert", "verify"):
-        assert "pip install 'lavaseg[train]'" in names[name]
+    said = light(exported, expressions=[f"lavaseg.{name}" for name in lavaseg.__all__])["said"]
+    needing = {"convert", "evaluate", "export_net", "record", "train"}
+    assert {name for name, sentence in said.items() if sentence} == {
+        f"lavaseg.{name}" for name in needing
+    }
+    for name in needing:
+        assert "pip install 'lavaseg[train]'" in said[f"lavaseg.{name}"]
+
+
+def test_functions_that_need_an_extra_for_some_of_their_work_say_so_then(exported: Path) -> None:
+    (exported / "a.raw").write_bytes(b"% evt 3.0\n")
+    (exported / "a.aedat4").write_bytes(b"")
+    net = "lavaseg.read_net('run/net.net')"
+    zeros = f"__import__('numpy').zeros((1, 2, 3, {SIDE}, {SIDE}), 'uint8')"
+    read = "__import__('lavaseg.data.event_files').data.event_files.read_recording"
+    needs = {
+        f"lavaseg.verify({net}, {zeros}[0, :1])": "train",
+        f"lavaseg.simulate({net}, {zeros}, device='cuda')": "train",
+        f"lavaseg.run({net}, {zeros})": "lava",
+        f"{read}('a.raw', (8, 8))": "events",
+        f"{read}('a.aedat4')": "events",
+        "lavaseg.load_data('digits-photos')": "data",
+    }
+    said = light(exported, expressions=list(needs))["said"]
+    for expression, name in needs.items():
+        assert f"pip install 'lavaseg[{name}]'" in said[expression], expression
 
 
 def test_without_lava_itself_the_two_flags_of_pip_are_named(exported: Path) -> None:
-    result = light(exported, ["run", "run/net.net", "folder:0"], blocked=["lava"])
+    result = light(exported, [["run", "run/net.net", "folder:0"]], blocked=["lava"])
     ((code, output),) = result["commands"]
     assert code == 2
     assert "pip install --no-deps --ignore-requires-python lava-nc==0.10.0" in output
-
-
-@pytest.fixture
-def without() -> Iterator[set[str]]:
-    """Names of modules that cannot be imported in this process until the test ends."""
-    missing: set[str] = set()
-    before = {name: sys.modules[name] for name in list(sys.modules)}
-
-    class Missing:
-        @staticmethod
-        def find_spec(name: str, path: object = None, target: object = None) -> None:
-            if name.partition(".")[0] in missing:
-                raise ModuleNotFoundError(name=name)
-
-    sys.meta_path.insert(0, Missing)  # type: ignore[arg-type]
-    yield missing
-    sys.meta_path.remove(Missing)  # type: ignore[arg-type]
-    sys.modules.update(before)
-
-
-@pytest.mark.parametrize(("name", "content"), [("a.raw", b"% evt 3.0\n"), ("a.aedat4", b"")])
-def test_recordings_name_the_extra_that_reads_them(
-    name: str, content: bytes, tmp_path: Path, without: set[str]
-) -> None:
-    from lavaseg.data.event_files import read_recording
-
-    for module in list(sys.modules):
-        if module.split(".")[0] in ("faery", "lz4") or module == "lavaseg.data.aedat4":
-            del sys.modules[module]
-    without |= {"faery", "lz4"}
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(LavasegError, match=r"files of event cameras need: .*lavaseg\[events\]"):
-        read_recording(tmp_path / name, (8, 8))
 
 
 def test_a_package_that_no_extra_brings_stays_an_error_of_the_program() -> None:
@@ -248,11 +253,3 @@ def test_extras_bring_the_packages_that_the_sentences_promise() -> None:
     assert set.union(*brought.values()) - {"lavaseg"} <= promised
     assert sorted(project["dependency-groups"]["lava"]) == sorted(extras.LAVA)
     assert extras.LAVA_COMMAND in (ROOT / "README.md").read_text("utf-8")
-
-
-def test_a_data_set_names_its_extra_where_it_is_loaded(without: set[str]) -> None:
-    for module in [name for name in sys.modules if name.split(".")[0] == "sklearn"]:
-        del sys.modules[module]
-    without.add("sklearn")
-    with pytest.raises(LavasegError, match=r"pip install 'lavaseg\[data\]'"):
-        data.load("digits-photos")

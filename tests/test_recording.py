@@ -27,7 +27,7 @@ from lavaseg.export.lowering import deployed, unrolled
 from lavaseg.kernels.neuron import NEVER, STATE_SCALE, reference
 from lavaseg.models import ANALOG, MODELS
 from lavaseg.models.analog import AnalogModel
-from lavaseg.models.analog.module import AnalogNetwork, watching
+from lavaseg.models.analog.network_torch import AnalogNetwork, watching
 from lavaseg.models.analog.plan import Plan, Tally
 from lavaseg.network import (
     Conv,

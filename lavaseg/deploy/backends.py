@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lavaseg.errors import LavasegError
+from lavaseg.system.extras import optional
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +59,8 @@ def _torch(
     timeout: float | None,
     progress: Progress | None,
 ) -> Activity:
-    from lavaseg.deploy.torch_backend import run_torch
+    with optional():
+        from lavaseg.deploy.torch_backend import run_torch
 
     return run_torch(net, spikes, record)
 

@@ -24,6 +24,7 @@ from lavaseg.network import DECAY_UNITY, Current, Network, Population, Relay
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.network.ranges import check_ranges, synaptic_bounds
 from lavaseg.results.activity import Activity
+from lavaseg.system.extras import optional
 from lavaseg.system.threads import over_blocks
 
 CHUNK_BYTES = 512 * 2**20
@@ -80,7 +81,8 @@ class Simulator:
         if self.device == "cpu":
             return _run(self.net, self._layers, spikes, recorded)
 
-        from lavaseg.deploy.simulator_torch import run_torch
+        with optional():
+            from lavaseg.deploy.simulator_torch import run_torch
 
         return run_torch(self.net, spikes, recorded, self.device)
 

@@ -24,7 +24,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.export.lowering import drop_auxiliaries, fold_averages, fold_norms
 from lavaseg.export.weighted import FoldedNorm, WeightedNetwork
 from lavaseg.kernels.operators_torch import apply_operator
-from lavaseg.models.analog.module import AnalogNetwork
+from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.models.analog.rectified_torch import Rectified
 from lavaseg.network import DECAY_UNITY, Node, Population
 from lavaseg.recipes import Surrogate

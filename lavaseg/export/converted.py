@@ -24,7 +24,7 @@ from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.kernels.neuron import STATE_LIMIT, STATE_SCALE
 from lavaseg.models import CONVERTED
 from lavaseg.models.analog import RECTIFIED, AnalogModel
-from lavaseg.models.analog.module import AnalogNetwork
+from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.models.analog.rectified_torch import Rectified
 from lavaseg.network import Current, Population, Relay
 from lavaseg.recipes import Finetune, Recipe

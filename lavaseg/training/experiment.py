@@ -14,7 +14,7 @@ from lavaseg.data.base import DataSet, Samples
 from lavaseg.data.split import Subset, hold_out
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import AnalogModel
-from lavaseg.models.analog.module import AnalogNetwork
+from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.network import Current, Input, Network, Node
 from lavaseg.recipes import Recipe
 from lavaseg.results import metrics

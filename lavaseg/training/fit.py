@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from lavaseg.data.base import Samples
-from lavaseg.models.analog.module import AnalogNetwork
+from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.runs import Artefact, RunFolder
 from lavaseg.runs.formats import Arrays, Rows
 from lavaseg.training.batches import loader

@@ -10,7 +10,7 @@ import torch
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from lavaseg.errors import LavasegError
-from lavaseg.models.analog.module import AnalogNetwork
+from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.network import Current, Node, Population
 from lavaseg.results.energy import CMOS_45NM, MAC_PJ, account, on_device, uncountable
 from lavaseg.results.metrics import mean_iou

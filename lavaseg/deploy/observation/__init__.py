@@ -17,7 +17,7 @@ from lavaseg.deploy.observation.spiking import SpikingRecorder
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus
 from lavaseg.models.analog import AnalogModel
-from lavaseg.models.analog.module import AnalogNetwork
+from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.network.ranges import check_ranges
 from lavaseg.results.recording import Recording, joined

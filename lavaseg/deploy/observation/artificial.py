@@ -9,7 +9,7 @@ from torch import nn
 from lavaseg.deploy.observation.source import Source, one_figure
 from lavaseg.events import Stimulus
 from lavaseg.models.analog import AnalogModel
-from lavaseg.models.analog.module import AnalogNetwork, watching
+from lavaseg.models.analog.network_torch import AnalogNetwork, watching
 from lavaseg.results.recording import LayerRecording, Recording
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from lavaseg.models.analog.module import AnalogNetwork
+    from lavaseg.models.analog.network_torch import AnalogNetwork
 
 ANALOG = {
     "ann_deeplab": "rectified",
@@ -55,7 +55,7 @@ class AnalogModel:
 
     def module(self) -> AnalogNetwork:
         """The torch module, with fresh weights."""
-        from lavaseg.models.analog.module import AnalogNetwork
+        from lavaseg.models.analog.network_torch import AnalogNetwork
 
         return AnalogNetwork(self.plan.build(), self.input, self.macs())
 
@@ -77,9 +77,9 @@ class AnalogModel:
     def sheets(self) -> Mapping[str, tuple[str, Shape, int]]:
         """Kind of submodule, shape of its output, and MACs, of every layer that a pass shows.
 
-        In the order of a pass, with the names of `lavaseg.models.analog.module.watching`.
+        In the order of a pass, with the names of `lavaseg.models.analog.network_torch.watching`.
         """
-        from lavaseg.models.analog.module import Unfilled, numbered, pass_shapes, watching
+        from lavaseg.models.analog.network_torch import Unfilled, numbered, pass_shapes, watching
 
         uses: Counter[str] = Counter()
         macs: dict[str, int] = {}
