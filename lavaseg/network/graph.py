@@ -117,7 +117,6 @@ class Network:
                 own = next(iter(found.values())) if projection.recurrent else None
                 source = own or shapes[projection.source]
                 try:
-                    projection.operator.weight_shape(source)
                     shape = projection.operator.output_shape(source)
                 except NetworkError as error:
                     raise NetworkError(f"projection {projection.name!r}: {error}") from None

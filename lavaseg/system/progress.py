@@ -32,7 +32,7 @@ def bar(title: str, *, show: bool = True) -> Iterator[Report]:
         with _cell_bar(title) as report:
             yield report
         return
-    with _progress(console, disable=not show) as view:
+    with _progress(console, disable=not (show and console.is_terminal)) as view:
         task = view.add_task(title, total=None)
         yield lambda done, total: view.update(task, completed=done, total=total)
 

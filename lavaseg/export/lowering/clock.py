@@ -16,6 +16,8 @@ def split_clocks(weighted: WeightedNetwork) -> WeightedNetwork:
     where u decays slowly, each step's clock takes back what is left of the one before.
     """
     net = weighted.network
+    if not weighted.clocks and all(bias.ndim == 1 for bias in weighted.biases.values()):
+        return weighted
     biases, clocks = dict(weighted.biases), dict(weighted.clocks)
     for population in net.populations:
         name = population.name

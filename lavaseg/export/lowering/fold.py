@@ -42,6 +42,8 @@ def fold_averages(weighted: WeightedNetwork) -> WeightedNetwork:
                 projection, operator=dataclasses.replace(operator, average=False)
             )
         projections.append(projection)
+    if tuple(projections) == net.projections:
+        return weighted
     network = dataclasses.replace(net, projections=tuple(projections))
     return weighted.replace(network=network, weights=weights)
 
