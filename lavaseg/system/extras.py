@@ -83,8 +83,6 @@ def explained(error: ModuleNotFoundError) -> Exception:
     if extra is None:
         return error
     if module == "lava":
-        return LavasegError(
-            f"Lava is not installed, which {extra.purpose} need: {extra.command} && {LAVA_COMMAND}"
-        )
+        return LavasegError(f"Lava is not installed: {extra.command} && {LAVA_COMMAND}")
     package = _PACKAGES.get(module, module)
     return LavasegError(f"{package} is not installed, which {extra.purpose} need: {extra.command}")
