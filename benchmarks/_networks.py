@@ -12,8 +12,16 @@ import numpy as np
 from lavaseg import models
 from lavaseg.deploy import simulate
 from lavaseg.encoders import Poisson
-from lavaseg.kernels.neuron import NEVER, STATE_SCALE
-from lavaseg.network import Conv, ConvTranspose, Input, Network, Population, Projection
+from lavaseg.network import (
+    NEVER,
+    STATE_SCALE,
+    Conv,
+    ConvTranspose,
+    Input,
+    Network,
+    Population,
+    Projection,
+)
 from lavaseg.network.integers import IntegerNetwork
 
 RATE = 0.1

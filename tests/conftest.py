@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from lavaseg.compat import prepare_lava
 from lavaseg.encoders import Direct, Encoder, Poisson
-from lavaseg.kernels.neuron import NEVER
 from lavaseg.network import (
+    NEVER,
     Conv,
     ConvTranspose,
     Dense,

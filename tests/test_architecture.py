@@ -71,6 +71,31 @@ def test_imports_follow_the_pipeline(path: Path) -> None:
     assert not wrong, f"lavaseg/{path} must not import lavaseg.{', lavaseg.'.join(sorted(wrong))}"
 
 
+NOUNS = (
+    "errors", "system", "lazy", "compat", "network", "events", "kernels", "encoders", "results",
+    "recipes", "models", "netx", "data", "runs",
+)  # fmt: skip
+"""The shared rooms, each above those that it may import (docs/architecture.md draws them)."""
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_nouns_import_only_what_stands_below_them(path: Path) -> None:
+    room = path.parts[0].removesuffix(".py")
+    if room not in NOUNS:
+        return
+    for_types = {
+        name
+        for block in ast.walk(ast.parse((PACKAGE / path).read_text("utf-8")))
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in ast.walk(block)
+        if isinstance(node, ast.ImportFrom)
+        for name in (f"{node.module}.{alias.name}" for alias in node.names)
+    }
+    needed = {name.split(".")[1] for name in _imports(path) - for_types if "lavaseg." in name}
+    above = (needed & {*NOUNS}) - {*NOUNS[: NOUNS.index(room) + 1]}
+    assert not above, f"lavaseg/{path} must not import lavaseg.{', lavaseg.'.join(sorted(above))}"
+
+
 @pytest.mark.parametrize("path", MODULES, ids=str)
 def test_only_the_run_folder_spells_the_names_of_its_files(path: Path) -> None:
     # the page's template is called report.html, too; an extra brings the package tensorboard

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lavaseg.kernels.fused import filter_current, fire
-from lavaseg.kernels.neuron import NEVER, STATE_LIMIT, STATE_SCALE, decay, reference
+from lavaseg.kernels.neuron import decay, reference
+from lavaseg.network import NEVER, STATE_LIMIT, STATE_SCALE
 
 EXAMPLES = int(os.environ.get("LAVASEG_FUZZ_EXAMPLES", "100"))
 

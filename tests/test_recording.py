@@ -24,12 +24,14 @@ from lavaseg.encoders import Direct, EventHistogram
 from lavaseg.errors import LavasegError
 from lavaseg.events import Events
 from lavaseg.export.lowering import deployed, unrolled
-from lavaseg.kernels.neuron import NEVER, STATE_SCALE, reference
+from lavaseg.kernels.neuron import reference
 from lavaseg.models import ANALOG, MODELS
 from lavaseg.models.analog import AnalogModel
 from lavaseg.models.analog.network_torch import AnalogNetwork, watching
 from lavaseg.models.analog.plan import Plan, Tally
 from lavaseg.network import (
+    NEVER,
+    STATE_SCALE,
     Conv,
     Current,
     Input,

@@ -16,9 +16,11 @@ from lavaseg.encoders import Poisson
 from lavaseg.errors import LavasegError
 from lavaseg.kernels.bits import PackedSpikes
 from lavaseg.kernels.fused import respond_to_sums
-from lavaseg.kernels.neuron import NEVER, STATE_SCALE, reference
+from lavaseg.kernels.neuron import reference
 from lavaseg.kernels.sums import InputSums, Synapses, synapses
 from lavaseg.network import (
+    NEVER,
+    STATE_SCALE,
     Conv,
     Input,
     Network,

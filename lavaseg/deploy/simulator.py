@@ -18,9 +18,8 @@ from lavaseg.deploy.requests import check_request
 from lavaseg.errors import LavasegError
 from lavaseg.kernels.bits import PackedSpikes
 from lavaseg.kernels.fused import respond_to_sums
-from lavaseg.kernels.neuron import STATE_SCALE
 from lavaseg.kernels.sums import InputSums, padded, synapses
-from lavaseg.network import DECAY_UNITY, Current, Network, Population, Relay
+from lavaseg.network import DECAY_UNITY, STATE_SCALE, Current, Network, Population, Relay
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.network.ranges import check_ranges, synaptic_bounds
 from lavaseg.results.activity import Activity

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from lavaseg.kernels.neuron import STATE_SCALE
 from lavaseg.kernels.neuron_torch import filter_current_steps, fire_steps
 from lavaseg.kernels.operators_torch import apply_operator
-from lavaseg.network import DECAY_UNITY, Population, Projection, Relay
+from lavaseg.network import DECAY_UNITY, STATE_SCALE, Population, Projection, Relay
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.results.activity import Activity
 

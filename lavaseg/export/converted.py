@@ -21,12 +21,11 @@ from lavaseg.export.conversion import Reset, balance, find_rule
 from lavaseg.export.lowering import lower, obstacles
 from lavaseg.export.lowering.deployable import RESIZE
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.kernels.neuron import STATE_LIMIT, STATE_SCALE
 from lavaseg.models import CONVERTED
 from lavaseg.models.analog import RECTIFIED, AnalogModel
 from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.models.analog.rectified_torch import Rectified
-from lavaseg.network import Current, Population, Relay
+from lavaseg.network import STATE_LIMIT, STATE_SCALE, Current, Population, Relay
 from lavaseg.recipes import Finetune, Recipe
 from lavaseg.runs import Run, RunFolder
 from lavaseg.system.files import new_folder

@@ -10,7 +10,7 @@ import torch
 
 from lavaseg.export.lowering.quantise import Quantisation
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.kernels.neuron import STATE_SCALE
+from lavaseg.network import STATE_SCALE
 from lavaseg.network.integers import (
     BIAS_MANTISSA_MAX,
     WEIGHT_MAX,

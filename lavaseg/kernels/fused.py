@@ -11,7 +11,7 @@ import numba
 import numpy as np
 
 from lavaseg.kernels.bits import WORD, word
-from lavaseg.kernels.neuron import STATE_LIMIT, STATE_SCALE
+from lavaseg.network import STATE_LIMIT, STATE_SCALE
 from lavaseg.system.threads import over_blocks
 
 

@@ -1,4 +1,4 @@
-"""The CUBA-LIF neuron of Loihi in exact integers: its constants, equations, a plain reference.
+"""The CUBA-LIF neuron of Loihi in exact integers: its equations, a plain reference.
 
 State is kept in Loihi's units: one weight unit is 64 state units. With a[t] the synaptic input
 in weight units (integers), d_u and d_v the decays in 1/4096, and >>0 a shift towards zero::
@@ -15,12 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-STATE_SCALE = 64
-"""State units (u, v) for each weight unit."""
-STATE_LIMIT = 2**23 - 1
-"""v is clipped here (24 bits with sign)."""
-NEVER = 131071
-"""The largest 17-bit threshold mantissa: what a neuron that must not fire is given on Loihi."""
+from lavaseg.network.base import STATE_LIMIT, STATE_SCALE
 
 
 def decay(state: np.ndarray, decay: int) -> np.ndarray:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from lavaseg.kernels.neuron import STATE_LIMIT
-from lavaseg.network import DECAY_UNITY
+from lavaseg.network import DECAY_UNITY, STATE_LIMIT
 
 
 def _decayed(state: torch.Tensor, decay: int) -> torch.Tensor:

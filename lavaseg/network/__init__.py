@@ -3,7 +3,15 @@
 `lavaseg.network.integers` adds what hardware holds, `lavaseg.network.ranges` what that can reach.
 """
 
-from lavaseg.network.base import DECAY_UNITY, NetworkError, Shape, Size
+from lavaseg.network.base import (
+    DECAY_UNITY,
+    NEVER,
+    STATE_LIMIT,
+    STATE_SCALE,
+    NetworkError,
+    Shape,
+    Size,
+)
 from lavaseg.network.geometry import Axis, Geometry
 from lavaseg.network.graph import Network
 from lavaseg.network.nodes import (
@@ -30,8 +38,11 @@ from lavaseg.network.operators import (
 
 __all__ = [
     "DECAY_UNITY",
+    "NEVER",
     "NORMS",
     "OPERATORS",
+    "STATE_LIMIT",
+    "STATE_SCALE",
     "Axis",
     "Conv",
     "ConvTranspose",

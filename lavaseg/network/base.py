@@ -14,6 +14,12 @@ Size = tuple[int, int]
 
 DECAY_UNITY = 4096
 """Decays are integers in 1/4096: 0 keeps the state for ever, 4096 forgets it at every step."""
+STATE_SCALE = 64
+"""State units (u, v) for each weight unit."""
+STATE_LIMIT = 2**23 - 1
+"""v is clipped here (24 bits with sign)."""
+NEVER = 131071
+"""The largest 17-bit threshold mantissa: what a neuron that must not fire is given on Loihi."""
 
 
 class NetworkError(LavasegError):

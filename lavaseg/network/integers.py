@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lavaseg.encoders import Encoder
 from lavaseg.errors import LavasegError
-from lavaseg.kernels.neuron import NEVER, STATE_SCALE
+from lavaseg.network.base import NEVER, STATE_SCALE
 from lavaseg.network.graph import Network
 from lavaseg.network.nodes import Population
+
+if TYPE_CHECKING:
+    from lavaseg.encoders import Encoder
 
 WEIGHT_MIN, WEIGHT_MAX = -256, 254
 """Mixed-sign synapses hold the even integers of this range (7 bits and a sign)."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lavaseg.kernels.neuron import STATE_LIMIT, STATE_SCALE
+from lavaseg.network.base import STATE_LIMIT, STATE_SCALE
 from lavaseg.network.graph import Network
 from lavaseg.network.integers import IntegerNetwork, RangeError
 from lavaseg.network.nodes import Population, Relay

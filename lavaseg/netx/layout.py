@@ -10,8 +10,17 @@ from typing import Any
 import numpy as np
 
 from lavaseg.errors import LavasegError
-from lavaseg.kernels.neuron import NEVER
-from lavaseg.network import Conv, Dense, Network, Node, Operator, Population, Projection, Shape
+from lavaseg.network import (
+    NEVER,
+    Conv,
+    Dense,
+    Network,
+    Node,
+    Operator,
+    Population,
+    Projection,
+    Shape,
+)
 
 WEIGHT, BIAS, TEXT = (np.dtype(kind) for kind in ("<i2", "<i2", "u1"))
 """Types of stored weights and clocks, of bias mantissas, and of the description's bytes."""

@@ -10,8 +10,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from lavaseg.kernels.neuron import NEVER, STATE_SCALE
-from lavaseg.network import DECAY_UNITY, Current, Network, Node, Population, Relay
+from lavaseg.network import (
+    DECAY_UNITY,
+    NEVER,
+    STATE_SCALE,
+    Current,
+    Network,
+    Node,
+    Population,
+    Relay,
+)
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.recipes import Surrogate
 from lavaseg.results.activity import Activity

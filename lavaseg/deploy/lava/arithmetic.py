@@ -10,9 +10,8 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from lavaseg.kernels.bits import PackedSpikes
-from lavaseg.kernels.neuron import STATE_LIMIT
 from lavaseg.kernels.sums import InputSums, synapses
-from lavaseg.network import Conv, Size
+from lavaseg.network import STATE_LIMIT, Conv, Size
 
 
 class Convolution:

@@ -57,8 +57,7 @@ from lavaseg.deploy.lava.errors import LavaError
 from lavaseg.deploy.lava.process_models import RECORDER
 from lavaseg.deploy.lava.record import Recorder
 from lavaseg.deploy.lava.synapses import depthwise, message_bits, synapse, unchanged
-from lavaseg.kernels.neuron import STATE_SCALE
-from lavaseg.network import DECAY_UNITY, Current, Node, Population, Projection, Relay
+from lavaseg.network import DECAY_UNITY, STATE_SCALE, Current, Node, Population, Projection, Relay
 from lavaseg.network.delays import DelayPlan, plan, waiting
 from lavaseg.network.integers import STOCK_BIAS_EXPONENT, IntegerNetwork
 from lavaseg.network.ranges import CURRENT_LIMIT, bounds

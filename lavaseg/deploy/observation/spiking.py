@@ -12,8 +12,7 @@ import torch
 from lavaseg.deploy.observation.source import Source, one_figure
 from lavaseg.events import Stimulus
 from lavaseg.export.lowering import countable
-from lavaseg.kernels.neuron import STATE_SCALE
-from lavaseg.network import Input, Node, Population
+from lavaseg.network import STATE_SCALE, Input, Node, Population
 from lavaseg.results.energy import account
 from lavaseg.results.recording import NEAR, Kind, LayerRecording, Recording
 from lavaseg.training import SpikingNetwork

@@ -10,8 +10,7 @@ import numpy as np
 
 from lavaseg.encoders import Encoder
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.kernels.neuron import NEVER, STATE_SCALE
-from lavaseg.network import Relay
+from lavaseg.network import NEVER, STATE_SCALE, Relay
 from lavaseg.network.integers import (
     BIAS_MANTISSA_MAX,
     STOCK_BIAS_EXPONENT,

@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from lavaseg.errors import LavasegError
-from lavaseg.kernels.neuron import NEVER
 from lavaseg.network import (
     DECAY_UNITY,
+    NEVER,
     Conv,
     ConvTranspose,
     Dense,
