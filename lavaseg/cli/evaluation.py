@@ -42,9 +42,7 @@ def evaluate(
     target: Target,
     data: Annotated[
         str | None,
-        typer.Option(
-            "--data", help="Data set for a .net.", show_default="that of its run folder"
-        ),
+        typer.Option("--data", help="Data set for a .net.", show_default="that of its run folder"),
     ] = None,
     set_: Set = None,
     limit: Annotated[
@@ -272,8 +270,7 @@ def show_verdict(verdict: Verdict) -> None:
 def report(
     run: Annotated[Path, typer.Argument(help="Run folder that `lavaseg train` made.")],
     out_: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="File.", show_default="RUN/report.html"),
+        Path | None, typer.Option("--out", "-o", help="File.", show_default="RUN/report.html")
     ] = None,
     compare: Annotated[
         Path | None,
