@@ -78,7 +78,7 @@ def _import_conv() -> None:
 
 @contextlib.contextmanager
 def _replaced(module: types.ModuleType, name: str, value: object) -> Iterator[None]:
-    """`module.name` is `value` inside the block."""
+    """Set `module.name` to `value` inside the block."""
     original = getattr(module, name)
     setattr(module, name, value)
     try:

@@ -81,7 +81,7 @@ class Events:
 
     @property
     def shape(self) -> Shape:
-        """(2, height, width): polarities and sensor, what a picture's shape is to a picture."""
+        """(2, height, width), polarities and sensor: the counterpart of a picture's shape."""
         return 2, *self.sensor
 
     def between(self, start: int, stop: int) -> Events:
@@ -90,7 +90,7 @@ class Events:
         return self._part(slice(first, last), (start, stop))
 
     def numbered(self, first: int, stop: int) -> Events:
-        """The events number `first` up to `stop`, not included; the span is theirs."""
+        """The events from number `first` up to `stop`, not included; the span is theirs."""
         part = slice(first, stop)
         t = self.t[part]
         span = (int(t[0]), int(t[-1]) + 1) if len(t) else (self.span[0], self.span[0] + 1)
@@ -136,7 +136,7 @@ def naming(source: object) -> Iterator[None]:
 
 
 Stimulus: TypeAlias = "np.ndarray | Events"
-"""What a network is shown: a picture uint8 (channels, height, width), or events."""
+"""A stimulus of a network: a picture, uint8 (channels, height, width), or events."""
 
 
 def joined(parts: Sequence[Events]) -> Events:

@@ -15,10 +15,10 @@ ALL = "all"
 
 
 def backend_option(what: str, names: Sequence[str], *, several: bool = False) -> Any:
-    """The option; a name that is not offered is a usage error.
+    """The option `--backend`; a name that is not offered is a usage error.
 
     Args:
-        what: what is chosen, as the help says it.
+        what: the choice, in the words of the help.
         names: backends that can be chosen.
         several: `ALL` is a choice, too.
     """

@@ -60,7 +60,7 @@ def _fail(ctx: Any, sentence: str, code: int) -> NoReturn:
 
 @contextlib.contextmanager
 def only_json(wanted: bool) -> Iterator[None]:
-    """While open, what libraries and their child processes print goes to stderr, if `wanted`."""
+    """While open, output of libraries and their child processes goes to stderr, if `wanted`."""
     if not wanted:
         yield
         return

@@ -72,7 +72,7 @@ def check(
     """Read every sample: counts, shapes, label histogram, and all files that are unsound.
 
     Also draws a contact sheet, samples of all parts with their labels laid over them. Exits with
-    2 if anything is wrong; what is sound is counted all the same.
+    2 if anything is wrong; sound samples are counted all the same.
 
     Example: `lavaseg data check camvid ~/data -o camvid.png`
     """

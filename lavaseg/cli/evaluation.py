@@ -42,11 +42,13 @@ def evaluate(
     target: Target,
     data: Annotated[
         str | None,
-        typer.Option("--data", help="Data set for a .net.", show_default="that of its run folder"),
+        typer.Option(
+            "--data", help="Data set for a .net file.", show_default="that of its run folder"
+        ),
     ] = None,
     set_: Set = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Only the first so many test samples.")
+        int | None, typer.Option("--limit", min=1, help="At most this many test samples.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -190,11 +192,13 @@ def verify(
         ),
     ] = None,
     set_: Set = None,
-    samples: Annotated[int, typer.Option("--samples", "-n", min=1, help="At most so many.")] = 16,
+    samples: Annotated[
+        int, typer.Option("--samples", "-n", min=1, help="At most this many samples.")
+    ] = 16,
     backend: Annotated[
         str, backend_option("What to compare with the simulator", COMPARED, several=True)
     ] = ALL,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the random draws.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the random draws.")] = 0,
     json: Json = False,
 ) -> None:
     """Compare torch, the simulator and both Lava runtimes, spike for spike.
@@ -270,7 +274,8 @@ def show_verdict(verdict: Verdict) -> None:
 def report(
     run: Annotated[Path, typer.Argument(help="Run folder that `lavaseg train` made.")],
     out_: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File.", show_default="RUN/report.html")
+        Path | None,
+        typer.Option("--out", "-o", help="File to write.", show_default="RUN/report.html"),
     ] = None,
     compare: Annotated[
         Path | None,

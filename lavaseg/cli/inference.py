@@ -44,7 +44,7 @@ Out = Annotated[
         show_default="NAME-labels.png, or the folder labels",
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the encoder's random draws.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the encoder's random draws.")]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="Option of the data set; may be repeated."),
@@ -87,7 +87,7 @@ def run(
     seed: Seed = 0,
     timeout: Annotated[
         float | None,
-        typer.Option("--timeout", min=1, help="Give up after so many seconds (lava only)."),
+        typer.Option("--timeout", min=1, help="Give up after this many seconds (lava only)."),
     ] = None,
     set_: Set = None,
     json: Json = False,
@@ -121,7 +121,7 @@ def _infer(
     set_: list[str] | None,
     json: bool,
 ) -> None:
-    """What both commands do around their runner."""
+    """Everything that both commands do, given their runner."""
     with only_json(json):
         network = open_net(net)
         options = set_options(set_ or (), DATA_OPTION)

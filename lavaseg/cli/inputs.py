@@ -1,4 +1,4 @@
-"""What commands are pointed at: run folders and `.net` files; and the words of `--set`."""
+"""Arguments of commands: run folders, `.net` files, and the words of `--set`."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def models(
         str | None, typer.Argument(help="One system or model; all systems by default.")
     ] = None,
     input_: Annotated[
-        str, typer.Option("--input", help="Channels x height x width that it sees.")
+        str, typer.Option("--input", help="Channels x height x width of the input.")
     ] = "3x64x64",
     classes: Annotated[int, typer.Option("--classes", min=1, help="Classes of its logits.")] = 21,
     width: Annotated[
@@ -42,7 +42,7 @@ def models(
     A system is a model with options. Parameters and MACs are those of papers' tables: every layer
     with weights in one dense pass, zero padding included. Memory is that of the synapses of the
     exported network: one byte for each weight, shared ones once. A system is deployable if each of
-    its parts has an exact counterpart on Lava; else the reason is said, and which system is.
+    its parts has an exact counterpart on Lava; otherwise the reason is given, and which system is.
 
     Example: `lavaseg models mfs-seg-efs-res54 --input 3x180x240 --classes 12 --steps 5`
     """

@@ -183,7 +183,7 @@ def _summary(net: IntegerNetwork) -> dict[str, Any]:
 
 
 def _say_ranges(net: IntegerNetwork) -> None:
-    """What the proof of ranges says, and what rounding lost."""
+    """Print the verdict of the range proof, and the gains that rounding lost."""
     from lavaseg.network.summary import lost_gains, saturation
 
     say(f"ranges      {saturation(net)}")

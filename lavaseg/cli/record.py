@@ -37,7 +37,9 @@ def record(
             show_default="test data of the run, else noise",
         ),
     ] = None,
-    samples: Annotated[int, typer.Option("--samples", "-n", min=1, help="At most so many.")] = 4,
+    samples: Annotated[
+        int, typer.Option("--samples", "-n", min=1, help="At most this many samples.")
+    ] = 4,
     layers: Annotated[
         str | None,
         typer.Option(
@@ -59,7 +61,7 @@ def record(
         typer.Option(
             "--seed",
             min=0,
-            help="Of the encoder's random draws.",
+            help="Seed of the encoder's random draws.",
             show_default="the recipe's, 0 for a .net",
         ),
     ] = None,
@@ -76,7 +78,7 @@ def record(
     Of a run, the float network as trained, spiking or artificial (activations and MACs); of a .net
     file, the integers that Lava runs. Writes an .npz that `numpy.load` opens without pickle:
     LAYER/spikes and LAYER/membranes, (samples, steps, channels, height, width), LAYER/values of
-    what does not spike, readout, and metadata, which --json prints, too, with the inputs' names.
+    layers without spikes, readout, and metadata, which --json prints, too, with the inputs' names.
 
     Membranes are those before reset, in trained units of a run, in state units (1/64 of a weight
     unit) of a .net file. Those near the threshold, within 10 % of it, are what rounding may turn
@@ -115,7 +117,7 @@ def record(
 def _opened(
     path: Path, sources: list[str], set_: list[str], samples: int, seed: int | None
 ) -> tuple[Run | IntegerNetwork, Inputs]:
-    """What is recorded, and on what."""
+    """The run or network to record, and its inputs."""
     opened: Run | IntegerNetwork
     taker: Taker
     beside: Choice | None

@@ -37,7 +37,7 @@ def load(
 ) -> DataSet:
     """ADE20K SceneParsing, 150 classes of stuff and things.
 
-    Labels of the official test part are not public: its validation part (2,000 pictures) is the
+    Labels of the official test part are not public: the validation part (2,000 pictures) is the
     test part here, as in the papers, and a part of the training pictures (20,210) selects the
     model.
 

@@ -20,9 +20,9 @@ class Findings:
 
     Args:
         part: its name, of `PARTS`.
-        samples: how many it has.
+        samples: number of samples.
         problems: (sample number, sentence) of each sample that cannot be used.
-        shapes: how many samples have each shape of picture.
+        shapes: number of samples for each shape of picture.
         pixels: pixels of each class, int64 (K,).
         pictures: pictures that show each class, int64 (K,).
         ignored: pixels with the ignore index.

@@ -52,7 +52,7 @@ def place(
 
 @dataclass(frozen=True, eq=False)
 class Composed:
-    """Samples that are composed when they are asked for; in N samples, with
+    """N samples that are composed when they are asked for.
 
     Args:
         pictures: uint8 (P, height, width, channels), shared by all parts.
@@ -108,7 +108,7 @@ def compose(
     Args:
         pictures, digits: all sources, see `Composed`.
         picture_parts, digit_parts: numbers of the sources of each part.
-        samples: how many each part gets.
+        samples: number of samples that each part gets.
         seed: of the draws.
     """
     return {
@@ -167,7 +167,7 @@ def draw(
     Args:
         pictures, digits: all sources, see `Composed`.
         use_pictures, use_digits: numbers of the sources to draw from.
-        samples: how many.
+        samples: number of samples.
         seed, stream: key of the random draws.
     """
     height, width = (pictures.shape[i + 1] - digits.shape[i + 1] for i in range(2))

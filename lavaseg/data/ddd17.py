@@ -68,7 +68,7 @@ def load(
 
     Args:
         root: folder that holds DDD17 (or is it), else LAVASEG_DATA or ./data.
-        frames: how many; before the start of an official range (and, with complete=false,
+        frames: number of frames; before the start of an official range (and, with complete=false,
             where a file is missing) they are empty.
         size: (height, width), or one number, that everything is resized to (Kim et al.: 64).
         per_column: spread each column of a channel between its own smallest and largest value, as

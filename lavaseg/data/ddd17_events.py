@@ -40,7 +40,7 @@ def load(
 
     Args:
         root: folder that holds ddd17_seg (or is it), else LAVASEG_DATA or ./data.
-        events: how many before each label (ESS: 20 slices of 32,000); with `window`, not used.
+        events: number before each label (ESS: 20 slices of 32,000); with `window`, not used.
         window: milliseconds before each label, 10, 50 or 250, instead of a number of events.
         width: 346, or 352: columns are stretched as ESS does, each event and each label going to
             the nearest one (ESS interpolates voxel grids bilinearly).

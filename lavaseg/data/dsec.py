@@ -67,7 +67,7 @@ def load(
 
     Args:
         root: folder that holds DSEC_Semantic (or is it), else LAVASEG_DATA or ./data.
-        events: how many before each label (ESS: 20 slices of 100,000); with `window`, not used.
+        events: number before each label (ESS: 20 slices of 100,000); with `window`, not used.
         window: microseconds before each label, instead of a number of events.
         rectify: move events to where the rectified camera, and the labels, have them: to the
             nearest pixel (ESS divides them between four).

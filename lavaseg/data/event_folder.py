@@ -65,7 +65,7 @@ class RecordingPairs:
 
     Args:
         files: (recording, label map) of each sample.
-        classes: how many; labels must lie below, or be `ignore`.
+        classes: number of classes; labels must lie below, or be `ignore`.
         ignore: the ignore index, or None.
         sensor: (height, width) of every sample.
     """

@@ -1,4 +1,4 @@
-"""What a network is run on: pictures, recordings, samples of data sets, or noise."""
+"""Inputs of a network: pictures, recordings, samples of data sets, or noise."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run trained, as far as its input goes: what an `IntegerNetwork` says of itself.
+    """The network of a run, as far as its input goes: fields that an `IntegerNetwork` has, too.
 
     Args:
         network: spiking or artificial.

@@ -53,7 +53,7 @@ def load(
 
     Args:
         root: folder of the files.
-        train, test: how many recordings to use, the first ones; None: all.
+        train, test: number of recordings to use, the first ones; None: all.
         digits: tell the ten digits apart (11 classes), instead of background and digit.
 
     Raises:
@@ -162,7 +162,7 @@ def _official(folder: Path, part: str) -> Iterator[tuple[int, int, Path]]:
 
 
 def _small(folder: Path, part: str) -> Iterator[tuple[int, int, Path]]:
-    """The same of a list of "number<TAB>class" lines."""
+    """As `_official`, from a list of "number<TAB>class" lines."""
     _, name, ahead, _ = _PARTS[part]
     listing = folder / name
     if not listing.is_file():

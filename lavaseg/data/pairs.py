@@ -120,7 +120,7 @@ class Pairs:
 
     Args:
         files: (picture, label map) of each sample.
-        classes: how many; labels must lie below, or be `ignore`.
+        classes: number of classes; labels must lie below, or be `ignore`.
         ignore: the ignore index, or None.
         preparation: size and memory.
         read_label: a label map's class ids from its file, uint8 (height, width).

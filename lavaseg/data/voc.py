@@ -73,7 +73,7 @@ def load(
 ) -> DataSet:
     """PASCAL VOC 2012, 21 classes of objects.
 
-    Labels of the official test part are not public: its validation part (1,449 pictures) is the
+    Labels of the official test part are not public: the validation part (1,449 pictures) is the
     test part here, as in the papers, and a part of the training pictures selects the model.
 
     Args:

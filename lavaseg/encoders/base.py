@@ -62,7 +62,7 @@ class Encoder:
         return spikes
 
     def window(self, size: Size) -> tuple[slice, slice]:
-        """Rows and columns of a stimulus of this size that the network sees, and labels."""
+        """Rows and columns that the network sees of a stimulus of this size, and of its labels."""
         return slice(0, size[0]), slice(0, size[1])
 
     def _check(self, stimuli: Sequence[Stimulus] | np.ndarray) -> Sequence[Any] | np.ndarray:
@@ -108,13 +108,13 @@ class Encoder:
 
 
 class Graded(Encoder):
-    """Base of codes whose spikes carry a message, in front of the base of what they code.
+    """Base of codes whose spikes carry a message; it stands before the base for the stimulus.
 
-    A subclass has a field `bits`, message bits, where its file has it.
+    A subclass declares its field `bits`, the message bits, at the place that it has in files.
     """
 
     least_bits: ClassVar[int] = 1
-    """0 where the code has binary spikes, too."""
+    """The least number of message bits: 0 where the code has binary spikes, too."""
     bits: int
 
     def __post_init__(self) -> None:

@@ -21,7 +21,7 @@ class EventEncoder(Encoder):
     Args:
         sensor: (height, width) of the recordings.
         slicing: "time": a slice is a window of time; "count": a number of events.
-        size: microseconds or events of a slice. 0 divides all that a recording has evenly.
+        size: microseconds or events of a slice. 0 divides the whole recording evenly.
         anchor: which slices are taken of a recording that is longer than T of them: the first
             from its "start", or the last before its "end". What is missing stays silent.
         crop: (top, left, height, width) of the part of the sensor that is seen, with its labels;
@@ -164,7 +164,7 @@ class EventHistogram(Graded, EventEncoder):
     """A graded spike: the number of events in a slice, one channel for ON, one for OFF.
 
     Args:
-        bits: message bits, 1 .. 8; of more than 2**bits - 1 events that many count.
+        bits: message bits, 1 .. 8; more than 2**bits - 1 events count as that many.
     """
 
     kind: ClassVar[str] = "event_histogram"

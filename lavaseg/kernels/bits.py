@@ -57,7 +57,7 @@ class PackedSpikes:
 
     @classmethod
     def of(cls, sheets: np.ndarray, graded: bool) -> PackedSpikes:
-        """What is not 0 in integers (S, rows, columns, C), contiguous."""
+        """Spikes where integers (S, rows, columns, C), contiguous, are not 0."""
         found = cls.empty(*sheets.shape)
         over_blocks(
             len(sheets), lambda first, last: _pack(sheets[first:last], found.words[first:last]), 1
@@ -65,7 +65,7 @@ class PackedSpikes:
         return cls(found.words, found.channels, sheets if graded else None)
 
     def dense(self) -> np.ndarray:
-        """What was sent, (S, C, rows, columns): messages, or uint8 1 where there is a spike."""
+        """The values sent, (S, C, rows, columns): messages, or uint8 1 where there is a spike."""
         sheets = self.messages
         if sheets is None:
             bits = np.unpackbits(self.words.view(np.uint8), axis=-1, bitorder="little")

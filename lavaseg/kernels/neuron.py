@@ -8,7 +8,7 @@ in weight units (integers), d_u and d_v the decays in 1/4096, and >>0 a shift to
     s[t] = v[t] > 64 threshold;   v[t] <- 0 where s (hard), v[t] - 64 threshold (soft)
 
 (Source: lava.proc.lif.models.AbstractPyLifModelFixed; its u wraps at 24 bits, which export
-proves cannot happen.) What runs is `lavaseg.kernels.fused` on the CPU, `neuron_torch` elsewhere.
+proves cannot happen.) The CPU runs `lavaseg.kernels.fused`, other devices `neuron_torch`.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def synapses(geometry: Geometry, weight: np.ndarray, delay: int = 0) -> Synapses
 
 
 class InputSums:
-    """What a population receives: the sum of some operators, in numbers that hold it.
+    """The input of a population: the sum of some operators, in numbers that hold it.
 
     Args:
         synapses: one for each projection.
@@ -122,10 +122,10 @@ class InputSums:
         first_sheet: int = 0,
         rows: tuple[int, int] | None = None,
     ) -> np.ndarray:
-        """Sums of what arrives in some steps.
+        """The sums that arrive in some steps.
 
         Args:
-            spikes: what each of the synapses sees.
+            spikes: the spikes that each of the synapses sees.
             steps: sheets to compute, T.
             first_sheet: where they begin.
             rows: output rows (first, last); all by default.
@@ -274,7 +274,7 @@ _trailing_zeros: Any = trailing_zeros
 
 @numba.njit(inline="always")
 def _add_groups(sums, at, weights, tap, bits, first, inputs, messages, message_at):  # type: ignore[no-untyped-def]
-    """The same for groups of `inputs` channels each: a bit reaches its own group's sums only."""
+    """As `_add_pixel`, for groups of `inputs` channels: a bit reaches its own group's sums only."""
     outputs = weights.shape[1]
     while bits != 0:
         channel = first + _trailing_zeros(bits)

@@ -24,7 +24,7 @@ MODELS: dict[str, Callable[..., Network]] = {
 }
 
 CONVERTED = "converted"
-"""What the recipe of a converted run names as its model: nothing that can be built."""
+"""The model's name in the recipe of a converted run; no model of that name can be built."""
 
 
 def build(name: str, input_: Input, classes: int, **options: Any) -> Network | AnalogModel:
@@ -52,13 +52,13 @@ def build(name: str, input_: Input, classes: int, **options: Any) -> Network | A
         if name in MODELS:
             return MODELS[name](input_, classes, **options)
         model = AnalogModel(name, input_, classes, options)
-        model.macs()  # builds it once: what is wrong with the options is said here
+        model.macs()  # builds it once, so that wrong options are refused here
         return model
     except (TypeError, ValueError) as error:
         raise LavasegError(f"model {name!r}: {error}") from None
 
 
 def option_names(name: str) -> list[str]:
-    """Options that a model has."""
+    """Names of the options that a model has."""
     function = MODELS[name] if name in MODELS else constructor(name)
     return list(inspect.signature(function).parameters)[2:]

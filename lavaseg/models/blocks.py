@@ -23,7 +23,7 @@ from lavaseg.network import (
 )
 
 Arriving = tuple[str, Operator]
-"""What flows into a node: the node that it comes from, and the operator on the way."""
+"""One input of a node: the node that it comes from, and the operator on the way."""
 
 
 class Sketch:
@@ -163,7 +163,7 @@ Residual = Callable[..., str]
 def _branch(
     sketch: Sketch, stream: str, name: str, layers: tuple[Conv, ...], spikes: str | None
 ) -> str:
-    """Each layer is fire, convolve, normalise; the last norm starts at 0, an identity.
+    """Each layer is fire, convolve, normalise; the last norm starts at 0: an identity at first.
 
     Source of the start: Hu et al. 2024 (MS-ResNet); Su et al. 2024, Proposition 1.
     """

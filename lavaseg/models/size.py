@@ -66,7 +66,7 @@ def size(model: Network | AnalogModel, steps: int = 1) -> Size:
     """The figures of a model.
 
     Args:
-        steps: T of a sample: a norm or clock with values of its own for each step has so many.
+        steps: T of a sample; a norm or clock with values of its own for each step has T of them.
     """
     rows = layers(model)
     neurons, latency = 0, None

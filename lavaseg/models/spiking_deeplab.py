@@ -128,7 +128,7 @@ def kim_defaults(
 
 
 def reduced(sketch: Sketch, source: str, name: str, pool: Pool) -> tuple[str, int]:
-    """Half the sheet: what to read next, and the stride to read it with."""
+    """Halve a sheet; returns the name of the node to read next, and the stride to read it with."""
     if pool == "strided":
         return source, 2
     if pool == "average":

@@ -29,7 +29,7 @@ class System:
         place: table or section of the paper, and what is followed where sources disagree.
         model: function of `lavaseg/models/` that describes it.
         options: keyword arguments of that function.
-        deployed_as: key of the system that stands for it on Loihi, if itself cannot run there.
+        deployed_as: key of the system that stands for it on Loihi, if it cannot run there itself.
     """
 
     key: str
@@ -42,18 +42,18 @@ class System:
 
     @property
     def source(self) -> str:
-        """Paper and place."""
+        """The paper, and the place in it."""
         return f"{self.paper}, {self.place}" if self.place else self.paper
 
     @property
     def spiking(self) -> bool:
-        """Whether it is a network of spiking neurons."""
+        """Whether the system is a network of spiking neurons."""
         return self.model in MODELS
 
     def all_options(
         self, width: int | None = None, given: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Its options, with those that a user gave in their place.
+        """The system's options, those that a user gave taking their place.
 
         Args:
             width: channels of the first layer; None: the system's own.
@@ -80,7 +80,7 @@ class System:
         width: int | None = None,
         given: Mapping[str, Any] | None = None,
     ) -> Network | AnalogModel:
-        """Its description; arguments as of `all_options`.
+        """The system's description; arguments as of `all_options`.
 
         Raises:
             LavasegError: it cannot be built for that input, or has no such option.

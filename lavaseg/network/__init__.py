@@ -1,6 +1,7 @@
 """A spiking network as data: operators, nodes and the graph that they form.
 
-`lavaseg.network.integers` adds what hardware holds, `lavaseg.network.ranges` what that can reach.
+`lavaseg.network.integers` adds the numbers that hardware holds, `lavaseg.network.ranges` bounds of
+the sums that they can reach.
 """
 
 from lavaseg.network.base import (

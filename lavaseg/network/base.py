@@ -19,7 +19,7 @@ STATE_SCALE = 64
 STATE_LIMIT = 2**23 - 1
 """v is clipped here (24 bits with sign)."""
 NEVER = 131071
-"""The largest 17-bit threshold mantissa: what a neuron that must not fire is given on Loihi."""
+"""The largest 17-bit threshold mantissa, given on Loihi to a neuron that must not fire."""
 
 
 class NetworkError(LavasegError):

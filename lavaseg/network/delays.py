@@ -42,7 +42,7 @@ def plan(network: Network, steps: int) -> DelayPlan:
     synapses take as many synapses as the projection has connections, less those that it would
     store anyway: none more for a dense projection. A projection with a delay of its own always
     uses relays, since its last spikes of a sample must be held back (a clock does that at the
-    first relay). What the input sends waits for nothing: it is played later.
+    first relay). Spikes of the input need neither: they are played later.
 
     Args:
         steps: T of one sample; a delay of T or more is a delay of T.
@@ -75,7 +75,7 @@ def plan(network: Network, steps: int) -> DelayPlan:
 
 def waiting(network: Network, projection: Projection, steps: int) -> int:
     """Steps that a projection's spikes wait on hardware when a sample has `steps` steps."""
-    late = projection.delay - min(projection.delay, steps)  # as late as T: never
+    late = projection.delay - min(projection.delay, steps)  # T or more: it never arrives
     return network.waits[projection.name] - late
 
 

@@ -19,7 +19,7 @@ from lavaseg.network.base import NetworkError, Shape
 
 @dataclass(frozen=True)
 class Axis:
-    """o * down = i * up + tap along one axis.
+    """The connections along one axis: o * down = i * up + tap.
 
     Args:
         size, wanted: extents of the sheet that is read and of the one that is written.
@@ -50,7 +50,7 @@ class Axis:
         return np.where(inside, place, -1).astype(np.int32)
 
     def phases(self) -> tuple[np.ndarray, ...]:
-        """The places of the kernel that an output can see: which, depends on o modulo `up`."""
+        """The places of the kernel that an output o can see, for each value of o modulo `up`."""
         taps = np.asarray(self.taps, np.int64)
         found = (np.flatnonzero((o * self.down - taps) % self.up == 0) for o in range(self.up))
         return tuple(places for places in found if places.size)
@@ -103,7 +103,7 @@ class Geometry:
 
     @property
     def enlarges(self) -> tuple[int, int]:
-        """By how much rows and columns grow."""
+        """The factors by which rows and columns grow."""
         return self.rows.up, self.columns.up
 
     @property

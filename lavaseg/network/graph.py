@@ -241,8 +241,8 @@ class Network:
     def waits(self) -> Mapping[str, int]:
         """Steps that each projection's spikes wait on hardware, by the projection's name.
 
-        The projection's own delay, and what its path is shorter than the longest one into its
-        target. Defined for networks without `Current`s.
+        The projection's own delay, plus the steps by which its path is shorter than the longest
+        one into its target. Defined for networks without `Current`s.
         """
         return {
             p.name: self.latencies[p.target] - 1 - self.latencies[p.source] + p.delay
@@ -256,7 +256,7 @@ class Network:
 
     @property
     def is_sequence(self) -> bool:
-        """Whether it is a plain chain without delays: what stock NetX can load."""
+        """Whether the network is a plain chain without delays, as stock NetX can load it."""
         chain = [self.input.name, *(node.name for node in self.ordered)]
         return (
             all(isinstance(node, Population) for node in self.nodes)

@@ -54,7 +54,7 @@ class Bias:
 
 @dataclass(frozen=True)
 class IntegerNetwork:
-    """Everything that runs: the description with integer thresholds, and its weights.
+    """A network ready to run: the description with integer thresholds, and its weights.
 
     Args:
         network: thresholds are mantissas (weight units); None marks the read-out.

@@ -139,7 +139,7 @@ def _check_norm(node: Population | Current) -> None:
 class Relay:
     """A sheet that sends the sum of its input current on at each step, as a graded spike.
 
-    What a `Current` becomes on hardware where it only counts spikes (sums over windows, nearest
+    A `Current` becomes one on hardware where it only counts spikes (sums over windows, nearest
     upsampling) and the next operator cannot take it over exactly, such as average pooling in front
     of a padded convolution. It remembers nothing. Lava: GradedVec with threshold 0.
     """
@@ -186,7 +186,7 @@ class Projection:
 
     @property
     def recurrent(self) -> bool:
-        """Whether it leads from a population to itself."""
+        """Whether the projection leads from a population to itself."""
         return self.source == self.target
 
 

@@ -30,18 +30,18 @@ class Operator(ABC):
 
     @abstractmethod
     def geometry(self, source: Shape) -> Geometry:
-        """Its connections on a sheet of this shape.
+        """The operator's connections on a sheet of this shape.
 
         Raises:
             NetworkError: it does not fit the sheet, or has no such form (`trains_only`).
         """
 
     def output_shape(self, source: Shape) -> Shape:
-        """Shape of the sheet that it writes; an extent below 1 means that it does not fit."""
+        """Shape of the sheet that is written; an extent below 1 means that it does not fit."""
         return self.geometry(source).target
 
     def weight_shape(self, source: Shape) -> tuple[int, ...] | None:
-        """Shape of its weights as torch stores them; None where it has none."""
+        """Shape of the operator's weights as torch stores them; None where it has none."""
         return self.geometry(source).weight_shape
 
     def macs(self, source: Shape) -> int:
@@ -58,7 +58,7 @@ class Operator(ABC):
 
     @property
     def why_not_integer(self) -> str | None:
-        """The reason why its synapses are no integers, or None."""
+        """The reason why the operator's synapses are no integers, or None."""
         return self.trains_only
 
     def _set_pairs(self, what: str, **least: int) -> None:
@@ -163,7 +163,7 @@ class Dense(Operator):
 
 @dataclass(frozen=True)
 class OneToOne(Operator):
-    """Each neuron to the neuron at the same place: skips and residual sums.
+    """Connects each neuron to the neuron at the same place: skips and residual sums.
 
     No trained weights: training uses 1, hardware one gain for each channel.
     """
@@ -251,7 +251,7 @@ class Resize(Operator):
         return None
 
     def macs(self, source: Shape) -> int:
-        """Two rows by two columns for each output."""
+        """Multiply-accumulates: two rows by two columns for each output."""
         channels, height, width = self.output_shape(source)
         return 4 * channels * height * width
 
@@ -265,7 +265,7 @@ class Resize(Operator):
 OPERATORS: dict[str, type[Operator]] = {
     op.kind: op for op in (Conv, ConvTranspose, Dense, OneToOne, SumPool, Upsample, Resize)
 }
-"""All of them, by their names in files."""
+"""All operators, by their names in files."""
 
 
 def _shrinking(

@@ -1,4 +1,4 @@
-"""What hardware makes of an integer network, in figures and sentences."""
+"""Remarks on an integer network on hardware: cost of delays, saturation, channels that are lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `.net` file: NetX HDF5 that holds an integer network, ours or what SLAYER's blocks wrote.
+"""The `.net` file: NetX HDF5 that holds an integer network, ours or one that SLAYER's blocks wrote.
 
 A plain chain of convolutions and dense layers is written in NetX's published layout, `layer/0`,
 `layer/1` and so on. Any other network keeps its numbers in the group `lavaseg`, and holds one

@@ -33,7 +33,7 @@ _FIELDS = ("layout", "network", "encoder", "classes", "scales", "bias_exponents"
 
 @dataclass(frozen=True)
 class Description:
-    """What the text says, checked; fields as those of `IntegerNetwork`.
+    """The content of the text, checked; its fields are as those of `IntegerNetwork`.
 
     Args:
         layout: a key of `LAYOUTS`.
@@ -78,7 +78,7 @@ def description_text(net: IntegerNetwork, layout: str) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy's numbers as Python's."""
+    """`value` with NumPy's numbers as Python's."""
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"{value!r} is not plain data")
@@ -164,7 +164,7 @@ def _network(data: Any) -> Network:
 
 
 def _where(what: str, data: Any, place: str) -> str:
-    """What to call an object of the network: by its name, if it has one."""
+    """How messages refer to an object of the network: by its name, if it has one."""
     name = data.get("name") if isinstance(data, dict) else None
     return f"{what} {name!r}" if isinstance(name, str) else place
 

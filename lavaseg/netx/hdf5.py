@@ -1,4 +1,4 @@
-"""Arrays of an HDF5 file that may come from a stranger: nothing outside it, never more than it has.
+"""Reads arrays of an HDF5 file that may come from a stranger, and never more than the file holds.
 
 Both `.net` layouts, ours and SLAYER's, are read through this.
 """
@@ -45,7 +45,7 @@ def read_image(path: Path) -> bytes:
 
 @contextmanager
 def opened(image: bytes, path: str) -> Iterator[h5py.File]:
-    """An HDF5 file in memory; whatever goes wrong in the block is said of the file at `path`.
+    """An HDF5 file in memory; errors in the block name the file at `path`.
 
     Raises:
         LavasegError: of the kind that the block raised; a FormatError for anything that the HDF5
@@ -56,7 +56,7 @@ def opened(image: bytes, path: str) -> Iterator[h5py.File]:
             yield file
     except FormatError:
         raise
-    except LavasegError as error:  # what a description or an IntegerNetwork says of itself
+    except LavasegError as error:  # from a description or an IntegerNetwork
         kind = FormatError if type(error) is LavasegError else type(error)
         raise kind(f"{path}: {error}") from None
     except (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError) as error:
@@ -77,7 +77,7 @@ class Reader:
         raise FormatError(f"{self.path}: {where} {what}")
 
     def item(self, path: str) -> Any:
-        """What is at `path`, reached through hard links alone: nothing outside the file."""
+        """The item at `path`, reached through hard links alone: nothing outside the file."""
         item: Any = self.file
         for part in filter(None, path.split("/")):
             if not isinstance(item, h5py.Group) or part not in item.keys():  # noqa: SIM118

@@ -29,7 +29,7 @@ def is_ours(image: bytes) -> bool:
 
 
 def check_header(image: bytes, path: str) -> None:
-    """Refuse what no lavaseg of this version wrote, before the HDF5 library sees a byte.
+    """Refuse a file that no lavaseg up to this version wrote, before the HDF5 library sees a byte.
 
     Raises:
         FormatError: the file is of another program or of a newer version, truncated or damaged.

@@ -20,7 +20,7 @@ from lavaseg.errors import LavasegError
 def check_object(data: Any, cls: type[Any], where: str, besides: Iterable[str] = ()) -> None:
     """Refuse a JSON object that is not one of `cls`: an unknown field, or another type.
 
-    A field that is missing is the constructor's to refuse, and a value out of range.
+    Missing fields and values out of range are left to the constructor to refuse.
 
     Args:
         data: what JSON gave.
@@ -72,5 +72,5 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def _words(hint: Any) -> str:
-    """An annotation as one writes it."""
+    """An annotation as it is written in code."""
     return str(hint).replace("typing.", "") if typing.get_origin(hint) else hint.__name__

@@ -140,7 +140,7 @@ def sequence_layout(network: Network, biased: Iterable[str]) -> Layout:
 
 
 def _neuron_fields(node: Node) -> dict[str, np.ndarray]:
-    """As `device_params` of lava.lib.dl.slayer.neuron.cuba.Neuron."""
+    """The fields of a neuron, as `device_params` of lava.lib.dl.slayer.neuron.cuba.Neuron."""
     if not isinstance(node, Population):
         raise LavasegError(f"{type(node).__name__.lower()} {node.name!r} cannot be in a sequence")
     return {
@@ -166,7 +166,7 @@ def _number(value: int | tuple[int, ...]) -> np.ndarray:
 
 
 def graph_layout(network: Network, biased: Iterable[str]) -> Layout:
-    """Arrays by name in the group `lavaseg`, and a layer that stock NetX refuses."""
+    """The layout of arrays by name in the group `lavaseg`, with a layer that NetX refuses."""
     return Layout(
         "graph",
         {"layer/0/type": _type(_STOCK_REFUSES)},
@@ -180,7 +180,7 @@ LAYOUTS: dict[str, Callable[[Network, Iterable[str]], Layout]] = {
     "sequence": sequence_layout,
     "graph": graph_layout,
 }
-"""What each layout makes of a network and the names of the nodes that have a bias."""
+"""The function of each layout: (network, names of the nodes that have a bias) -> `Layout`."""
 
 
 def stored_weight_shape(network: Network, projection: Projection) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""How large a network in a file may be: what bounds the time and memory that a reader spends."""
+"""Limits on the size of a network in a file, which bound a reader's time and memory."""
 
 from __future__ import annotations
 

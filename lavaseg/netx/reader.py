@@ -82,7 +82,7 @@ class NetReader(Reader):
         return self.array(DESCRIPTION, TEXT, shape).tobytes()
 
     def _check_members(self, layout: Layout) -> None:
-        """Refuse what the format does not know, be it a layer, a neuron's field or a group."""
+        """Refuse members that the format does not know: layers, neurons' fields or groups."""
         paths, groups = layout.paths, layout.groups
         for group in sorted(groups):
             for name in self.group(group):

@@ -16,10 +16,10 @@ from lavaseg.netx.layout import LAYOUTS
 
 
 def description_schema() -> dict[str, Any]:
-    """What `lavaseg/description` of a `.net` file may hold, as JSON Schema, draft 2020-12.
+    """The JSON Schema (draft 2020-12) of `lavaseg/description` in a `.net` file.
 
     It says which fields there are, their types, and their defaults where they can be left out.
-    What depends on several fields, such as shapes that must agree, only a reader checks. An
+    Conditions on several fields, such as shapes that must agree, only a reader checks. An
     operator that trains only is left out.
     """
     scale = {"type": "number", "exclusiveMinimum": 0, "maximum": SCALE_MAX}

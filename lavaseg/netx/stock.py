@@ -1,4 +1,4 @@
-"""What stock NetX (lava.lib.dl.netx.hdf5.Network of lava-dl 0.6) can load, and why not."""
+"""Networks that stock NetX (lava.lib.dl.netx.hdf5.Network of lava-dl 0.6) can load, or why not."""
 
 from __future__ import annotations
 

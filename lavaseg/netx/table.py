@@ -1,4 +1,4 @@
-"""What an integer network holds, layer by layer, as rows for tables."""
+"""The content of an integer network, layer by layer, as rows for tables."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _range(arrays: list[np.ndarray]) -> tuple[int, int] | None:
 
 
 def _operator_text(projection: Projection) -> str:
-    """Such as 'conv 3x3 stride 2'; left out is what equals the default or keeps the size."""
+    """An operator in words, such as 'conv 3x3 stride 2', without defaults and usual padding."""
     operator = projection.operator
     words = [operator.kind]
     for item in dataclasses.fields(operator):

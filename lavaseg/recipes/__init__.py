@@ -171,7 +171,7 @@ class Recipe(_Section):
 
     @property
     def encoder_object(self) -> Encoder:
-        """The encoder that the section describes."""
+        """The encoder that the section `encoder` describes."""
         return encoder_from_dict(self.encoder)
 
 

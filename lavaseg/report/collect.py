@@ -104,9 +104,9 @@ def environment() -> dict[str, str]:
 
 
 class _Results:
-    """What later stages left in a run's folder, but for what describes something that changed.
+    """Results that later stages left in a run's folder, without those that are out of date.
 
-    A result is shown while what it describes is there and current; else that is said once.
+    A result is shown while what it describes is there and current; otherwise a note says so, once.
     """
 
     def __init__(self, run: Run, notes: list[str]) -> None:

@@ -271,10 +271,10 @@ def membrane_histograms(
 
 
 def spike_rates(rates: Mapping[str, float]) -> Figure:
-    """Spikes of a neuron and step for each population, in percent.
+    """Spikes per neuron and step of each population, in percent.
 
     Args:
-        rates: spikes of a neuron and step (0 .. 1) for each population, from input to read-out.
+        rates: spikes per neuron and step (0 .. 1) of each population, from input to read-out.
     """
     if not rates:
         raise LavasegError("there are no spike rates to draw")

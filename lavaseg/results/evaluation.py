@@ -210,7 +210,7 @@ class Meter:
         if self._samples:
             comparison[DICE_IOU] = float(np.concatenate(self._dice).mean())
         if self._foreground:
-            with warnings.catch_warnings():  # no foreground anywhere: nan it is
+            with warnings.catch_warnings():  # nan where there is no foreground anywhere
                 warnings.simplefilter("ignore", RuntimeWarning)
                 comparison[FOREGROUND_IOU] = float(np.nanmean(np.concatenate(self._foreground)))
         return Evaluation(

@@ -45,7 +45,7 @@ class LayerRecording:
             "current" (a sum without neurons, such as a residual stream); of an artificial network,
             the class of the submodule.
         shape: (channels, height, width).
-        rates: float64 (N,), spikes of a neuron and step; relays and graded input: messages;
+        rates: float64 (N,), spikes per neuron and step; relays and graded input: messages;
             currents: values that are not 0; artificial: the share of activations that are not 0.
         macs: multiply-accumulates of one dense pass into it, zero padding included, as papers
             count them; weights only.

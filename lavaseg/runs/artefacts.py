@@ -33,7 +33,7 @@ class Kind(Generic[T]):
     """
 
     name: str
-    """Its name as an attribute."""
+    """Name of the artefact as an attribute of a `RunFolder`."""
 
     def __init__(
         self,
@@ -73,24 +73,24 @@ class Artefact(Generic[T]):
 
     @property
     def path(self) -> Path:
-        """Where it lies, or would lie."""
+        """The path where the artefact lies, or would lie."""
         return self.folder / self.kind.file
 
     @property
     def made_from(self) -> tuple[Artefact[Any], ...]:
-        """What it describes or was computed from."""
+        """The artefacts that this one describes or was computed from."""
         return tuple(Artefact(kind, self.folder) for kind in self.kind.made_from)
 
     def exists(self) -> bool:
-        """Whether it is there."""
+        """Whether the artefact is there."""
         return self.path.is_dir() if self.kind.file.endswith("/") else self.path.is_file()
 
     def current(self) -> bool:
-        """Whether it is there, and what it was made from has not changed since."""
+        """Whether the artefact is there, and what it was made from has not changed since."""
         return self.exists() and self.outdated_by() is None
 
     def outdated_by(self) -> Artefact[Any] | None:
-        """The first thing that it was made from and that is newer, or out of date itself.
+        """The first artefact that this one was made from and that is newer, or out of date itself.
 
         What is newer is told by stored hashes where there are any, else by times of modification.
         What is not there is not newer: a folder without float weights keeps its exported network.
@@ -107,7 +107,7 @@ class Artefact(Generic[T]):
         return self.path.stat().st_mtime < base.path.stat().st_mtime
 
     def _hashes(self) -> Mapping[str, Any]:
-        """Stored hashes of what it was made from, by name; none if their file is damaged."""
+        """Stored hashes of what it was made from, by name; none if the file with them is damaged."""
         if self.kind.hashes is None:
             return {}
         try:
@@ -120,7 +120,7 @@ class Artefact(Generic[T]):
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
     def load(self) -> T:
-        """Its value.
+        """The artefact's value, read from its file.
 
         Raises:
             LavasegError: the file is missing, damaged or something else.
@@ -128,7 +128,7 @@ class Artefact(Generic[T]):
         return self.kind.format.read(self.path)
 
     def save(self, value: T) -> None:
-        """Write it, whole or not at all.
+        """Write a value, whole or not at all.
 
         Raises:
             LavasegError: the file cannot be written.

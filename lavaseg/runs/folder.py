@@ -24,7 +24,7 @@ from lavaseg.runs.formats import (
 class RunFolder:
     """A folder that is or will be that of a run: `folder.net.path`, `folder.net.load()`.
 
-    What is not there has a path all the same, so that whoever writes it need not know its name.
+    An artefact that is not there has a path, too, so that whoever writes it need not know its name.
 
     Args:
         path: the folder, which need not exist.

@@ -1,6 +1,6 @@
 """How values become files of a run, and files values again.
 
-What takes time to import is imported when a value is read or written.
+Modules that take time to import are imported when a value is read or written.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _write_arrays(path: Path, arrays: Arrays) -> None:
     from safetensors.numpy import save
 
     in_order = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    write_atomically(path, save(in_order))  # which takes any memory to be in order of rows
+    write_atomically(path, save(in_order))  # it takes all memory to be in C order
 
 
 def _read_evaluation(path: Path) -> Evaluation:

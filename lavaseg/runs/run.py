@@ -105,7 +105,7 @@ class Run:
 
     @property
     def _or(self) -> str:
-        """How an artificial network gets its spikes, if it can."""
+        """Advice on how an artificial network gets its spikes, if it can."""
         assert isinstance(self.model, AnalogModel)
         if self.model.name not in RECTIFIED:
             return ""
@@ -113,7 +113,7 @@ class Run:
 
     @property
     def converted(self) -> bool:
-        """Whether conversion made it, and not training."""
+        """Whether conversion made the run, and not training."""
         return self.files.conversion.exists()
 
     @cached_property

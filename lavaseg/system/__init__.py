@@ -1,1 +1,1 @@
-"""What is asked of the machine: files, threads, progress at the terminal, versions."""
+"""Services of the machine: files, threads, progress at the terminal, versions."""

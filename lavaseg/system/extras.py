@@ -65,7 +65,7 @@ _PACKAGES = {"sklearn": "scikit-learn"}
 
 @contextlib.contextmanager
 def optional() -> Iterator[None]:
-    """Imports of packages that may be missing stand inside.
+    """A block for imports of packages that may be missing.
 
     Raises:
         LavasegError: one of them is missing; the sentence says which command brings it.

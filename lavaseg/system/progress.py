@@ -68,7 +68,7 @@ def _progress(console: Console, *, disable: bool = False) -> Progress:
 
 @contextmanager
 def _cell_bar(title: str) -> Iterator[Report]:
-    """The same bar as one output of a notebook's cell that is drawn anew.
+    """The progress bar as one output of a notebook's cell, which is drawn anew at each change.
 
     Rich draws into a widget, which needs a package and a front end that has it; a display with
     a number of its own is what every front end can draw anew.

@@ -21,7 +21,7 @@ def over_blocks(count: int, work: Callable[[int, int], object], block: int = _BL
     """Run `work(first, last)` over blocks of `count` things, on as many threads as cores.
 
     Args:
-        work: lets go of Python's lock (a compiled kernel), or nothing is gained.
+        work: releases Python's lock (a compiled kernel), or nothing is gained.
         block: number of things in a block; a block stays on one thread.
     """
     blocks = range(0, count, block)

@@ -34,7 +34,7 @@ ANALOG = {
 """Artificial networks, and the module of this folder that holds the function of that name."""
 
 RECTIFIED = tuple(name for name, module in ANALOG.items() if module == "rectified")
-"""Those that are a description with ReLUs, which conversion makes spiking."""
+"""Artificial networks that are a description with ReLUs, which conversion makes spiking."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class AnalogModel:
 
     @cached_property
     def plan(self) -> Plan:
-        """Its layers, and how to build it.
+        """The model's layers, and how to build it.
 
         Raises:
             LavasegError: an option is out of range, or the input too small.
@@ -115,7 +115,7 @@ class AnalogModel:
         """The model that `to_dict` wrote.
 
         Raises:
-            LavasegError: it is none.
+            LavasegError: `data` describes none.
         """
         try:
             fields = dict(data)

@@ -12,7 +12,7 @@ def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Con
 
 
 def _relu(*layers: nn.Module) -> nn.Sequential:
-    """Each layer, and a ReLU behind it."""
+    """The layers, each followed by a ReLU."""
     return nn.Sequential(*(part for layer in layers for part in (layer, nn.ReLU(inplace=True))))
 
 

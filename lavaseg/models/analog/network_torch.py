@@ -110,7 +110,7 @@ def _shape_only(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 
 def numbered(name: str, use: int) -> str:
-    """What `watching` calls a submodule that is used for the `use`-th time, from 1."""
+    """Name that `watching` gives a submodule when it is used for the `use`-th time, from 1."""
     return name if use == 1 else f"{name}#{use}"
 
 

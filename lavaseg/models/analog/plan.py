@@ -25,7 +25,7 @@ class Layer:
         parameters: all of its trained numbers.
         weights: those that are multiplied with the input and added up; 0 for a norm.
         macs: multiply-accumulates of one pass, zero padding included.
-        enlarges: pixels that a transposed convolution makes of each, the product of its strides.
+        enlarges: pixels that a transposed convolution makes of one, the product of its strides.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Layer:
 
     @property
     def transposed(self) -> bool:
-        """Whether it is a transposed convolution."""
+        """Whether the layer is a transposed convolution."""
         return self.kind in ("conv_transpose", "ConvTranspose2d")
 
 
@@ -113,6 +113,6 @@ class Tally:
         return source
 
     def plan(self, module: str, arguments: Mapping[str, Any], *, further: int = 0) -> Plan:
-        """What was gathered; `further` trained numbers belong to no layer."""
+        """The plan of the layers gathered; `further` trained numbers belong to no layer."""
         parameters = sum(layer.parameters for layer in self.layers) + further
         return Plan(tuple(self.layers), parameters, module, arguments)

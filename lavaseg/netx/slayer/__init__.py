@@ -1,6 +1,6 @@
 """Networks that SLAYER's own blocks exported: NetX HDF5 of lava-dl 0.6, CUBA neurons.
 
-What each block writes is in `export_hdf5` of lava.lib.dl.slayer.block.base. Pairs (kernel,
+The code that writes each block is `export_hdf5` of lava.lib.dl.slayer.block.base. Pairs (kernel,
 stride, padding, dilation) are (height, width), as SLAYER writes them and NetX reads them; a
 single number, which NetX accepts too, stands for both. Of what SLAYER does, a file leaves two
 things out. `delay_shift` is no part of the network: it is the step that a layer takes on

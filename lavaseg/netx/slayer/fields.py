@@ -30,7 +30,7 @@ _FIELDS: dict[str, tuple[set[str], set[str]]] = {
     "dense_rec": (_DENSE | {"weight_rec", "neuron"}, {"bias", "delay"}),
 }
 """Fields that a layer of each type must and may have, besides its type."""
-_SURROGATE = {"theta", "tauRho", "scaleRho"}  # of training alone; lava-dl before 0.3 wrote them
+_SURROGATE = {"theta", "tauRho", "scaleRho"}  # for training alone; lava-dl before 0.3 wrote them
 _NEURON = (
     {"iDecay", "vDecay", "vThMant", "refDelay"},
     {"gradedSpike", "weight_exp", "wgtExp"} | _SURROGATE,
@@ -165,7 +165,7 @@ class Layer:
         return tuple(values.tolist())
 
     def has(self, name: str) -> bool:
-        """Whether there is a field; those of neurons are called "neuron/NAME"."""
+        """Whether the layer has a field; those of neurons are called "neuron/NAME"."""
         group, _, last = f"{self.prefix}/{name}".rpartition("/")
         return last in self.reader.group(group)
 

@@ -1,4 +1,4 @@
-"""What each of SLAYER's layers becomes: populations and projections."""
+"""Turns SLAYER's layers into populations and projections."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MAX_DELAY = 62
 """Steps that a channel may be late: the limit of `Projection.delay`."""
 
 _AFFINE_THRESHOLD = 2**18 - 1
-"""What SLAYER's Affine block writes: it never fires."""
+"""The threshold that SLAYER's Affine block writes, since it never fires."""
 
 
 def read_input(layer: Layer, bits: int, given: Shape | None) -> Parts:

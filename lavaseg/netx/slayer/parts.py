@@ -31,7 +31,7 @@ class Sheet:
 
 @dataclass
 class Parts:
-    """What is read so far; `sheet` is what the next layer sees."""
+    """The parts read so far; `sheet` is the one that the next layer sees."""
 
     input: Input
     sheet: Sheet
@@ -71,5 +71,5 @@ class Parts:
 
 
 def each_channel(channels: int, value: int) -> tuple[Conv, np.ndarray]:
-    """From each neuron to the one at its place, with one weight."""
+    """Operator and weights from each neuron to the one at its place; all weights are `value`."""
     return Conv(channels, (1, 1), groups=channels), np.full((channels, 1, 1, 1), value)

@@ -67,7 +67,7 @@ class PopulationAccount:
         shape: (channels, height, width).
         fires: False for a read-out, which only integrates.
         spikes: number of spikes over all samples.
-        rate: spikes of a neuron and step.
+        rate: spikes per neuron and step.
         spikes_per_neuron: spikes of a neuron in one sample (Kim et al.'s R_s, may exceed 1).
         macs: dense MACs of all weighted projections into it, as papers count them.
     """
@@ -101,17 +101,17 @@ class EnergyAccount:
 
     @property
     def accumulates(self) -> float:
-        """Synaptic operations of binary spikes, a sample."""
+        """Synaptic operations of binary spikes, per sample."""
         return sum(p.operations for p in self._working if not p.analog) / self.samples
 
     @property
     def multiply_accumulates(self) -> float:
-        """Synaptic operations of graded spikes, a sample."""
+        """Synaptic operations of graded spikes, per sample."""
         return sum(p.operations for p in self._working if p.analog) / self.samples
 
     @property
     def synaptic_operations(self) -> float:
-        """All synaptic operations, a sample; those of relays that make spikes wait included."""
+        """All synaptic operations per sample; those of relays that make spikes wait included."""
         return sum(p.operations for p in self._working) / self.samples
 
     @property
@@ -120,13 +120,13 @@ class EnergyAccount:
 
     @property
     def neuron_updates(self) -> int:
-        """Neurons times steps, a sample: each neuron (relays included) is updated at every step."""
+        """Neurons times steps per sample: each (relays included) is updated at every step."""
         neurons = sum(p.neurons for p in self.populations)
         return self.steps * (neurons + sum(d.relays * d.neurons for d in self.delays))
 
     @property
     def rate(self) -> float:
-        """Spikes of a neuron and step, over all neurons that can fire."""
+        """Spikes per neuron and step, over all neurons that can fire."""
         firing = [p for p in self.populations if p.fires]
         neurons = sum(p.neurons for p in firing)
         spikes = sum(p.spikes for p in firing)
@@ -138,7 +138,7 @@ class EnergyAccount:
         return sum(p.dense_macs for p in self.projections if p.weighted)
 
     def operations_into(self, population: str) -> float:
-        """Synaptic operations that a population receives, a sample."""
+        """Synaptic operations that a population receives, per sample."""
         found = [p.operations for p in self.projections if p.target == population]
         return sum(found) / self.samples
 

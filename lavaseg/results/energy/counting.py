@@ -93,7 +93,7 @@ def _projections(
     found = []
     for p in network.projections:
         shape = network.shape(p.source)
-        synapses = fan_out(p.operator, shape)[0]  # as of every channel
+        synapses = fan_out(p.operator, shape)[0]  # the same for every channel
         found.append(
             ProjectionAccount(
                 name=p.name,

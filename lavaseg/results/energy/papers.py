@@ -31,7 +31,7 @@ class Estimate:
 
     @property
     def ratio(self) -> float | None:
-        """Factor by which it is less than the artificial network's energy; None if unknown."""
+        """The artificial network's energy divided by this one; None if unknown."""
         if self.picojoules is None or self.reference is None or self.picojoules[1] == 0:
             return None
         return self.reference / self.picojoules[1]
