@@ -25,7 +25,7 @@ from lavaseg.network import (
 from lavaseg.network.integers import IntegerNetwork
 
 RATE = 0.1
-"""Spikes a neuron and step; published rates are 0.02 to 0.25."""
+"""Spikes per neuron and step; published rates are 0.02 to 0.25."""
 _DEVIATION = 16.0
 """Standard deviation of the weights, in weight units."""
 
@@ -47,7 +47,7 @@ def deeplab(
         size: height and width of the input, which has 3 channels.
         steps: T.
         layers: convolutions from the input on, a plain sequence; None: all, and the read-out.
-        rate: spikes a neuron and step.
+        rate: spikes per neuron and step.
     """
     full = models.build("spiking_deeplab", Input("input", (3, size, size)), classes, width=width)
     count = len(full.nodes) if layers is None else layers
@@ -74,7 +74,7 @@ def fcn(
 def chain(
     populations: int, *, channels: int, size: int, steps: int, rate: float = RATE, seed: int = 0
 ) -> IntegerNetwork:
-    """So many 3x3 convolutions of the same size, one after the other."""
+    """A chain of 3x3 convolutions of the same size."""
     names = ["input", *(f"conv{index}" for index in range(populations))]
     projections = tuple(
         Projection(source, target, Conv(channels, (3, 3), padding=(1, 1)))
@@ -154,7 +154,7 @@ def random_input(net: IntegerNetwork, samples: int, seed: int = 1) -> np.ndarray
 
 
 def spike_rates(net: IntegerNetwork, counts: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Spikes a neuron and step of each population that can fire."""
+    """Spikes per neuron and step of each population that can fire."""
     return {
         population.name: float(counts[population.name].mean()) / net.steps
         for population in net.network.populations

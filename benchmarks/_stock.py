@@ -20,7 +20,7 @@ import numpy as np
 
 
 def run(net: Path, spikes: Path, out: Path, limit: float) -> tuple[float, float, np.ndarray]:
-    """Seconds and processor seconds a time step, and the last membranes at the end, int (C, H, W).
+    """Seconds and processor seconds per time step, and the last membranes, int (C, H, W).
 
     Raises:
         RuntimeError: it failed, or did not finish within `limit` seconds.

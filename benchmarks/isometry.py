@@ -4,7 +4,7 @@ Su et al. 2024 argue that a residual block on membranes is nearly an isometry if
 its branch starts small: gradients then neither vanish nor explode with depth. Here random
 cotangents of the read-out are sent back through Res72 (24 blocks in a row, and the two where scales
 meet), and the squared gradient norm behind each block is printed, relative to that behind the last.
-The reference are the same blocks without the identity, which is what a plain network would be.
+The reference is the same blocks without the identity, as a plain network has them.
 A run of an MFS-Seg adds one variant: its network as trained, on its own pictures.
 
     lavaseg train quick-mfs-res72

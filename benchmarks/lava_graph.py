@@ -66,7 +66,7 @@ def graph(net: IntegerNetwork, spikes: np.ndarray, backend: str, repeats: int) -
 
 
 def graph_inprocess(net: IntegerNetwork, spikes: np.ndarray, repeats: int) -> Cost:
-    """The same in this process; what a longer run uses more is the steps' processor time."""
+    """As `graph`, in this process; a longer run takes more processor time for its steps alone."""
     cost = graph(net, spikes, "lava-inprocess", repeats)
     short, long = (
         least_cpu(lambda part=part: run(net, part, backend="lava-inprocess"), repeats)
@@ -100,11 +100,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser(__doc__)
     options.add_argument("--width", type=int, default=64, help="channels of the first layer")
     options.add_argument("--size", type=int, default=64, help="height and width of the input")
-    options.add_argument("--layers", type=int, default=4, help="how many of the convolutions")
-    options.add_argument("--steps", type=int, default=8, help="T")
-    options.add_argument("--rate", type=float, default=RATE, help="spikes a neuron and step")
-    options.add_argument("--samples", type=int, default=8, help="streamed through our graph")
-    options.add_argument("--stock-samples", type=int, default=1, help="streamed through stock NetX")
+    options.add_argument("--layers", type=int, default=4, help="number of convolutions")
+    options.add_argument("--steps", type=int, default=8, help="time steps T")
+    options.add_argument("--rate", type=float, default=RATE, help="spikes per neuron and step")
+    options.add_argument("--samples", type=int, default=8, help="samples through our graph")
+    options.add_argument("--stock-samples", type=int, default=1, help="samples through stock NetX")
     options.add_argument("--limit", type=float, default=600, help="seconds that stock NetX may run")
     chosen = options.parse_args(arguments)
     if chosen.quick:

@@ -76,8 +76,8 @@ def row(recipe: Recipe, limit: int, repeats: int) -> tuple[str | float, ...]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parser(__doc__)
-    options.add_argument("--recipes", nargs="+", default=recipes.names(), help="which ones")
-    options.add_argument("--samples", type=int, default=256, help="of the training part")
+    options.add_argument("--recipes", nargs="+", default=recipes.names(), help="names of recipes")
+    options.add_argument("--samples", type=int, default=256, help="training samples")
     chosen = options.parse_args(arguments)
     if chosen.quick:
         chosen.recipes, chosen.samples, chosen.repeats = ["demo"], 8, 1

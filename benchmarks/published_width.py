@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser(__doc__)
     options.add_argument("--width", type=int, default=64, help="channels of the first layer")
     options.add_argument("--size", type=int, default=64, help="height and width of the input")
-    options.add_argument("--steps", type=int, default=4, help="T")
+    options.add_argument("--steps", type=int, default=4, help="time steps T")
     options.add_argument("--slice", type=int, default=2, help="output channels timed of stock Conv")
     options.add_argument("--batch", type=int, default=8, help="of the simulator, beside batch 1")
     chosen = options.parse_args(arguments)

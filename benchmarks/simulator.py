@@ -33,7 +33,7 @@ class Case:
     Args:
         chunk: samples computed at once; 0 leaves it to the simulator.
         depth: number of its convolutions; 9 is the whole net.
-        rate: spikes a neuron and step that the thresholds aim at.
+        rate: spikes per neuron and step that the thresholds aim at.
         fcn: `_networks.fcn` instead.
     """
 
@@ -76,7 +76,7 @@ class Measured:
         bytes: above what the process had before.
         convolutions: seconds a sample of the convolutions alone, by torch.
         graph: seconds a step of the Lava graph in process; 0 if it was not run.
-        rate: spikes a neuron and step.
+        rate: spikes per neuron and step.
     """
 
     seconds: float
@@ -179,9 +179,9 @@ def growth(sizes: Sequence[float], costs: Sequence[float]) -> float:
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parser(__doc__)
     options.add_argument("--one", type=Path, help="measure the case in this folder, here")
-    options.add_argument("--chunk", type=int, default=0, help="of that case")
+    options.add_argument("--chunk", type=int, default=0, help="chunk of that case")
     options.add_argument("--graph", action="store_true", help="run the Lava graph, too")
-    options.add_argument("--series", nargs="*", help="only these; all by default")
+    options.add_argument("--series", nargs="*", help="series to run; all by default")
     chosen = options.parse_args(arguments)
     use_threads(chosen.threads)
     if chosen.one is not None:

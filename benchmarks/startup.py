@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--populations", type=int, nargs="+", default=[3, 10, 30])
     options.add_argument("--channels", type=int, default=16)
     options.add_argument("--size", type=int, default=32, help="height and width")
-    options.add_argument("--steps", type=int, default=8, help="T")
+    options.add_argument("--steps", type=int, default=8, help="time steps T")
     chosen = options.parse_args(arguments)
     if chosen.quick:
         chosen.populations, chosen.channels, chosen.size, chosen.steps = [2], 2, 4, 2

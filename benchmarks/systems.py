@@ -1,4 +1,4 @@
-"""Every quick recipe over seeds: what each system of the papers learns in minutes, and if it runs.
+"""Every quick recipe over seeds: what the papers' systems learn in minutes, and whether they run.
 
 Each is trained, measured on test data as floats, exported where it can be, measured as integers,
 and verified on Lava spike for spike. The reference is the trivial labelling, which gives every

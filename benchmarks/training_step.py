@@ -84,7 +84,7 @@ def _compare(report: Report, what: str, unit: str, theirs: Passes, ours: Passes,
 
 
 def neurons(report: Report, shape: tuple[int, ...], repeats: int) -> None:
-    """Rows for forward and backward of the neuron, ns a neuron and step."""
+    """Rows for forward and backward of the neuron, ns per neuron and step."""
     current = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * 0.6
     count = current.numel()
     for name, population in NEURONS.items():
@@ -189,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--width", type=int, default=16, help="channels of each layer")
     options.add_argument("--size", type=int, default=32, help="height and width of the pictures")
     options.add_argument("--batch", type=int, default=16, help="samples of the training step")
-    options.add_argument("--steps", type=int, default=8, help="T")
+    options.add_argument("--steps", type=int, default=8, help="time steps T")
     chosen = options.parse_args(arguments)
     if chosen.quick:
         chosen.width, chosen.size, chosen.batch, chosen.steps = 4, 8, 2, 3

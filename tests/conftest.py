@@ -1,4 +1,4 @@
-"""What all tests share: where real data lie, and random networks."""
+"""Fixtures and strategies of all tests: folders of real data, and random networks."""
 
 from __future__ import annotations
 

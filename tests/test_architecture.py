@@ -17,7 +17,7 @@ MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
 STAGES = ("training", "export", "deploy")
 FINISHERS = ("report", "cli")
-"""Stand at the end of the pipeline and may import everything; nothing imports them."""
+"""Parts that stand at the end of the pipeline and may import everything; nothing imports them."""
 
 ALLOWED = {
     "training": {"training"},

@@ -43,7 +43,7 @@ EXAMPLES: Mapping[str, Operator] = {
     "upsample": Upsample(2),
     "resize": Resize((5, 7)),
 }
-"""One of each kind; all fit a sheet of `SOURCE`."""
+"""One operator of each kind; all fit a sheet of `SOURCE`."""
 
 
 @dataclass(frozen=True)

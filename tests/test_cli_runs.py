@@ -260,7 +260,7 @@ COMMANDS = (
     ("record",),
     ("convert", "--out", "there"),
 )
-"""Those that take a run."""
+"""Commands that take a run."""
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda words: words[0])

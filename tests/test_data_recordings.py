@@ -132,7 +132,7 @@ def test_overrun_of_the_clock_in_5_byte_files_adds_to_the_time(tmp_path: Path) -
 
 
 def aedat4_fields(content: bytes) -> tuple[int, int, int]:
-    """Of a real file: where packing and place of the index stand; where packets begin."""
+    """Places in a real file: of the packing, of the index's place, and where packets begin."""
     base = len(MAGIC) + 4
     table = base + struct.unpack_from("<I", content, base)[0]
     fields = table - struct.unpack_from("<i", content, table)[0]

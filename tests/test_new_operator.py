@@ -77,7 +77,7 @@ def on_lava(net: IntegerNetwork, projection: Projection, source: OutPort, target
 
 @pytest.fixture
 def entered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The four places."""
+    """The operator, entered in its four places."""
     monkeypatch.setitem(OPERATORS, "every_other", EveryOther)
     monkeypatch.setitem(operators_torch.FUNCTIONS, EveryOther, in_torch)
     monkeypatch.setitem(

@@ -21,7 +21,7 @@ from lavaseg.training import SpikingNetwork, train
 
 QUICK = recipes.names("quick")
 TWICE = [name for name in QUICK if "camvid" in name]
-"""Other data for a network that another recipe trains, too: there is no need to train it again."""
+"""Recipes with other data for a network that another recipe trains, too: not trained again."""
 TRAIN_ONLY = {
     "quick-aspp-published": "soft reset",
     "quick-deeplab-published": "soft reset",
@@ -37,7 +37,7 @@ KINDS = {
     "quick-mfs-efs",
     "quick-unet",
 }
-"""One of each kind of network, which `make test` trains; the others are variants of these."""
+"""One recipe for each kind of network, trained by `make test`; the others are variants of these."""
 
 
 def each_kind_first(names: list[str]) -> list[Any]:

@@ -229,7 +229,7 @@ def test_scale_turns_integer_membranes_into_trained_units(plain_net: IntegerNetw
 
 
 def measured(run: Run, samples: int) -> torch.Tensor:
-    """What the network answers when nobody looks."""
+    """The network's answer while nothing records it."""
     model = trained_model(run)
     stimuli = [run.data.test[i][0] for i in range(samples)]
     parts = [messages([s], run.recipe.encoder_object, 0, [i]) for i, s in enumerate(stimuli)]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lavaseg.results.activity import Activity
 
 Progress = Callable[[int, int], None]
-"""Called with (what is done, what there is)."""
+"""Called with (units of work done, units in all)."""
 Record = Sequence[str] | str
 """Names of populations whose spikes are kept, or "all"."""
 

@@ -1,4 +1,4 @@
-"""The check of what a simulation or a Lava run is asked for."""
+"""The check of requests for a simulation or a Lava run."""
 
 from __future__ import annotations
 

@@ -208,8 +208,8 @@ def _settle(
 ) -> tuple[PackedSpikes, np.ndarray, np.ndarray]:
     """As `_respond`, a population that feeds back to itself included.
 
-    What feeds back needs earlier steps only: it sees its own spikes of the round before, at first
-    none, and a round that changes nothing is the last one.
+    Feedback depends on earlier steps alone: the population sees its own spikes of the round before,
+    at first none, and a round that changes nothing is the last one.
     """
     if population.name not in layer.sources:
         seen = [emitted[source] for source in layer.sources]

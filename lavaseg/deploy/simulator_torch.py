@@ -97,7 +97,7 @@ def _settle(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """As `_respond`, recurrent projections included.
 
-    What feeds back needs steps before only: each round settles as many more steps as the shortest
+    Feedback depends on earlier steps alone: each round settles as many more steps as the shortest
     delay has, and a round that changes nothing is the last one.
     """
     fired, last = _respond(net, population, current, bias)

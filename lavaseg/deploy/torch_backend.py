@@ -1,4 +1,4 @@
-"""The network that is trained, with an integer network's values: what the others must equal."""
+"""The network of training with an integer network's values, as a backend."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Comparison:
 
     Args:
         compared: neurons times steps times samples (membranes, for the read-out).
-        differing: how many of them are not equal.
+        differing: number of these that are not equal.
         spikes: spikes that the simulator saw.
     """
 
@@ -65,10 +65,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What `verify` found.
+    """The result of `verify`.
 
     Args:
-        samples, steps: how many were compared.
+        samples, steps: numbers of those that were compared.
         rows: one for each backend and population, and one for each backend's read-out.
         first_difference: None if everything is equal.
         seconds: wall time of each backend, the reference included.
@@ -82,7 +82,7 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
-        """Zero differing spikes and equal read-outs, on every backend."""
+        """Whether all spikes and read-outs are equal, on every backend."""
         return all(row.differing == 0 for row in self.rows)
 
     def to_dict(self) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def balance(
     logit_unit: float = 1.0,
     message_bits: int | None = None,
 ) -> tuple[WeightedNetwork, dict[str, np.ndarray]]:
-    """As `convert`, with what one spike of each population is worth: (channels,) by name."""
+    """As `convert`, and the worth of one spike of each population, (channels,) by name."""
     if isinstance(rule, str):
         rule = find_rule(rule)
     weighted = _weighted(analog, message_bits)
@@ -195,7 +195,7 @@ def _integrate_and_fire(population: Population, reset: str) -> Mapping[str, obje
 class _Balance:
     """Goes through the network once, sources first, and scales what it has passed.
 
-    What flows is spikes, or for a rule that measures activations these, unscaled.
+    Spikes flow through it, or, for a rule that measures activations, these, unscaled.
     """
 
     def __init__(
@@ -272,5 +272,5 @@ class _Balance:
 
 
 def _channels(values: np.ndarray) -> torch.Tensor:
-    """(channels,) against (N, C, H, W, T)."""
+    """Values (channels,), shaped to meet (N, C, H, W, T)."""
     return torch.from_numpy(np.asarray(values, np.float32)).view(1, -1, 1, 1, 1)

@@ -69,7 +69,7 @@ def convert_run(
         reset: "soft" is what the rules are made for, and runs in floats; "hard" is what Loihi has,
             and needs the fine-tuning of `export`. With "hard" a current's bias, which synapses
             carry to neurons unevenly at borders, becomes the mean of what each channel gets.
-        calibration: how many training samples, the first ones, thresholds are balanced on.
+        calibration: number of training samples, the first ones, that balance thresholds.
         encoder: "direct" or "poisson", instead of the artificial network's.
         overrides: "field=value" of the recipe's sections training, augment and finetune. With
             hard reset, finetune starts from the recipe's or `FINETUNE`, whichever is more.
@@ -147,7 +147,7 @@ def _convertible(run: Run) -> AnalogModel:
 
 
 def _check_hardware(run: Run, model: AnalogNetwork) -> None:
-    """LavasegError if it has an operator that Loihi does not, whatever its weights."""
+    """LavasegError if the network has an operator that Loihi has not, whatever its weights."""
     assert isinstance(model.body, Rectified)
     if RESIZE in obstacles(model.body.network):
         raise LavasegError(

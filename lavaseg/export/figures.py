@@ -82,7 +82,7 @@ def model_figures(
 
 
 def _on_hardware(model: Network | AnalogModel) -> tuple[Network | None, dict[str, str]]:
-    """The network that would run on hardware, or what stands against it."""
+    """The network that would run on hardware, or the obstacles."""
     if isinstance(model, AnalogModel):
         instead = ": `lavaseg convert` makes a spiking one of it" if model.name in RECTIFIED else ""
         return None, {"artificial": f"an artificial network has no spikes{instead}"}

@@ -107,7 +107,7 @@ class Artefact(Generic[T]):
         return self.path.stat().st_mtime < base.path.stat().st_mtime
 
     def _hashes(self) -> Mapping[str, Any]:
-        """Stored hashes of what it was made from, by name; none if the file with them is damaged."""
+        """Stored hashes of what it was made from, by name; none if their file is damaged."""
         if self.kind.hashes is None:
             return {}
         try:

@@ -1,4 +1,4 @@
-"""What happens at the end of an epoch: a row of the table, the best weights, a line to read."""
+"""Callbacks at the end of an epoch: a row of the table, the best weights, a line to read."""
 
 from __future__ import annotations
 

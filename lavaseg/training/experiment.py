@@ -141,7 +141,7 @@ def trained(run: Run) -> SpikingNetwork:
 
 
 def trained_model(run: Run) -> SpikingNetwork | AnalogNetwork:
-    """As `trained`, spiking or artificial."""
+    """The float network of any run, spiking or artificial, as `trained` gives it."""
     return _with_weights(_fresh(run), run)
 
 

@@ -86,7 +86,7 @@ def fit(
 
 
 def _callbacks(history: History, checkpoint: Path, title: str | None) -> list[pl.Callback]:
-    """What happens at the end of an epoch, in this order; lines for the user if they have a title.
+    """Callbacks at the end of an epoch, in this order; lines for the user if there is a title.
 
     The row comes first: the checkpoint holds it.
     """
@@ -113,7 +113,7 @@ def _batches(plan: Plan, samples: Samples, *, shuffle: bool) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """While open, lightning's banners and hints, which are about its own flags, stay unsaid."""
+    """While open, lightning's banners and hints, which are about its own flags, are not shown."""
     loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():

@@ -50,8 +50,8 @@ def after_reset(
 
 
 GATE = Surrogate(kind="rectangle", width=2.2, height=0.5)
-"""Of neurons that compare a sum of spikes, whatever the recipe says: a gate's sums are whole, and
-those beside its threshold lie so far from it that a narrower derivative would be 0 at all."""
+"""Surrogate of neurons that compare a sum of spikes, whatever the recipe says: a gate's sums are
+whole, and those next to its threshold so far from it that a narrower one would be 0 at all sums."""
 
 
 def _initial_scale(node: Node) -> float:
@@ -178,7 +178,7 @@ class SpikingNetwork(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Spikes of a population and membranes as `record` asks, recurrent projections included.
 
-        What feeds back needs steps before only: each round settles so many more steps, with their
+        Feedback depends on earlier steps alone: each round settles as many more steps, with their
         gradients, as the shortest delay has.
         """
         neuron = self.neuron(node.name)
@@ -195,7 +195,7 @@ class SpikingNetwork(nn.Module):
         return spikes, membrane
 
     def _is_gate(self, population: Population) -> bool:
-        """Whether it compares a sum of spikes without memory: spike logic, OR and AND."""
+        """Whether a population compares a sum of spikes without memory: spike logic, OR and AND."""
         forgets = population.voltage_decay >= DECAY_UNITY - 1 and population.norm == "none"
         incoming = self.network.incoming(population.name)
         return forgets and all(self.network.weight_shape(p) is None for p in incoming)

@@ -31,7 +31,7 @@ class BatchNormOverTime(nn.BatchNorm2d):
         return over_time(super().forward, x)
 
     def folded(self) -> Affine:
-        """What it does in eval mode: scale and shift, both (channels,)."""
+        """Scale and shift of the norm in eval mode, both (channels,)."""
         mean, variance = self.running_mean, self.running_var
         assert mean is not None
         assert variance is not None
@@ -97,7 +97,7 @@ class StepNorm(nn.Module):
         self.running_var.lerp_(unbiased, self.momentum)
 
     def folded(self) -> Affine:
-        """What it does in eval mode: scale, (T, channels) or (channels,); shift, (T, channels)."""
+        """The norm in eval mode: scale, (T, channels) or (channels,); shift, (T, channels)."""
         scale = self.weight / torch.sqrt(self.running_var + self.eps)
         shift = -scale * self.running_mean
         return scale, shift if self.bias is None else shift + self.bias
@@ -107,7 +107,7 @@ Norm = BatchNormOverTime | StepNorm
 
 
 def as_deployed(norm: Norm) -> Affine:
-    """What a norm becomes on hardware: as `folded`, but for channels whose input never varied.
+    """A norm as it acts on hardware: as `folded`, but for channels whose input never varied.
 
     Where the running variance is below eps, such as behind a neuron that never fired in training,
     the scale would be some 1 / sqrt(eps) for nothing, and take the range of 8 bits from all other
@@ -144,5 +144,5 @@ def check_steps(x: torch.Tensor, steps: int, what: str) -> None:
 
 
 def _sheet(values: torch.Tensor) -> torch.Tensor:
-    """(T, C) against sheets (T, N, H, W, C)."""
+    """Values (T, C), shaped to meet sheets (T, N, H, W, C)."""
     return values[:, None, None, None]

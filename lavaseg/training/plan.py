@@ -1,4 +1,4 @@
-"""What a fit is asked for: optimisation, encoder, seed, losses; and its learning rate."""
+"""The plan of a fit: optimisation, encoder, seed, losses; and its learning rate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lavaseg.recipes import Augment, Rmp, Training
 
 @dataclass(frozen=True)
 class Plan:
-    """What one fit depends on, beside the model and the data.
+    """Everything that one fit depends on, besides the model and the data.
 
     Args:
         optimisation: epochs, batch size, learning rate, schedule.

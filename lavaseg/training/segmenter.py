@@ -1,4 +1,4 @@
-"""Networks under training: what they lose, what is measured of them, how they are optimised."""
+"""Networks under training: their losses, their metrics, their optimisation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from lavaseg.training.plan import Plan, learning_rate
 class Segmenter(pl.LightningModule):
     """One network under training: loss, optimiser, validation metrics.
 
-    What differs between spiking and artificial networks is left to `SpikingSegmenter` and
+    Differences between spiking and artificial networks are left to `SpikingSegmenter` and
     `AnalogSegmenter`.
     """
 
@@ -44,7 +44,7 @@ class Segmenter(pl.LightningModule):
     def learn(
         self, messages: torch.Tensor, labels: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor | float]:
-        """Read-out of a training batch, and what is added to its loss."""
+        """Read-out of a training batch, and the term that is added to its loss."""
         raise NotImplementedError
 
     def watch(self, messages: torch.Tensor) -> torch.Tensor:
@@ -207,7 +207,7 @@ class AnalogSegmenter(Segmenter):
 
 
 def segmenter(model: SpikingNetwork | AnalogNetwork, plan: Plan, classes: int) -> Segmenter:
-    """What trains `model`."""
+    """The segmenter that trains `model`."""
     if isinstance(model, SpikingNetwork):
         return SpikingSegmenter(model, plan, classes)
     return AnalogSegmenter(model, plan, classes)

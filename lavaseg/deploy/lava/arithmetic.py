@@ -1,4 +1,4 @@
-"""The arithmetic of the fast models, without Lava: what a synapse process adds up, the LIF step.
+"""The arithmetic of the fast models, without Lava: sums of synapse processes, the LIF step.
 
 Sheets are in Lava's order (width, height, channels). Every result is an exact integer.
 """
@@ -15,14 +15,14 @@ from lavaseg.network import STATE_LIMIT, Conv, Size
 
 
 class Convolution:
-    """`lava.proc.conv.utils.conv` with the geometry fixed: the same integers, much sooner.
+    """`lava.proc.conv.utils.conv` with the geometry fixed: the same integers, much faster.
 
     Args:
         input_shape: (width, height, channels).
         weight: int (out, kernel width, kernel height, channels / groups), a true convolution:
             the kernel is flipped, as Lava stores it.
         stride, padding, dilation: (width, height).
-        groups: input and output channels are split into so many groups.
+        groups: number of groups that input and output channels are split into.
         graded: spikes carry messages; else whatever is not 0 counts as 1.
 
     Attributes:
@@ -61,7 +61,7 @@ class Convolution:
 
 
 class SparseProduct:
-    """`weights.dot(spikes)`, where only columns of what spikes are read.
+    """`weights.dot(spikes)`, where only the columns of inputs that spike are read.
 
     Args:
         weights: int (outputs, inputs).

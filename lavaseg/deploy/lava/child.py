@@ -77,7 +77,7 @@ class _Watch:
             ready = connection.wait([_PARENT, *actors], timeout=0.2)
             if _PARENT in ready:
                 self._lock.acquire()
-                for process in active_children():  # they could make more
+                for process in active_children():  # they could make more shared memory
                     process.kill()
                 sweep_shared_memory(self._job.prefix)
                 shutil.rmtree(self._folder, ignore_errors=True)

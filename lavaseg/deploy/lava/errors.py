@@ -1,4 +1,4 @@
-"""The error of everything that Lava does not do."""
+"""The error of networks and runs that fail on Lava."""
 
 from __future__ import annotations
 

@@ -7,9 +7,9 @@ population adds one step of latency: population p does logical step k of the str
 step k + 1 + latency(p) (Lava counts from 1).
 
 Where paths of unequal length meet, or a projection has a delay, spikes wait: in chains of relays
-or in delay synapses, as `lavaseg/network/delays.py` plans. The input's are played that many steps
-later by a source of their own, graded messages too. A link of a chain is a LIFReset that forgets at
-once and fires when it is hit; behind a relay of sums it is a GradedVec.
+or in delay synapses, as `lavaseg/network/delays.py` plans. The input's spikes, graded or not, are
+played that many steps later by a source of their own. A link of a chain is a LIFReset that forgets
+at once and fires when it is hit; behind a relay of sums it is a GradedVec.
 
 Samples stream back to back, T steps each. Every population is reset at its own offset, when the
 first step of a sample reaches it: the reset travels with the wavefront, no sample sees another,
@@ -89,7 +89,7 @@ class Graph:
         return self.source, *self.synapses.values(), *self.neurons.values(), *self.helpers
 
     def name(self, process: AbstractProcess) -> str:
-        """What a process stands for, for messages."""
+        """Name of a process in messages: what it stands for."""
         for kind, group in (("projection", self.synapses), ("node", self.neurons)):
             for name, member in group.items():
                 if member is process:
@@ -174,7 +174,7 @@ def _build(net: IntegerNetwork, spikes: np.ndarray, recorders: Mapping[str, Reco
 
 @dataclass
 class _Lines:
-    """Where projections find the spikes of their source, late as they have to be.
+    """The ports where projections find the spikes of their source, as late as they have to be.
 
     Args:
         spikes: what the input plays, uint8 (N, T, C, H, W).
@@ -225,8 +225,8 @@ class _Lines:
             samples, steps, *sheet = self.spikes.shape
             late = np.zeros_like(self.spikes)
             late[:, delay:] = self.spikes[:, : steps - delay]
-            # What a path is shorter comes before the stream. After the last sample the source
-            # starts over: no recorder looks at what that causes.
+            # Steps by which a path is shorter come before the stream. After the last sample the
+            # source starts over: no recorder looks at what that causes.
             stream = late.reshape(samples * steps, *sheet).transpose(3, 2, 1, 0)
             before = np.zeros((*stream.shape[:3], wait - delay), np.uint8)
             source = RingBuffer(data=np.concatenate([before, stream], axis=3))
@@ -267,7 +267,7 @@ class _Lines:
     def join(self, source: RingBuffer) -> None:
         """Make everything reachable from `source`, which is how Lava finds what it compiles.
 
-        What only a later source feeds is joined by a synapse process without synapses.
+        Processes that only a later source feeds are joined by a synapse process without synapses.
         """
         reached = {id(process) for process in find_processes(source)}
         for neuron in self.neurons.values():
@@ -375,7 +375,7 @@ def _population(
 
 
 # --------------------------------------------------------------------------------------------
-# What cannot be deployed
+# The refusal of networks that cannot be deployed
 
 
 def check_lava(net: IntegerNetwork) -> None:

@@ -58,7 +58,7 @@ class _Sender:
 def _compile(
     graph: Graph, fast: bool
 ) -> tuple[list[PyLoihiProcessModel], list[PyLoihiProcessModel]]:
-    """The process models, connected, each after those that send to it; and what closes loops."""
+    """The connected process models, each after those that send to it; those that close loops."""
     executable = graph.compile(run_config(graph.processes, fast))
     builders = executable.proc_builders
     senders: dict[Any, list[Any]] = {process: [] for process in builders}
@@ -79,7 +79,7 @@ def _compile(
 
 
 def _held(synapse: Any) -> np.ndarray:
-    """What a synapse model sends next."""
+    """The sums that a synapse model sends next."""
     held: np.ndarray = synapse.a_buf if hasattr(synapse, "a_buf") else synapse.a_buff
     return held
 

@@ -18,12 +18,12 @@ from lavaseg.network.integers import IntegerNetwork
 from lavaseg.system.files import write_atomically
 
 _OPTIONS = ("record", "fast", "limit", "prefix")
-"""What of a job stands in `job.json`."""
+"""The fields of a job that stand in `job.json`."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to run.
+    """One run of Lava: the network, its input, and how to run it.
 
     Args:
         net: the network.

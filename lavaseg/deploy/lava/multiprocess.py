@@ -30,7 +30,7 @@ from lavaseg.network.integers import IntegerNetwork
 from lavaseg.results.activity import Activity
 
 COMMAND = (sys.executable, "-m", "lavaseg.deploy.lava.child")
-"""What runs a job; the job's folder is added."""
+"""The command that runs a job; the job's folder is added."""
 
 
 def run_multiprocess(

@@ -107,7 +107,7 @@ def _shifted(sums: np.ndarray, exponent: int) -> np.ndarray:
 @requires(CPU)
 @tag("fixed_pt")
 class FastDense(PyDenseModelBitAcc):
-    """Dense that adds up the columns of what spikes; weights are read at the first step."""
+    """Dense that adds up the columns of inputs that spike; weights are read at the first step."""
 
     a_buff: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=16)
     _product: Convolution | None = None
@@ -127,7 +127,7 @@ class FastDense(PyDenseModelBitAcc):
 @requires(CPU)
 @tag("fixed_pt")
 class FastSparse(PySparseModelBitAcc):
-    """Sparse that adds up the columns of what spikes; weights are read at the first step."""
+    """Sparse that adds up the columns of inputs that spike; weights are read at the first step."""
 
     a_buff: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=16)
     _product: SparseProduct | None = None

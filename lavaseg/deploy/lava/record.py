@@ -1,4 +1,4 @@
-"""Writes down what a population does, in logical time, while Lava runs it."""
+"""Records a population, in logical time, while Lava runs it."""
 
 from __future__ import annotations
 

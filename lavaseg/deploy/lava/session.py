@@ -1,4 +1,4 @@
-"""What both Lava runtimes share: checking the request, recorders, and the Activity they give."""
+"""Both Lava runtimes share this: recorders, and the `Activity` that is made of their records."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def make_activity(
     recorders: Mapping[str, Recorder],
     seconds: float,
 ) -> Activity:
-    """What was recorded, in (channels, height, width)."""
+    """The activity that was recorded, in (channels, height, width)."""
 
     def turned(sheets: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(np.swapaxes(sheets, -1, -3))

@@ -1,4 +1,4 @@
-"""Refuse what static 8-bit synapses and Loihi's neuron cannot do, and say what to change."""
+"""Refuse networks that static 8-bit synapses and Loihi's neuron cannot run; say what to change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drop what only training reads: auxiliary read-outs, and what leads to nothing else."""
+"""Drop the parts that only training reads: auxiliary read-outs, and all that only they need."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def choose_quantisation(weighted: WeightedNetwork) -> Quantisation:
 
 
 def quantise_weight(weight: np.ndarray, scale: float) -> np.ndarray:
-    """Even integers in -256 .. 254, int16."""
+    """The weights as even integers in -256 .. 254, int16."""
     even = 2 * np.round(weight * (scale / 2))
     return np.clip(even, WEIGHT_MIN, WEIGHT_MAX).astype(np.int16)
 

@@ -1,4 +1,4 @@
-"""A trial: what a description would become on hardware, before anything is trained."""
+"""A trial: the network that a description would be on hardware, before anything is trained."""
 
 from __future__ import annotations
 

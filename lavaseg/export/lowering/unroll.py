@@ -45,7 +45,7 @@ RELAY_GAIN = 2
 
 
 class _Unrolling:
-    """What is left of a network while its currents are removed, one after the other.
+    """A network while its currents are removed, one after the other.
 
     It becomes a `Network` only at the end: checking a whole graph takes longer than a removal.
     """
@@ -110,7 +110,7 @@ class _Unrolling:
         self.projections, self.weights = projections, weights
 
     def remove(self, name: str) -> None:
-        """What flows into a current is composed with what flows out; nothing changes if it fails.
+        """Compose a current's inputs with its outputs, and remove it; on failure nothing changes.
 
         Raises:
             NotComposableError: two operators have no exact composition.
@@ -189,7 +189,7 @@ def _add(
     ends = (projection.source, projection.target, projection.delay)
     for name, (other, values) in kept.items():
         if (
-            (other.source, other.target, other.delay) == ends  # quicker than operators
+            (other.source, other.target, other.delay) == ends  # quicker to compare
             and other.operator == projection.operator
         ):
             kept[name] = other, elementwise(np.add, values, weight)

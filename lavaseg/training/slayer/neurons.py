@@ -224,7 +224,7 @@ class FusedNeuron(cuba.Neuron):
 
     @property
     def centre(self) -> float:
-        """Where the surrogate peaks: the threshold; SLAYER's own, at its v >= theta + eps."""
+        """Membrane at which the surrogate peaks: the threshold; for SLAYER's own, theta + eps."""
         return self.threshold + (self.threshold_eps if self.surrogate.kind == "slayer" else 0.0)
 
     def respond(
