@@ -1,4 +1,4 @@
-"""What all benchmarks share: best of n, the machine in one line, a plain table or JSON."""
+"""Shared by all benchmarks: best of n, the machine in one line, a plain table or JSON."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _processor() -> str:
 
 
 def machine() -> dict[str, Cell]:
-    """What the figures were measured on; the load includes the benchmark itself."""
+    """The machine that the figures were measured on; its load includes the benchmark itself."""
     return {
         "processor": _processor(),
         "cores": float(os.cpu_count() or 1),
@@ -137,7 +137,7 @@ class Report:
     before: dict[str, Cell] = field(default_factory=machine)
 
     def as_json(self) -> str:
-        """The same content for machines; rows are objects."""
+        """The report for machines; rows are objects."""
         data = {
             "title": self.title,
             "reference": self.reference,

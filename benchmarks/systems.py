@@ -114,7 +114,7 @@ def is_measured(options: argparse.Namespace, name: str, seed: int) -> bool:
 
 
 def measure_all(options: argparse.Namespace) -> None:
-    """What is missing, in processes of their own, first all recipes with the first seed."""
+    """Measure whatever is missing, each in its own process; the first seed of all recipes first."""
     todo = [
         (name, seed)
         for seed in options.seeds

@@ -38,7 +38,7 @@ class Passes:
 
 
 def slayer_parameters(population: Population) -> dict[str, float]:
-    """What SLAYER's `cuba.Neuron` takes for the same neuron."""
+    """The parameters of SLAYER's `cuba.Neuron` for the same neuron."""
     assert population.threshold is not None
     return {
         "threshold": population.threshold,

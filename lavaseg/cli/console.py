@@ -1,4 +1,4 @@
-"""What all commands share at the terminal: errors and exit codes, tables, JSON."""
+"""Shared by all commands at the terminal: errors and exit codes, tables, JSON."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def check_exists(target: Path) -> None:
 
 
 DATA_OPTION = "field=value, such as test=100"
-"""What `--set` expects where it sets options of a data set."""
+"""The form that `--set` expects where it sets options of a data set."""
 
 
 def set_options(items: Iterable[str], example: str) -> dict[str, Any]:

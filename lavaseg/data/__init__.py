@@ -33,7 +33,7 @@ DATASETS = {
 
 
 def summary(name: str) -> str:
-    """What a data set is, in a few words."""
+    """A data set in a few words."""
     return (_module(name).load.__doc__ or "").partition("\n")[0].rstrip(".")
 
 

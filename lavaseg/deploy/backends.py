@@ -102,9 +102,9 @@ BACKENDS: Mapping[str, Backend] = {
 REFERENCE = "simulator"
 """The backend that the others are compared with."""
 COMPARED = tuple(name for name in BACKENDS if name != REFERENCE)
-"""What `verify` compares with the reference."""
+"""The backends that `verify` compares with the reference."""
 RUNTIMES = tuple(name for name, backend in BACKENDS.items() if backend.on_lava)
-"""What `run` can choose from."""
+"""The backends that `run` can choose from."""
 
 
 def check_backend(name: str, names: Sequence[str] = tuple(BACKENDS)) -> None:

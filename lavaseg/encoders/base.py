@@ -1,4 +1,4 @@
-"""What all encoders share: settings, the way to a file and back, draws, graded spikes."""
+"""The base of all encoders: settings, the way to a file and back, draws, graded spikes."""
 
 from __future__ import annotations
 

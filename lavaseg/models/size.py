@@ -43,7 +43,7 @@ class Size:
 
 
 def layers(model: Network | AnalogModel) -> tuple[Layer, ...]:
-    """Everything that has weights, from input to output."""
+    """All layers that have weights, from input to output."""
     if isinstance(model, AnalogModel):
         return tuple(layer for layer in model.layers if layer.weights)
     found = []

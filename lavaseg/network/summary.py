@@ -23,7 +23,7 @@ def delay_cost(net: IntegerNetwork) -> dict[str, int]:
 
 
 def saturation(net: IntegerNetwork) -> str:
-    """What the proof of ranges says, as one sentence without a full stop.
+    """The verdict of the range proof, as one sentence without a full stop.
 
     Raises:
         RangeError: an input can wrap a current.

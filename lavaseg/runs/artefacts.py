@@ -20,7 +20,7 @@ class _InFolder(Protocol):
 
 
 class Kind(Generic[T]):
-    """What an artefact is, in whichever folder; a `RunFolder` has one attribute for each.
+    """One kind of artefact, in whichever folder; a `RunFolder` has one attribute for each.
 
     Args:
         file: its name in the folder; that of a folder ends in "/".

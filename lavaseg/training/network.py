@@ -232,7 +232,7 @@ class SpikingNetwork(nn.Module):
         return self.biases[name] if hook is None else hook(self.biases[name])
 
     def clock(self, name: str) -> torch.Tensor | None:
-        """What a node's clock adds to its input current, (T, channels), as used, or None."""
+        """The current that a node's clock adds to its input, (T, channels), as used, or None."""
         if name not in self.clocks:
             return None
         hook = self.clock_hooks.get(name)
