@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from lavaseg import deploy, export, recipes, training
-from lavaseg.runs import Run
+from lavaseg.runs import Run, RunFolder
 
 
 def trained_run(recipe: str, overrides: list[str], folder: Path) -> Run:
     """The finished run in `folder`, trained (or resumed) if need be."""
     wanted = recipes.load(recipe, overrides)
-    if (folder / "recipe.yaml").exists():
+    if RunFolder(folder).recipe.exists():
         run = Run.open(folder)
         if len(run.history()) == wanted.training.epochs:
             return run

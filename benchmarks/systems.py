@@ -25,6 +25,7 @@ import numpy as np
 from lavaseg import recipes
 from lavaseg.errors import LavasegError
 from lavaseg.results import metrics
+from lavaseg.runs import RunFolder
 from lavaseg.system.files import write_atomically
 
 RESULT = "result.json"
@@ -48,7 +49,7 @@ def measure(recipe: recipes.Recipe, folder: Path, samples: int) -> None:
     from lavaseg.models.analog import AnalogModel
     from lavaseg.results.energy import account
 
-    run = training.train(recipe, folder, resume=(folder / "recipe.yaml").exists(), progress=False)
+    run = training.train(recipe, folder, resume=RunFolder(folder).recipe.exists(), progress=False)
     rows = run.history()
     steps = recipe.encoder_object.steps
     found: dict[str, Any] = {
@@ -108,7 +109,7 @@ def is_measured(options: argparse.Namespace, name: str, seed: int) -> bool:
     folder = folder_of(options, name, seed)
     if not (folder / RESULT).exists():
         return False
-    if recipes.load(folder / "recipe.yaml") != recipe_of(options, name, seed):
+    if RunFolder(folder).recipe.load() != recipe_of(options, name, seed):
         raise LavasegError(f"{folder} holds the result of other settings: give another --out")
     return True
 

@@ -33,8 +33,8 @@ from lavaseg.results.energy import (
     LOIHI_1,
     account,
     format_energy,
-    kim,
-    mfs_seg,
+    kim_energy,
+    mfs_seg_energy,
     on_device,
     same_shape,
     to_dict,
@@ -227,9 +227,9 @@ def test_kims_formula_uses_each_layers_own_output_rate_over_all_steps() -> None:
     expected = 0.0
     for name, macs in (("conv1", 4 * 2 * 9 * 36), ("conv2", 3 * 4 * 9 * 9)):
         expected += macs * (counts[name].sum() / 3 / counts[name].size) * 0.9
-    assert kim(result).picojoules[0] == pytest.approx(expected)
+    assert kim_energy(result).picojoules[0] == pytest.approx(expected)
     dense = 4 * 2 * 9 * 36 + 3 * 4 * 9 * 9 + 2 * 3 * 9
-    assert kim(result).reference == pytest.approx(4.6 * dense)
+    assert kim_energy(result).reference == pytest.approx(4.6 * dense)
 
 
 def test_mfs_segs_formula_is_its_equation_7() -> None:
@@ -239,7 +239,7 @@ def test_mfs_segs_formula_is_its_equation_7() -> None:
     fired = counts["conv1"].sum() + counts["conv2"].sum()
     rate = fired / (3 * 4 * (counts["conv1"].size + counts["conv2"].size))
     assert result.rate == pytest.approx(rate)
-    assert mfs_seg(result).picojoules[0] == pytest.approx(0.9 * 4 * rate * result.dense_macs)
+    assert mfs_seg_energy(result).picojoules[0] == pytest.approx(0.9 * 4 * rate * result.dense_macs)
 
 
 def test_loihi_1_charges_every_neuron_at_every_step_as_a_range() -> None:

@@ -48,7 +48,7 @@ from lavaseg.results.recording import NEAR, joined
 from lavaseg.runs import Run
 from lavaseg.training import SpikingNetwork, evaluate
 from lavaseg.training.batches import messages
-from lavaseg.training.experiment import describe, trained_model
+from lavaseg.training.experiment import described, trained_model
 
 EXAMPLES = int(os.environ.get("LAVASEG_FUZZ_EXAMPLES", "25"))
 SMALL: dict[str, dict[str, Any]] = {
@@ -79,7 +79,7 @@ def settled(name: str, folder: Path, *overrides: str, **options: Any) -> Run:
             *overrides,
         ),
     )
-    run = describe(recipe, data.load(recipe.data.name, **recipe.data.options), folder)
+    run = described(recipe, data.load(recipe.data.name, **recipe.data.options), folder)
     run.save()
     torch.manual_seed(0)
     if isinstance(run.model, Network):

@@ -332,7 +332,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "encoder={kind: poisson, steps: 2}",
         ],
     )
-    run = experiment.describe(recipe, data.load("digits-photos", train=6, test=4), folder)
+    run = experiment.described(recipe, data.load("digits-photos", train=6, test=4), folder)
     run.save()
     seed_weights(0)
     run.files.weights.save(arrays_of(SpikingNetwork(run.network)))

@@ -162,7 +162,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Run:
         ],
     )
     data = lavaseg.load_data("digits-photos", train=6, test=4)
-    run = experiment.describe(recipe, data, tmp_path_factory.mktemp("runs") / "tiny")
+    run = experiment.described(recipe, data, tmp_path_factory.mktemp("runs") / "tiny")
     run.save()
     seed_weights(0)
     run.files.weights.save(arrays_of(SpikingNetwork(run.network)))

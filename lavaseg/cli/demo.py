@@ -32,17 +32,18 @@ def demo(
 
     Example: `lavaseg demo --out runs/first`
     """
-    check_writable(out_)
-
-    from lavaseg import deploy, export, recipes, report, training
+    from lavaseg import deploy, export, recipes, report
     from lavaseg.results.energy import account, estimates, format_energy
+    from lavaseg.training import evaluate as evaluate_floats
+
+    check_writable(out_)
 
     started = time.monotonic()
     recipe = recipes.load("demo")
 
     with _stage(1, f"train: {recipe.title}, {recipe.training.epochs} epochs"):
         run = _trained(recipe, out_)
-        trained = training.evaluate(run)
+        trained = evaluate_floats(run)
         parameters = run.network.parameter_count(recipe.encoder_object.steps)
         _figure(f"test mIoU {trained.miou:.2%} with {parameters:,} parameters in floats")
 

@@ -63,10 +63,11 @@ def train(
 
     checked = load(recipe, set_ or ())
     folder = out_ or Path("runs") / checked.name
-    check_writable(folder)
 
     from lavaseg.models.analog import RECTIFIED, AnalogModel
     from lavaseg.training import train as train_recipe
+
+    check_writable(folder)
 
     try:
         run = train_recipe(checked, folder, resume=resume)

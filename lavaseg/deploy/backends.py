@@ -60,9 +60,9 @@ def _torch(
     progress: Progress | None,
 ) -> Activity:
     with optional():
-        from lavaseg.deploy.torch_backend import run_torch
+        from lavaseg.deploy.torch_backend import run_slayer
 
-    return run_torch(net, spikes, record)
+    return run_slayer(net, spikes, record)
 
 
 def _lava_inprocess(

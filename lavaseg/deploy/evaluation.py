@@ -20,7 +20,7 @@ BATCH = 64
 
 
 def evaluate(
-    target: Target,
+    net: Target,
     samples: Samples | None = None,
     *,
     seed: int = 0,
@@ -32,8 +32,8 @@ def evaluate(
     """mIoU, confusion matrix and spike counts of an integer network.
 
     Args:
-        target: a run, whose exported network is evaluated; or a network in integers. The folder
-            of a run keeps the result on its whole test set, with the usual seed.
+        net: a network in integers; or a run, whose exported network is evaluated. The folder of
+            a run keeps the result on its whole test set, with the usual seed.
         samples: labelled pictures or recordings of the size that the network takes; by default
             the run's test data.
         seed: of the encoder's draws; sample k is drawn as number k.
@@ -46,15 +46,17 @@ def evaluate(
         LavasegError: the run has no current export, a network came without samples, pictures of
             another size, labels out of range, nothing to evaluate.
     """
-    net = network_of(target)
-    own = samples is None
+    integers = network_of(net)
+    whole = False
     if samples is None:
-        run = run_with_data(target)
+        run = run_with_data(net)
         samples = run.data.test
+        usual = seed == 0 and ignore_index in (None, run.ignore_index)
+        whole = usual and (limit is None or limit >= len(samples))
         ignore_index = run.ignore_index if ignore_index is None else ignore_index
-    found = _evaluated(net, samples, seed, limit, ignore_index, device, progress)
-    if isinstance(target, Run) and own and limit is None and seed == 0:
-        target.files.net_evaluation.save(found)
+    found = _evaluated(integers, samples, seed, limit, ignore_index, device, progress)
+    if isinstance(net, Run) and whole:
+        net.files.net_evaluation.save(found)
     return found
 
 

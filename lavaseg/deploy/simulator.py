@@ -21,7 +21,7 @@ from lavaseg.kernels.fused import respond_to_sums
 from lavaseg.kernels.sums import InputSums, padded, synapses
 from lavaseg.network import DECAY_UNITY, STATE_SCALE, Current, Network, Population, Relay
 from lavaseg.network.integers import IntegerNetwork
-from lavaseg.network.ranges import check_ranges, synaptic_bounds
+from lavaseg.network.ranges import check_ranges, message_ranges, synaptic_bounds
 from lavaseg.results.activity import Activity
 from lavaseg.system.extras import optional
 from lavaseg.system.threads import over_blocks
@@ -144,12 +144,13 @@ class _Layer:
 
 def _layers(net: IntegerNetwork) -> list[_Layer]:
     network = net.network
+    messages = message_ranges(network, net.weights)
     layers = []
     for node in network.ordered:
         assert not isinstance(node, Current)  # refused already
         incoming = network.incoming(node.name)
         parts = [synapses(network.geometry(p), net.weights[p.name], p.delay) for p in incoming]
-        limits = synaptic_bounds(network, net.weights, node.name, net.clocks)
+        limits = synaptic_bounds(network, net.weights, node.name, messages, net.clocks)
         sums = InputSums(parts, *limits, net.clocks.get(node.name))
         # each round settles as many more steps as the shortest way back takes
         shortest = min((p.delay for p in incoming if p.recurrent), default=net.steps)

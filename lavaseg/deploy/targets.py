@@ -16,7 +16,14 @@ def network_of(target: Target) -> IntegerNetwork:
     Raises:
         LavasegError: the run has no current export.
     """
-    return target.net() if isinstance(target, Run) else target
+    if isinstance(target, Run):
+        return target.net()
+    if isinstance(target, IntegerNetwork):
+        return target
+    raise LavasegError(
+        f"expected a run (lavaseg.Run.open) or a network in integers (lavaseg.read_net), got "
+        f"{target!r}"
+    )
 
 
 def run_with_data(target: Target) -> Run:

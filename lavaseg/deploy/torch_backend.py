@@ -13,7 +13,7 @@ from lavaseg.results.activity import Activity
 from lavaseg.training import SpikingNetwork
 
 
-def run_torch(
+def run_slayer(
     net: IntegerNetwork, spikes: np.ndarray, record: Sequence[str] | str = ()
 ) -> Activity:
     """Run encoded samples through SLAYER's synapses and the fused neuron.

@@ -12,6 +12,7 @@ import numpy as np
 
 from lavaseg.deploy.backends import BACKENDS, COMPARED, REFERENCE, check_backend
 from lavaseg.deploy.targets import Target, first_stimuli, network_of
+from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.results.activity import Activity
@@ -110,7 +111,7 @@ class Verdict:
 
 
 def verify(
-    target: Target,
+    net: Target,
     stimuli: Sequence[Stimulus] | np.ndarray | None = None,
     *,
     limit: int = 16,
@@ -123,8 +124,8 @@ def verify(
     """Run the same encoded stimuli, streamed back to back, on every backend and compare.
 
     Args:
-        target: a run, whose exported network is compared and whose folder keeps the verdict; or
-            a network in integers, of which nothing is kept.
+        net: a network in integers, of which nothing is kept; or a run, whose exported network is
+            compared and whose folder keeps the verdict.
         stimuli: pictures, uint8 (channels, height, width) each, or recordings of events; by
             default the run's first test samples.
         limit: at most this many of these test samples.
@@ -138,13 +139,13 @@ def verify(
         LavasegError: the run has no current export, a network came without stimuli, stimuli that
             do not fit, a backend of no such name, or a run of Lava that failed.
     """
-    net = network_of(target)
+    integers = network_of(net)
     if stimuli is None:
-        stimuli = first_stimuli(target, limit)
-    spikes = net.encoder.encode(stimuli, seed=seed, samples=samples)
-    verdict = verify_spikes(net, spikes, backends=backends, timeout=timeout, progress=progress)
-    if isinstance(target, Run):
-        target.files.verdict.save(verdict.to_dict())
+        stimuli = first_stimuli(net, limit)
+    spikes = integers.encoder.encode(stimuli, seed=seed, samples=samples)
+    verdict = verify_spikes(integers, spikes, backends=backends, timeout=timeout, progress=progress)
+    if isinstance(net, Run):
+        net.files.verdict.save(verdict.to_dict())
     return verdict
 
 
@@ -157,6 +158,8 @@ def verify_spikes(
     progress: bool = True,
 ) -> Verdict:
     """`verify` for input that is encoded already, uint8 (N, T, C, H, W)."""
+    if not backends:
+        raise LavasegError(f"no backend to compare: expected one or more of {', '.join(COMPARED)}")
     for backend in backends:
         check_backend(backend, COMPARED)
     reference = BACKENDS[REFERENCE].run(net, spikes, "all", None, None)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from lavaseg.models.analog import AnalogModel, Layer
-from lavaseg.network import ConvTranspose, Network
+from lavaseg.network import Network
 from lavaseg.results.energy import MAC_PJ
 
 
@@ -53,9 +53,7 @@ def layers(model: Network | AnalogModel) -> tuple[Layer, ...]:
             if shape is not None:
                 weights, macs = math.prod(shape), p.operator.macs(model.shape(p.source))
                 sheet = model.shape(node.name)
-                enlarges = (
-                    math.prod(p.operator.stride) if isinstance(p.operator, ConvTranspose) else 1
-                )
+                enlarges = math.prod(model.geometry(p).enlarges)
                 found.append(
                     Layer(p.name, p.operator.kind, sheet, weights, weights, macs, enlarges)
                 )

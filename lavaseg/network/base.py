@@ -40,7 +40,7 @@ def pair(value: int | Iterable[int], what: str, least: int) -> Size:
     Raises:
         NetworkError: it is neither one nor two such integers.
     """
-    found = integers((value, value) if isinstance(value, int) else value)
+    found = integers(value if isinstance(value, Iterable) else (value, value))
     if len(found) != 2 or min(found) < least:
         raise NetworkError(f"{what} must be one or two integers of at least {least}, got {value}")
     return found

@@ -180,18 +180,17 @@ class Geometry:
         found = np.einsum("ngokl,yk,xl->ngoyx", taps, *seen, optimize=True)
         return found.reshape(len(values), *self.target)
 
-    def fields(self, weight: np.ndarray) -> list[np.ndarray]:
-        """Weights that one output neuron can see, (channels, fan-in), one array a phase.
+    def receptive(self, weight: np.ndarray) -> np.ndarray:
+        """Weights that one output neuron can see, (channels, fan-in).
 
-        An upper bound at borders. An operator that enlarges the sheet by (r, q) has up to r * q
-        phases, since neurons side by side see different places of the kernel.
+        An upper bound: at borders, and for a transposed convolution, where neurons side by side
+        see different places of the kernel, the whole kernel is taken. A gain counts as often as an
+        output can see it, which is once where the sheet is enlarged by the size of the kernel.
         """
-        form = self.expand(weight)
-        return [
-            form[..., rows[:, None], columns].reshape(self.channels, -1)
-            for rows in self.rows.phases()
-            for columns in self.columns.phases()
-        ]
+        if not self.gains:
+            return self.expand(weight).reshape(self.channels, -1)
+        seen = math.prod(max(map(len, axis.phases())) for axis in (self.rows, self.columns))
+        return np.repeat(weight[:, None], seen, axis=1)
 
 
 def elementwise(function: np.ufunc, values: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -36,10 +36,26 @@ class PopulationRange:
     proved: bool
 
 
+Messages = Mapping[str, tuple[float, float]]
+"""The least (<= 0) and the largest message that one spike of each node can carry."""
+
+
+def message_ranges(network: Network, weights: Mapping[str, np.ndarray]) -> Messages:
+    """The messages of all nodes that send, the input included."""
+    found: dict[str, tuple[float, float]] = {network.input.name: (0, network.input.max_message)}
+    for node in network.ordered:
+        found[node.name] = 0, 1
+        if isinstance(node, Relay):
+            inhibition, excitation = synaptic_bounds(network, weights, node.name, found)
+            found[node.name] = -float(inhibition.max()), float(excitation.max())
+    return found
+
+
 def synaptic_bounds(
     network: Network,
     weights: Mapping[str, np.ndarray],
-    population: str,
+    name: str,
+    messages: Messages,
     clocks: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Largest inhibition and excitation of one step for each channel, both >= 0 (channels,).
@@ -47,40 +63,38 @@ def synaptic_bounds(
     All spikes that excite arrive and none that inhibit, or the reverse; the clock's worst step.
 
     Args:
-        population: a population or relay.
+        name: a population or relay.
+        messages: `message_ranges` of the network, at least of the nodes that it listens to.
         clocks: input currents for each step, (T, channels), of populations that have them.
     """
-    channels = network.shape(population)[0]
+    channels = network.shape(name)[0]
     inhibition, excitation = np.zeros(channels), np.zeros(channels)
-    for projection in network.incoming(population):
-        low, high = message_range(network, weights, projection.source)
-        geometry = network.geometry(projection)
-        fields = geometry.fields(weights[projection.name].astype(np.float64))
-        up = [np.maximum(field, 0).sum(1) for field in fields]
-        down = [np.maximum(-field, 0).sum(1) for field in fields]
-        excitation += np.max([high * u - low * d for u, d in zip(up, down, strict=True)], 0)
-        inhibition += np.max([high * d - low * u for u, d in zip(up, down, strict=True)], 0)
-    if clocks is not None and population in clocks:
-        excitation += np.maximum(clocks[population], 0).max(0)
-        inhibition += np.maximum(-clocks[population], 0).max(0)
+    for projection in network.incoming(name):
+        low, high = messages[projection.source]
+        weight = weights[projection.name].astype(np.float64)
+        seen = network.geometry(projection).receptive(weight)
+        up, down = np.maximum(seen, 0).sum(1), np.maximum(-seen, 0).sum(1)
+        excitation += high * up - low * down
+        inhibition += high * down - low * up
+    if clocks is not None and name in clocks:
+        excitation += np.maximum(clocks[name], 0).max(0)
+        inhibition += np.maximum(-clocks[name], 0).max(0)
     return inhibition, excitation
 
 
-def message_range(
-    network: Network, weights: Mapping[str, np.ndarray], name: str
-) -> tuple[float, float]:
-    """The least (<= 0) and the largest message that one spike of a node can carry."""
-    if name == network.input.name:
-        return 0, network.input.max_message
-    if isinstance(network[name], Relay):
-        inhibition, excitation = synaptic_bounds(network, weights, name)
-        return -float(inhibition.max()), float(excitation.max())
-    return 0, 1
+def bounds(
+    net: IntegerNetwork, population: Population, messages: Messages | None = None
+) -> PopulationRange:
+    """The worst case of one population.
 
-
-def bounds(net: IntegerNetwork, population: Population) -> PopulationRange:
-    """The worst case of one population."""
-    inhibition, excitation = synaptic_bounds(net.network, net.weights, population.name, net.clocks)
+    Args:
+        messages: `message_ranges` of the network, where they are known already.
+    """
+    if messages is None:
+        messages = message_ranges(net.network, net.weights)
+    inhibition, excitation = synaptic_bounds(
+        net.network, net.weights, population.name, messages, net.clocks
+    )
     kept = _geometric(population.current_decay, net.steps)
     bias = net.bias(population.name) / STATE_SCALE
     down = inhibition * kept + np.maximum(-bias, 0)
@@ -110,7 +124,8 @@ def check_ranges(net: IntegerNetwork) -> list[PopulationRange]:
     Raises:
         RangeError: a current could wrap around 24 bits; names the population.
     """
-    found = [bounds(net, population) for population in net.network.populations]
+    messages = message_ranges(net.network, net.weights)
+    found = [bounds(net, population, messages) for population in net.network.populations]
     for item in found:
         if item.current > CURRENT_LIMIT:
             raise RangeError(
@@ -120,7 +135,7 @@ def check_ranges(net: IntegerNetwork) -> list[PopulationRange]:
             )
     for node in net.network.nodes:
         if isinstance(node, Relay):
-            largest = max(map(abs, message_range(net.network, net.weights, node.name)))
+            largest = max(map(abs, messages[node.name]))
             if largest > STATE_LIMIT:
                 raise RangeError(
                     f"relay {node.name!r}: its messages reach {largest:.0f}, 24 bits hold "

@@ -17,13 +17,13 @@ def stock_loadable(net: IntegerNetwork) -> tuple[bool, str]:
     Returns:
         (True, "") or (False, the first layer that it cannot load, and why).
     """
-    for name, reason in obstacles(net):
+    for name, reason in stock_obstacles(net):
         if reason:
             return False, f"population {name!r} {reason}"
     return True, ""
 
 
-def obstacles(net: IntegerNetwork) -> Iterator[tuple[str, str]]:
+def stock_obstacles(net: IntegerNetwork) -> Iterator[tuple[str, str]]:
     """Each node, in topological order, with why stock NetX cannot load it, '' if it can."""
     before, flat = net.network.input.name, False
     for node in net.network.ordered:

@@ -9,7 +9,7 @@ import numpy as np
 
 from lavaseg.network import Conv, Population, Projection
 from lavaseg.network.integers import IntegerNetwork
-from lavaseg.netx.stock import obstacles
+from lavaseg.netx.stock import stock_obstacles
 
 
 def describe(net: IntegerNetwork) -> list[dict[str, Any]]:
@@ -22,7 +22,7 @@ def describe(net: IntegerNetwork) -> list[dict[str, Any]]:
     """
     network = net.network
     rows = [_row(network.input.name, "input", network.input.shape, 0)]
-    for name, reason in obstacles(net):
+    for name, reason in stock_obstacles(net):
         node = network[name]
         incoming = network.incoming(name)
         weights = [net.weights[p.name] for p in incoming if p.name in net.weights]

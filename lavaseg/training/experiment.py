@@ -44,7 +44,7 @@ def train(recipe: Recipe, out: str | Path, *, resume: bool = False, progress: bo
     folder = RunFolder(Path(out))
     _check_free(folder, recipe, resume)
     data_set = data.load(recipe.data.name, **recipe.data.options)
-    run = describe(recipe, data_set, folder.path)
+    run = described(recipe, data_set, folder.path)
     run.save()
     training, validation = training_parts(recipe, data_set)
     seed_weights(recipe.seed)
@@ -100,7 +100,7 @@ def _check_free(folder: RunFolder, recipe: Recipe, resume: bool) -> None:
         )
 
 
-def describe(recipe: Recipe, data_set: DataSet, folder: Path) -> Run:
+def described(recipe: Recipe, data_set: DataSet, folder: Path) -> Run:
     """The run that a recipe describes on a data set, not yet on disk."""
     encoder = recipe.encoder_object
     sheet = Input("input", encoder.shape(data_set.picture_shape), encoder.message_bits)

@@ -1,7 +1,7 @@
 """A run as files: how the calling process hands a network to the one that runs Lava, and back.
 
-The folder holds `net.net`, `spikes.npy` and `job.json`; the recorders' files join them while the
-run goes on (`session`), and `outcome.json` ends it.
+The folder holds `network.net`, `spikes.npy` and `job.json`; the recorders' files join them while
+the run goes on (`session`), and `outcome.json` ends it.
 """
 
 from __future__ import annotations

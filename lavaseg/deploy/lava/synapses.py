@@ -26,7 +26,7 @@ from lavaseg.deploy.lava.errors import LavaError
 from lavaseg.network import Operator, Projection
 from lavaseg.network.grids import fan_out, matrix, phases
 from lavaseg.network.integers import IntegerNetwork
-from lavaseg.network.ranges import message_range
+from lavaseg.network.ranges import message_ranges
 
 
 def synapse(
@@ -58,9 +58,8 @@ def message_bits(net: IntegerNetwork, source: str) -> int:
         return net.network.input.message_bits
     if not isinstance(net.network[source], description.Relay):
         return 0
-    return max(
-        int(abs(limit)) for limit in message_range(net.network, net.weights, source)
-    ).bit_length()
+    messages = message_ranges(net.network, net.weights)
+    return max(int(abs(limit)) for limit in messages[source]).bit_length()
 
 
 def depthwise(

@@ -20,7 +20,7 @@ from lavaseg.network.integers import (
     IntegerNetwork,
     RangeError,
 )
-from lavaseg.network.ranges import CURRENT_LIMIT, synaptic_bounds
+from lavaseg.network.ranges import CURRENT_LIMIT, message_ranges, synaptic_bounds
 
 HEADROOM = 0.85
 """Part of each range that the first choice of scale uses; fine-tuning may grow into the rest."""
@@ -49,6 +49,7 @@ def choose_quantisation(weighted: WeightedNetwork) -> Quantisation:
         RangeError: a threshold so small, or a bias so large, that no scale fits.
     """
     net = weighted.network
+    messages = message_ranges(net, weighted.weights)
     scales = {node.name: 1.0 for node in net.nodes if isinstance(node, Relay)}
     for population in net.populations:
         name = population.name
@@ -56,7 +57,9 @@ def choose_quantisation(weighted: WeightedNetwork) -> Quantisation:
         if name in weighted.clocks:
             synapses.append(weighted.clocks[name])
         largest = max((np.abs(values).max(initial=0.0) for values in synapses), default=0.0)
-        inhibition, excitation = synaptic_bounds(net, weighted.weights, name, weighted.clocks)
+        inhibition, excitation = synaptic_bounds(
+            net, weighted.weights, name, messages, weighted.clocks
+        )
         bias = float(np.abs(weighted.biases.get(name, np.zeros(1))).max(initial=0.0))
         reachable = BIAS_MANTISSA_MAX * 2**STOCK_BIAS_EXPONENT / STATE_SCALE
         limits = [

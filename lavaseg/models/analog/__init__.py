@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lavaseg.errors import LavasegError
-from lavaseg.models.analog.plan import Layer, Plan
+from lavaseg.models.analog.plan import AnalogPlan, Layer
 from lavaseg.network import Input, Shape
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class AnalogModel:
         return AnalogNetwork(self.plan.build(), self.input, self.macs())
 
     @cached_property
-    def plan(self) -> Plan:
+    def plan(self) -> AnalogPlan:
         """The model's layers, and how to build it.
 
         Raises:
@@ -124,8 +124,8 @@ class AnalogModel:
             raise LavasegError(f"not an artificial network's description: {error}") from error
 
 
-def constructor(name: str) -> Callable[..., Plan]:
+def constructor(name: str) -> Callable[..., AnalogPlan]:
     """The function (input, classes, **options) -> plan of an artificial network."""
     module = importlib.import_module(f"lavaseg.models.analog.{ANALOG[name]}")
-    found: Callable[..., Plan] = getattr(module, name)
+    found: Callable[..., AnalogPlan] = getattr(module, name)
     return found

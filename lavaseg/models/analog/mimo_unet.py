@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from lavaseg.errors import LavasegError
-from lavaseg.models.analog.plan import Plan, Tally
+from lavaseg.models.analog.plan import AnalogPlan, Tally
 from lavaseg.network import ConvTranspose, Input, Shape
 
 
-def mimo_unet(input_: Input, classes: int, *, base: int = 32, n: int = 4) -> Plan:
+def mimo_unet(input_: Input, classes: int, *, base: int = 32, n: int = 4) -> AnalogPlan:
     """MIMO-UNet with a 3x3 score at each scale in place of restored pictures.
 
     Args:

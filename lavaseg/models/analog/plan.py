@@ -43,7 +43,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Plan:
+class AnalogPlan:
     """An artificial network before it is built.
 
     Args:
@@ -85,7 +85,7 @@ class Tally:
                 weights + bias * shape[0],
                 weights,
                 operator.macs(source),
-                math.prod(operator.stride) if isinstance(operator, ConvTranspose) else 1,
+                math.prod(operator.geometry(source).enlarges),
             )
         )
         return shape
@@ -112,7 +112,7 @@ class Tally:
         self.layers.append(Layer(name, "BatchNorm2d", source, 2 * source[0], 0, 0))
         return source
 
-    def plan(self, module: str, arguments: Mapping[str, Any], *, further: int = 0) -> Plan:
+    def plan(self, module: str, arguments: Mapping[str, Any], *, further: int = 0) -> AnalogPlan:
         """The plan of the layers gathered; `further` trained numbers belong to no layer."""
         parameters = sum(layer.parameters for layer in self.layers) + further
-        return Plan(tuple(self.layers), parameters, module, arguments)
+        return AnalogPlan(tuple(self.layers), parameters, module, arguments)

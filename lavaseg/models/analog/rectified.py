@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from lavaseg.models.analog.plan import Plan, Tally
+from lavaseg.models.analog.plan import AnalogPlan, Tally
 from lavaseg.models.spiking_deeplab import spiking_deeplab
 from lavaseg.models.spiking_fcn import spiking_fcn
 from lavaseg.network import Input, Network
@@ -21,7 +21,7 @@ def ann_deeplab(
     output_stride: Literal[1, 2, 4] = 4,
     aspp: Sequence[int] = (),
     affine: bool = False,
-) -> Plan:
+) -> AnalogPlan:
     """`spiking_deeplab` as published, with ReLU (Kim et al. 2022, DeepLab-ANN).
 
     Args:
@@ -49,7 +49,7 @@ def ann_fcn(
     classifier_kernel: Literal[1, 3] = 3,
     resize: Literal["bilinear", "crop"] = "bilinear",
     affine: bool = False,
-) -> Plan:
+) -> AnalogPlan:
     """`spiking_fcn` as published, with ReLU (Kim et al. 2022, FCN-ANN).
 
     Args:
@@ -67,7 +67,7 @@ def ann_fcn(
     return _rectified(network, affine)
 
 
-def _rectified(network: Network, affine: bool) -> Plan:
+def _rectified(network: Network, affine: bool) -> AnalogPlan:
     """The plan of a description; its layers are called as in `Rectified`."""
     tally = Tally()
     for node in network.ordered:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import reduce
 
 import torch
 from torch import nn
 
+from lavaseg.errors import LavasegError
 from lavaseg.kernels.operators_torch import apply_operator
 from lavaseg.network import (
     Conv,
@@ -78,30 +80,48 @@ class Rectified(nn.Module):
 
 
 def _module(operator: Operator, source: Shape) -> nn.Conv2d | nn.ConvTranspose2d | None:
-    """The torch module of an operator with weights, without bias."""
-    if isinstance(operator, Dense):
-        return nn.Conv2d(source[0], operator.features, source[1:], bias=False)
-    if isinstance(operator, Conv):
-        return nn.Conv2d(
-            source[0],
-            operator.channels,
-            operator.kernel,
-            operator.stride,
-            operator.padding,
-            operator.dilation,
-            operator.groups,
-            bias=False,
-        )
-    if isinstance(operator, ConvTranspose):
-        return nn.ConvTranspose2d(
-            source[0],
-            operator.channels,
-            operator.kernel,
-            operator.stride,
-            operator.padding,
-            operator.output_padding,
-            operator.groups,
-            False,
-            operator.dilation,
-        )
-    return None
+    """The torch module of an operator with weights, without bias; None where it has none."""
+    if operator.weight_shape(source) is None:
+        return None
+    if type(operator) not in MODULES:
+        raise LavasegError(f"torch has no module for the operator {operator.kind!r}")
+    return MODULES[type(operator)](operator, source)
+
+
+def _conv(operator: Conv, source: Shape) -> nn.Conv2d:
+    return nn.Conv2d(
+        source[0],
+        operator.channels,
+        operator.kernel,
+        operator.stride,
+        operator.padding,
+        operator.dilation,
+        operator.groups,
+        bias=False,
+    )
+
+
+def _conv_transpose(operator: ConvTranspose, source: Shape) -> nn.ConvTranspose2d:
+    return nn.ConvTranspose2d(
+        source[0],
+        operator.channels,
+        operator.kernel,
+        operator.stride,
+        operator.padding,
+        operator.output_padding,
+        operator.groups,
+        False,
+        operator.dilation,
+    )
+
+
+def _dense(operator: Dense, source: Shape) -> nn.Conv2d:
+    return nn.Conv2d(source[0], operator.features, source[1:], bias=False)
+
+
+MODULES: Mapping[type[Operator], Callable[..., nn.Conv2d | nn.ConvTranspose2d]] = {
+    Conv: _conv,
+    ConvTranspose: _conv_transpose,
+    Dense: _dense,
+}
+"""The module of each operator with weights that artificial networks use."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from lavaseg.errors import LavasegError
-from lavaseg.models.analog.plan import Plan, Tally
+from lavaseg.models.analog.plan import AnalogPlan, Tally
 from lavaseg.network import Input, Shape
 
 STAGES = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))
 """Channels of the encoder's convolutions, in multiples of `width`; the decoder mirrors them."""
 
 
-def segnet(input_: Input, classes: int, *, width: int = 64) -> Plan:
+def segnet(input_: Input, classes: int, *, width: int = 64) -> AnalogPlan:
     """SegNet: VGG16's thirteen convolutions, mirrored, 29.4 M parameters.
 
     Args:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from lavaseg.errors import LavasegError
-from lavaseg.models.analog.plan import Plan, Tally
+from lavaseg.models.analog.plan import AnalogPlan, Tally
 from lavaseg.network import ConvTranspose, Input, Shape
 
 
-def unet(input_: Input, classes: int, *, width: int = 64, depth: int = 4) -> Plan:
+def unet(input_: Input, classes: int, *, width: int = 64, depth: int = 4) -> AnalogPlan:
     """U-Net: two convolutions at each resolution, transposed 2x2 ones up, 31.0 M parameters.
 
     Args:

@@ -46,7 +46,7 @@ _REFUSED = {
 class StockReader(Reader):
     """Reads one open file that SLAYER exported."""
 
-    def layers(self) -> list[Layer]:
+    def layers(self) -> list[StoredLayer]:
         """All layers, in their order; each one has the fields of its type."""
         if "lavaseg" in self.file:
             self.refuse("lavaseg", "is a group of lavaseg's own files, not of SLAYER's")
@@ -59,7 +59,7 @@ class StockReader(Reader):
                 self.refuse(f"layer/{name}", f"is unknown: expected layers 0 to {count - 1}")
         return [self._layer(f"layer/{i}") for i in range(count)]
 
-    def _layer(self, prefix: str) -> Layer:
+    def _layer(self, prefix: str) -> StoredLayer:
         fields = frozenset(self.group(prefix))
         if "type" not in fields:
             why = "not a SLAYER layer" if fields else "SLAYER's KWTA block exports nothing"
@@ -77,7 +77,7 @@ class StockReader(Reader):
                 )
             self._check_members(f"{prefix}/neuron", *_NEURON)
         self._check_members(prefix, *_FIELDS[kind])
-        return Layer(self, prefix, kind, fields)
+        return StoredLayer(self, prefix, kind, fields)
 
     def _check_members(self, prefix: str, needed: set[str], allowed: set[str]) -> None:
         members = set(self.group(prefix)) - {"type"}
@@ -105,7 +105,7 @@ class StockReader(Reader):
 
 
 @dataclass(frozen=True)
-class Layer:
+class StoredLayer:
     """One layer of the file and its checked fields."""
 
     reader: StockReader

@@ -22,7 +22,7 @@ from lavaseg.network import (
 )
 from lavaseg.network.integers import BIAS_MANTISSA_MAX
 from lavaseg.netx.limits import MAX_NEURONS
-from lavaseg.netx.slayer.fields import Layer
+from lavaseg.netx.slayer.fields import StoredLayer
 from lavaseg.netx.slayer.parts import Parts, Sheet, each_channel
 from lavaseg.netx.slayer.pools import pool, unpool
 
@@ -35,7 +35,7 @@ _AFFINE_THRESHOLD = 2**18 - 1
 """The threshold that SLAYER's Affine block writes, since it never fires."""
 
 
-def read_input(layer: Layer, bits: int, given: Shape | None) -> Parts:
+def read_input(layer: StoredLayer, bits: int, given: Shape | None) -> Parts:
     """The host's sheet, and the neurons of an input block behind it.
 
     Args:
@@ -65,7 +65,7 @@ def read_input(layer: Layer, bits: int, given: Shape | None) -> Parts:
     return parts
 
 
-def read_layer(parts: Parts, layer: Layer, name: str, *, last: bool) -> None:
+def read_layer(parts: Parts, layer: StoredLayer, name: str, *, last: bool) -> None:
     """Add any other layer to the parts.
 
     Args:
@@ -109,14 +109,14 @@ def sheet_shape(extents: tuple[int, ...]) -> Shape:
     return channels, height, width
 
 
-def _flatten(parts: Parts, layer: Layer) -> None:
+def _flatten(parts: Parts, layer: StoredLayer) -> None:
     size = math.prod(layer.extents())
     if size != math.prod(parts.sheet.shape):
         layer.refuse(f"has {size} neurons, before it {parts.sheet.shape}", "shape")
     parts.sheet = replace(parts.sheet, flat=True)
 
 
-def _add_input_neurons(parts: Parts, layer: Layer) -> None:
+def _add_input_neurons(parts: Parts, layer: StoredLayer) -> None:
     """SLAYER's input block: neurons that get weight * input + bias."""
     source, channels = parts.sheet, parts.sheet.shape[0]
     population = _population(layer, "input_neurons")
@@ -136,7 +136,7 @@ def _add_input_neurons(parts: Parts, layer: Layer) -> None:
     parts.sheet = replace(source, name=population.name)
 
 
-def _population(layer: Layer, name: str) -> Population:
+def _population(layer: StoredLayer, name: str) -> Population:
     """The layer's neurons; an Affine block without dynamics has none: its currents add up."""
     if "neuron" not in layer.fields:
         return Population(name, None)
@@ -161,7 +161,7 @@ def _population(layer: Layer, name: str) -> Population:
 # Operators: what a layer does to the spikes of a sheet, with its weights
 
 
-def _convolution(layer: Layer, source: Sheet) -> tuple[Operator, np.ndarray]:
+def _convolution(layer: StoredLayer, source: Sheet) -> tuple[Operator, np.ndarray]:
     geometry = _windows(layer, source)
     fan, channels, groups = (
         layer.integer(name, 1, MAX_NEURONS) for name in ("inChannels", "outChannels", "groups")
@@ -177,7 +177,7 @@ def _convolution(layer: Layer, source: Sheet) -> tuple[Operator, np.ndarray]:
     return operator, layer.whole("weight", shape)
 
 
-def _pool(layer: Layer, source: Sheet) -> tuple[Operator, np.ndarray]:
+def _pool(layer: StoredLayer, source: Sheet) -> tuple[Operator, np.ndarray]:
     geometry = _windows(layer, source)
     kernel = geometry.pop("kernel")
     if source.shape[0] * math.prod(kernel) > MAX_POOL:
@@ -189,7 +189,7 @@ def _pool(layer: Layer, source: Sheet) -> tuple[Operator, np.ndarray]:
         layer.refuse(f"cannot be read: {error}")
 
 
-def _windows(layer: Layer, source: Sheet) -> dict[str, tuple[int, int]]:
+def _windows(layer: StoredLayer, source: Sheet) -> dict[str, tuple[int, int]]:
     """Kernel, stride, padding and dilation of a layer that works on sheets."""
     if source.flat:
         layer.refuse(f"is a {layer.kind} layer after a flat one")
@@ -201,7 +201,7 @@ def _windows(layer: Layer, source: Sheet) -> dict[str, tuple[int, int]]:
     }
 
 
-def _dense(layer: Layer, source: Sheet) -> tuple[Operator, np.ndarray]:
+def _dense(layer: StoredLayer, source: Sheet) -> tuple[Operator, np.ndarray]:
     """All-to-all, or, where SLAYER ran it on sheets, a 1 x 1 convolution."""
     features, fan = (layer.integer(name, 1, MAX_NEURONS) for name in ("outFeatures", "inFeatures"))
     everywhere = len(layer.extents()) == 3 and not source.flat
@@ -214,7 +214,7 @@ def _dense(layer: Layer, source: Sheet) -> tuple[Operator, np.ndarray]:
     return Dense(features), weight.reshape(features, *source.shape)
 
 
-_OPERATORS: dict[str, Callable[[Layer, Sheet], tuple[Operator, np.ndarray]]] = {
+_OPERATORS: dict[str, Callable[[StoredLayer, Sheet], tuple[Operator, np.ndarray]]] = {
     "conv": _convolution,
     "convT": _convolution,
     "pool": _pool,

@@ -73,7 +73,7 @@ def on_device(account: EnergyAccount, device: Device) -> Estimate:
     )
 
 
-def kim(account: EnergyAccount) -> Estimate:
+def kim_energy(account: EnergyAccount) -> Estimate:
     """The formula of Kim et al. 2022, as published."""
     energy = sum(p.macs * p.spikes_per_neuron for p in account.populations)
     energy *= AC_PJ
@@ -89,7 +89,7 @@ def kim(account: EnergyAccount) -> Estimate:
     )
 
 
-def mfs_seg(account: EnergyAccount) -> Estimate:
+def mfs_seg_energy(account: EnergyAccount) -> Estimate:
     """The formula of MFS-Seg (Su et al. 2024), its equation 7."""
     energy = AC_PJ * account.steps * account.rate * account.dense_macs
     return Estimate(
@@ -136,8 +136,8 @@ def estimates(account: EnergyAccount) -> tuple[Estimate, ...]:
     return (
         on_device(account, CMOS_45NM),
         same_shape(account),
-        kim(account),
-        mfs_seg(account),
+        kim_energy(account),
+        mfs_seg_energy(account),
         on_device(account, LOIHI_1),
     )
 
