@@ -28,7 +28,7 @@ from lavaseg.kernels.neuron import reference
 from lavaseg.models import ANALOG, MODELS
 from lavaseg.models.analog import AnalogModel
 from lavaseg.models.analog.network_torch import AnalogNetwork, watching
-from lavaseg.models.analog.plan import Plan, Tally
+from lavaseg.models.analog.plan import AnalogPlan, Tally
 from lavaseg.network import (
     NEVER,
     STATE_SCALE,
