@@ -438,7 +438,7 @@ def test_layers_used_twice_sums_and_changes_in_place_are_told_apart() -> None:
     assert not seen
 
 
-class SharedPlan(Plan):
+class SharedPlan(AnalogPlan):
     def build(self) -> torch.nn.Module:
         return Shared()
 
