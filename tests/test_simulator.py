@@ -226,3 +226,17 @@ def test_neurons_respond_to_sums_as_the_equations_say(
     np.testing.assert_array_equal(fired.dense()[:, :, 2:4], spikes.transpose(0, 3, 1, 2))
     np.testing.assert_array_equal(counts[2:4], spikes.sum(0))
     np.testing.assert_array_equal(membrane[2:4], np.where(spikes[-1], left, potential[-1]))
+
+
+@pytest.mark.parametrize("device", ["nonsense", "cpu:x"])
+def test_a_device_that_torch_does_not_have_is_named(device: str) -> None:
+    network = Network(
+        Input("input", (1, 2, 2)),
+        (Population("readout", None),),
+        (Projection("input", "readout", Conv(1, 1)),),
+        "readout",
+    )
+    weights = {"input_to_readout": np.full((1, 1, 1, 1), 2, np.int16)}
+    net = IntegerNetwork(network, weights, Poisson(1), ("one",))
+    with pytest.raises(LavasegError, match=f"there is no device '{device}'"):
+        Simulator(net, device=device)

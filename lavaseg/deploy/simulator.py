@@ -40,7 +40,7 @@ class Simulator:
         device: "cpu", or another torch device.
 
     Raises:
-        LavasegError: a range that Loihi does not have.
+        LavasegError: a range that Loihi does not have, or a device that torch does not have.
     """
 
     def __init__(self, net: IntegerNetwork, *, device: str = "cpu") -> None:
@@ -48,7 +48,13 @@ class Simulator:
         if any(isinstance(node, Current) for node in net.network.nodes):
             raise LavasegError("an integer network has no currents: unroll them on export")
         self.net, self.device = net, device
-        self._layers = _layers(net) if device == "cpu" else []
+        self._layers: list[_Layer] = []
+        if device == "cpu":
+            self._layers = _layers(net)
+            return
+        with optional():
+            from lavaseg.deploy.simulator_torch import check_device
+        check_device(device)
 
     def run(
         self,

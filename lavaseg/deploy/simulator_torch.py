@@ -11,11 +11,21 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from lavaseg.errors import LavasegError
 from lavaseg.kernels.neuron_torch import filter_current_steps, fire_steps
 from lavaseg.kernels.operators_torch import apply_operator
 from lavaseg.network import DECAY_UNITY, STATE_SCALE, Population, Projection, Relay
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.results.activity import Activity
+
+
+def check_device(device: str) -> None:
+    """Raise LavasegError unless torch can compute on a device."""
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise LavasegError(f"there is no device {device!r} to simulate on: {reason}") from None
 
 
 @torch.inference_mode()
