@@ -165,4 +165,6 @@ def spike_rates(net: IntegerNetwork, counts: Mapping[str, np.ndarray]) -> dict[s
 def rates_sentence(net: IntegerNetwork, counts: Mapping[str, np.ndarray]) -> str:
     """`spike_rates` in words, for a report."""
     rates = spike_rates(net, counts).items()
-    return "Spikes a neuron and step: " + ", ".join(f"{k} {100 * v:.0f} %" for k, v in rates) + "."
+    return (
+        "Spikes per neuron and step: " + ", ".join(f"{k} {100 * v:.0f} %" for k, v in rates) + "."
+    )

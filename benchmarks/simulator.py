@@ -234,7 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report.notes.append(
         f"Time is the best of {chosen.repeats}; peak memory is resident memory above what the "
         "process had with libraries, net and input loaded. The simulator runs on all cores, the "
-        "graph on one thread, torch.conv2d on torch's threads. Rate is spikes a neuron and step, "
+        "graph on one thread, torch.conv2d on torch's threads. Rate is spikes per neuron and step, "
         "the mean over populations."
     )
     report.show(chosen.json)

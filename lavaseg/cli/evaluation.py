@@ -151,7 +151,7 @@ def _show_classes(target: Path, result: Evaluation) -> None:
 def _show_activity(result: Evaluation, account: EnergyAccount | None, remark: str) -> None:
     print_table(
         f"Spikes in {result.steps} steps",
-        ["population", ">of a neuron", ">of a neuron and step", ">synaptic operations into it"],
+        ["population", ">per neuron", ">per neuron and step", ">synaptic operations into it"],
         (
             (
                 name,

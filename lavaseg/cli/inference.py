@@ -212,7 +212,7 @@ def _show(
         say(found.remark)
     print_table(
         f"Spikes of {activity.samples} samples, {network.steps} steps each",
-        ["population", "shape", ">spikes", ">a neuron and step"],
+        ["population", "shape", ">spikes", ">per neuron and step"],
         (
             (
                 name,

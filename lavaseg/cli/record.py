@@ -140,7 +140,7 @@ def _show(target: Path, recorded: Recording) -> None:
             "layer",
             "kind",
             "shape",
-            ">not 0" if recorded.kind == "artificial" else ">a neuron and step",
+            ">not 0" if recorded.kind == "artificial" else ">per neuron and step",
             ">near threshold",
             ">operations a sample",
             ">MACs",

@@ -286,7 +286,7 @@ def spike_rates(rates: Mapping[str, float]) -> Figure:
     axes.invert_yaxis()
     axes.set_xlim(0, max(max(percent) * 1.14, 0.1))
     axes.set_title("spike rate of each population", fontsize=10, loc="left", color=INK)
-    axes.set_xlabel("spikes of a neuron and step [%]", fontsize=9)
+    axes.set_xlabel("spikes per neuron and step [%]", fontsize=9)
     _dress(axes, grid="x")
     return figure
 

@@ -52,7 +52,7 @@ class RunFolder:
     )
     weights = Kind(
         "model.safetensors",
-        "float weights of the epoch with the best validation mIoU, or what they became",
+        "float weights of the best validation epoch, or those that `convert` made of them",
         ARRAYS,
         written_by=("train", "convert"),
     )
