@@ -6,7 +6,7 @@ READY := .venv/.ready
 FUZZ_EXAMPLES ?= 2000
 FUZZ_SEED ?= 2026
 # one worker a core; threads of libraries would only contend
-TESTS := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
+TESTS := OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --dist worksteal
 
 .PHONY: help demo test test-full lint fuzz notebooks clean
 .DEFAULT_GOAL := help
