@@ -73,7 +73,7 @@ def test_official_parts_are_kept_apart(tmp_path: Path) -> None:
     assert found.validation is not None
     assert len(found.validation) == 1
     (tmp_path / "test").rename(tmp_path / "tset")
-    with pytest.raises(LavasegError, match="needs 'train' and 'test'"):
+    with pytest.raises(LavasegError, match="tset holds samples and is no part"):
         load(tmp_path)
 
 
@@ -116,7 +116,7 @@ def strange_label(folder: Path) -> None:
 
 
 def coloured_label(folder: Path) -> None:
-    Image.new("RGB", (8, 6)).save(label_file(folder, "p3"))
+    Image.new("RGB", (8, 6), (9, 0, 0)).save(label_file(folder, "p3"))
 
 
 def lost_label(folder: Path) -> None:
@@ -144,7 +144,7 @@ def no_labels(folder: Path) -> None:
         (other_label_size, "p3.png is 6 x 8 and its label map .*p3.png is 6 x 7"),
         (other_size, "p3.png is 7 x 8, the first picture 6 x 8 .*'size'"),
         (strange_label, "p3.png has the label 3: expected 0 to 2, or 255"),
-        (coloured_label, "p3.png has mode RGB"),
+        (coloured_label, r"p3.png holds colours, \(9, 0, 0\): .*'classes'"),
         (lost_label, "p3.png has no label map"),
         (lost_picture, "p3.png has no picture"),
         (twins, "same stem"),

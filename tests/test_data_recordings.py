@@ -98,9 +98,61 @@ def evt2(events: Events, path: Path) -> Path:
     return path
 
 
+def evt21_words(events: Events) -> np.ndarray:
+    """A time for each event, then up to 32 columns of one row, time and polarity in one word."""
+    t, x, y, p = events.t, events.x.astype(int), events.y.astype(int), events.polarity
+    words: list[int] = []
+    for k in range(len(events)):
+        head = int(p[k]) << 28 | int(t[k] & 63) << 22 | int(x[k] & ~31) << 11 | int(y[k])
+        bit = 1 << int(x[k] & 31)
+        if words and words[-1] >> 32 == head and words[-1] & 0xFFFFFFFF < bit:
+            words[-1] |= bit
+        else:
+            words += [(8 << 28 | int(t[k]) >> 6) << 32, head << 32 | bit]
+    return np.array(words, np.uint64)
+
+
+def evt21(events: Events, path: Path) -> Path:
+    header = b"% evt 2.1\n% format EVT21;height=48;width=64\n% end\n"
+    path.write_bytes(header + evt21_words(events).astype("<u8").tobytes())
+    return path
+
+
+def evt21_legacy(events: Events, path: Path, says: bytes = b";endianness=legacy") -> Path:
+    """The same with the halves of each word swapped, as the IMX636 sends them."""
+    words = evt21_words(events)
+    header = b"% evt 2.1\n% format EVT21;height=48;width=64" + says + b"\n% end\n"
+    path.write_bytes(header + (words << np.uint64(32) | words >> np.uint64(32)).tobytes())
+    return path
+
+
+def test_swapped_words_of_evt21_are_told_by_the_words_themselves(tmp_path: Path) -> None:
+    events = random_events()
+    assert same(read_recording(evt21_legacy(events, tmp_path / "a.raw", b"")), events)
+
+
+def test_neighbours_in_one_word_of_evt21_are_events_of_their_own(tmp_path: Path) -> None:
+    columns = np.array([0, 5, 31, 32, 63])
+    equal = np.full(5, 700)
+    events = Events(equal, columns, np.full(5, 9), np.ones(5, bool), (48, 64))
+    assert len(evt21_words(events)) == 4
+    assert same(read_recording(evt21(events, tmp_path / "a.raw")), events)
+
+
+def test_clock_of_evt21_goes_on_after_its_34_bits(tmp_path: Path) -> None:
+    word = evt21_words(Events(np.array([65]), *np.array([[3], [4], [1]]), (48, 64)))
+    late = word.copy()
+    late[0] = np.uint64(8 << 60 | (2**28 - 1) << 32)
+    path = tmp_path / "a.raw"
+    path.write_bytes(b"% evt 2.1\n% geometry 64x48\n" + np.concatenate([late, word]).tobytes())
+    np.testing.assert_array_equal(read_recording(path).t, [2**34 - 64 + 1, 2**34 + 65])
+
+
 @pytest.mark.parametrize(
     ("write", "name", "sensor"),
     [
+        (evt21, "a.raw", None),
+        (evt21_legacy, "a.raw", None),
         (write_5_bytes, "a.bin", (48, 64)),
         (write_text, "a.txt", (48, 64)),
         (write_seconds, "a.csv", None),
@@ -241,6 +293,8 @@ RAW = b"% evt 3.0\n% geometry 64x48\n"
     [
         ("a.raw", RAW + b"abc", "truncated: it ends with 1 bytes of a word of evt3"),
         ("a.raw", RAW, "holds no events"),
+        ("a.raw", b"% evt 2.1\n% geometry 64x48\n" + b"\x50" * 8, "no words of type 5"),
+        ("a.raw", b"% evt 2.1\n% geometry 64x48\nab", "ends with 2 bytes of a word of evt21"),
         ("a.raw", b"% evt 4.0\n", "no Prophesee recording in EVT 2, 2.1 or 3: .*'evt4'"),
         ("a.raw", b"\x89PNG", "no Prophesee recording"),
         ("a.raw", b"% evt 3.0\n% geometry 64\n", "damaged header"),
@@ -252,7 +306,7 @@ RAW = b"% evt 3.0\n% geometry 64x48\n"
         ("a.txt", b"", "holds no events"),
         ("a.txt", b"1 2 3\n", "line 't x y p'.*3 numbers in a line"),
         ("a.txt", b"1 2 3 7\n", "polarity that is not 0, 1 or -1"),
-        ("a.txt", b"t x y p\n1 2 3 1\n", "line 't x y p' for each event"),
+        ("a.txt", b"u x y p\n1 2 3 1\n", "header row is 'u x y p'"),
         ("a.txt", b"32 24\n1 2 3 1\n", "of a sensor of 24 x 32 pixels, expected 48 x 64"),
         ("a.txt", b"\xff\xfe\x00", "no text file"),
         ("a.aedat4", b"#!AER-DAT2.0\r\n", "no AEDAT4 recording"),

@@ -23,6 +23,8 @@ app = typer.Typer(
 
 SHEET = 12
 """Samples on a contact sheet."""
+FEW, MANY = 2, 40
+"""Problems that are listed: where an option may help, and else."""
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _Set = Annotated[
@@ -69,7 +71,10 @@ def check(
     ] = None,
     json: _Json = False,
 ) -> None:
-    """Read every sample: counts, shapes, label histogram, and all files that are unsound.
+    """Read every sample: counts, shapes, label histogram, and files that are unsound.
+
+    Where label maps hold values or colours that are no class, it proposes the option that makes
+    classes of them.
 
     Also draws a contact sheet, samples of all parts with their labels laid over them. Exits with
     2 if anything is wrong; sound samples are counted all the same.
@@ -90,19 +95,15 @@ def check(
                 "name": name,
                 "source": data.source,
                 "classes": data.classes,
-                "parts": [vars(f) | {"shapes": _shapes(f)} for f in found],
+                "remarks": data.remarks,
+                "parts": [_json(f) for f in found],
             }
         )
     else:
         _print(data, found)
         if drawn:
             say(f"contact sheet: {sheet}")
-    problems = [f"{f.part} {index}: {text}" for f in found for index, text in f.problems]
-    for problem in problems:
-        typer.echo(problem, err=True)
-    if problems:
-        typer.echo(f"error: {len(problems)} samples cannot be used", err=True)
-        raise typer.Exit(MISTAKE)
+    _complain(data, found)
 
 
 @app.command()
@@ -134,6 +135,29 @@ def show(
     say(f"drawn: {path}")
 
 
+def _json(findings: Findings) -> dict[str, Any]:
+    plain = {name: value for name, value in vars(findings).items() if name != "strange"}
+    return plain | {"shapes": _shapes(findings)}
+
+
+def _complain(data: DataSet, found: list[Findings]) -> None:
+    """Lists what is wrong, the first of it, and what would help; exits if anything is."""
+    from lavaseg.data.label_classes import proposal
+
+    problems = [f"{f.part} {index}: {text}" for f in found for index, text in f.problems]
+    if not problems:
+        return
+    strange = {mark for f in found for mark in f.strange}
+    shown = FEW if strange else MANY
+    for problem in problems[:shown]:
+        typer.echo(problem, err=True)
+    if len(problems) > shown:
+        typer.echo(f"... and {len(problems) - shown:,} more; --json lists all", err=True)
+    help_ = f"; {proposal(strange, data.classes, data.ignore_index)}" if strange else ""
+    typer.echo(f"error: {len(problems)} samples cannot be used{help_}", err=True)
+    raise typer.Exit(MISTAKE)
+
+
 def _png(path: Path) -> Path:
     if path.suffix.lower() != ".png":
         raise LavasegError(f"pictures are written as PNG: {path.name!r} must end in .png")
@@ -151,6 +175,8 @@ def _load(name: str, folder: Path | None, items: list[str] | None) -> DataSet:
 
 def _print(data: DataSet, found: list[Findings]) -> None:
     say(data.source)
+    for remark in data.remarks:
+        say(remark)
     print_table(
         "Parts",
         ["part", ">samples", ">unusable", "shape of pictures", ">ignored pixels"],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from lavaseg.errors import LavasegError
+from lavaseg.system.settings import read_yaml
 
 if TYPE_CHECKING:
     from lavaseg.network.integers import IntegerNetwork
@@ -62,7 +63,7 @@ def set_options(items: Iterable[str], example: str) -> dict[str, Any]:
         if not field or not equals:
             raise LavasegError(f"--set {item!r}: expected {example}")
         try:
-            options[field] = yaml.safe_load(value)
+            options[field] = read_yaml(value, field)
         except yaml.YAMLError:
             raise LavasegError(f"--set {item!r}: {value!r} is not a YAML value") from None
     return options

@@ -14,7 +14,8 @@ import numpy as np
 from lavaseg.data import places
 from lavaseg.data.base import DataSet
 from lavaseg.data.fetch import Archive, fetch
-from lavaseg.data.pairs import Pairs, pairs_in, preparation
+from lavaseg.data.pairing import pairs_in
+from lavaseg.data.pairs import Pairs, preparation
 from lavaseg.data.pictures import read_label_map
 from lavaseg.errors import LavasegError
 

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
+from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus
 from lavaseg.network import Shape
+
+
+class LabelError(LavasegError):
+    """A label map with values or colours that are no class.
+
+    Args:
+        text: the sentence.
+        held: all values, or colours (red, green, blue), of the label map.
+    """
+
+    def __init__(self, text: str, held: Iterable[int | tuple[int, int, int]]) -> None:
+        super().__init__(text)
+        self.held = frozenset(held)
 
 
 class Samples(Protocol):
@@ -40,6 +55,7 @@ class DataSet:
         ignore_index: label of pixels that count neither in the loss nor in any metric, or None.
         validation: an official validation part, or None: then a part of `train` is held out.
         source: where the files came from, for the report.
+        remarks: what the loader took for granted, and which files it left out; a sentence each.
     """
 
     name: str
@@ -49,6 +65,7 @@ class DataSet:
     ignore_index: int | None = None
     validation: Samples | None = None
     source: str = ""
+    remarks: tuple[str, ...] = ()
 
     @property
     def picture_shape(self) -> Shape:

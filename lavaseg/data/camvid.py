@@ -14,7 +14,8 @@ import numpy as np
 
 from lavaseg.data import places
 from lavaseg.data.base import DataSet
-from lavaseg.data.pairs import Files, Pairs, pairs_in, preparation
+from lavaseg.data.pairing import pairs_in
+from lavaseg.data.pairs import Files, Pairs, preparation
 from lavaseg.data.pictures import read_label_map, read_picture
 from lavaseg.errors import LavasegError
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lavaseg.data.base import DataSet, Samples, unknown_label
+from lavaseg.data.base import DataSet, LabelError, Samples, unknown_label
 from lavaseg.errors import LavasegError
 
 PARTS = ("train", "validation", "test")
@@ -26,6 +26,7 @@ class Findings:
         pixels: pixels of each class, int64 (K,).
         pictures: pictures that show each class, int64 (K,).
         ignored: pixels with the ignore index.
+        strange: values or colours of the label maps that hold some which are no class.
     """
 
     part: str
@@ -35,6 +36,7 @@ class Findings:
     problems: list[tuple[int, str]] = field(default_factory=list)
     shapes: Counter[tuple[int, ...]] = field(default_factory=Counter)
     ignored: int = 0
+    strange: set[int | tuple[int, int, int]] = field(default_factory=set)
 
 
 def part_of(data: DataSet, part: str) -> Samples:
@@ -67,6 +69,8 @@ def check(data: DataSet, report: Callable[[int, int], None] = lambda *_: None) -
                 _check_label(picture.shape, label, classes, data.ignore_index)
             except LavasegError as error:
                 findings.problems.append((index, str(error)))
+                if isinstance(error, LabelError):
+                    findings.strange |= error.held
             else:
                 counted = label if data.ignore_index is None else label[label != data.ignore_index]
                 pixels = np.bincount(counted.ravel(), minlength=classes)
@@ -90,4 +94,5 @@ def _check_label(
         )
     strange = unknown_label(label, classes, ignore_index)
     if strange is not None:
-        raise LavasegError(f"it has the label {strange}: expected 0 to {classes - 1}")
+        held = np.unique(label).tolist()
+        raise LabelError(f"it has the label {strange}: expected 0 to {classes - 1}", held)

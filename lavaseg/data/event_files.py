@@ -3,18 +3,21 @@
 - .aedat4: iniVation's cameras (DAVIS, DVXplorer)
 - .raw: Prophesee EVT 2, 2.1 and 3
 - .bin, .bs2: 5 bytes an event, as N-MNIST and N-Caltech101 have them (Orchard et al. 2015)
-- .txt, .csv: a line "t x y p" for each event. t in microseconds, or in seconds where it is
-  written with a point; p 1 for ON, 0 or -1 for OFF. A first line "width height" is understood.
+- .txt, .csv: a line "t x y p" for each event, p 1 for ON, 0 or -1 for OFF; other columns and
+  the unit of t as a header row or the options say (`lavaseg.data.event_text`). A first line
+  "width height" is understood.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from lavaseg.data.event_text import TextFormat, read_text
+from lavaseg.data.evt21 import read_words
 from lavaseg.errors import LavasegError
 from lavaseg.events import EventError, Events, joined, naming
 from lavaseg.network import Size
@@ -22,21 +25,26 @@ from lavaseg.system.extras import optional
 
 SUFFIXES = (".aedat4", ".raw", ".bin", ".bs2", ".txt", ".csv")
 """File names that count as recordings."""
+TEXT_SUFFIXES = (".txt", ".csv")
+"""Those of them that are text."""
 
 _PIECE = 2**16
 """Events that are read at once where the file does not say."""
 _PROPHESEE = {"gen3": (480, 640), "gen4": (720, 1280), "imx636": (720, 1280)}
 """Sensors of headers that name a camera but no size."""
-_WORD = {"evt2": 4, "evt2.1": 8, "evt3": 2}
+_WORD = {"evt2": 4, "evt21": 8, "evt3": 2}
 """Bytes of a word of each format."""
 
 
-def stream_recording(path: str | Path, sensor: Size | None = None) -> Iterator[Events]:
+def stream_recording(
+    path: str | Path, sensor: Size | None = None, text: TextFormat | None = None
+) -> Iterator[Events]:
     """The events of a file, in pieces.
 
     Args:
         path: a file whose name ends in one of `SUFFIXES`.
         sensor: (height, width). Needed where the file does not say; where it does, it must agree.
+        text: unit and columns of a text file; by default as it says, or as its first lines show.
 
     Raises:
         LavasegError: no such file, another format, truncated or damaged, another sensor, time
@@ -46,8 +54,10 @@ def stream_recording(path: str | Path, sensor: Size | None = None) -> Iterator[E
     path = Path(path)
     if not path.is_file():
         raise LavasegError(f"there is no recording {path}")
+    readers: dict[str, Callable[[Path, Size | None], Iterator[Events]]]
     readers = {".aedat4": _aedat4, ".raw": _prophesee, ".bin": _orchard, ".bs2": _orchard}
-    readers |= {".txt": _text, ".csv": _text}
+    as_text = partial(read_text, given=text or TextFormat())
+    readers |= {".txt": as_text, ".csv": as_text}
     if path.suffix.lower() not in readers:
         raise LavasegError(
             f"{path} is no recording of events: expected a name that ends in {', '.join(SUFFIXES)}"
@@ -55,9 +65,11 @@ def stream_recording(path: str | Path, sensor: Size | None = None) -> Iterator[E
     return _checked(path, readers[path.suffix.lower()](path, sensor))
 
 
-def read_recording(path: str | Path, sensor: Size | None = None) -> Events:
+def read_recording(
+    path: str | Path, sensor: Size | None = None, text: TextFormat | None = None
+) -> Events:
     """All events of a file; see `stream_recording`."""
-    return joined(list(stream_recording(path, sensor)))
+    return joined(list(stream_recording(path, sensor, text)))
 
 
 def cut(pieces: Iterable[Events], *, time: int = 0, count: int = 0) -> Iterator[Events]:
@@ -103,7 +115,7 @@ def _checked(path: Path, pieces: Iterator[Events]) -> Iterator[Events]:
         raise LavasegError(f"{path} holds no events")
 
 
-def _agreed(path: Path, own: Size | None, asked: Size | None) -> Size:
+def agreed(path: Path, own: Size | None, asked: Size | None) -> Size:
     """The sensor of a file that may or may not say it."""
     if own is None and asked is None:
         raise LavasegError(f"{path} does not say how large its sensor is: give (height, width)")
@@ -122,21 +134,24 @@ def _aedat4(path: Path, sensor: Size | None) -> Iterator[Events]:
         from lavaseg.data.aedat4 import sensor_and_packets
 
     own, packets = sensor_and_packets(path)
-    size = _agreed(path, own, sensor)
+    size = agreed(path, own, sensor)
     for packet in packets:
         if len(packet):
             yield Events(packet["t"], packet["x"], packet["y"], packet["on"] != 0, size)
 
 
 def _prophesee(path: Path, sensor: Size | None) -> Iterator[Events]:
-    with optional():
-        import faery
-
-    version, own, start = _prophesee_header(path)
-    height, width = _agreed(path, own, sensor)
+    version, own, start, legacy = _prophesee_header(path)
+    height, width = agreed(path, own, sensor)
     odd = (path.stat().st_size - start) % _WORD[version]
     if odd:
         raise LavasegError(f"{path} is truncated: it ends with {odd} bytes of a word of {version}")
+    if version == "evt21":  # faery does not decode it
+        yield from read_words(path, start, (height, width), legacy)
+        return
+    with optional():
+        import faery
+
     try:
         for packet in faery.events_stream_from_file(
             path, dimensions_fallback=(width, height), version_fallback=version, file_type="evt"
@@ -150,8 +165,8 @@ def _prophesee(path: Path, sensor: Size | None) -> Iterator[Events]:
         raise LavasegError(f"{path} is damaged: {error}") from None
 
 
-def _prophesee_header(path: Path) -> tuple[str, Size | None, int]:
-    """Format, (height, width) if it is said, and where the words begin."""
+def _prophesee_header(path: Path) -> tuple[str, Size | None, int, bool | None]:
+    """Format, (height, width) if it is said, where the words begin, whether halves are swapped."""
     fields: dict[str, str] = {}
     with path.open("rb") as file:
         while (start := file.tell()) < 2**16 and file.peek(1)[:1] == b"%":
@@ -161,7 +176,7 @@ def _prophesee_header(path: Path) -> tuple[str, Size | None, int]:
                 break
             fields[name.lower()] = value.strip()
     kind, *details = fields.get("format", "").lower().split(";")
-    version = kind or "evt" + fields.get("evt", "").removesuffix(".0")
+    version = kind or "evt" + fields.get("evt", "").removesuffix(".0").replace(".", "")
     if version not in _WORD:
         raise LavasegError(
             f"{path} is no Prophesee recording in EVT 2, 2.1 or 3: its header names {version!r}"
@@ -170,12 +185,17 @@ def _prophesee_header(path: Path) -> tuple[str, Size | None, int]:
         sizes = dict(item.split("=") for item in details)
         if "geometry" in fields:
             sizes["width"], sizes["height"] = fields["geometry"].lower().split("x")
+        order = sizes.get("endianness", fields.get("endianness", "").lower())
+        legacy = {"legacy": True, "little": False}.get(order)
+        if order == "big":
+            raise LavasegError(f"{path} is written big-endian, expected little-endian words")
         if "height" in sizes:
-            return version, (int(sizes["height"]), int(sizes["width"])), start
+            return version, (int(sizes["height"]), int(sizes["width"])), start, legacy
     except (ValueError, KeyError):
         raise LavasegError(f"{path} has a damaged header: no sensor size in it") from None
     camera = (fields.get("plugin_name", "") + fields.get("sensor_name", "")).lower()
-    return version, next((s for name, s in _PROPHESEE.items() if name in camera), None), start
+    size = next((size for name, size in _PROPHESEE.items() if name in camera), None)
+    return version, size, start, legacy
 
 
 def _orchard(path: Path, sensor: Size | None) -> Iterator[Events]:
@@ -183,7 +203,7 @@ def _orchard(path: Path, sensor: Size | None) -> Iterator[Events]:
 
     A row of 240 is no event: the 13-bit clock of the ATIS ran over (2**13 us).
     """
-    size = _agreed(path, None, sensor)
+    size = agreed(path, None, sensor)
     odd = path.stat().st_size % 5
     if odd:
         raise LavasegError(f"{path} is truncated: it ends with {odd} bytes of an event of 5")
@@ -196,39 +216,3 @@ def _orchard(path: Path, sensor: Size | None) -> Iterator[Events]:
             overflows += int(over.sum())
             if not over.all():
                 yield Events(t[~over], x[~over], y[~over], (high >> 7 == 1)[~over], size)
-
-
-def _text(path: Path, sensor: Size | None) -> Iterator[Events]:
-    """Lines "t x y p", separated by blanks or commas; the first may be "width height"."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            lines = (line.replace(",", " ") for line in file if line.strip(" \t\n,")[:1] not in "#")
-            first = next(lines, "")
-            own = None
-            if len(first.split()) == 2:
-                width, height = map(int, first.split())
-                own, first = (height, width), next(lines, "")
-            size = _agreed(path, own, sensor)
-            unit = 1e6 if "." in first.partition(" ")[0] else 1
-            rows = chain([first] if first else [], lines)
-            while piece := list(islice(rows, _PIECE)):
-                yield _rows(piece, unit, size)
-    except UnicodeDecodeError:
-        raise LavasegError(f"{path} is no text file") from None
-    except ValueError as error:
-        problem = str(error).partition(";")[0]
-        raise LavasegError(
-            f"{path} must hold a line 't x y p' for each event, separated by blanks or commas: "
-            f"{problem}"
-        ) from None
-
-
-def _rows(lines: list[str], unit: float, size: Size) -> Events:
-    kind = np.float64 if unit != 1 else np.int64  # float64 holds microseconds of 285 years
-    table = np.loadtxt(lines, kind, ndmin=2)
-    if table.shape[1] != 4:
-        raise ValueError(f"{table.shape[1]} numbers in a line")
-    t, x, y, p = table.T
-    if not np.isin(p, (-1, 0, 1)).all():
-        raise ValueError("a polarity that is not 0, 1 or -1")
-    return Events(np.rint(t * unit).astype(np.int64), x.astype(int), y.astype(int), p > 0, size)

@@ -1,23 +1,27 @@
 """A folder of recordings and label maps of one's own.
 
-    ROOT/recordings/a.aedat4  ROOT/labels/a.png     one part, or train/, test/ and validation/
+    ROOT/recordings/a.aedat4  ROOT/labels/a.png     one part, or these in train/, val/ and test/
 
-A recording (`recordings.SUFFIXES`) and its label map have the same stem. The label map has the
-sensor's size, and says what is where at the end of the recording.
+A recording (`lavaseg.data.event_files`) and its label map are paired, and label maps read, as in
+`lavaseg.data.folder`. The label map has the sensor's size, and says what is where at the end of
+the recording.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lavaseg.data.base import DataSet, Samples
-from lavaseg.data.event_files import SUFFIXES, read_recording
-from lavaseg.data.folder import data_set, files_and_names
+from lavaseg.data.event_files import SUFFIXES, TEXT_SUFFIXES, read_recording
+from lavaseg.data.event_text import TextFormat, judged_format, text_format
+from lavaseg.data.folder import data_set, files_of
+from lavaseg.data.label_classes import LabelClasses, label_classes
 from lavaseg.data.pairs import Files, check_classes
-from lavaseg.data.pictures import read_label_map
 from lavaseg.errors import LavasegError
 from lavaseg.events import Events
 from lavaseg.network import Size
@@ -25,21 +29,28 @@ from lavaseg.network import Size
 
 def load(
     root: str,
-    classes: int | Sequence[str],
+    classes: int | Sequence[str] | Mapping[str, Any],
     sensor: Sequence[int],
-    ignore: int | None = None,
+    ignore: int | Sequence[int] | str | None = None,
     test: float = 0.2,
     seed: int = 0,
+    unit: str | None = None,
+    columns: str | Sequence[str] | None = None,
+    label_suffix: str | None = None,
 ) -> DataSet:
     """A folder of recordings and label maps.
 
     Args:
         root: the folder, see above.
-        classes: class names in the order of their ids, or how many there are.
+        classes, ignore, label_suffix: as of `lavaseg.data.folder.load`.
         sensor: (height, width) of all recordings.
-        ignore: id of pixels that count neither in the loss nor in any metric.
-        test: part held out for test, where the folder has no train and test parts.
+        test: part held out for test, where the folder has no test part.
         seed: of that split.
+        unit: of the times in text recordings: seconds, milliseconds, microseconds or nanoseconds.
+            None: as their header rows say, else as the first of them shows, which the data set's
+            remarks state.
+        columns: order of the columns in text recordings, such as "x y p t". None: as their header
+            rows say, else t x y p.
 
     Raises:
         LavasegError: an option out of range, or files without a partner. A file that is damaged or
@@ -51,12 +62,16 @@ def load(
         or not all(type(n) is int and n >= 1 for n in sensor)
     ):
         raise LavasegError(f"data option 'sensor' must be (height, width), got {sensor!r}")
-    names, found = files_and_names(root, "recordings", SUFFIXES, classes, ignore)
+    chosen = label_classes(classes, ignore)
+    found = files_of(root, "recordings", SUFFIXES, label_suffix)
+    recordings = [file for pairs in found.parts.values() for file, _ in pairs]
+    text, remark = _common_format(recordings, text_format(unit, columns))
     size = (sensor[0], sensor[1])
     parts: dict[str, Samples] = {
-        part: RecordingPairs(files, len(names), ignore, size) for part, files in found.items()
+        part: RecordingPairs(files, chosen, size, text) for part, files in found.parts.items()
     }
-    return data_set("event-folder", root, parts, names, ignore, test, seed)
+    remarks = (*found.remarks, remark) if remark else found.remarks
+    return data_set("event-folder", root, parts, chosen, test, seed, remarks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,26 +80,39 @@ class RecordingPairs:
 
     Args:
         files: (recording, label map) of each sample.
-        classes: number of classes; labels must lie below, or be `ignore`.
-        ignore: the ignore index, or None.
+        classes: the classes, and how label maps say them.
         sensor: (height, width) of every sample.
+        text: unit and columns of text recordings.
     """
 
     files: Files
-    classes: int
-    ignore: int | None
+    classes: LabelClasses
     sensor: Size
+    text: TextFormat
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, index: int) -> tuple[Events, np.ndarray]:
         recording, file = self.files[index]
-        label = read_label_map(file)
+        label = self.classes.read(file)
         if label.shape != self.sensor:
             raise LavasegError(
                 f"label map {file} is {label.shape[0]} x {label.shape[1]}, the sensor "
                 f"{self.sensor[0]} x {self.sensor[1]} (height x width)"
             )
-        check_classes(label, file, self.classes, self.ignore)
-        return read_recording(recording, self.sensor), label
+        check_classes(label, file, len(self.classes.names), self.classes.ignore)
+        return read_recording(recording, self.sensor, self.text), label
+
+
+def _common_format(files: Sequence[Path], given: TextFormat) -> tuple[TextFormat, str]:
+    """The unit that all text recordings share, and a remark if the first sound one showed it."""
+    for file in (file for file in files if file.suffix.lower() in TEXT_SUFFIXES):
+        if given.unit is not None:
+            break
+        try:
+            found = judged_format(file, given)
+        except LavasegError:
+            continue  # it is named when it is read
+        return replace(found, columns=given.columns, judged=True), found.remark
+    return given, ""

@@ -17,6 +17,7 @@ from lavaseg.events import Events, Stimulus
 
 if TYPE_CHECKING:
     from lavaseg.data.base import DataSet
+    from lavaseg.data.event_text import TextFormat
     from lavaseg.encoders import Encoder
     from lavaseg.models.analog import AnalogModel
     from lavaseg.network import Network, Shape
@@ -136,7 +137,7 @@ def load_inputs(
         net: image files are scaled to the pictures that it takes; arrays must have that shape;
             a recording is cut into parts of as many slices as the network has steps.
         beside: data set of the network's run; its options are used where the name is the same.
-        options: those of the data set.
+        options: those of the data set; of text recordings, `unit` and `columns`.
         most: samples or parts that are taken where the source does not say which.
 
     Raises:
@@ -146,9 +147,10 @@ def load_inputs(
     file, _, part = source.rpartition(":")
     if isinstance(net.encoder, EventEncoder):
         if path.exists():
-            return _recordings(path, "", net.encoder, most)
+            return _recordings(path, "", net.encoder, most, _text_format(beside, options or {}))
         if Path(file).is_file():
-            return _recordings(Path(file), part, net.encoder, most)
+            text = _text_format(beside, options or {})
+            return _recordings(Path(file), part, net.encoder, most, text)
     elif path.exists():
         return _pictures(path, stimulus_shape(net))
     return _from_data(source, net, beside, options or {}, most)
@@ -217,20 +219,41 @@ def _pictures(path: Path, shape: Shape) -> Inputs:
     return Inputs(tuple(f.stem for f in files), pictures, range(len(files)))
 
 
-def _recordings(path: Path, part: str, encoder: EventEncoder, most: int) -> Inputs:
+def _text_format(beside: Choice | None, options: Mapping[str, Any]) -> TextFormat:
+    """Unit and columns of text recordings: as options say, else as in the run's own data."""
+    from lavaseg.data.event_text import text_format
+
+    own = beside.options if beside is not None and beside.name == "event-folder" else {}
+    merged = {**own, **options}
+    return text_format(merged.get("unit"), merged.get("columns"))
+
+
+def _judged(files: Sequence[Path], text: TextFormat) -> str:
+    """What the first lines of text recordings were taken for, or ''."""
+    from lavaseg.data.event_files import TEXT_SUFFIXES
+    from lavaseg.data.event_text import judged_format
+
+    texts = (file for file in files if file.suffix.lower() in TEXT_SUFFIXES)
+    return "; ".join(dict.fromkeys(filter(None, (judged_format(f, text).remark for f in texts))))
+
+
+def _recordings(
+    path: Path, part: str, encoder: EventEncoder, most: int, text: TextFormat
+) -> Inputs:
     from lavaseg.data.event_files import SUFFIXES
 
     if path.is_dir():
         files = _files(path, SUFFIXES, "recordings")
-        firsts = [next(_parts(file, encoder)) for file in files]
+        firsts = [next(_parts(file, encoder, text)) for file in files]
         remark = "the first part of each recording" if encoder.size else ""
+        remark = "; ".join(filter(None, (remark, _judged(files, text))))
         return Inputs(tuple(f.stem for f in files), firsts, range(len(files)), remark)
     first, stop = _range(f"{path}:{part}", part) if part else (0, most + 1)
     if first >= stop:
         raise LavasegError(f"{path}:{part}: STOP must be larger than START")
     found: list[Stimulus] = []
     count = 0
-    for events in islice(_parts(path, encoder), stop):
+    for events in islice(_parts(path, encoder, text), stop):
         found += [events] if count >= first else []
         count += 1
     if part and count < stop:
@@ -239,18 +262,19 @@ def _recordings(path: Path, part: str, encoder: EventEncoder, most: int) -> Inpu
     if not part and len(found) > most:
         found = found[:most]
         remark = f"the first {most} parts of the recording; {path}:0-{2 * most} takes more"
+    remark = "; ".join(filter(None, (remark, _judged([path], text))))
     numbers = range(first, first + len(found))
     whole = not part and len(found) == 1
     names = (path.stem,) if whole else tuple(f"{path.stem}-{i}" for i in numbers)
     return Inputs(names, found, numbers, remark)
 
 
-def _parts(path: Path, encoder: EventEncoder) -> Iterator[Events]:
+def _parts(path: Path, encoder: EventEncoder, text: TextFormat) -> Iterator[Events]:
     """Parts of a recording, each with as many slices as the network has steps."""
     from lavaseg.data.event_files import cut, stream_recording
 
     size = encoder.steps * encoder.size
-    pieces = stream_recording(path, encoder.sensor)
+    pieces = stream_recording(path, encoder.sensor, text)
     return cut(pieces, time=size) if encoder.slicing == "time" else cut(pieces, count=size)
 
 

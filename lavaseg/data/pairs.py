@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lavaseg.data.base import unknown_label
+from lavaseg.data.base import LabelError, unknown_label
 from lavaseg.data.pictures import (
-    SUFFIXES,
+    is_turned,
     read_label_map,
     read_picture,
     resize_label_map,
@@ -151,6 +151,7 @@ class Pairs:
             raise LavasegError(
                 f"{picture_file} is {_text(picture.shape[1:])} and its label map {label_file} is "
                 f"{_text(label.shape)} (height x width): they must be equal"
+                + (", and the picture is turned by its EXIF tag" if is_turned(picture_file) else "")
             )
         check_classes(label, label_file, self.classes, self.ignore)
         size = self.preparation.size
@@ -168,58 +169,15 @@ class Pairs:
 
 
 def check_classes(label: np.ndarray, file: Path, classes: int, ignore: int | None) -> None:
-    """LavasegError if a label map from `file` holds an id that is no class and not ignored."""
+    """LabelError if a label map from `file` holds an id that is no class and not ignored."""
     strange = unknown_label(label, classes, ignore)
     if strange is not None:
         known = f"0 to {classes - 1}"
-        raise LavasegError(
+        raise LabelError(
             f"label map {file} has the label {strange}: expected {known}"
-            + ("" if ignore is None else f", or {ignore} (ignored)")
+            + ("" if ignore is None else f", or {ignore} (ignored)"),
+            np.unique(label).tolist(),
         )
-
-
-def pairs_in(
-    pictures: Path, labels: Path, *, suffix: str = "", endings: Sequence[str] = SUFFIXES
-) -> list[tuple[Path, Path]]:
-    """Files and label maps (PNG) of two folders with equal stems, sorted by stem.
-
-    Args:
-        suffix: follows the picture's stem in the label map's ("_L" in CamVid's raw release).
-        endings: what pictures' names end in.
-
-    Raises:
-        LavasegError: a folder is missing or empty, or files have no partner or two.
-    """
-    found = _by_stem(pictures, endings)
-    maps = {
-        stem[: len(stem) - len(suffix)]: path
-        for stem, path in _by_stem(labels, (".png",)).items()
-        if stem.endswith(suffix)
-    }
-    lonely = [
-        f"{found[s]} has no label map in {labels}" for s in sorted(found.keys() - maps.keys())
-    ]
-    lonely += [
-        f"label map {maps[s]} has no picture in {pictures}"
-        for s in sorted(maps.keys() - found.keys())
-    ]
-    if lonely:
-        raise LavasegError("; ".join(lonely))
-    return [(found[stem], maps[stem]) for stem in sorted(found)]
-
-
-def _by_stem(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise LavasegError(f"there is no folder {folder}")
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in endings and not path.name.startswith("."):
-            if path.stem in found:
-                raise LavasegError(f"{found[path.stem]} and {path} have the same stem")
-            found[path.stem] = path
-    if not found:
-        raise LavasegError(f"{folder} holds no files that end in {', '.join(endings)}")
-    return found
 
 
 def _text(size: Sequence[int]) -> str:

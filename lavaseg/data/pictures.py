@@ -64,22 +64,96 @@ def resize_picture(picture: np.ndarray, size: Size) -> np.ndarray:
     return np.stack([np.asarray(c.resize((size[1], size[0]), resample)) for c in channels])
 
 
+def is_turned(path: str | Path) -> bool:
+    """Whether an orientation tag (EXIF) turns or mirrors a picture that can be read."""
+    if Path(path).suffix.lower() == ".npy":
+        return False
+    with Image.open(path) as image:
+        return image.getexif().get(0x0112, 1) != 1
+
+
 def read_label_map(path: str | Path) -> np.ndarray:
     """Class ids of an image file, as uint8 (height, width): grey levels or palette indices.
 
     Raises:
-        LavasegError: no such file, no picture, a truncated one, or one in colour.
+        LavasegError: no such file, no picture, a truncated one, one in colour, or ids above 255.
+    """
+    samples = read_label_samples(path)
+    if samples.ndim == 3:
+        raise LavasegError(
+            f"label map {path} is in colour: expected class ids as grey levels or palette indices"
+        )
+    if samples.min() < 0 or samples.max() > 255:
+        raise LavasegError(f"label map {path} has ids from {samples.min()} to {samples.max()}")
+    return samples.astype(np.uint8)
+
+
+def read_label_samples(path: str | Path, *, colours: bool = False) -> np.ndarray:
+    """What an image file holds for each pixel, as it is stored.
+
+    Grey levels of 1, 2 and 4 bits are not scaled to 255. A file in colour whose pixels are all
+    grey holds grey levels. GIF files hold the colours of their palettes. Transparency
+    must not tell pixels apart that are else equal.
+
+    Args:
+        colours: give the colours of a palette, not its indices.
+
+    Returns:
+        Whole numbers (height, width): grey levels or palette indices; or uint8 (height, width, 3):
+        red, green, blue.
+
+    Raises:
+        LavasegError: no such file, no picture, a truncated one, several in one file, or numbers
+            that are not whole.
     """
     path = Path(path)
     if not path.is_file():
         raise LavasegError(f"there is no label map {path}")
     image = _open(path)
-    if image.mode not in ("L", "P"):
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise LavasegError(f"label map {path} holds {frames} pictures, expected one")
+    # writers of GIF number the colours of each file anew, so that indices are no ids
+    if image.mode in ("P", "PA") and (colours or image.format == "GIF"):
+        image = image.convert("RGB")
+    if image.mode in ("1", "L", "P"):
+        return np.array(image).astype(np.uint8) // _grey_scale(path, image.mode)
+    if image.mode == "PA":
+        return np.array(image)[..., 0]
+    if image.mode.startswith(("I", "F")):
+        values = np.array(image)
+        if (values != np.rint(values)).any():
+            raise LavasegError(f"label map {path} holds numbers that are not whole")
+        return values.astype(np.int64)
+    if image.mode not in ("LA", "RGB", "RGBA"):
         raise LavasegError(
-            f"label map {path} has mode {image.mode}: expected class ids as 8-bit grey levels or "
-            "palette indices"
+            f"label map {path} has mode {image.mode}: expected class ids as grey levels, palette "
+            "indices or colours"
         )
-    return np.array(image)
+    return _colours(np.array(image), path)
+
+
+def _colours(pixels: np.ndarray, path: Path) -> np.ndarray:
+    """Pixels without their transparency, grey levels where all are grey."""
+    shown = pixels[..., : 1 if pixels.shape[-1] == 2 else 3]
+    if pixels.shape[-1] in (2, 4):
+        flat = pixels.reshape(-1, pixels.shape[-1])
+        kinds = np.unique(flat, axis=0)
+        if len(np.unique(kinds[:, :-1], axis=0)) < len(kinds):
+            raise LavasegError(f"label map {path} has pixels that differ in transparency alone")
+    if (shown == shown[..., :1]).all():
+        return shown[..., 0]
+    return shown
+
+
+def _grey_scale(path: Path, mode: str) -> int:
+    """The factor by which Pillow scales grey levels of 2 or 4 bits."""
+    if mode != "L":
+        return 1
+    with Image.open(path) as image:
+        layout = image.tile[0][3] if image.tile else None
+    raw = layout[0] if isinstance(layout, tuple) and layout else layout
+    return {"L;2": 85, "L;4": 17}.get(raw[:3], 1) if isinstance(raw, str) else 1
 
 
 def resize_label_map(

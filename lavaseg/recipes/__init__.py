@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from lavaseg.encoders import Encoder, encoder_from_dict
 from lavaseg.errors import LavasegError
+from lavaseg.system.settings import read_yaml
 
 
 class RecipeError(LavasegError):
@@ -233,7 +234,7 @@ def _read(source: str | Path, like: tuple[str, ...] = ()) -> dict[str, Any]:
         except (OSError, UnicodeDecodeError) as error:
             raise RecipeError(f"recipe {source_text} cannot be read: {error}") from None
     try:
-        data = yaml.safe_load(text)
+        data = read_yaml(text)
     except yaml.YAMLError as error:
         problem = " ".join(str(error).split())
         raise RecipeError(f"recipe {source_text} is not valid YAML: {problem}") from None
@@ -298,7 +299,7 @@ def override(data: dict[str, Any], item: str) -> None:
         if not isinstance(data, dict):
             raise RecipeError(f"--set {item!r}: {section!r} is a value, it has no fields")
     try:
-        data[last] = yaml.safe_load(value)
+        data[last] = read_yaml(value, last)
     except yaml.YAMLError:
         raise RecipeError(f"--set {item!r}: {value!r} is not a YAML value") from None
 
