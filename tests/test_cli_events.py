@@ -138,6 +138,23 @@ def test_long_recording_is_cut_into_parts_of_as_many_slices_as_there_are_steps(
         shutil.rmtree("maps")
 
 
+def test_unit_of_a_text_recording_is_said_unless_it_is_given(tmp_path: Path) -> None:
+    write(small_net(EventPresence(3, SENSOR, size=20)), tmp_path / "a.net")
+    (tmp_path / "a.csv").write_text("".join(f"{k % 34},{k % 30},1,{k}\n" for k in range(100)))
+    columns = ("--set", "columns=x y p t")
+    result = call("simulate", "a.net", "a.csv", "-o", "a.png", *columns)
+    assert result.exit_code == 0, result.output
+    assert "taken for microseconds" in result.stdout
+    result = call(
+        "simulate", "a.net", "a.csv", "-o", "b.png", *columns, "--set", "unit=nanoseconds"
+    )
+    assert result.exit_code == 0, result.output
+    assert "taken for" not in result.stdout
+    result = call("simulate", "a.net", "a.csv", "-o", "c.png", "--set", "unit=hours")
+    assert result.exit_code == 2
+    assert "'unit' must be one of" in result.stderr
+
+
 def test_folder_of_recordings_is_run(recordings: Path, tmp_path: Path) -> None:
     write(small_net(ENCODERS[1]), tmp_path / "a.net")
     folder = tmp_path / "mine"

@@ -128,6 +128,7 @@ def test_a_header_that_contradicts_an_option_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("unit", "columns", "words"),
     [
+        ({}, None, "'unit' must be one of"),
         ("hours", None, "'unit' must be one of seconds, milliseconds"),
         (None, "t x y", "'columns' must name t, x, y and p"),
         (None, "t t x y p", "'columns'"),
@@ -141,6 +142,7 @@ def test_wrong_option_of_text_is_named(unit: object, columns: object, words: str
 
 def test_a_judged_unit_is_stated_and_a_given_one_is_not(tmp_path: Path) -> None:
     path = written(tmp_path, "3 1 2 1\n")
+    assert text_format("ns") == text_format("nanoseconds")
     remark = judged_format(path, text_format()).remark
     assert remark.startswith("whole numbers in text recordings were taken for microseconds")
     assert not judged_format(path, text_format("nanoseconds")).remark

@@ -25,6 +25,8 @@ SHEET = 12
 """Samples on a contact sheet."""
 FEW, MANY = 2, 40
 """Problems that are listed: where an option may help, and else."""
+OWN = ("folder", "event-folder")
+"""Data sets whose option `classes` says what label maps hold."""
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _Set = Annotated[
@@ -136,7 +138,9 @@ def show(
 
 
 def _json(findings: Findings) -> dict[str, Any]:
-    plain = {name: value for name, value in vars(findings).items() if name != "strange"}
+    plain = {
+        name: value for name, value in vars(findings).items() if name not in ("held", "missing")
+    }
     return plain | {"shapes": _shapes(findings)}
 
 
@@ -144,17 +148,27 @@ def _complain(data: DataSet, found: list[Findings]) -> None:
     """Lists what is wrong, the first of it, and what would help; exits if anything is."""
     from lavaseg.data.label_classes import proposal
 
-    problems = [f"{f.part} {index}: {text}" for f in found for index, text in f.problems]
-    if not problems:
+    problems: dict[bool, list[str]] = {True: [], False: []}  # those of labels, others
+    for f in found:
+        mislabelled = set(f.mislabelled)
+        for index, text in f.problems:
+            problems[index in mislabelled].append(f"{f.part} {index}: {text}")
+    count = sum(map(len, problems.values()))
+    if not count:
         return
-    strange = {mark for f in found for mark in f.strange}
-    shown = FEW if strange else MANY
-    for problem in problems[:shown]:
-        typer.echo(problem, err=True)
-    if len(problems) > shown:
-        typer.echo(f"... and {len(problems) - shown:,} more; --json lists all", err=True)
-    help_ = f"; {proposal(strange, data.classes, data.ignore_index)}" if strange else ""
-    typer.echo(f"error: {len(problems)} samples cannot be used{help_}", err=True)
+    held = {mark for f in found for mark in f.held}
+    if held:  # sound label maps hold values, too
+        held |= {number for f in found for number in f.pixels.nonzero()[0].tolist()}
+    missing = {mark for f in found for mark in f.missing}
+    helps = bool(held or missing) and data.name in OWN
+    for about_labels, texts in problems.items():
+        shown = FEW if about_labels and helps else MANY
+        for text in texts[:shown]:
+            typer.echo(text, err=True)
+        if len(texts) > shown:
+            typer.echo(f"... and {len(texts) - shown:,} more; --json lists all", err=True)
+    remedy = f"; {proposal(held, missing, data.classes, data.ignore_index)}" if helps else ""
+    typer.echo(f"error: {count} samples cannot be used{remedy}", err=True)
     raise typer.Exit(MISTAKE)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
@@ -12,18 +12,22 @@ from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus
 from lavaseg.network import Shape
 
+Mark: TypeAlias = "int | tuple[int, int, int]"
+"""A value or a colour (red, green, blue) in a label map."""
+
 
 class LabelError(LavasegError):
     """A label map with values or colours that are no class.
 
     Args:
         text: the sentence.
-        held: all values, or colours (red, green, blue), of the label map.
+        held: all values, or colours (red, green, blue), of a label map that should hold ids.
+        missing: those that no class was given, where classes were given values or colours.
     """
 
-    def __init__(self, text: str, held: Iterable[int | tuple[int, int, int]]) -> None:
+    def __init__(self, text: str, held: Iterable[Mark] = (), missing: Iterable[Mark] = ()) -> None:
         super().__init__(text)
-        self.held = frozenset(held)
+        self.held, self.missing = frozenset(held), frozenset(missing)
 
 
 class Samples(Protocol):

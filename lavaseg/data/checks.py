@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lavaseg.data.base import DataSet, LabelError, Samples, unknown_label
+from lavaseg.data.base import DataSet, LabelError, Mark, Samples, unknown_label
 from lavaseg.errors import LavasegError
 
 PARTS = ("train", "validation", "test")
@@ -26,7 +26,9 @@ class Findings:
         pixels: pixels of each class, int64 (K,).
         pictures: pictures that show each class, int64 (K,).
         ignored: pixels with the ignore index.
-        strange: values or colours of the label maps that hold some which are no class.
+        mislabelled: numbers of the samples whose label map holds what is no class.
+        held: values or colours of label maps that should hold ids, if some hold what is no id.
+        missing: values or colours that no class was given.
     """
 
     part: str
@@ -36,7 +38,9 @@ class Findings:
     problems: list[tuple[int, str]] = field(default_factory=list)
     shapes: Counter[tuple[int, ...]] = field(default_factory=Counter)
     ignored: int = 0
-    strange: set[int | tuple[int, int, int]] = field(default_factory=set)
+    mislabelled: list[int] = field(default_factory=list)
+    held: set[Mark] = field(default_factory=set)
+    missing: set[Mark] = field(default_factory=set)
 
 
 def part_of(data: DataSet, part: str) -> Samples:
@@ -70,7 +74,9 @@ def check(data: DataSet, report: Callable[[int, int], None] = lambda *_: None) -
             except LavasegError as error:
                 findings.problems.append((index, str(error)))
                 if isinstance(error, LabelError):
-                    findings.strange |= error.held
+                    findings.mislabelled.append(index)
+                    findings.held |= error.held
+                    findings.missing |= error.missing
             else:
                 counted = label if data.ignore_index is None else label[label != data.ignore_index]
                 pixels = np.bincount(counted.ravel(), minlength=classes)

@@ -74,12 +74,13 @@ class TextFormat:
 
 
 def text_format(unit: Any = None, columns: Any = None) -> TextFormat:
-    """A format from the options `unit` and `columns` ("x y p t", "xypt" or a list).
+    """A format from the options `unit` (s, ms, us, ns for short) and `columns` ("x y p t").
 
     Raises:
         LavasegError: an unknown unit, or columns without one of t, x, y and p.
     """
-    if unit is not None and unit not in UNITS:
+    unit = _SHORT.get(unit, unit) if isinstance(unit, str) else unit
+    if unit is not None and (not isinstance(unit, str) or unit not in UNITS):
         raise LavasegError(f"data option 'unit' must be one of {', '.join(UNITS)}, got {unit!r}")
     if columns is None:
         return TextFormat(unit)

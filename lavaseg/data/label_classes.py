@@ -6,17 +6,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import yaml
 
-from lavaseg.data.base import LabelError
+from lavaseg.data.base import LabelError, Mark
+from lavaseg.data.pairs import check_classes
 from lavaseg.data.pictures import read_label_samples
 from lavaseg.errors import LavasegError
-
-Mark: TypeAlias = "int | tuple[int, int, int]"
-"""A value or a colour (red, green, blue) in a label map."""
 
 IGNORE = 255
 """Ignore index where values or colours stand for classes."""
@@ -58,7 +56,7 @@ class LabelClasses:
             raise LabelError(
                 f"label map {path} holds {_listed(strange)}, which {_verb(strange)} for no class "
                 "in the data option 'classes'",
-                marks,
+                missing=strange,
             )
         ids = np.array([known[mark] for mark in marks], np.uint8)
         return ids[place].reshape(samples.shape[:2])
@@ -78,7 +76,9 @@ class LabelClasses:
                 f"0 to {len(self.names) - 1}",
                 values,
             )
-        return samples.astype(np.uint8)
+        ids = samples.astype(np.uint8)
+        check_classes(ids, path, len(self.names), self.ignore)
+        return ids
 
 
 def label_classes(classes: Any, ignore: Any) -> LabelClasses:
@@ -158,16 +158,28 @@ def _mark(value: Any, what: str) -> Mark:
     )
 
 
-def proposal(held: Iterable[Mark], names: Sequence[str], ignore: int | None) -> str:
+def proposal(
+    held: Iterable[Mark], missing: Iterable[Mark], names: Sequence[str], ignore: int | None
+) -> str:
     """The option that would make classes of what label maps hold, in one line.
 
     Args:
-        held: all values or colours of the label maps that were refused.
+        held: all values or colours of label maps that should hold ids.
+        missing: those that no class was given.
         names: class names.
         ignore: the ignore index, or None.
     """
+    left = sorted(missing, key=str)
+    if left:
+        marks = [list(mark) if isinstance(mark, tuple) else mark for mark in left[:_SHOWN]]
+        option = f"'ignore={marks if len(marks) > 1 else marks[0]}'"
+        return (
+            f"labels also hold {_listed(left)}; give each a name in the option classes, or "
+            f"--set {option} if they do not count"
+        )
     colours = sorted(mark for mark in held if isinstance(mark, tuple))
     if colours:
+        colours = sorted({_as_colour(mark) for mark in held})
         if len(colours) > _SHOWN:
             return (
                 f"label maps hold {len(colours):,} colours: they were resized or saved with loss, "

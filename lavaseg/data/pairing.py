@@ -17,7 +17,12 @@ _WORDS: tuple[str, ...] = (
     *("mask", "masks", "label", "labels", "gt", "seg", "segmentation", "annotation"),
     *("labelIds", "labelTrainIds", "gtFine_labelIds", "gtFine_labelTrainIds", "gtCoarse_labelIds"),
 )
-LABEL_SUFFIXES = tuple(mark + word for word in _WORDS for mark in ("_", "-", "."))
+LABEL_SUFFIXES = tuple(
+    mark + form
+    for word in _WORDS
+    for form in dict.fromkeys((word, word.capitalize(), word.upper()))
+    for mark in ("_", "-", ".")
+)
 """What label maps' stems have behind those of their pictures, as tools write them."""
 PICTURE_SUFFIXES = ("", "_leftImg8bit", "_image", "_img", "_rgb", "_sat")
 """What pictures' stems have that those of their label maps lack."""
@@ -67,7 +72,8 @@ def paired(pictures: Path, labels: Path, *, suffix: str | None, endings: Sequenc
     """
     found, maps = _by_stem(pictures, endings), _by_stem(labels, LABEL_ENDINGS)
     remarks = [_left_out(pictures, endings), _left_out(labels, LABEL_ENDINGS)]
-    behind = ("", *LABEL_SUFFIXES) if suffix is None else (suffix,)
+    usual = (s for s in ("", *LABEL_SUFFIXES) if next(iter(maps)).endswith(s))
+    behind = tuple(usual) if suffix is None else (suffix,)
     for before in PICTURE_SUFFIXES:
         shortened = _shortened(found, before)
         for after in behind:

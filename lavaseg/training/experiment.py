@@ -20,7 +20,7 @@ from lavaseg.recipes import Recipe
 from lavaseg.results import metrics
 from lavaseg.results.evaluation import Evaluation, Meter
 from lavaseg.runs import Run, RunFolder
-from lavaseg.system.progress import track
+from lavaseg.system.progress import line, track
 from lavaseg.training.batches import loader
 from lavaseg.training.fit import fit
 from lavaseg.training.loss import class_weights, segmentation_loss
@@ -44,6 +44,8 @@ def train(recipe: Recipe, out: str | Path, *, resume: bool = False, progress: bo
     folder = RunFolder(Path(out))
     _check_free(folder, recipe, resume)
     data_set = data.load(recipe.data.name, **recipe.data.options)
+    for remark in data_set.remarks if progress else ():
+        line(remark)
     run = described(recipe, data_set, folder.path)
     run.save()
     training, validation = training_parts(recipe, data_set)
