@@ -110,14 +110,17 @@ def read_label_samples(path: str | Path, *, colours: bool = False) -> np.ndarray
     if not path.is_file():
         raise LavasegError(f"there is no label map {path}")
     image = _open(path)
-    frames = getattr(image, "n_frames", 1)
+    try:
+        frames, scale = getattr(image, "n_frames", 1), _grey_scale(path, image.mode)
+    except (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError) as error:
+        raise LavasegError(f"{path} is truncated or damaged: {error}") from None
     if frames > 1:
         raise LavasegError(f"label map {path} holds {frames} pictures, expected one")
     # writers of GIF number the colours of each file anew, so that indices are no ids
     if image.mode in ("P", "PA") and (colours or image.format == "GIF"):
         image = image.convert("RGB")
     if image.mode in ("1", "L", "P"):
-        return np.array(image).astype(np.uint8) // _grey_scale(path, image.mode)
+        return np.array(image).astype(np.uint8) // scale
     if image.mode == "PA":
         return np.array(image)[..., 0]
     if image.mode.startswith(("I", "F")):
