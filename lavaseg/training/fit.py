@@ -24,6 +24,7 @@ from lavaseg.training.memory import keep_freed_memory
 from lavaseg.training.network import SpikingNetwork
 from lavaseg.training.plan import Plan
 from lavaseg.training.segmenter import segmenter
+from lavaseg.training.surroundings import one_process, without_schedulers
 
 
 def fit(
@@ -57,11 +58,13 @@ def fit(
     history = History(table, weights)
     name = table.path.stem
     checkpoint = folder.checkpoints.path / f"{name}.ckpt"
-    with _quiet():
+    with _quiet(), without_schedulers():
         trainer = pl.Trainer(
             max_epochs=plan.optimisation.epochs,
             accelerator="gpu" if torch.cuda.is_available() else "cpu",
-            devices="auto" if torch.cuda.is_available() else 1,
+            devices=1,
+            plugins=[one_process()],
+            default_root_dir=folder.checkpoints.path,
             logger=TensorBoardLogger(folder.path, name=folder.curves.path.name, version=name),
             callbacks=_callbacks(history, checkpoint, title if progress else None),
             enable_progress_bar=False,

@@ -31,8 +31,10 @@ from lava.magma.runtime.runtime import Runtime
 
 from lavaseg.deploy.lava.graph import Graph, build
 from lavaseg.deploy.lava.job import Job, Outcome, sweep_shared_memory
+from lavaseg.deploy.lava.needs import make_room
 from lavaseg.deploy.lava.process_models import run_config
 from lavaseg.deploy.lava.session import make_recorders
+from lavaseg.errors import LavasegError
 
 _PARENT = 0
 """Standard input: a pipe whose other end the calling process holds; it closes when that dies."""
@@ -119,6 +121,8 @@ def main(folder: Path) -> None:
         recorders = make_recorders(net.network, len(job.spikes), net.steps, job.record, folder)
         graph = build(net, job.spikes, recorders)
         seconds = _run(graph, job.fast, watch)
+    except LavasegError as error:
+        watch.fail(str(error))
     except Exception as error:
         watch.fail(f"{type(error).__name__}: {error}")
     Outcome(seconds).save(folder)
@@ -147,6 +151,7 @@ def _own_shared_memory(prefix: str) -> None:
 
 def _run(graph: Graph, fast: bool, watch: _Watch) -> float:
     executable = graph.compile(run_config(graph.processes, fast))
+    make_room(executable)
     runtime = Runtime(executable, ActorType.MultiProcessing)
     watch.attach(runtime, [graph.name(process) for process in executable.proc_builders])
     runtime.initialize()
