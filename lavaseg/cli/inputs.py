@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from lavaseg.errors import LavasegError
+from lavaseg.system.faults import reading
 
 if TYPE_CHECKING:
     from lavaseg.network.integers import IntegerNetwork
@@ -61,10 +62,8 @@ def set_options(items: Iterable[str], example: str) -> dict[str, Any]:
         field, equals, value = item.partition("=")
         if not field or not equals:
             raise LavasegError(f"--set {item!r}: expected {example}")
-        try:
+        with reading(f"--set {item!r}: {value!r}", "is not a YAML value"):
             options[field] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise LavasegError(f"--set {item!r}: {value!r} is not a YAML value") from None
     return options
 
 

@@ -31,7 +31,7 @@ from lava.magma.runtime.runtime import Runtime
 
 from lavaseg.deploy.lava.graph import Graph, build
 from lavaseg.deploy.lava.job import Job, Outcome, sweep_shared_memory
-from lavaseg.deploy.lava.needs import make_room
+from lavaseg.deploy.lava.needs import make_room, use_few_files
 from lavaseg.deploy.lava.process_models import run_config
 from lavaseg.deploy.lava.session import make_recorders
 from lavaseg.errors import LavasegError
@@ -102,10 +102,11 @@ class _Watch:
 
     @staticmethod
     def _obituary(name: str, actor: Any) -> str:
-        if actor._pconn.poll():  # where Lava puts the exception of an OS process
-            report = actor._pconn.recv()
-            if report is not None:
-                return f"{name} raised {type(report[0]).__name__}: {report[0]}"
+        with suppress(EOFError):  # it died without a word
+            if actor._pconn.poll():  # where Lava puts the exception of an OS process
+                report = actor._pconn.recv()
+                if report is not None:
+                    return f"{name} raised {type(report[0]).__name__}: {report[0]}"
         return f"the OS process of {name} died"
 
 
@@ -114,6 +115,7 @@ def main(folder: Path) -> None:
     job = Job.load(folder)
     _own_shared_memory(job.prefix)
     set_start_method("fork", force=True)  # what Lava's runtime needs
+    use_few_files()
     watch = _Watch(folder, job)
     watch.start()
     try:
