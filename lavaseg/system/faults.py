@@ -106,12 +106,17 @@ def reading(
         kind: the type of the error.
 
     Raises:
-        LavasegError: of `kind`; one that the block raises itself stays as it is.
+        LavasegError: of `kind`; one that the block raises itself keeps its type, and names the
+            file as well.
     """
     try:
         yield
-    except (LavasegError, ModuleNotFoundError, KeyboardInterrupt, SystemExit, GeneratorExit):
+    except (ModuleNotFoundError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
+    except LavasegError as error:
+        if str(path) in str(error):
+            raise
+        raise type(error)(f"{path}: {error}") from None
     except BaseException as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise kind(f"{path} cannot be read: {_with_advice(error)}") from None
