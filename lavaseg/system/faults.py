@@ -61,6 +61,9 @@ DAMAGED = "cannot be read, it is truncated or damaged"
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "unable to allocate")
 """How libraries that raise a RuntimeError for it say that memory is not enough."""
 
+_NO_ROOM = ("PytorchStreamWriter failed", "No space left on device", "file write failed")
+"""How libraries say that a disk is full, or failed, which drop the number of the error."""
+
 
 def explanation(error: BaseException) -> str | None:
     """What the user can do about an exception, as one sentence; None if the program is wrong.
@@ -75,6 +78,8 @@ def explanation(error: BaseException) -> str | None:
         )
     if isinstance(error, OSError) and error.errno is not None:
         return _of_system(error)
+    if isinstance(error, (OSError, RuntimeError)) and any(w in str(error) for w in _NO_ROOM):
+        return f"a file could not be written; {_ADVICE[errno.ENOSPC]} ({_words(error)})"
     if isinstance(error, RecursionError):
         return "what was read is nested too deeply to be what a network or recipe needs"
     if _from_decoder(error):
@@ -162,11 +167,25 @@ def _with_advice(error: OSError) -> str:
 def _from_decoder(error: BaseException) -> bool:
     if isinstance(error, (zlib.error, EOFError, UnicodeDecodeError)):
         return True
+    if not isinstance(error, Exception):  # a panic
+        return True
     if isinstance(error, OSError):  # without a number: h5py, PIL and gzip raise such
         return True
-    return any(
-        cls.__module__.partition(".")[0] in _DECODERS for cls in type(error).__mro__[:-2]
-    ) or not isinstance(error, Exception)
+    if any(_package(cls.__module__) in _DECODERS for cls in type(error).__mro__):
+        return True
+    return isinstance(error, (RuntimeError, ValueError)) and _raised_in(error) in _DECODERS
+
+
+def _raised_in(error: BaseException) -> str:
+    """The package whose code raised an exception; "" if it was not raised."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "" if trace is None else _package(trace.tb_frame.f_globals.get("__name__", ""))
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def _words(error: BaseException, longest: int = 300) -> str:
