@@ -7,6 +7,7 @@ import os
 import struct
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import h5py
 import pytest
@@ -18,6 +19,7 @@ from typer.testing import CliRunner, Result
 from lavaseg.cli.console import FAULT, MISTAKE, Commands
 from lavaseg.errors import LavasegError
 from lavaseg.system.faults import muted, reading
+from lavaseg.system.files import replacing
 
 
 class Panic(BaseException):
@@ -124,3 +126,26 @@ def test_what_foreign_code_prints_on_its_way_down_is_dropped(
         os.write(2, b"thread panicked\n" * 200)
     os.write(2, b"the sentence\n")
     assert capfd.readouterr().err == "the sentence\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError("Can't write data (file write failed: errno = 28)"),
+        RuntimeError("PytorchStreamWriter failed writing file data/1: file write failed"),
+    ],
+)
+def test_full_disk_names_the_file_and_leaves_the_old_one(error: Exception, tmp_path: Path) -> None:
+    path = tmp_path / "a.net"
+    path.write_text("old")
+
+    def write() -> None:
+        with replacing(path) as part:
+            part.write_text("ne")
+            raise error
+
+    with pytest.raises(LavasegError, match=r"a\.net cannot be written: .*make room"):
+        write()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

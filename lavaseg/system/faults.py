@@ -21,6 +21,7 @@ _ADVICE = {
     errno.EDQUOT: "make room in that quota and repeat the command",
     errno.EIO: "the disk, or the network that it is reached by, failed",
     errno.ENOLCK: "that file system has no locks: use another one",
+    errno.EFBIG: "the system limits the size of a file; `ulimit -f` shows it",
     errno.EROFS: "choose another folder with --out",
     errno.EMFILE: "raise the limit, for example with `ulimit -n 65536`",
     errno.ENFILE: "the whole system has too many; close other programs",
@@ -64,6 +65,9 @@ _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "un
 _NO_ROOM = ("PytorchStreamWriter failed", "No space left on device", "file write failed")
 """How libraries say that a disk is full, or failed, which drop the number of the error."""
 
+_DISK = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS))
+"""Numbers of errors of a disk that is full, or that failed."""
+
 
 def explanation(error: BaseException) -> str | None:
     """What the user can do about an exception, as one sentence; None if the program is wrong.
@@ -78,7 +82,7 @@ def explanation(error: BaseException) -> str | None:
         )
     if isinstance(error, OSError) and error.errno is not None:
         return _of_system(error)
-    if isinstance(error, (OSError, RuntimeError)) and any(w in str(error) for w in _NO_ROOM):
+    if writing_failed(error):
         return f"a file could not be written; {_ADVICE[errno.ENOSPC]} ({_words(error)})"
     if isinstance(error, RecursionError):
         return "what was read is nested too deeply to be what a network or recipe needs"
@@ -93,6 +97,31 @@ def memory_failed(error: BaseException) -> bool:
         return True
     text = str(error).lower()
     return isinstance(error, RuntimeError) and any(words in text for words in _NO_MEMORY)
+
+
+def writing_failed(error: BaseException) -> bool:
+    """Whether an exception, of a library or the system, means that a disk is full or failed."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _DISK
+    return isinstance(error, (OSError, RuntimeError)) and any(w in str(error) for w in _NO_ROOM)
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """A block in which others write into the folder or file at `path`, and may not name it.
+
+    Raises:
+        LavasegError: the disk is full or failed.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if not writing_failed(error):
+            raise
+        if isinstance(error, OSError) and error.errno is not None:
+            raise LavasegError(f"{path} cannot be written: {in_words(error)}") from None
+        remedy = _ADVICE[errno.ENOSPC]
+        raise LavasegError(f"{path} cannot be written: {_words(error)}; {remedy}") from None
 
 
 @contextmanager
@@ -124,7 +153,7 @@ def reading(
         raise type(error)(f"{path}: {error}") from None
     except BaseException as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise kind(f"{path} cannot be read: {_with_advice(error)}") from None
+            raise kind(f"{path} cannot be read: {in_words(error)}") from None
         if memory_failed(error):
             raise kind(f"{path} asks for more memory than there is: {_words(error)}") from None
         remedy = "; make or fetch it again" if fault == DAMAGED else ""
@@ -155,10 +184,11 @@ def muted() -> Iterator[None]:
 
 def _of_system(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename is not None else ""
-    return where + _with_advice(error)
+    return where + in_words(error)
 
 
-def _with_advice(error: OSError) -> str:
+def in_words(error: OSError) -> str:
+    """What the operating system reports, and what to do about it."""
     what = error.strerror or _words(error)
     advice = _ADVICE.get(error.errno or 0)
     return f"{what}; {advice}" if advice else what

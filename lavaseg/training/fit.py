@@ -19,7 +19,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.runs import Artefact, RunFolder
 from lavaseg.runs.formats import Arrays, Rows
-from lavaseg.system.faults import reading
+from lavaseg.system.faults import reading, writing
 from lavaseg.training.batches import loader
 from lavaseg.training.callbacks import EpochLines, History
 from lavaseg.training.memory import keep_freed_memory
@@ -63,7 +63,7 @@ def fit(
     resume = resume and checkpoint.exists()
     if resume:
         check_checkpoint(checkpoint)
-    with _quiet(), without_schedulers():
+    with _quiet(), without_schedulers(), writing(folder.path):
         trainer = pl.Trainer(
             max_epochs=plan.optimisation.epochs,
             accelerator="gpu" if torch.cuda.is_available() else "cpu",
