@@ -165,7 +165,7 @@ def write_label_map(
 
 def _open(path: Path) -> Image.Image:
     """The image, decoded in full."""
-    with reading(path), warnings.catch_warnings():
+    with reading(path, "is truncated or damaged"), warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             image = Image.open(path)
