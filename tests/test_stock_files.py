@@ -507,6 +507,18 @@ def test_import_writes_a_net_file(stock: Path) -> None:
     assert [p.name for p in net.network.populations] == ["conv1", "dense3", "readout"]
 
 
+def test_import_takes_an_encoder_of_events_with_its_fields(stock: Path) -> None:
+    out = stock.with_name("own.net")
+    call = ["import", str(stock), "-o", str(out), "--steps", "5", "--encoder", "event_presence"]
+    result = CliRunner().invoke(app, call)
+    assert result.exit_code == 2
+    assert "the event_presence encoder needs a value for sensor" in result.stderr
+    assert "__init__" not in result.stderr
+    result = CliRunner().invoke(app, [*call, "--set", "sensor=[4, 4]"])
+    assert result.exit_code == 0, result.output
+    assert read(out).encoder.sensor == (4, 4)
+
+
 @pytest.mark.parametrize("options", [["--classes", "a"], ["--encoder", "magic"], ["--steps", "0"]])
 def test_import_that_fails_exits_with_2_and_leaves_the_old_file(
     stock: Path, options: list[str]

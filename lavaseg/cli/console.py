@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from lavaseg.errors import LavasegError
 from lavaseg.system.extras import optional
+from lavaseg.system.faults import explanation
 from lavaseg.system.plain import plain
 
 if TYPE_CHECKING:
@@ -41,11 +42,11 @@ class Commands(TyperGroup):
             _fail(ctx, f"error: {error}", MISTAKE)
         except KeyboardInterrupt as error:
             _fail(ctx, str(error) or "interrupted", INTERRUPTED)
-        except OSError as error:
-            if error.filename is None:
-                raise
-            _fail(ctx, f"error: {error.filename}: {error.strerror}", MISTAKE)
-        except Exception as error:
+        except (SystemExit, BrokenPipeError):
+            raise  # typer ends quietly where nobody reads its output any more
+        except BaseException as error:
+            if (sentence := explanation(error)) is not None:
+                _fail(ctx, f"error: {sentence}", MISTAKE)
             fault = f"{type(error).__name__}: {error}"
             hint = "" if ctx.params.get("debug") else "; `lavaseg --debug ...` shows where"
             _fail(ctx, f"error: this should not have happened: {fault}{hint}", FAULT)

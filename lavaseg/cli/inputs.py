@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from lavaseg.errors import LavasegError
+from lavaseg.system.faults import reading
 from lavaseg.system.settings import read_yaml
 
 if TYPE_CHECKING:
@@ -62,10 +61,8 @@ def set_options(items: Iterable[str], example: str) -> dict[str, Any]:
         field, equals, value = item.partition("=")
         if not field or not equals:
             raise LavasegError(f"--set {item!r}: expected {example}")
-        try:
+        with reading(f"--set {item!r}: {value!r}", "is not a YAML value"):
             options[field] = read_yaml(value, field)
-        except yaml.YAMLError:
-            raise LavasegError(f"--set {item!r}: {value!r} is not a YAML value") from None
     return options
 
 

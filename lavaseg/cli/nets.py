@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lavaseg.cli.console import check_writable, only_json, print_json, print_table, say
-from lavaseg.cli.inputs import open_net, open_run
+from lavaseg.cli.inputs import open_net, open_run, set_options
 from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
@@ -55,6 +55,12 @@ def import_(
     encoder: Annotated[
         str, typer.Option("--encoder", help="How pictures become spikes: poisson, direct, ...")
     ] = "poisson",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="FIELD=VALUE", help="A field of the encoder; may be repeated."
+        ),
+    ] = None,
     input_shape: Annotated[
         str | None,
         typer.Option("--input-shape", help="C,H,W of a file that has no input layer."),
@@ -67,15 +73,17 @@ def import_(
     their rates are the outputs.
 
     Example: `lavaseg import slayer.net -o net.net --steps 32`
+    For event cameras: `--encoder event_presence --set 'sensor=[34,34]'`
     """
     from lavaseg.encoders import encoder_from_dict
     from lavaseg.netx import read_stock, write
 
+    fields = set_options(set_ or (), "field=value, such as sensor=[34,34]")
     check_writable(out_.parent)
     net = read_stock(
         stock,
         steps=steps,
-        encoder=encoder_from_dict({"kind": encoder, "steps": steps}),
+        encoder=encoder_from_dict({**fields, "kind": encoder, "steps": steps}),
         classes=None if classes is None else classes.split(","),
         input_shape=None if input_shape is None else _extents(input_shape),
     )

@@ -18,6 +18,7 @@ from lavaseg.data.pairing import pairs_in
 from lavaseg.data.pairs import Pairs, preparation
 from lavaseg.data.pictures import read_label_map
 from lavaseg.errors import LavasegError
+from lavaseg.system.faults import reading
 
 COUNT = 150
 IGNORE = 255
@@ -95,10 +96,8 @@ def read_classes(info: Path) -> tuple[str, ...]:
     Raises:
         LavasegError: it does not list 150 names.
     """
-    try:
+    with reading(info):
         rows = [line.split("\t") for line in info.read_text("utf-8").splitlines()[1:] if line]
-    except (OSError, UnicodeDecodeError) as error:
-        raise LavasegError(f"{info} cannot be read: {error}") from None
     names = tuple(row[-1].split(",")[0].strip() for row in rows)
     if len(names) != COUNT or len(set(names)) != COUNT or not all(names):
         raise LavasegError(f"{info} must list {COUNT} classes with different names")

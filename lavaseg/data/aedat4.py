@@ -22,6 +22,7 @@ import zstandard
 
 from lavaseg.errors import LavasegError
 from lavaseg.network import Size
+from lavaseg.system.faults import reading
 
 MAGIC = b"#!AER-DAT4.0\r\n"
 _LARGEST = 2**28
@@ -50,11 +51,9 @@ def sensor_and_packets(path: Path) -> tuple[Size, Iterator[np.ndarray]]:
             read, too.
     """
     with path.open("rb") as file:
-        try:
+        with reading(path, "is no AEDAT4 recording of events"):
             unpack, end, description = _header(file)
             number, sensor = _event_stream(description)
-        except (_Damaged, ElementTree.ParseError, ValueError) as error:
-            raise LavasegError(f"{path} is no AEDAT4 recording of events: {error}") from None
         start = file.tell()
     return sensor, _packets(path, start, end, number, unpack)
 
@@ -68,16 +67,12 @@ def _packets(
     with path.open("rb") as file:
         file.seek(start)
         while file.tell() < (size if end is None else end):
-            try:
+            with reading(path, f"is truncated or damaged at byte {file.tell()} or after"):
                 stream, length = struct.unpack("<ii", _take(file, 8))
                 content = _take(file, length)
-                if stream == number:
-                    yield _events(unpack(content))
-            except (_Damaged, RuntimeError, zstandard.ZstdError, EOFError, MemoryError) as error:
-                where = file.tell()
-                raise LavasegError(
-                    f"{path} is truncated or damaged before byte {where}: {error}"
-                ) from None
+                packet = _events(unpack(content)) if stream == number else None
+            if packet is not None:
+                yield packet
 
 
 def _take(file: BinaryIO, length: int) -> bytes:

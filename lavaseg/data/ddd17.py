@@ -27,6 +27,7 @@ from lavaseg.data.pictures import (
 from lavaseg.data.split import check_part
 from lavaseg.errors import LavasegError
 from lavaseg.network import Size
+from lavaseg.system.faults import reading
 
 CLASSES = ("flat", "construction and sky", "object", "nature", "human", "vehicle")
 IGNORE = 255
@@ -165,11 +166,9 @@ def read_histograms(path: Path, *, per_column: bool = False) -> np.ndarray:
         LavasegError: the file is missing, damaged, of another shape, or out of range.
     """
     expected = "floats (200, 346, 6), as Ev-SegNet exports DDD17"
-    try:  # mapped, so that a false header cannot ask for memory
+    with reading(path, f"is no .npy file of {expected}"):
+        # mapped, so that a false header cannot ask for memory
         array = np.load(path, allow_pickle=False, mmap_mode="r")
-    except (OSError, ValueError, EOFError) as error:
-        problem = " ".join(str(error).split())
-        raise LavasegError(f"{path} is no .npy file of {expected}: {problem}") from None
     if (
         not isinstance(array, np.ndarray)
         or array.shape != (*SIZE, 6)

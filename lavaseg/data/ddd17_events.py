@@ -24,6 +24,7 @@ from lavaseg.data.pairs import check_classes
 from lavaseg.data.pictures import read_label_map, resize_label_map
 from lavaseg.errors import LavasegError
 from lavaseg.events import Events, naming
+from lavaseg.system.faults import reading
 
 CAMERA = (260, 346)
 HEIGHT = 200
@@ -141,22 +142,21 @@ def _label(file: Path, width: int) -> np.ndarray:
 
 
 def _mapped(path: Path, kind: str, item: int) -> np.ndarray:
-    try:
+    with reading(path):
         size = path.stat().st_size
         if size % item:
             raise LavasegError(f"{path} is truncated: it ends with {size % item} bytes of {item}")
         return np.memmap(path, kind, "r") if size else np.empty(0, kind)
-    except OSError as error:
-        raise LavasegError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _labels(folder: Path, window: int) -> list[tuple[Path, Path, int, int, int]]:
     """The labelled moments of one recording, in order."""
     path = folder / "index" / f"index_{window or 50}ms.npy"
-    try:
-        index = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise LavasegError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+    with reading(path, "cannot be read, it is no .npy file or damaged"):
+        # mapped, so that a false header cannot ask for memory
+        index = np.load(path, allow_pickle=False, mmap_mode="r")
+    if not isinstance(index, np.ndarray) or index.dtype.kind not in "iuf":
+        raise LavasegError(f"{path} must hold rows of 3 numbers")
     if index.ndim != 2 or index.shape[1] != 3:
         raise LavasegError(f"{path} must hold rows of 3 numbers, it holds {index.shape}")
     found = []

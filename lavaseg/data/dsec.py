@@ -23,8 +23,9 @@ from lavaseg.data.pairs import check_classes
 from lavaseg.data.pictures import read_label_map
 from lavaseg.data.split import check_part
 from lavaseg.errors import LavasegError
-from lavaseg.events import EventError, Events
+from lavaseg.events import Events, naming
 from lavaseg.system.extras import optional
+from lavaseg.system.faults import reading
 
 CLASSES = (
     "background",
@@ -151,7 +152,7 @@ def read_before(path: Path, time: int, *, events: int = 0, window: int = 0) -> E
     Raises:
         LavasegError: the file is missing, damaged, of another layout, or begins after `time`.
     """
-    try:
+    with reading(path, "is no events.h5 of DSEC, or damaged"), naming(path):
         with _opened(path) as file:
             offset = int(file["t_offset"][()])
             stop = _number(file, time - offset)
@@ -160,11 +161,6 @@ def read_before(path: Path, time: int, *, events: int = 0, window: int = 0) -> E
         t = t.astype(np.int64) + offset
         start = time - window if window else (int(t[0]) if len(t) else time - 1)
         return Events(t, x.astype(np.int64), y.astype(np.int64), p == 1, CAMERA, (start, time))
-    except EventError as error:
-        raise LavasegError(f"{path}: {error}") from None
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError, IndexError) as error:
-        problem = " ".join(str(error).split())
-        raise LavasegError(f"{path} is no events.h5 of DSEC, or damaged: {problem}") from None
 
 
 def _opened(path: Path) -> h5py.File:
@@ -194,12 +190,8 @@ def rectified_places(path: Path) -> np.ndarray:
     Raises:
         LavasegError: the file is missing, damaged, or holds no rectify_map (480, 640, 2).
     """
-    try:
-        with _opened(path) as file:
-            places_ = np.asarray(file["rectify_map"][()], np.float64)
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        problem = " ".join(str(error).split())
-        raise LavasegError(f"{path} is no rectify_map.h5 of DSEC: {problem}") from None
+    with reading(path, "is no rectify_map.h5 of DSEC, or damaged"), _opened(path) as file:
+        places_ = np.asarray(file["rectify_map"][()], np.float64)
     if places_.shape != (*CAMERA, 2):
         raise LavasegError(f"{path}: rectify_map is {places_.shape}, expected {(*CAMERA, 2)}")
     return np.rint(np.nan_to_num(places_, nan=-9).clip(-9, 9999)).astype(np.int32)

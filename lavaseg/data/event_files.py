@@ -22,6 +22,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.events import EventError, Events, joined, naming
 from lavaseg.network import Size
 from lavaseg.system.extras import optional
+from lavaseg.system.faults import muted, reading
 
 SUFFIXES = (".aedat4", ".raw", ".bin", ".bs2", ".txt", ".csv")
 """File names that count as recordings."""
@@ -152,17 +153,20 @@ def _prophesee(path: Path, sensor: Size | None) -> Iterator[Events]:
     with optional():
         import faery
 
-    try:
-        for packet in faery.events_stream_from_file(
-            path, dimensions_fallback=(width, height), version_fallback=version, file_type="evt"
-        ):
-            if len(packet):
-                yield Events(
-                    packet["t"].astype(np.int64), packet["x"], packet["y"], packet["on"],
-                    (height, width),
-                )  # fmt: skip
-    except (RuntimeError, OSError) as error:
-        raise LavasegError(f"{path} is damaged: {error}") from None
+    with reading(path), muted():
+        packets = iter(
+            faery.events_stream_from_file(
+                path, dimensions_fallback=(width, height), version_fallback=version, file_type="evt"
+            )
+        )
+    while True:
+        with reading(path), muted():
+            packet = next(packets, None)
+        if packet is None:
+            return
+        if len(packet):
+            t = packet["t"].astype(np.int64)
+            yield Events(t, packet["x"], packet["y"], packet["on"], (height, width))
 
 
 def _prophesee_header(path: Path) -> tuple[str, Size | None, int, bool | None]:

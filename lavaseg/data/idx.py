@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gzip
 import math
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from lavaseg.errors import LavasegError
+from lavaseg.system.faults import reading
 
 _BYTES = 8
 """Code of unsigned bytes in the second half of the magic number."""
@@ -26,20 +26,17 @@ def read_idx(path: Path, item: tuple[int, int] | tuple[()]) -> np.ndarray:
         LavasegError: it is truncated, or holds something else.
     """
     dimensions = 1 + len(item)
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            header = np.frombuffer(file.read(4 + 4 * dimensions), ">u4")
-            if (
-                len(header) != 1 + dimensions
-                or header[0] != _BYTES * 256 + dimensions
-                or tuple(header[2:]) != item
-            ):
-                what = "image file (idx, 28x28 bytes an image)" if item else "label file (idx)"
-                raise LavasegError(f"{path} is no MNIST {what}")
-            count, size = int(header[1]), math.prod(item)
-            content = file.read(count * size)
-    except (OSError, EOFError, zlib.error) as error:
-        raise LavasegError(f"{path} cannot be read: {error}") from None
+    with reading(path), gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        header = np.frombuffer(file.read(4 + 4 * dimensions), ">u4")
+        if (
+            len(header) != 1 + dimensions
+            or header[0] != _BYTES * 256 + dimensions
+            or tuple(header[2:]) != item
+        ):
+            what = "image file (idx, 28x28 bytes an image)" if item else "label file (idx)"
+            raise LavasegError(f"{path} is no MNIST {what}")
+        count, size = int(header[1]), math.prod(item)
+        content = file.read(count * size)
     if len(content) != count * size:
         kind = "images" if item else "labels"
         raise LavasegError(

@@ -7,8 +7,6 @@ validation and 20 % for test, so that no digit and no picture occurs in two part
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from lavaseg.data.base import DataSet
 from lavaseg.data.idx import read_idx
 from lavaseg.errors import LavasegError
 from lavaseg.system.extras import optional
+from lavaseg.system.faults import reading
 
 _DIGITS = "train-images-idx3-ubyte"
 _BATCHES = "cifar-10-batches-py"
@@ -127,13 +126,10 @@ def _read_batches(path: Path) -> np.ndarray:
 
 
 def _read_npz(path: Path) -> np.ndarray:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            pictures = arrays["x_train"]
-    except KeyError:
-        raise LavasegError(f"{path} holds no array x_train") from None
-    except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise LavasegError(f"{path} cannot be read: {error}") from None
+    with reading(path), np.load(path, allow_pickle=False) as arrays:
+        if "x_train" not in arrays:
+            raise LavasegError(f"{path} holds no array x_train")
+        pictures = arrays["x_train"]
     if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[1:] != (32, 32, 3):
         raise LavasegError(
             f"{path}: x_train must be uint8 (N, 32, 32, 3), got {pictures.dtype} {pictures.shape}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL import Image, ImageOps
 from lavaseg.errors import LavasegError
 from lavaseg.network import Shape, Size
 from lavaseg.system.extras import optional
+from lavaseg.system.faults import reading
 from lavaseg.system.files import replacing
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy")
@@ -242,27 +242,25 @@ def write_label_map(
 
 def _open(path: Path) -> Image.Image:
     """The image, decoded in full."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+    with reading(path, "is truncated or damaged"), warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
             image = Image.open(path)
             image.load()
             return image
-    except Image.UnidentifiedImageError:
-        raise LavasegError(f"{path} is no picture that can be read") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise LavasegError(f"{path} has too many pixels to be a picture for a network") from None
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        raise LavasegError(f"{path} is truncated or damaged: {error}") from None
+        except Image.UnidentifiedImageError:
+            raise LavasegError(f"{path} is no picture that can be read") from None
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            raise LavasegError(
+                f"{path} has too many pixels to be a picture for a network"
+            ) from None
 
 
 def _read_array(path: Path, shape: Shape | None) -> np.ndarray:
     expected = "uint8 " + ("(channels, height, width)" if shape is None else str(tuple(shape)))
-    try:  # mapped, so that a false header cannot ask for memory
+    with reading(path, f"is no .npy file of {expected}"):
+        # mapped, so that a false header cannot ask for memory
         array = np.load(path, allow_pickle=False, mmap_mode="r")
-    except (OSError, ValueError, EOFError) as error:
-        problem = " ".join(str(error).split())
-        raise LavasegError(f"{path} is no .npy file of {expected}: {problem}") from None
     if not isinstance(array, np.ndarray):
         raise LavasegError(f"{path} is no .npy file of {expected}: it is an archive")
     if array.dtype != np.uint8 or array.ndim != 3 or (shape and array.shape != tuple(shape)):

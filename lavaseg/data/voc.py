@@ -21,6 +21,7 @@ from lavaseg.data.pairs import Files, Pairs, preparation
 from lavaseg.data.pictures import read_label_map
 from lavaseg.errors import LavasegError
 from lavaseg.system.extras import optional
+from lavaseg.system.faults import reading
 
 CLASSES = (
     "background",
@@ -150,10 +151,8 @@ def _read_list(folder: Path, part: str) -> list[str]:
 
 def _stems(path: Path) -> list[str]:
     """Names of pictures in a list: one a line, or 'JPEGImages/NAME.jpg LABELS/NAME.png'."""
-    try:
+    with reading(path, "is no list of pictures"):
         lines = path.read_text("utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LavasegError(f"list {path} cannot be read: {error}") from None
     stems = [Path(line.split()[0]).stem for line in lines if line.strip()]
     if not stems:
         raise LavasegError(f"list {path} is empty")
@@ -201,10 +200,8 @@ def read_mat(path: Path) -> np.ndarray:
 
     if not path.is_file():
         raise LavasegError(f"there is no label map {path}")
-    try:
+    with reading(path, "holds no label map of SBD that can be read"):
         ids = np.asarray(loadmat(path)["GTcls"][0, 0]["Segmentation"])
-    except Exception as error:  # loadmat raises nearly anything for a damaged file
-        raise LavasegError(f"{path} holds no label map of SBD that can be read: {error}") from None
     if ids.dtype != np.uint8 or ids.ndim != 2:
         raise LavasegError(
             f"{path}: GTcls.Segmentation must be uint8 (height, width), got {ids.dtype} {ids.shape}"

@@ -60,12 +60,17 @@ def encoder_from_dict(data: Mapping[str, Any]) -> Encoder:
     kind = fields.pop("kind", None)
     if kind not in ENCODERS:
         raise EncoderError(f"unknown encoder {kind!r}; expected one of {', '.join(ENCODERS)}")
-    known = {f.name for f in dataclasses.fields(ENCODERS[kind])}
+    own = [field for field in dataclasses.fields(ENCODERS[kind]) if field.init]
+    known = {field.name for field in own}
     for name in fields:
         if name not in known:
             raise EncoderError(
                 f"the {kind} encoder has no field {name!r}; it has {', '.join(sorted(known))}"
             )
+    needed = [f.name for f in own if f.default is f.default_factory is dataclasses.MISSING]
+    missing = [name for name in needed if name not in fields]
+    if missing:
+        raise EncoderError(f"the {kind} encoder needs a value for {' and '.join(missing)}")
     try:
         return ENCODERS[kind](**fields)
     except TypeError as error:

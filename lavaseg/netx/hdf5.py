@@ -16,6 +16,7 @@ import numpy as np
 
 from lavaseg.errors import LavasegError
 from lavaseg.netx.limits import MAX_FILE
+from lavaseg.system.faults import reading
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 """How an HDF5 file without a user block begins."""
@@ -35,12 +36,10 @@ def read_image(path: Path) -> bytes:
         raise FormatError(f"{path} does not exist")
     if not path.is_file():
         raise FormatError(f"{path} is not a file")
-    try:
+    with reading(path, kind=FormatError):
         if path.stat().st_size > MAX_FILE:
             raise FormatError(f"{path} is larger than {MAX_FILE} bytes, the limit of a network")
         return path.read_bytes()
-    except OSError as error:
-        raise FormatError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
 @contextmanager
@@ -51,17 +50,15 @@ def opened(image: bytes, path: str) -> Iterator[h5py.File]:
         LavasegError: of the kind that the block raised; a FormatError for anything that the HDF5
             library, or Python's arithmetic on what the file holds, objects to.
     """
-    try:
-        with h5py.File(h5py.h5f.open_file_image(image)) as file:
-            yield file
-    except FormatError:
-        raise
-    except LavasegError as error:  # from a description or an IntegerNetwork
-        kind = FormatError if type(error) is LavasegError else type(error)
-        raise kind(f"{path}: {error}") from None
-    except (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError) as error:
-        problem = " ".join(str(error).split())
-        raise FormatError(f"{path}: its HDF5 part cannot be read ({problem})") from None
+    with reading(path, "is truncated or damaged: its HDF5 part cannot be read", FormatError):
+        try:
+            with h5py.File(h5py.h5f.open_file_image(image)) as file:
+                yield file
+        except FormatError:
+            raise
+        except LavasegError as error:  # from a description or an IntegerNetwork
+            kind = FormatError if type(error) is LavasegError else type(error)
+            raise kind(f"{path}: {error}") from None
 
 
 @dataclass

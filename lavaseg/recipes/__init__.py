@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from lavaseg.encoders import Encoder, encoder_from_dict
 from lavaseg.errors import LavasegError
+from lavaseg.system.faults import reading
 from lavaseg.system.settings import read_yaml
 
 
@@ -229,15 +230,10 @@ def _read(source: str | Path, like: tuple[str, ...] = ()) -> dict[str, Any]:
                 f"there is no recipe {source_text!r}: give a YAML file, or one of "
                 + ", ".join(names())
             )
-        try:
+        with reading(f"recipe {source_text}", "is no text", RecipeError):
             text = path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(f"recipe {source_text} cannot be read: {error}") from None
-    try:
+    with reading(f"recipe {source_text}", "is not valid YAML", RecipeError):
         data = read_yaml(text)
-    except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
-        raise RecipeError(f"recipe {source_text} is not valid YAML: {problem}") from None
     if not isinstance(data, dict):
         raise RecipeError(f"recipe {source_text} must hold fields, such as 'name: my-recipe'")
     base = data.pop("like", None)
@@ -298,10 +294,8 @@ def override(data: dict[str, Any], item: str) -> None:
         data = data.setdefault(section, {})
         if not isinstance(data, dict):
             raise RecipeError(f"--set {item!r}: {section!r} is a value, it has no fields")
-    try:
+    with reading(f"--set {item!r}: {value!r}", "is not a YAML value", RecipeError):
         data[last] = read_yaml(value, last)
-    except yaml.YAMLError:
-        raise RecipeError(f"--set {item!r}: {value!r} is not a YAML value") from None
 
 
 def dump(recipe: Recipe) -> str:

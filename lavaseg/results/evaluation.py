@@ -16,6 +16,7 @@ import numpy as np
 
 from lavaseg.errors import LavasegError
 from lavaseg.results import metrics
+from lavaseg.system.faults import reading
 from lavaseg.system.files import replacing
 from lavaseg.system.plain import plain
 
@@ -133,7 +134,7 @@ class Evaluation:
         Raises:
             LavasegError: no such file, or it is truncated or something else.
         """
-        try:
+        with reading(path, "is no evaluation that was saved here, or damaged"):
             data = json.loads(Path(path).read_text("utf-8"))
             return cls(
                 confusion=np.array(data["confusion"], np.int64),
@@ -145,10 +146,6 @@ class Evaluation:
                 seconds=float(data["seconds"]),
                 comparison={k: math.nan if v is None else v for k, v in data["comparison"].items()},
             )
-        except OSError as error:
-            raise LavasegError(f"{path} cannot be read: {error.strerror}") from None
-        except (ValueError, KeyError, TypeError, AttributeError, zlib.error, LavasegError) as error:
-            raise LavasegError(f"{path} is no evaluation that was saved here: {error!r}") from None
 
 
 @dataclass

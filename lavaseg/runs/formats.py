@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar
 from lavaseg import recipes
 from lavaseg.errors import LavasegError
 from lavaseg.recipes import Recipe
+from lavaseg.system.faults import reading
 from lavaseg.system.files import write_atomically
 
 if TYPE_CHECKING:
@@ -45,19 +46,15 @@ class Format(Generic[T]):
 
 
 def _text(path: Path) -> str:
-    try:
+    with reading(path):
         return path.read_text("utf-8")
-    except (OSError, ValueError) as error:
-        raise LavasegError(f"{path} cannot be read: {error}") from None
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
+    with reading(path):
         found = json.loads(_text(path))
-    except ValueError as error:
-        raise LavasegError(f"{path} cannot be read: {error}") from None
     if not isinstance(found, dict):
-        raise LavasegError(f"{path} cannot be read: expected a JSON object")
+        raise LavasegError(f"{path} is damaged: expected a JSON object")
     return found
 
 
@@ -80,11 +77,9 @@ def _write_recipe(path: Path, recipe: Recipe) -> None:
 
 
 def _read_table(path: Path) -> Rows:
-    try:
+    with reading(path):
         rows = csv.DictReader(io.StringIO(_text(path), newline=""))
         return [{key: float(value) for key, value in row.items()} for row in rows]
-    except (ValueError, TypeError) as error:
-        raise LavasegError(f"{path} cannot be read: {error}") from None
 
 
 def _write_table(path: Path, rows: Rows) -> None:
@@ -97,13 +92,10 @@ def _write_table(path: Path, rows: Rows) -> None:
 
 
 def _read_arrays(path: Path) -> Arrays:
-    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    try:
+    with reading(path):
         return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise LavasegError(f"{path} cannot be read: {error}") from None
 
 
 def _write_arrays(path: Path, arrays: Arrays) -> None:

@@ -15,6 +15,7 @@ from lavaseg.models.analog import RECTIFIED, AnalogModel
 from lavaseg.network import Network, Shape
 from lavaseg.runs.folder import RunFolder
 from lavaseg.runs.formats import Rows
+from lavaseg.system.faults import reading
 
 if TYPE_CHECKING:
     from lavaseg.network.integers import IntegerNetwork
@@ -56,7 +57,7 @@ class Run:
                 f"{files.description.kind.file}, as `lavaseg train` and `lavaseg convert` write"
             )
         recipe, stored = files.recipe.load(), files.description.load()
-        try:
+        with reading(files.description.path, "is damaged"):
             return cls(
                 files.path,
                 recipe,
@@ -67,8 +68,6 @@ class Run:
                 stored["ignore_index"],
                 tuple(stored["picture_shape"]),
             )
-        except (ValueError, KeyError, TypeError, LavasegError) as error:
-            raise LavasegError(f"{files.description.path} cannot be read: {error}") from None
 
     def save(self) -> None:
         """Write recipe and description, creating the folder."""

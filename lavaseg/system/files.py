@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lavaseg.errors import LavasegError
+from lavaseg.system.faults import in_words, writing
 
 
 @contextmanager
@@ -22,10 +23,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        yield part
-        os.replace(part, path)
+        with writing(path):
+            yield part
+            os.replace(part, path)
     except OSError as error:
-        raise LavasegError(f"{path} cannot be written: {error.strerror or error}") from None
+        raise LavasegError(f"{path} cannot be written: {in_words(error)}") from None
     finally:
         with suppress(OSError):  # a folder that is a file has nothing to remove
             part.unlink()
@@ -48,7 +50,7 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         yield part
         os.replace(part, target)  # takes the place of an empty folder, and of nothing else
     except OSError as error:
-        raise LavasegError(f"folder {path} cannot be made: {error.strerror or error}") from None
+        raise LavasegError(f"folder {path} cannot be made: {in_words(error)}") from None
     finally:
         if made:
             shutil.rmtree(part, ignore_errors=True)

@@ -15,15 +15,18 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from lavaseg.data.base import Samples
+from lavaseg.errors import LavasegError
 from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.runs import Artefact, RunFolder
 from lavaseg.runs.formats import Arrays, Rows
+from lavaseg.system.faults import reading, writing
 from lavaseg.training.batches import loader
 from lavaseg.training.callbacks import EpochLines, History
 from lavaseg.training.memory import keep_freed_memory
 from lavaseg.training.network import SpikingNetwork
 from lavaseg.training.plan import Plan
 from lavaseg.training.segmenter import segmenter
+from lavaseg.training.surroundings import one_process, without_schedulers
 
 
 def fit(
@@ -57,11 +60,16 @@ def fit(
     history = History(table, weights)
     name = table.path.stem
     checkpoint = folder.checkpoints.path / f"{name}.ckpt"
-    with _quiet():
+    resume = resume and checkpoint.exists()
+    if resume:
+        check_checkpoint(checkpoint)
+    with _quiet(), without_schedulers(), writing(folder.path):
         trainer = pl.Trainer(
             max_epochs=plan.optimisation.epochs,
             accelerator="gpu" if torch.cuda.is_available() else "cpu",
-            devices="auto" if torch.cuda.is_available() else 1,
+            devices=1,
+            plugins=[one_process()],
+            default_root_dir=folder.checkpoints.path,
             logger=TensorBoardLogger(folder.path, name=folder.curves.path.name, version=name),
             callbacks=_callbacks(history, checkpoint, title if progress else None),
             enable_progress_bar=False,
@@ -75,7 +83,7 @@ def fit(
                 segmenter(model, plan, classes),
                 _batches(plan, train, shuffle=True),
                 _batches(plan, validation, shuffle=False),
-                ckpt_path=checkpoint if resume and checkpoint.exists() else None,
+                ckpt_path=checkpoint if resume else None,
                 weights_only=True,
             )
         except SystemExit:  # lightning turns Ctrl-C into an exit
@@ -83,6 +91,19 @@ def fit(
     if trainer.interrupted:
         raise KeyboardInterrupt
     return history
+
+
+def check_checkpoint(path: Path) -> None:
+    """Check that a checkpoint is whole.
+
+    Raises:
+        LavasegError: it is empty, truncated, damaged or something else; names it.
+    """
+    again = "is truncated, damaged or no checkpoint; remove it and train again without --resume"
+    with reading(path, again):
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(found, dict) or not {"state_dict", "optimizer_states"} <= found.keys():
+        raise LavasegError(f"{path} {again}")
 
 
 def _callbacks(history: History, checkpoint: Path, title: str | None) -> list[pl.Callback]:

@@ -31,8 +31,10 @@ from lava.magma.runtime.runtime import Runtime
 
 from lavaseg.deploy.lava.graph import Graph, build
 from lavaseg.deploy.lava.job import Job, Outcome, sweep_shared_memory
+from lavaseg.deploy.lava.needs import make_room, use_few_files
 from lavaseg.deploy.lava.process_models import run_config
 from lavaseg.deploy.lava.session import make_recorders
+from lavaseg.errors import LavasegError
 
 _PARENT = 0
 """Standard input: a pipe whose other end the calling process holds; it closes when that dies."""
@@ -100,10 +102,11 @@ class _Watch:
 
     @staticmethod
     def _obituary(name: str, actor: Any) -> str:
-        if actor._pconn.poll():  # where Lava puts the exception of an OS process
-            report = actor._pconn.recv()
-            if report is not None:
-                return f"{name} raised {type(report[0]).__name__}: {report[0]}"
+        with suppress(EOFError):  # it died without a word
+            if actor._pconn.poll():  # where Lava puts the exception of an OS process
+                report = actor._pconn.recv()
+                if report is not None:
+                    return f"{name} raised {type(report[0]).__name__}: {report[0]}"
         return f"the OS process of {name} died"
 
 
@@ -112,6 +115,7 @@ def main(folder: Path) -> None:
     job = Job.load(folder)
     _own_shared_memory(job.prefix)
     set_start_method("fork", force=True)  # what Lava's runtime needs
+    use_few_files()
     watch = _Watch(folder, job)
     watch.start()
     try:
@@ -119,6 +123,8 @@ def main(folder: Path) -> None:
         recorders = make_recorders(net.network, len(job.spikes), net.steps, job.record, folder)
         graph = build(net, job.spikes, recorders)
         seconds = _run(graph, job.fast, watch)
+    except LavasegError as error:
+        watch.fail(str(error))
     except Exception as error:
         watch.fail(f"{type(error).__name__}: {error}")
     Outcome(seconds).save(folder)
@@ -147,6 +153,7 @@ def _own_shared_memory(prefix: str) -> None:
 
 def _run(graph: Graph, fast: bool, watch: _Watch) -> float:
     executable = graph.compile(run_config(graph.processes, fast))
+    make_room(executable)
     runtime = Runtime(executable, ActorType.MultiProcessing)
     watch.attach(runtime, [graph.name(process) for process in executable.proc_builders])
     runtime.initialize()

@@ -1,0 +1,65 @@
+"""Limits that the system sets a process: raised where that is allowed, else named with a number."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lavaseg.errors import LavasegError
+
+SHARED_MEMORY = Path("/dev/shm")
+"""Where Linux keeps shared memory; elsewhere its size is not known."""
+
+
+def allow_open_files(needed: int, what: str) -> None:
+    """Let this process have `needed` files open at a time.
+
+    Args:
+        what: what needs them, the subject of the message.
+
+    Raises:
+        LavasegError: the system allows fewer.
+    """
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows has no such limits
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    if soft == unlimited or soft >= needed:
+        return
+    if hard != unlimited and hard < needed:
+        raise LavasegError(
+            f"{what} needs {needed} open files at a time, and this system allows {hard}: run it "
+            f"where `ulimit -Hn` shows {needed} or more"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def check_shared_memory(needed: int, what: str) -> None:
+    """Check that shared memory has room, where the system says how much there is.
+
+    Without room a process is not told, but killed when it writes.
+
+    Args:
+        needed: bytes.
+        what: what needs them, the subject of the message.
+
+    Raises:
+        LavasegError: there is too little.
+    """
+    if not SHARED_MEMORY.is_dir():
+        return
+    state = os.statvfs(SHARED_MEMORY)
+    free = state.f_bavail * state.f_frsize
+    if free < needed:
+        raise LavasegError(
+            f"{what} needs {megabytes(needed)} of shared memory, and {SHARED_MEMORY} has "
+            f"{megabytes(free)} left: make it larger (in a container with "
+            f"--shm-size={-(-needed // 2**20)}m)"
+        )
+
+
+def megabytes(size: int) -> str:
+    """A number of bytes in whole megabytes (2**20 bytes), rounded up."""
+    return f"{-(-size // 2**20)} MB"

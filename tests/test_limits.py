@@ -1,0 +1,87 @@
+"""Limits of the machine are raised where that is allowed, else named with the number needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lavaseg.errors import LavasegError
+from lavaseg.system import limits
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/shm and ulimit")
+
+DEEP = """
+import sys
+import numpy as np
+from lavaseg.deploy.lava import run_inprocess, run_multiprocess
+from lavaseg.encoders import Poisson
+from lavaseg.errors import LavasegError
+from lavaseg.network import Conv, Input, Network, Population, Projection
+from lavaseg.network.integers import IntegerNetwork
+
+depth = int(sys.argv[1])
+names = [f"l{i}" for i in range(depth)]
+network = Network(
+    Input("input", (2, 2, 2)),
+    tuple(Population(name, None if name == names[-1] else 60) for name in names),
+    tuple(Projection(a, b, Conv(2, (1, 1))) for a, b in zip(["input", *names], names)),
+    names[-1],
+)
+rng = np.random.default_rng(0)
+weights = {
+    p.name: (2 * rng.integers(10, 30, network.weight_shape(p))).astype(np.int16)
+    for p in network.projections
+}
+net = IntegerNetwork(network, weights, Poisson(2), ("a", "b"))
+spikes = np.ones((1, 2, 2, 2, 2), np.uint8)
+try:
+    one = run_inprocess(net, spikes, record="all")
+    other = run_multiprocess(net, spikes, record="all")
+except LavasegError as error:
+    sys.exit(f"error: {error}")
+assert (one.readout == other.readout).all()
+assert all((one.spikes[name] == other.spikes[name]).all() for name in one.spikes)
+print("equal")
+"""
+
+
+def deep(depth: int, ulimit: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """A network of `depth` populations on both Lava runtimes, under limits of the shell."""
+    script = tmp_path / "deep.py"
+    script.write_text(DEEP)
+    command = f'{ulimit}; exec "$0" "$@"'
+    return subprocess.run(
+        ["bash", "-c", command, sys.executable, str(script), str(depth)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_deep_network_runs_with_1024_open_files(tmp_path: Path) -> None:
+    result = deep(70, "ulimit -n 1024", tmp_path)
+    assert result.stdout == "equal\n", result.stderr
+
+
+@pytest.mark.slow
+def test_soft_limit_of_open_files_is_raised(tmp_path: Path) -> None:
+    result = deep(20, "ulimit -Hn 1024; ulimit -Sn 100", tmp_path)
+    assert result.stdout == "equal\n", result.stderr
+
+
+def test_hard_limit_of_open_files_is_named_before_the_run(tmp_path: Path) -> None:
+    result = deep(20, "ulimit -n 100", tmp_path)
+    assert result.returncode == 1
+    assert "open files at a time, and this system allows 100: run it" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_too_little_shared_memory_is_named_with_what_is_needed(tmp_path: Path) -> None:
+    limits.check_shared_memory(1, "it")
+    with pytest.raises(LavasegError, match=r"^it needs 1048576 MB of shared memory, and /dev/shm"):
+        limits.check_shared_memory(2**40, "it")
