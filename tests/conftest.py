@@ -255,16 +255,26 @@ def _graph_networks(
         budget = NEVER // parts // (2 * steps if is_readout else -(-4096 // decay) + 1)
         if recurrent and not is_relay and draw(st.integers(0, 3)) == 0:
             operators[name] = _operator_between(draw, shapes[name], shapes[name])
-            budget //= 4  # excitation, inhibition and what holds it down share the 24 bits
+            budget //= 2  # excitation, inhibition and what holds it down share the 24 bits
         if is_relay:
             budget = draw(st.sampled_from([18, 300, 3000]))
         peaks[name] = len(operators) * budget if is_relay else 1
         for other, operator in operators.items():
             delay = 0 if other in relays else draw(delays)
-            projection = Projection(other, name, operator, max(delay, int(other == name)))
+            kept = None
+            if draw(st.integers(0, 3)) == 0:  # some channels alone have synapses
+                every = range(shapes[other][0])
+                kept = tuple(sorted(draw(st.sets(st.sampled_from(every), min_size=1))))
+            projection = Projection(
+                other, name, operator, max(delay, int(other == name)), channels=kept
+            )
             projections.append(projection)
             shape = operator.weight_shape(shapes[other]) or shapes[other][:1]
-            weights[projection.name] = _values(rng, operator, shape, budget // peaks[other])
+            values = _values(rng, operator, shape, budget // peaks[other])
+            if kept is not None:
+                seen = np.isin(np.arange(shapes[other][0]), kept).astype(values.dtype)
+                values = operator.geometry(shapes[other]).scale_inputs(values, seen)
+            weights[projection.name] = values
         if is_relay:
             relays.add(name)
         if clock:

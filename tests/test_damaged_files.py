@@ -32,7 +32,7 @@ from lavaseg.network import Conv, Input, Network, Population, Projection
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.results.evaluation import Evaluation
 from lavaseg.runs import formats
-from lavaseg.training.fit import check_checkpoint
+from lavaseg.training.checkpoints import newest
 
 FEW, MANY = 25, int(os.environ.get("LAVASEG_MUTATIONS", "500"))
 LONGEST = 10
@@ -178,7 +178,7 @@ KINDS = [
     ),
     Kind("a.yaml", _recipe, recipes.load),
     Kind("a.safetensors", _arrays, formats.ARRAYS.read),
-    Kind("a.ckpt", _checkpoint, check_checkpoint),
+    Kind("a.ckpt", _checkpoint, newest),
     Kind("a.png", _picture, read_picture),
     Kind("a.jpg", _picture, read_picture),
     Kind("label.png", _labels, read_label_map),

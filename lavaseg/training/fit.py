@@ -19,9 +19,11 @@ from lavaseg.errors import LavasegError
 from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.runs import Artefact, RunFolder
 from lavaseg.runs.formats import Arrays, Rows
-from lavaseg.system.faults import reading, writing
+from lavaseg.system.faults import writing
+from lavaseg.system.progress import line
 from lavaseg.training.batches import loader
 from lavaseg.training.callbacks import EpochLines, History
+from lavaseg.training.checkpoints import WholeCheckpoints, newest
 from lavaseg.training.memory import keep_freed_memory
 from lavaseg.training.network import SpikingNetwork
 from lavaseg.training.plan import Plan
@@ -40,7 +42,7 @@ def fit(
     table: Artefact[Rows],
     weights: Artefact[Arrays],
     title: str,
-    resume: bool = False,
+    start: Path | None = None,
     progress: bool = True,
 ) -> History:
     """Train `model`, and store the weights of its best validation epoch.
@@ -51,7 +53,7 @@ def fit(
         table: takes one row an epoch; checkpoint and curves are named like it.
         weights: takes the best weights.
         title: shown in front of each epoch's line.
-        resume: continue from the checkpoint, if there is one.
+        start: the checkpoint to continue from (`going_on`).
 
     Raises:
         KeyboardInterrupt: Ctrl-C; the last finished epoch is in the checkpoint.
@@ -59,16 +61,13 @@ def fit(
     keep_freed_memory()
     history = History(table, weights)
     name = table.path.stem
-    checkpoint = folder.checkpoints.path / f"{name}.ckpt"
-    resume = resume and checkpoint.exists()
-    if resume:
-        check_checkpoint(checkpoint)
+    checkpoint = checkpoint_of(folder, table)
     with _quiet(), without_schedulers(), writing(folder.path):
         trainer = pl.Trainer(
             max_epochs=plan.optimisation.epochs,
             accelerator="gpu" if torch.cuda.is_available() else "cpu",
             devices=1,
-            plugins=[one_process()],
+            plugins=[one_process(), WholeCheckpoints()],
             default_root_dir=folder.checkpoints.path,
             logger=TensorBoardLogger(folder.path, name=folder.curves.path.name, version=name),
             callbacks=_callbacks(history, checkpoint, title if progress else None),
@@ -83,7 +82,7 @@ def fit(
                 segmenter(model, plan, classes),
                 _batches(plan, train, shuffle=True),
                 _batches(plan, validation, shuffle=False),
-                ckpt_path=checkpoint if resume else None,
+                ckpt_path=start,
                 weights_only=True,
             )
         except SystemExit:  # lightning turns Ctrl-C into an exit
@@ -93,17 +92,33 @@ def fit(
     return history
 
 
-def check_checkpoint(path: Path) -> None:
-    """Check that a checkpoint is whole.
+def checkpoint_of(folder: RunFolder, table: Artefact[Rows]) -> Path:
+    """The place of a fit's checkpoint, by the table of its epochs."""
+    return folder.checkpoints.path / f"{table.path.stem}.ckpt"
+
+
+def going_on(folder: RunFolder, table: Artefact[Rows]) -> Path | None:
+    """The checkpoint to continue from; None if no epoch has finished.
 
     Raises:
-        LavasegError: it is empty, truncated, damaged or something else; names it.
+        LavasegError: epochs have finished, but their checkpoint is missing or damaged.
     """
-    again = "is truncated, damaged or no checkpoint; remove it and train again without --resume"
-    with reading(path, again):
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(found, dict) or not {"state_dict", "optimizer_states"} <= found.keys():
-        raise LavasegError(f"{path} {again}")
+    path = checkpoint_of(folder, table)
+    found = newest(path)
+    finished = len(table.load()) if found is None and table.exists() else 0
+    if finished == 1:  # stopped between its row and the first checkpoint
+        line(f"{path} is missing: the only finished epoch is trained again")
+    elif finished:
+        raise LavasegError(
+            f"{path} is missing, though {table.path.name} shows finished epochs: restore it, or "
+            "train into another folder"
+        )
+    if found is not None and not folder.weights.exists():
+        raise LavasegError(
+            f"{folder.weights.path} is missing, though {found} shows finished epochs: restore it, "
+            "or train into another folder"
+        )
+    return found
 
 
 def _callbacks(history: History, checkpoint: Path, title: str | None) -> list[pl.Callback]:

@@ -16,6 +16,7 @@ from lavaseg.results.energy import CMOS_45NM, MAC_PJ, account, on_device, uncoun
 from lavaseg.results.metrics import mean_iou
 from lavaseg.training.batches import Batch
 from lavaseg.training.loss import (
+    anything_counts,
     nearest_labels,
     resize_logits,
     rmp_layers,
@@ -25,6 +26,16 @@ from lavaseg.training.loss import (
 )
 from lavaseg.training.network import SpikingNetwork
 from lavaseg.training.plan import Plan, learning_rate
+
+
+def check_plan(model: SpikingNetwork | AnalogNetwork, plan: Plan) -> None:
+    """Refuse a plan that a model cannot follow.
+
+    Raises:
+        LavasegError: names the field.
+    """
+    if isinstance(model, AnalogNetwork) and plan.rmp.weight:
+        raise LavasegError("field rmp.weight: an artificial network has no membranes; set it 0")
 
 
 class Segmenter(pl.LightningModule):
@@ -78,14 +89,16 @@ class Segmenter(pl.LightningModule):
         messages, labels = batch
         readout, added = self.learn(messages, labels)
         loss = self._loss(self.logits(readout), labels)
-        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
+        if anything_counts(labels, self.plan.ignore_index, self.plan.class_weights):
+            self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
         return loss + added
 
     def validation_step(self, batch: Batch, _: int) -> None:
         messages, labels = batch
         logits = self.logits(self.watch(messages))
         loss = segmentation_loss(logits, labels, ignore_index=self.plan.ignore_index)
-        self.log("val_loss", loss, on_epoch=True, batch_size=len(labels))
+        if anything_counts(labels, self.plan.ignore_index):
+            self.log("val_loss", loss, on_epoch=True, batch_size=len(labels))
         resized = resize_logits(logits, (labels.shape[1], labels.shape[2]))
         self.confusion.update(resized.argmax(1), labels)
 
@@ -184,8 +197,7 @@ class AnalogSegmenter(Segmenter):
 
     def __init__(self, model: AnalogNetwork, plan: Plan, classes: int) -> None:
         super().__init__(plan, classes)
-        if plan.rmp.weight:
-            raise LavasegError("field rmp.weight: an artificial network has no membranes; set it 0")
+        check_plan(model, plan)
         self.model: AnalogNetwork = model
 
     def learn(
