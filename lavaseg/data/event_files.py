@@ -18,6 +18,7 @@ import numpy as np
 
 from lavaseg.data.event_text import TextFormat, read_text
 from lavaseg.data.evt21 import read_words
+from lavaseg.data.sensors import agreed
 from lavaseg.errors import LavasegError
 from lavaseg.events import EventError, Events, joined, naming
 from lavaseg.network import Size
@@ -114,20 +115,6 @@ def _checked(path: Path, pieces: Iterator[Events]) -> Iterator[Events]:
             last = int(piece.t[-1])
     if last is None:
         raise LavasegError(f"{path} holds no events")
-
-
-def agreed(path: Path, own: Size | None, asked: Size | None) -> Size:
-    """The sensor of a file that may or may not say it."""
-    if own is None and asked is None:
-        raise LavasegError(f"{path} does not say how large its sensor is: give (height, width)")
-    if own is not None and asked is not None and own != tuple(asked):
-        raise LavasegError(
-            f"{path} is of a sensor of {own[0]} x {own[1]} pixels, expected "
-            f"{asked[0]} x {asked[1]} (height x width)"
-        )
-    found = own or asked
-    assert found is not None
-    return found[0], found[1]
 
 
 def _aedat4(path: Path, sensor: Size | None) -> Iterator[Events]:

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from lavaseg.data.sensors import agreed
 from lavaseg.errors import LavasegError
 from lavaseg.events import Events
 from lavaseg.network import Size
@@ -152,8 +153,6 @@ class _Reader:
         self.lines = chain([first] if first else [], self.lines)
 
     def events(self) -> Iterator[Events]:
-        from lavaseg.data.event_files import agreed
-
         size = agreed(self.path, self.own, self.sensor)
         while piece := list(islice(self.lines, _PIECE)):
             t, x, y, p = self._columns(piece)
