@@ -137,6 +137,15 @@ def test_verify_of_a_run_keeps_its_verdict(run: Path) -> None:
     assert verdict["samples"] == 2
 
 
+@pytest.mark.slow
+def test_verify_of_a_run_needs_no_more_than_1024_open_files(run: Path) -> None:
+    command = [sys.executable, "-m", "lavaseg", "verify", str(run), "--samples", "1"]
+    limited = ["bash", "-c", 'ulimit -n 1024; exec "$0" "$@"', *command]
+    result = subprocess.run(limited, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "every spike and every read-out is equal" in result.stdout
+
+
 def test_report_of_a_run_is_one_page(run: Path) -> None:
     result = call("report", run, "--out", run / "page.html")
     assert result.exit_code == 0, result.output
