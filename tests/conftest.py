@@ -261,10 +261,20 @@ def _graph_networks(
         peaks[name] = len(operators) * budget if is_relay else 1
         for other, operator in operators.items():
             delay = 0 if other in relays else draw(delays)
-            projection = Projection(other, name, operator, max(delay, int(other == name)))
+            kept = None
+            if draw(st.integers(0, 3)) == 0:  # some channels alone have synapses
+                every = range(shapes[other][0])
+                kept = tuple(sorted(draw(st.sets(st.sampled_from(every), min_size=1))))
+            projection = Projection(
+                other, name, operator, max(delay, int(other == name)), channels=kept
+            )
             projections.append(projection)
             shape = operator.weight_shape(shapes[other]) or shapes[other][:1]
-            weights[projection.name] = _values(rng, operator, shape, budget // peaks[other])
+            values = _values(rng, operator, shape, budget // peaks[other])
+            if kept is not None:
+                seen = np.isin(np.arange(shapes[other][0]), kept).astype(values.dtype)
+                values = operator.geometry(shapes[other]).scale_inputs(values, seen)
+            weights[projection.name] = values
         if is_relay:
             relays.add(name)
         if clock:

@@ -12,6 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lavaseg.errors import LavasegError
+from lavaseg.models.size import synaptic_memory
 from lavaseg.network import (
     Conv,
     ConvTranspose,
@@ -194,6 +195,36 @@ def test_spikes_that_wait_are_charged() -> None:
     (delay,) = account(branched, counts, samples=2, steps=5).delays
     assert (delay.delay, delay.relays) == (2, 3)
     assert delay.operations == 3 * counts["conv1"].sum() + 2 * 2 * 144
+
+
+def test_channels_that_are_late_by_different_steps_are_charged_once() -> None:
+    """Only their waiting is added: a relay for each channel and step that it is late."""
+    network = small()
+    first, second, third = network.projections
+    operator = second.operator
+    late = [
+        Projection(second.source, "conv2", operator, delay, f"after{delay}", channels)
+        for delay, channels in ((0, (1,)), (1, (0, 3)), (3, (2,)))
+    ]
+    split = Network(network.input, network.nodes, (first, *late, third), "out")
+    counts = random_counts(network, 10)
+    plain, delayed = (account(n, counts, samples=2, steps=5) for n in (network, split))
+    assert sum(p.operations for p in delayed.projections) == plain.synaptic_operations * 2
+    assert sum(p.synapses for p in delayed.projections) == sum(
+        p.synapses for p in plain.projections
+    )
+    assert sum(p.spikes for p in delayed.projections) == sum(p.spikes for p in plain.projections)
+    assert delayed.dense_macs == plain.dense_macs
+    assert split.macs() == network.macs()
+    assert split.weight_count() == network.weight_count()
+    assert synaptic_memory(split, 5) == synaptic_memory(network, 5)
+    _, height, width = network.shape(second.source)
+    neurons = (2 * 1 + 1 * 3) * height * width
+    assert sum(d.relays * d.neurons for d in delayed.delays) == neurons
+    spikes = counts[second.source].sum((1, 2))
+    passed = spikes[0] + spikes[3] + 3 * spikes[2]
+    held = 2 * (2 * 1 + 1 * 3) * height * width
+    assert sum(d.operations for d in delayed.delays) == passed + held
 
 
 def test_graded_input_is_charged_as_macs_and_binary_input_as_accumulates() -> None:

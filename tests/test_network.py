@@ -240,6 +240,12 @@ P, Q = Population("p"), Population("q")
         ((P, P), (Projection("in", "p", OneToOne()),), "p", "'p' is used 2 times"),
         (
             (P,),
+            (Projection("in", "p", OneToOne(), channels=(0, 2)),),
+            "p",
+            "'in_to_p': there is no channel 2, in has 2",
+        ),
+        (
+            (P,),
             (Projection("in", "p", OneToOne()), Projection("in", "p", OneToOne())),
             "p",
             "'in_to_p' is used 2 times",
@@ -295,6 +301,7 @@ def test_contradiction_is_named(
         (lambda: Current("c", norm="layer"), "current 'c': norm .* got 'layer'"),
         (lambda: Population("p", norm_scale=-1.0), "'p': norm_scale .* got -1.0"),
         (lambda: Projection("a", "b", OneToOne(), delay=63), "'a_to_b': delay must be 0 to 62"),
+        (lambda: Projection("a", "b", OneToOne(), channels=(1, 1)), "'a_to_b': channels must be"),
         (lambda: Input("in", (1, 0, 2)), r"'in': shape .* \(1, 0, 2\)"),
         (lambda: Input("in", (1, 2.5, 2)), r"'in': shape must be three .* \(1, 2.5, 2\)"),
         (lambda: Input("in", (1, 2, 2), 25), "'in': message_bits must be 0 to 24, got 25"),

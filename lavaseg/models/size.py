@@ -51,7 +51,8 @@ def layers(model: Network | AnalogModel) -> tuple[Layer, ...]:
         for p in model.incoming(node.name):
             shape = model.weight_shape(p)
             if shape is not None:
-                weights, macs = math.prod(shape), p.operator.macs(model.shape(p.source))
+                weights = model.synapse_count(p)
+                macs = model.share(p, p.operator.macs(model.shape(p.source)))
                 sheet = model.shape(node.name)
                 enlarges = math.prod(model.geometry(p).enlarges)
                 found.append(
@@ -93,6 +94,6 @@ def synaptic_memory(network: Network, steps: int) -> int:
         network: as `lavaseg.export.lowering.deployed` gives it.
         steps: T of a sample.
     """
-    weights = sum(math.prod(network.synapse_shape(p)) for p in network.projections)
+    weights = sum(map(network.synapse_count, network.projections))
     clocks = sum(network.shape(p.name)[0] for p in network.populations if p.clock)
     return weights + steps * clocks

@@ -8,9 +8,8 @@ fewer neurons and synapses together.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lavaseg.network.graph import Network
 from lavaseg.network.grids import fan_out
@@ -28,11 +27,20 @@ class DelayPlan:
         echoes: populations that send to themselves one step later, which leaves no place for a
             relay: a second population with the same input, whose last spikes of a sample are held
             back, sends it.
+        channels: the channels that a chain's relays have, for chains that need not have all of
+            their source.
     """
 
     chains: Mapping[tuple[str, int], int]
     synapses: Mapping[str, int]
     echoes: tuple[str, ...] = ()
+    channels: Mapping[tuple[str, int], tuple[int, ...]] = field(default_factory=dict)
+
+    def neurons(self, network: Network, source: str, delay: int) -> int:
+        """Number of neurons of each relay of a chain."""
+        channels, height, width = network.shape(source)
+        kept = self.channels.get((source, delay))
+        return (channels if kept is None else len(kept)) * height * width
 
 
 def plan(network: Network, steps: int) -> DelayPlan:
@@ -70,7 +78,23 @@ def plan(network: Network, steps: int) -> DelayPlan:
             chains[key] = max(chains.get(key, 0), wait)
         else:
             synapses[projection.name] = wait
-    return DelayPlan(chains, synapses, tuple(echoes))
+    return DelayPlan(chains, synapses, tuple(echoes), _narrow(network, chains, steps))
+
+
+def _narrow(
+    network: Network, chains: Mapping[tuple[str, int], int], steps: int
+) -> dict[tuple[str, int], tuple[int, ...]]:
+    """The channels of each chain all of whose projections see the same ones, but not all."""
+    found = {}
+    for source, delay in chains:
+        seen = {
+            p.channels
+            for p in network.outgoing(source)
+            if delay and min(p.delay, steps) == delay and waiting(network, p, steps)
+        }
+        if len(seen) == 1 and (channels := seen.pop()) is not None:
+            found[source, delay] = channels
+    return found
 
 
 def waiting(network: Network, projection: Projection, steps: int) -> int:
@@ -81,5 +105,6 @@ def waiting(network: Network, projection: Projection, steps: int) -> int:
 
 def _additional(network: Network, projection: Projection) -> int:
     """Synapses that a projection needs once none of them is shared over the sheet."""
-    connections = int(fan_out(projection.operator, network.shape(projection.source)).sum())
-    return connections - math.prod(network.synapse_shape(projection))
+    source = network.shape(projection.source)
+    connections = int(fan_out(projection.operator, source, projection.channels).sum())
+    return connections - network.synapse_count(projection)

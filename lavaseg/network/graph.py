@@ -125,6 +125,11 @@ class Network:
                         f"projection {projection.name!r}: {projection.operator.kind} maps "
                         f"{projection.source} {source} to an empty sheet {shape}"
                     )
+                if projection.channels is not None and projection.channels[-1] >= source[0]:
+                    raise NetworkError(
+                        f"projection {projection.name!r}: there is no channel "
+                        f"{projection.channels[-1]}, {projection.source} has {source[0]}"
+                    )
                 found[projection.name] = shape
             if len(set(found.values())) > 1:
                 listed = ", ".join(f"{name} gives {shape}" for name, shape in found.items())
@@ -219,6 +224,20 @@ class Network:
         shape = self.weight_shape(projection)
         return self.shapes[projection.source][:1] if shape is None else shape
 
+    def share(self, projection: Projection, count: int) -> int:
+        """The part of `count` that belongs to the channels which a projection has synapses of.
+
+        Args:
+            count: of weights, connections or operations of all channels, which have as many each.
+        """
+        if projection.channels is None:
+            return count
+        return count * len(projection.channels) // self.shapes[projection.source][0]
+
+    def synapse_count(self, projection: Projection) -> int:
+        """Weights or gains of a projection, shared ones counted once."""
+        return self.share(projection, math.prod(self.synapse_shape(projection)))
+
     @cached_property
     def latencies(self) -> Mapping[str, int]:
         """Steps on hardware from the input to each node, on the longest path.
@@ -270,12 +289,13 @@ class Network:
 
     def macs(self) -> int:
         """Multiply-accumulates of one dense pass through all projections."""
-        return sum(p.operator.macs(self.shapes[p.source]) for p in self.projections)
+        return sum(self.share(p, p.operator.macs(self.shapes[p.source])) for p in self.projections)
 
     def weight_count(self) -> int:
         """Synaptic weights, shared ones counted once; norms and biases not included."""
-        shapes = (self.weight_shape(projection) for projection in self.projections)
-        return sum(math.prod(shape) for shape in shapes if shape is not None)
+        return sum(
+            self.synapse_count(p) for p in self.projections if self.weight_shape(p) is not None
+        )
 
     def parameter_count(self, steps: int = 1) -> int:
         """Weights, plus what norms, biases and clocks add for each channel.
@@ -329,7 +349,7 @@ class Network:
             "nodes": [{"node": type(n).__name__.lower(), **plain(n)} for n in self.nodes],
             "projections": [
                 {
-                    **plain(p),
+                    **{k: v for k, v in plain(p).items() if k != "channels" or v is not None},
                     "operator": {"kind": p.operator.kind, **plain(p.operator)},
                 }
                 for p in self.projections

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
@@ -162,6 +163,9 @@ class Projection:
             least 1 from a population to itself. How long spikes wait on hardware, where paths
             differ in length, is derived: see `Network.waits`.
         name: identifies its weights; by default "source_to_target".
+        channels: the source's channels that have synapses, in ascending order; None: all. The
+            weights of the others are there and zero: channels that are late by different steps
+            leave through one projection each.
     """
 
     source: str
@@ -169,6 +173,7 @@ class Projection:
     operator: Operator
     delay: int = 0
     name: str = ""
+    channels: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -183,6 +188,14 @@ class Projection:
                 f"projection {self.name!r} leads from {self.source!r} to itself: its delay must be "
                 "at least 1 step"
             )
+        if self.channels is not None:
+            found = integers(self.channels)
+            if not found or min(found) < 0 or list(found) != sorted(set(found)):
+                raise NetworkError(
+                    f"projection {self.name!r}: channels must be different integers of at least 0 "
+                    f"in ascending order, got {reprlib.repr(self.channels)}"
+                )
+            object.__setattr__(self, "channels", found)
 
     @property
     def recurrent(self) -> bool:

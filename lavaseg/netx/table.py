@@ -33,7 +33,9 @@ def describe(net: IntegerNetwork) -> list[dict[str, Any]]:
             [_operator_text(p) + ("" if chain else f" from {p.source}") for p in incoming]
             + ["clock"] * (name in net.clocks)
         )
-        row["parameters"] = sum(w.size for w in weights) + (bias.mantissa.size if bias else 0)
+        row["parameters"] = sum(map(network.synapse_count, incoming)) + (
+            bias.mantissa.size if bias else 0
+        )
         row["parameters"] += net.clocks[name].size if name in net.clocks else 0
         if isinstance(node, Population):
             for key in ("threshold", "current_decay", "voltage_decay"):

@@ -56,7 +56,7 @@ from scipy.sparse import csr_matrix
 from lavaseg.deploy.lava.errors import LavaError
 from lavaseg.deploy.lava.process_models import RECORDER
 from lavaseg.deploy.lava.record import Recorder
-from lavaseg.deploy.lava.synapses import depthwise, message_bits, synapse, unchanged
+from lavaseg.deploy.lava.synapses import message_bits, selected, synapse, unchanged
 from lavaseg.network import DECAY_UNITY, STATE_SCALE, Current, Node, Population, Projection, Relay
 from lavaseg.network.delays import DelayPlan, plan, waiting
 from lavaseg.network.integers import STOCK_BIAS_EXPONENT, IntegerNetwork
@@ -286,18 +286,21 @@ class _Lines:
             link = GradedVec(shape=before.shape, vth=0)
             repeat = unchanged(before, message_bits(self.net, name))
         else:
+            every = range(before.shape[2])
+            kept = every if chain else self.plan.channels.get((name, delay), every)
+            shape = (*before.shape[:2], len(kept))
             link = LIFReset(
-                shape=before.shape,
+                shape=shape,
                 vth=1,
                 du=DECAY_UNITY - 1,
                 dv=DECAY_UNITY - 1,
-                bias_mant=np.zeros(before.shape, np.int64),
+                bias_mant=np.zeros(shape, np.int64),
                 bias_exp=STOCK_BIAS_EXPONENT,
                 reset_interval=self.net.steps,
                 reset_offset=0,  # nothing is left to reset
             )
-            repeat = depthwise(np.full((before.shape[2], 1, 1), LINK_WEIGHT), before)
-        repeat.a_out.reshape(before.shape).connect(link.a_in)
+            repeat = selected(before, kept, LINK_WEIGHT)
+        repeat.a_out.reshape(link.a_in.shape).connect(link.a_in)
         self.helpers += [repeat, link]
         if delay and not chain:
             self._hold_down(link, self.net.network.latencies[name], delay)

@@ -10,7 +10,7 @@ Sheets are (width, height, channels) in Lava, (channels, height, width) everywhe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from lava.magma.core.process.ports.ports import InPort, OutPort
@@ -35,7 +35,7 @@ def synapse(
     """The process of a projection, connected.
 
     Args:
-        source: emits the spikes that it sees.
+        source: emits the spikes that it sees, of all channels or of the projection's alone.
         target: takes the current.
         wait: steps that its synapses hold spikes back.
 
@@ -44,6 +44,8 @@ def synapse(
     """
     if wait:
         return _delayed(net, projection, source, target, wait)
+    if source.shape[2] < net.network.shape(projection.source)[0]:
+        return _narrowed(net, projection, source, target)
     kind = type(projection.operator)
     if kind not in BUILDERS:
         raise LavaError(
@@ -71,7 +73,16 @@ def depthwise(
     bits: int = 0,
 ) -> Conv:
     """A Conv that keeps channels apart; `kernel` is (C, kernel height, kernel width)."""
-    return _convolution(kernel[:, None], source, stride, padding, groups=len(kernel), bits=bits)
+    return convolution(kernel[:, None], source, stride, padding, groups=len(kernel), bits=bits)
+
+
+def selected(source: OutPort, channels: Sequence[int], weight: int) -> Conv:
+    """A Conv with one synapse of `weight` from each neuron of some channels, or all."""
+    if len(channels) == source.shape[2]:
+        return depthwise(np.full((len(channels), 1, 1), weight), source)
+    kernel = np.zeros((len(channels), source.shape[2], 1, 1), np.int32)
+    kernel[np.arange(len(channels)), list(channels)] = weight
+    return convolution(kernel, source)
 
 
 def unchanged(source: OutPort, bits: int) -> Sparse:
@@ -85,7 +96,7 @@ def unchanged(source: OutPort, bits: int) -> Sparse:
     return synapse
 
 
-def _convolution(
+def convolution(
     weight: np.ndarray,
     source: OutPort,
     stride: description.Size = (1, 1),
@@ -115,7 +126,7 @@ def _conv(
 ) -> AbstractProcess:
     operator = projection.operator
     assert isinstance(operator, description.Conv)
-    synapse = _convolution(
+    synapse = convolution(
         net.weights[projection.name],
         source,
         operator.stride,
@@ -175,7 +186,7 @@ def _enlarging(
     form = phases(projection.operator, weight, shape)
     synapses = int(fan_out(projection.operator, shape).sum())
     if form is not None and form.weight.size < synapses:
-        synapse = _convolution(
+        synapse = convolution(
             form.weight, source, padding=form.padding, groups=form.groups, bits=bits
         )
         rows, columns = form.factor
@@ -203,6 +214,26 @@ def _delayed(
     )
     synapse = DelaySparse(weights=weights, delays=delays, sign_mode=SignMode.MIXED)
     return _all_to_all(synapse, source, target)
+
+
+def _narrowed(
+    net: IntegerNetwork, projection: Projection, source: OutPort, target: InPort
+) -> AbstractProcess:
+    """The synapses of the channels that a projection has, behind relays of these channels alone."""
+    shape, weight = net.network.shape(projection.source), net.weights[projection.name]
+    channels, operator = list(projection.channels or ()), projection.operator
+    if isinstance(operator, description.Conv) and operator.groups == 1:
+        synapse = convolution(
+            weight[:, channels], source, operator.stride, operator.padding, operator.dilation
+        )
+        synapse.a_out.connect(target)
+        return synapse
+    seen = np.zeros(shape[::-1], bool)  # (width, height, channels), as `matrix` has it
+    seen[:, :, channels] = True
+    sparse = Sparse(
+        weights=matrix(operator, weight, shape)[:, np.flatnonzero(seen)], sign_mode=SignMode.MIXED
+    )
+    return _all_to_all(sparse, source, target)
 
 
 Builder = Callable[[IntegerNetwork, Projection, OutPort, InPort], AbstractProcess]

@@ -57,9 +57,12 @@ class Parts:
             )
         for delay in delays:
             name = f"{source.name}_to_{target}" + (f"_after{delay}" if len(delays) > 1 else "")
-            self.projections.append(Projection(source.name, target, operator, delay, name))
-            seen = (source.delays == delay).astype(weight.dtype)
-            kept = operator.geometry(source.shape).scale_inputs(weight, seen)
+            seen = source.delays == delay
+            channels = tuple(np.flatnonzero(seen).tolist()) if len(delays) > 1 else None
+            self.projections.append(
+                Projection(source.name, target, operator, delay, name, channels)
+            )
+            kept = operator.geometry(source.shape).scale_inputs(weight, seen.astype(weight.dtype))
             # a wider type where 16 bits do not hold them, so that their range is refused by name
             fits = kept.min() >= -(2**15) and kept.max() < 2**15
             self.weights[name] = kept.astype(np.int16) if fits else kept

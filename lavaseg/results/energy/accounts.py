@@ -21,7 +21,7 @@ class ProjectionAccount:
         synapses: synapses that exist, each spatial copy counted: the operations that one
             spike of every source neuron would cause.
         dense_macs: operations of one dense pass as papers count them, zero padding included.
-        spikes: spikes of the source over all samples.
+        spikes: spikes over all samples of the source's channels that have synapses here.
         operations: synaptic operations over all samples; exact.
     """
 

@@ -64,7 +64,7 @@ def account(
         raise LavasegError(reason)
     silent = {p.name for p in network.populations if p.threshold is None}
     sheets = {
-        name: _summed(name, counts, shape, samples * steps, name in silent)
+        name: _checked(name, counts, shape, samples * steps, name in silent)
         for name, shape in network.shapes.items()
     }
     projections = _projections(network, sheets, samples, steps)
@@ -93,7 +93,8 @@ def _projections(
     found = []
     for p in network.projections:
         shape = network.shape(p.source)
-        synapses = fan_out(p.operator, shape)[0]  # the same for every channel
+        synapses = fan_out(p.operator, shape, p.channels)
+        spikes = sheets[p.source] if p.channels is None else sheets[p.source][list(p.channels)]
         found.append(
             ProjectionAccount(
                 name=p.name,
@@ -102,9 +103,9 @@ def _projections(
                 kind=p.operator.kind,
                 analog=p.source in graded,
                 weighted=p.operator.weight_shape(shape) is not None,
-                synapses=int(synapses.sum()) * shape[0],
-                dense_macs=p.operator.macs(shape),
-                spikes=int(sheets[p.source].sum()),
+                synapses=int(synapses.sum()),
+                dense_macs=network.share(p, p.operator.macs(shape)),
+                spikes=int(spikes.sum()),
                 operations=int((sheets[p.source] * synapses).sum()),
             )
         )
@@ -169,8 +170,11 @@ def _delays(
     planned = plan(network, steps)
     found = []
     for (source, delay), relays in planned.chains.items():
-        neurons = network.neurons(source)
-        operations = int(sheets[source].sum()) * relays + neurons * delay * samples
+        neurons = planned.neurons(network, source, delay)
+        spikes = sheets[source]
+        if (source, delay) in planned.channels:
+            spikes = spikes[list(planned.channels[source, delay])]
+        operations = int(spikes.sum()) * relays + neurons * delay * samples
         found.append(DelayAccount(source, delay, relays, neurons, source in graded, operations))
     for name in planned.echoes:
         neurons = network.neurons(name)
@@ -184,16 +188,13 @@ def _delays(
     return tuple(found)
 
 
-def _summed(
+def _checked(
     name: str, counts: Mapping[str, np.ndarray], shape: Shape, most: int, silent: bool
 ) -> np.ndarray:
-    """Spikes of one node, all channels together, int64 (H, W); zeros for a read-out not recorded.
-
-    That is enough: spikes of every channel reach as many synapses (`fan_out`).
-    """
+    """Spikes of one node, int64 (C, H, W); zeros for a read-out that was not recorded."""
     if name not in counts:
         if silent:
-            return np.zeros(shape[1:], np.int64)
+            return np.zeros(shape, np.int64)
         raise LavasegError(f"spike counts of {name!r} are missing")
     found = np.asarray(counts[name])
     if found.shape != shape or not np.issubdtype(found.dtype, np.integer):
@@ -206,5 +207,4 @@ def _summed(
             f"spike counts of {name!r} reach from {found.min()} to {found.max()}, "
             f"possible are 0 to {most} (samples x steps)"
         )
-    summed: np.ndarray = found.sum(0, dtype=np.int64)
-    return summed
+    return found.astype(np.int64)
