@@ -7,6 +7,8 @@ import time
 import numpy as np
 
 from lavaseg.data.base import Samples
+from lavaseg.data.labelled import check_labelled
+from lavaseg.data.split import Subset
 from lavaseg.deploy.simulator import Simulator
 from lavaseg.deploy.targets import Target, network_of, run_with_data
 from lavaseg.errors import LavasegError
@@ -72,6 +74,7 @@ def _evaluated(
     count = len(samples) if limit is None else min(limit, len(samples))
     if count < 1:
         raise LavasegError("there are no samples to evaluate")
+    check_labelled(Subset(samples, np.arange(count)), "evaluated", ignore_index, net.encoder)
     simulator = Simulator(net, device=device)
     meter = Meter(net.classes, net.steps, ignore_index)
     started = time.monotonic()

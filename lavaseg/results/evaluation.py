@@ -172,7 +172,7 @@ class Meter:
         self._dice: list[np.ndarray] = []
         self._samples = 0
         self._loss = 0.0
-        self._has_loss = False
+        self._loss_samples = 0
 
     def add(
         self,
@@ -186,7 +186,7 @@ class Meter:
         Args:
             prediction, label: class ids (N, height, width).
             counts: spikes of each neuron over T steps, (N, C, H, W) for each population.
-            loss: mean loss of the batch.
+            loss: mean loss of the batch; that of one without a labelled pixel does not count.
         """
         self._confusion += metrics.confusion_matrix(
             prediction, label, len(self.classes), self.ignore_index
@@ -199,9 +199,9 @@ class Meter:
         self._dice.append(
             metrics.dice_iou_per_picture(prediction, label, len(self.classes), self.ignore_index)
         )
-        if loss is not None:
+        if loss is not None and (self.ignore_index is None or (label != self.ignore_index).any()):
             self._loss += loss * len(label)
-            self._has_loss = True
+            self._loss_samples += len(label)
         self._samples += len(label)
 
     def result(self, seconds: float = 0.0) -> Evaluation:
@@ -219,7 +219,7 @@ class Meter:
             counts=dict(self._counts),
             samples=self._samples,
             steps=self.steps,
-            loss=self._loss / self._samples if self._has_loss else None,
+            loss=self._loss / self._loss_samples if self._loss_samples else None,
             seconds=seconds,
             comparison=comparison,
         )

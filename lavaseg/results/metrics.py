@@ -49,6 +49,8 @@ def _check_ids(what: str, ids: np.ndarray, classes: int, ignore_index: int | Non
         allowed = f"0 to {classes - 1}"
         if ignore_index is not None:
             allowed += f", or {ignore_index} (ignored)"
+        elif what == "label":
+            allowed += f"; ignore_index={strange.flat[0]} leaves such pixels out"
         raise LavasegError(f"{what} {strange.flat[0]} is no class: expected {allowed}")
 
 

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import ExitStack
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
+from torch import nn
 
+from lavaseg.errors import LavasegError
 from lavaseg.runs import Artefact
 from lavaseg.runs.formats import Arrays, Rows
 from lavaseg.system.progress import Report, bar, line
 from lavaseg.training.segmenter import Segmenter
 from lavaseg.training.weights import arrays_of
+
+
+def check_finite(model: nn.Module, epoch: int, loss: torch.Tensor | None) -> None:
+    """Refuse to go on with numbers that are none.
+
+    Raises:
+        LavasegError: names the epoch, and the first layer whose values are not finite.
+    """
+    values = (*model.named_parameters(), *model.named_buffers())
+    layer = next((name for name, value in values if not torch.isfinite(value).all()), None)
+    if layer is None and (loss is None or torch.isfinite(loss)):
+        return
+    where = "the loss is" if layer is None else f"values of {layer} are"
+    raise LavasegError(
+        f"epoch {epoch}: {where} no longer finite numbers, so training stops; weights and "
+        "checkpoint of the epochs before are kept: start another run with a lower "
+        "training.learning_rate, or with training.gradient_clip"
+    )
 
 
 class History(pl.Callback):
@@ -28,19 +50,23 @@ class History(pl.Callback):
 
     @property
     def best(self) -> float:
-        """The best validation mIoU so far, -1 before the first epoch."""
-        return max((row["val_miou"] for row in self.rows), default=-1.0)
+        """The best validation mIoU so far, -1 before there is one."""
+        found = (row["val_miou"] for row in self.rows)
+        return max((miou for miou in found if not math.isnan(miou)), default=-1.0)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.started = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, Segmenter)
+        check_finite(module.model, trainer.current_epoch + 1, trainer.callback_metrics.get("loss"))
         measured = {k: float(v) for k, v in trainer.callback_metrics.items()}
         row = {"epoch": trainer.current_epoch + 1, **measured}
         row["learning_rate"] = float(trainer.optimizers[0].param_groups[0]["lr"])
         row["seconds"] = time.monotonic() - self.started
-        improved = row["val_miou"] > self.best
+        for name in ("loss", "val_loss"):  # where nothing was labelled
+            row.setdefault(name, math.nan)
+        improved = not self.rows or row["val_miou"] > self.best  # a first one, come what may
         self.rows.append(row)
         if improved:
             self.weights.save(arrays_of(module.model))

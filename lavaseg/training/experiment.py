@@ -11,6 +11,7 @@ import torch
 
 from lavaseg import data, models
 from lavaseg.data.base import DataSet, Samples
+from lavaseg.data.labelled import check_labelled
 from lavaseg.data.split import Subset, hold_out
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import AnalogModel
@@ -46,9 +47,10 @@ def train(recipe: Recipe, out: str | Path, *, resume: bool = False, progress: bo
     data_set = data.load(recipe.data.name, **recipe.data.options)
     for remark in data_set.remarks if progress else ():
         line(remark)
-    run = described(recipe, data_set, folder.path)
-    run.save()
     training, validation = training_parts(recipe, data_set)
+    run = described(recipe, data_set, folder.path)
+    class_weights = weights_of_classes(recipe, data_set, training)
+    run.save()
     seed_weights(recipe.seed)
     model = _fresh(run)
     draw_weights(model, recipe.training)
@@ -61,7 +63,7 @@ def train(recipe: Recipe, out: str | Path, *, resume: bool = False, progress: bo
         recipe.rmp,
         data_set.ignore_index,
         recipe.augment,
-        weights_of_classes(recipe, data_set, training),
+        class_weights,
     )
     fit(
         model,
@@ -127,10 +129,18 @@ def weights_of_classes(
 
 
 def training_parts(recipe: Recipe, data_set: DataSet) -> tuple[Samples, Samples]:
-    """Training and validation samples; the official validation part, or one held out."""
+    """Training and validation samples; the official validation part, or one held out.
+
+    Raises:
+        LavasegError: no pixel of one of them has a class.
+    """
     if data_set.validation is not None:
-        return data_set.train, data_set.validation
-    return hold_out(data_set.train, recipe.training.validation_fraction, recipe.seed)
+        parts = data_set.train, data_set.validation
+    else:
+        parts = hold_out(data_set.train, recipe.training.validation_fraction, recipe.seed)
+    for part, name in zip(parts, ("training", "validation"), strict=True):
+        check_labelled(part, name, data_set.ignore_index, recipe.encoder_object)
+    return parts
 
 
 def trained(run: Run) -> SpikingNetwork:
@@ -180,9 +190,11 @@ def evaluate(
     """
     samples = run.data.test if split == "test" else training_parts(run.recipe, run.data)[1]
     encoder = run.recipe.encoder_object
+    samples = first(samples, limit)
+    check_labelled(samples, split, run.ignore_index, encoder)
     model = trained_model(run)
     batches = loader(
-        first(samples, limit),
+        samples,
         encoder,
         batch_size=run.recipe.training.batch_size,
         seed=run.recipe.seed,

@@ -43,7 +43,12 @@ def segmentation_loss(
         labels: int64 (N, H, W).
         ignore_index: label of pixels that do not count.
         class_weights: weight of each class's pixels in the mean, or None: all alike.
+
+    Returns:
+        0, without a gradient for the logits, where no pixel counts.
     """
+    if not anything_counts(labels, ignore_index, class_weights):
+        return logits.sum() * 0
     return functional.cross_entropy(
         resize_logits(logits, (labels.shape[1], labels.shape[2])),
         labels,
@@ -51,6 +56,17 @@ def segmentation_loss(
         label_smoothing=label_smoothing,
         weight=None if class_weights is None else logits.new_tensor(class_weights),
     )
+
+
+def anything_counts(
+    labels: torch.Tensor, ignore_index: int | None, class_weights: Sequence[float] | None = None
+) -> bool:
+    """Whether any pixel of a batch has a label, of a class whose weight is not 0."""
+    ignored = [] if ignore_index is None else [ignore_index]
+    ignored += [k for k, weight in enumerate(class_weights or ()) if not weight]
+    if not ignored:
+        return labels.numel() > 0
+    return not bool(torch.isin(labels, labels.new_tensor(ignored)).all())
 
 
 def class_weights(

@@ -16,6 +16,7 @@ from lavaseg.results.energy import CMOS_45NM, MAC_PJ, account, on_device, uncoun
 from lavaseg.results.metrics import mean_iou
 from lavaseg.training.batches import Batch
 from lavaseg.training.loss import (
+    anything_counts,
     nearest_labels,
     resize_logits,
     rmp_layers,
@@ -78,14 +79,16 @@ class Segmenter(pl.LightningModule):
         messages, labels = batch
         readout, added = self.learn(messages, labels)
         loss = self._loss(self.logits(readout), labels)
-        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
+        if anything_counts(labels, self.plan.ignore_index, self.plan.class_weights):
+            self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
         return loss + added
 
     def validation_step(self, batch: Batch, _: int) -> None:
         messages, labels = batch
         logits = self.logits(self.watch(messages))
         loss = segmentation_loss(logits, labels, ignore_index=self.plan.ignore_index)
-        self.log("val_loss", loss, on_epoch=True, batch_size=len(labels))
+        if anything_counts(labels, self.plan.ignore_index):
+            self.log("val_loss", loss, on_epoch=True, batch_size=len(labels))
         resized = resize_logits(logits, (labels.shape[1], labels.shape[2]))
         self.confusion.update(resized.argmax(1), labels)
 
