@@ -255,7 +255,7 @@ def _graph_networks(
         budget = NEVER // parts // (2 * steps if is_readout else -(-4096 // decay) + 1)
         if recurrent and not is_relay and draw(st.integers(0, 3)) == 0:
             operators[name] = _operator_between(draw, shapes[name], shapes[name])
-            budget //= 4  # excitation, inhibition and what holds it down share the 24 bits
+            budget //= 2  # excitation, inhibition and what holds it down share the 24 bits
         if is_relay:
             budget = draw(st.sampled_from([18, 300, 3000]))
         peaks[name] = len(operators) * budget if is_relay else 1

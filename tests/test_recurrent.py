@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from lavaseg.deploy import simulate, verify_spikes
-from lavaseg.deploy.lava import LavaError, run_inprocess
-from lavaseg.encoders import Poisson
+from lavaseg.deploy.lava import run_inprocess
+from lavaseg.encoders import Direct, Poisson
 from lavaseg.export.lowering import choose_quantisation, lower, quantise
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.network import (
@@ -24,8 +24,8 @@ from lavaseg.network import (
     Population,
     Projection,
 )
-from lavaseg.network.integers import Bias, IntegerNetwork
-from lavaseg.network.ranges import check_ranges
+from lavaseg.network.integers import Bias, IntegerNetwork, RangeError
+from lavaseg.network.ranges import CURRENT_LIMIT, bounds, check_loops, check_ranges
 from lavaseg.results.energy import account
 from lavaseg.training.network import SpikingNetwork
 
@@ -145,7 +145,7 @@ def test_a_trained_loop_is_exported_and_runs_on_lava() -> None:
 
 def test_weights_that_could_not_be_held_down_are_named() -> None:
     wide = Network(
-        Input("input", (600, 1, 1)),
+        Input("input", (1200, 1, 1)),
         (Population("p", 50), Population("out", None)),
         (
             Projection("input", "p", Dense(1)),
@@ -155,9 +155,39 @@ def test_weights_that_could_not_be_held_down_are_named() -> None:
         "out",
     )
     weights = {p.name: np.full(wide.synapse_shape(p), 200, np.int16) for p in wide.projections}
+    weights["input_to_p"][:, ::2] *= -1
     net = IntegerNetwork(wide, weights, Poisson(2), ("all",))
-    with pytest.raises(LavaError, match=r"'p' feeds back after one step.*must stay below half"):
-        run_inprocess(net, np.zeros((1, 2, 600, 1, 1), np.uint8))
+    with pytest.raises(RangeError, match=r"'p' feeds back after one step.*must stay below 131071"):
+        run_inprocess(net, np.zeros((1, 2, 1200, 1, 1), np.uint8))
+    with pytest.raises(RangeError, match="held down between samples"):
+        check_loops(net)
+
+
+def test_graded_input_is_held_down_as_far_as_each_neuron_needs() -> None:
+    """Its excitation alone takes most of the 24 bits, of some neurons more than of others."""
+    network = Network(
+        Input("input", (12, 1, 1), 8),
+        (Population("p", 256, 1024, 123), Population("out", None)),
+        (
+            Projection("input", "p", Dense(7)),
+            Projection("p", "p", Dense(7), 1),
+            Projection("p", "out", Dense(2)),
+        ),
+        "out",
+    )
+    rng = np.random.default_rng(0)
+    weights = {
+        p.name: 2 * rng.integers(-8, 9, network.synapse_shape(p)).astype(np.int16)
+        for p in network.projections
+    }
+    net = IntegerNetwork(network, weights, Direct(8, bits=8), ("a", "b"))
+    check_loops(net)
+    population = net.network["p"]
+    assert isinstance(population, Population)
+    assert bounds(net, population).current > CURRENT_LIMIT / 2
+    played = rng.integers(0, 256, (4, 8, 12, 1, 1)).astype(np.uint8)
+    verdict = verify_spikes(net, played, backends=("torch", "lava-inprocess"), progress=False)
+    assert verdict.ok, str(verdict.first_difference)
 
 
 def test_the_neurons_and_synapses_that_hold_a_loop_back_are_charged() -> None:

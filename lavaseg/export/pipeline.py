@@ -10,7 +10,7 @@ from lavaseg.export.finetune import quantised_model, tuned_values
 from lavaseg.export.lowering import Quantisation, choose_quantisation, lower, quantise
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.network.integers import IntegerNetwork
-from lavaseg.network.ranges import check_ranges
+from lavaseg.network.ranges import check_loops, check_ranges
 from lavaseg.netx import write
 from lavaseg.runs import Run
 from lavaseg.training.experiment import trained, training_parts, weights_of_classes
@@ -43,6 +43,7 @@ def export(
         weighted = _finetune(run, net, weighted, quantisation, progress)
         net = quantise(weighted, quantisation, encoder, run.classes)
     check_ranges(net)
+    check_loops(net)
     write(net, run.files.net.path if path is None else path)
     return net
 

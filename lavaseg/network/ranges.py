@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from lavaseg.network.base import STATE_LIMIT, STATE_SCALE
+from lavaseg.network.delays import plan
 from lavaseg.network.graph import Network
-from lavaseg.network.integers import IntegerNetwork, RangeError
+from lavaseg.network.integers import WEIGHT_MIN, IntegerNetwork, RangeError
 from lavaseg.network.nodes import Population, Relay
 
 CURRENT_LIMIT = STATE_LIMIT // STATE_SCALE
@@ -142,3 +144,55 @@ def check_ranges(net: IntegerNetwork) -> list[PopulationRange]:
                     f"{STATE_LIMIT}: use smaller windows or fewer inputs"
                 )
     return found
+
+
+@dataclass(frozen=True)
+class Brake:
+    """Inhibition that outdoes all that can excite a population in one step, for one that echoes.
+
+    Args:
+        message: of the graded spike that brings it, 1 to 255.
+        weights: of each channel, even, -256 to -2; a spike inhibits by 2 * message * weight.
+    """
+
+    message: int
+    weights: np.ndarray
+
+
+def brake(net: IntegerNetwork, population: Population) -> Brake:
+    """The brake of a population that feeds back after one step (`lavaseg/deploy/lava/graph.py`).
+
+    Raises:
+        RangeError: together with all that can inhibit a neuron, it would wrap its 24-bit current.
+    """
+    messages = message_ranges(net.network, net.weights)
+    inhibition, excitation = synaptic_bounds(
+        net.network, net.weights, population.name, messages, net.clocks
+    )
+    kept = _geometric(population.current_decay, net.steps)
+    bias = np.maximum(net.bias(population.name), 0) / STATE_SCALE
+    against = np.maximum(excitation * kept + bias, 1)
+    message = min(max(1, math.ceil(against.max() / 512)), 255)
+    weights = -2 * np.ceil(against / (4 * message)).astype(np.int64)
+    total = inhibition * kept - 2 * message * weights
+    worst = int(total.argmax())
+    if total[worst] > CURRENT_LIMIT or weights.min() < WEIGHT_MIN:
+        raise RangeError(
+            f"population {population.name!r} feeds back after one step and is held down between "
+            f"samples: what can excite a neuron ({against[worst]:.0f}) and what can inhibit it "
+            f"({inhibition[worst] * kept:.0f}) must stay below {CURRENT_LIMIT} together: use a "
+            "smaller weight scale, fewer inputs or fewer message bits"
+        )
+    return Brake(message, weights)
+
+
+def check_loops(net: IntegerNetwork) -> None:
+    """Prove that every population that feeds back after one step can be held down on Lava.
+
+    Raises:
+        RangeError: one cannot; names it.
+    """
+    for name in plan(net.network, net.steps).echoes:
+        population = net.network[name]
+        assert isinstance(population, Population)
+        brake(net, population)

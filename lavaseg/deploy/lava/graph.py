@@ -32,7 +32,6 @@ Sheets are (width, height, channels) in Lava, (channels, height, width) everywhe
 from __future__ import annotations
 
 import logging
-import math
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -57,10 +56,10 @@ from lavaseg.deploy.lava.errors import LavaError
 from lavaseg.deploy.lava.process_models import RECORDER
 from lavaseg.deploy.lava.record import Recorder
 from lavaseg.deploy.lava.synapses import message_bits, selected, synapse, unchanged
-from lavaseg.network import DECAY_UNITY, STATE_SCALE, Current, Node, Population, Projection, Relay
+from lavaseg.network import DECAY_UNITY, Current, Node, Population, Projection, Relay
 from lavaseg.network.delays import DelayPlan, plan, waiting
 from lavaseg.network.integers import STOCK_BIAS_EXPONENT, IntegerNetwork
-from lavaseg.network.ranges import CURRENT_LIMIT, bounds
+from lavaseg.network.ranges import Brake, brake
 
 
 @dataclass(frozen=True)
@@ -262,7 +261,7 @@ class _Lines:
         if node.name in self.net.clocks:
             self.beat(node.name, echo)
         # one step earlier than a link of a chain, which hears of a step when it is over
-        self._hold_down(echo, network.latencies[node.name] - 1, 1, _brake(self.net, node))
+        self._hold_down(echo, network.latencies[node.name] - 1, 1, brake(self.net, node))
 
     def join(self, source: RingBuffer) -> None:
         """Make everything reachable from `source`, which is how Lava finds what it compiles.
@@ -306,50 +305,35 @@ class _Lines:
             self._hold_down(link, self.net.network.latencies[name], delay)
         return link
 
-    def _hold_down(self, link: LIFReset, latency: int, delay: int, force: int = 0) -> None:
+    def _hold_down(
+        self, link: LIFReset, latency: int, delay: int, force: Brake | None = None
+    ) -> None:
         """Keep `link` silent when a sample's last `delay` steps reach it.
 
         Args:
-            force: times 512 weight units, to outdo all input; 0 outdoes one spike.
+            force: outdoes all input, for each channel; None outdoes one spike.
         """
         steps = self.net.steps
         played = np.zeros((1, steps), np.uint8)
         # the population does logical step k at physical step k + 1 + latency, the clock too
-        played[0, (np.arange(steps - delay, steps) + latency) % steps] = force or 1
+        played[0, (np.arange(steps - delay, steps) + latency) % steps] = (
+            1 if force is None else force.message
+        )
         clock = RingBuffer(data=played)
-        brake = Dense(
-            weights=np.full(
-                (int(np.prod(link.a_in.shape)), 1), -256 if force else -LINK_WEIGHT, np.int32
-            ),
-            weight_exp=1 if force else 0,
-            num_message_bits=8 if force else 0,
+        weight = -LINK_WEIGHT if force is None else force.weights
+        synapses = Dense(
+            weights=np.broadcast_to(weight, link.a_in.shape).reshape(-1, 1).astype(np.int32),
+            weight_exp=0 if force is None else 1,
+            num_message_bits=0 if force is None else 8,
             sign_mode=SignMode.MIXED,
         )
-        clock.s_out.connect(brake.s_in)
-        brake.a_out.reshape(link.a_in.shape).connect(link.a_in)
-        self.helpers += [clock, brake]
+        clock.s_out.connect(synapses.s_in)
+        synapses.a_out.reshape(link.a_in.shape).connect(link.a_in)
+        self.helpers += [clock, synapses]
 
 
 LINK_WEIGHT = 2
 """The least even weight: one spike passes a link's threshold of 1."""
-
-
-def _brake(net: IntegerNetwork, population: Population) -> int:
-    """How many times 512 weight units outdo all that can excite a population in one step.
-
-    Raises:
-        LavaError: together with all that can inhibit it, that would wrap its 24-bit current.
-    """
-    current = bounds(net, population).current
-    bias = max(0, int(net.bias(population.name).max())) / STATE_SCALE
-    force = max(1, math.ceil((current + bias) / 512))
-    if current + 512 * force > CURRENT_LIMIT:
-        raise LavaError(
-            f"population {population.name!r} feeds back after one step and is held down between "
-            f"samples: its weights, which add up to {current:.0f}, must stay below half of "
-            f"{CURRENT_LIMIT}: use a smaller weight scale or fewer inputs"
-        )
-    return force
 
 
 def _neurons(net: IntegerNetwork, node: Node, steps: int) -> AbstractProcess:

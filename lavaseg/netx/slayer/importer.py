@@ -9,7 +9,7 @@ from lavaseg.encoders import Encoder, Poisson
 from lavaseg.errors import LavasegError
 from lavaseg.network import Network, Shape
 from lavaseg.network.integers import IntegerNetwork
-from lavaseg.network.ranges import check_ranges
+from lavaseg.network.ranges import check_loops, check_ranges
 from lavaseg.netx.hdf5 import SIGNATURE, FormatError, opened, read_image
 from lavaseg.netx.header import is_ours
 from lavaseg.netx.slayer.fields import StockReader
@@ -64,6 +64,7 @@ def read_stock(
             layers[0].reader.refuse("layer", "holds no layer with neurons")
         net = _integer_network(parts, encoder, classes)
         check_ranges(net)
+        check_loops(net)
         return net
 
 
