@@ -55,7 +55,8 @@ def train(
 
     Each epoch shows loss, mIoU on validation data and spike rates, and logs them to
     RUN/metrics.csv and TensorBoard. The best epoch on validation data is kept; test data are
-    never looked at. Ctrl-C is safe: --resume goes on exactly where the last epoch ended.
+    never looked at. Ctrl-C is safe: --resume goes on exactly where the last epoch ended. With more
+    training.epochs it extends a finished run, if its schedules are constant.
 
     Example: `lavaseg train demo --set training.epochs=3 -o runs/short`
     """

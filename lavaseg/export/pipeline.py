@@ -13,6 +13,7 @@ from lavaseg.network.integers import IntegerNetwork
 from lavaseg.network.ranges import check_loops, check_ranges
 from lavaseg.netx import write
 from lavaseg.runs import Run
+from lavaseg.system.lock import locked
 from lavaseg.training.experiment import trained, training_parts, weights_of_classes
 from lavaseg.training.fit import fit
 from lavaseg.training.plan import Plan
@@ -35,6 +36,11 @@ def export(
         LavasegError: the model cannot be deployed, a range is exceeded, or a file cannot be
             written.
     """
+    with locked(run.path):
+        return _exported(run, run.files.net.path if path is None else path, finetune, progress)
+
+
+def _exported(run: Run, path: str | Path, finetune: bool, progress: bool) -> IntegerNetwork:
     weighted = lower(WeightedNetwork.from_model(trained(run)))
     quantisation = choose_quantisation(weighted)
     encoder = run.recipe.encoder_object
@@ -44,7 +50,7 @@ def export(
         net = quantise(weighted, quantisation, encoder, run.classes)
     check_ranges(net)
     check_loops(net)
-    write(net, run.files.net.path if path is None else path)
+    write(net, path)
     return net
 
 

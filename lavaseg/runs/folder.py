@@ -62,9 +62,15 @@ class RunFolder:
         JSON,
         written_by=("convert",),
     )
+    surroundings = Kind(
+        "surroundings.json",
+        "versions, threads and device that it was last trained with",
+        JSON,
+        written_by=("train",),
+    )
     checkpoints = Kind(
         "checkpoints/",
-        "the last epoch, for `--resume`: weights, optimiser, history",
+        "the last epoch and the one before, for `--resume`: weights, optimiser, history",
         FOLDER,
         written_by=("train", "export"),
     )

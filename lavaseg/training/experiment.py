@@ -13,7 +13,6 @@ from lavaseg import data, models
 from lavaseg.data.base import DataSet, Samples
 from lavaseg.data.labelled import check_labelled
 from lavaseg.data.split import Subset, hold_out
-from lavaseg.errors import LavasegError
 from lavaseg.models.analog import AnalogModel
 from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.network import Current, Input, Network, Node
@@ -21,12 +20,16 @@ from lavaseg.recipes import Recipe
 from lavaseg.results import metrics
 from lavaseg.results.evaluation import Evaluation, Meter
 from lavaseg.runs import Run, RunFolder
+from lavaseg.runs.run import make_folder
+from lavaseg.system.lock import locked
 from lavaseg.system.progress import line, track
 from lavaseg.training.batches import loader
-from lavaseg.training.fit import fit
+from lavaseg.training.fit import fit, going_on
 from lavaseg.training.loss import class_weights, segmentation_loss
 from lavaseg.training.network import SpikingNetwork
 from lavaseg.training.plan import Plan
+from lavaseg.training.resuming import check_free, note_surroundings
+from lavaseg.training.segmenter import check_plan
 from lavaseg.training.weights import Module, draw_weights, restore, seed_weights
 
 
@@ -35,22 +38,22 @@ def train(recipe: Recipe, out: str | Path, *, resume: bool = False, progress: bo
 
     Args:
         resume: continue after the last finished epoch of an interrupted run; the result equals
-            that of a run that was never interrupted.
+            that of a run that was never interrupted. More `training.epochs` than before extend a
+            run whose schedules do not depend on their number.
         progress: show a progress bar and a line an epoch.
 
     Raises:
-        LavasegError: `out` holds another run already, or cannot be written; nothing to resume.
+        LavasegError: `out` holds another run already, is being written by another process or
+            cannot be written; nothing to resume. Nothing is written before all is checked.
         KeyboardInterrupt: stopped by Ctrl-C; can be resumed.
     """
     folder = RunFolder(Path(out))
-    _check_free(folder, recipe, resume)
+    check_free(folder, recipe, resume)
     data_set = data.load(recipe.data.name, **recipe.data.options)
     for remark in data_set.remarks if progress else ():
         line(remark)
     training, validation = training_parts(recipe, data_set)
     run = described(recipe, data_set, folder.path)
-    class_weights = weights_of_classes(recipe, data_set, training)
-    run.save()
     seed_weights(recipe.seed)
     model = _fresh(run)
     draw_weights(model, recipe.training)
@@ -63,45 +66,29 @@ def train(recipe: Recipe, out: str | Path, *, resume: bool = False, progress: bo
         recipe.rmp,
         data_set.ignore_index,
         recipe.augment,
-        class_weights,
+        weights_of_classes(recipe, data_set, training),
     )
-    fit(
-        model,
-        plan,
-        training,
-        validation,
-        classes=len(data_set.classes),
-        folder=folder,
-        table=folder.history,
-        weights=folder.weights,
-        title="train",
-        resume=resume,
-        progress=progress,
-    )
+    check_plan(model, plan)
+    make_folder(folder.path)
+    with locked(folder.path):
+        check_free(folder, recipe, resume)  # another command may have written meanwhile
+        start = going_on(folder, folder.history) if resume else None
+        run.save()
+        note_surroundings(folder, resume)
+        fit(
+            model,
+            plan,
+            training,
+            validation,
+            classes=len(data_set.classes),
+            folder=folder,
+            table=folder.history,
+            weights=folder.weights,
+            title="train",
+            start=start,
+            progress=progress,
+        )
     return run
-
-
-def _check_free(folder: RunFolder, recipe: Recipe, resume: bool) -> None:
-    """LavasegError unless a run can start in the folder, or go on there."""
-    if folder.conversion.exists():
-        raise LavasegError(
-            f"{folder.path} holds a converted network, which training would overwrite: give "
-            f"another --out (`lavaseg export {folder.path}` fine-tunes it)"
-        )
-    started = folder.recipe.exists()
-    if started and not resume:
-        raise LavasegError(
-            f"{folder.path} already holds a run: continue it with --resume, or give another --out"
-        )
-    if not resume:
-        return
-    if not started:
-        raise LavasegError(f"{folder.path} holds no run to resume")
-    if Run.open(folder.path).recipe != recipe:
-        raise LavasegError(
-            f"{folder.path} was started with other settings: resume it with the same recipe and "
-            f"--set values (see {folder.recipe.path})"
-        )
 
 
 def described(recipe: Recipe, data_set: DataSet, folder: Path) -> Run:

@@ -15,11 +15,13 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from lavaseg.data.base import Samples
+from lavaseg.errors import LavasegError
 from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.runs import Artefact, RunFolder
 from lavaseg.runs.formats import Arrays, Rows
 from lavaseg.training.batches import loader
 from lavaseg.training.callbacks import EpochLines, History
+from lavaseg.training.checkpoints import WholeCheckpoints, newest
 from lavaseg.training.memory import keep_freed_memory
 from lavaseg.training.network import SpikingNetwork
 from lavaseg.training.plan import Plan
@@ -37,7 +39,7 @@ def fit(
     table: Artefact[Rows],
     weights: Artefact[Arrays],
     title: str,
-    resume: bool = False,
+    start: Path | None = None,
     progress: bool = True,
 ) -> History:
     """Train `model`, and store the weights of its best validation epoch.
@@ -48,7 +50,7 @@ def fit(
         table: takes one row an epoch; checkpoint and curves are named like it.
         weights: takes the best weights.
         title: shown in front of each epoch's line.
-        resume: continue from the checkpoint, if there is one.
+        start: the checkpoint to continue from (`going_on`).
 
     Raises:
         KeyboardInterrupt: Ctrl-C; the last finished epoch is in the checkpoint.
@@ -56,7 +58,7 @@ def fit(
     keep_freed_memory()
     history = History(table, weights)
     name = table.path.stem
-    checkpoint = folder.checkpoints.path / f"{name}.ckpt"
+    checkpoint = checkpoint_of(folder, table)
     with _quiet():
         trainer = pl.Trainer(
             max_epochs=plan.optimisation.epochs,
@@ -64,6 +66,7 @@ def fit(
             devices="auto" if torch.cuda.is_available() else 1,
             logger=TensorBoardLogger(folder.path, name=folder.curves.path.name, version=name),
             callbacks=_callbacks(history, checkpoint, title if progress else None),
+            plugins=[WholeCheckpoints()],
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
@@ -75,7 +78,7 @@ def fit(
                 segmenter(model, plan, classes),
                 _batches(plan, train, shuffle=True),
                 _batches(plan, validation, shuffle=False),
-                ckpt_path=checkpoint if resume and checkpoint.exists() else None,
+                ckpt_path=start,
                 weights_only=True,
             )
         except SystemExit:  # lightning turns Ctrl-C into an exit
@@ -83,6 +86,32 @@ def fit(
     if trainer.interrupted:
         raise KeyboardInterrupt
     return history
+
+
+def checkpoint_of(folder: RunFolder, table: Artefact[Rows]) -> Path:
+    """The place of a fit's checkpoint, by the table of its epochs."""
+    return folder.checkpoints.path / f"{table.path.stem}.ckpt"
+
+
+def going_on(folder: RunFolder, table: Artefact[Rows]) -> Path | None:
+    """The checkpoint to continue from; None if no epoch has finished.
+
+    Raises:
+        LavasegError: epochs have finished, but their checkpoint is missing or damaged.
+    """
+    path = checkpoint_of(folder, table)
+    found = newest(path)
+    if found is None and table.exists() and table.load():
+        raise LavasegError(
+            f"{path} is missing, though {table.path.name} shows finished epochs: restore it, or "
+            "train into another folder"
+        )
+    if found is not None and not folder.weights.exists():
+        raise LavasegError(
+            f"{folder.weights.path} is missing, though {found} shows finished epochs: restore it, "
+            "or train into another folder"
+        )
+    return found
 
 
 def _callbacks(history: History, checkpoint: Path, title: str | None) -> list[pl.Callback]:

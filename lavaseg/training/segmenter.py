@@ -28,6 +28,16 @@ from lavaseg.training.network import SpikingNetwork
 from lavaseg.training.plan import Plan, learning_rate
 
 
+def check_plan(model: SpikingNetwork | AnalogNetwork, plan: Plan) -> None:
+    """Refuse a plan that a model cannot follow.
+
+    Raises:
+        LavasegError: names the field.
+    """
+    if isinstance(model, AnalogNetwork) and plan.rmp.weight:
+        raise LavasegError("field rmp.weight: an artificial network has no membranes; set it 0")
+
+
 class Segmenter(pl.LightningModule):
     """One network under training: loss, optimiser, validation metrics.
 
@@ -187,8 +197,7 @@ class AnalogSegmenter(Segmenter):
 
     def __init__(self, model: AnalogNetwork, plan: Plan, classes: int) -> None:
         super().__init__(plan, classes)
-        if plan.rmp.weight:
-            raise LavasegError("field rmp.weight: an artificial network has no membranes; set it 0")
+        check_plan(model, plan)
         self.model: AnalogNetwork = model
 
     def learn(
