@@ -91,6 +91,25 @@ def test_what_follows_the_whole_training_is_not_extended(
     assert (tmp_path / "run" / "recipe.yaml").read_bytes() == before
 
 
+def test_a_disk_that_is_full_at_the_first_checkpoint_loses_one_epoch_and_says_so(
+    tmp_path: Path,
+    whole: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", full)
+        with pytest.raises(LavasegError, match=r"metrics\.ckpt cannot be written: No space left"):
+            train(small(), tmp_path / "run", progress=False)
+    resumed = train(small(), tmp_path / "run", resume=True, progress=False)
+    assert_equal_runs(resumed, whole)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "metrics.ckpt is missing: the only finished epoch is trained again" in said
+
+
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 no checkpoint", "half", "missing"])
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     tmp_path: Path, whole: Run, damage: bytes | str, capsys: pytest.CaptureFixture[str]

@@ -6,6 +6,7 @@ disk: then it is copied, and a process that is killed meanwhile leaves a part of
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from pathlib import Path
@@ -41,11 +42,10 @@ class WholeCheckpoints(TorchCheckpointIO):
         except OSError as error:
             raise LavasegError(f"{path.parent} cannot be made: {error.strerror}") from None
         with replacing(path) as part:
+            content = io.BytesIO()  # on a full disk torch's own writer does not say so
+            torch.save(checkpoint, content)
             with part.open("wb") as file:
-                try:
-                    torch.save(checkpoint, file)
-                except RuntimeError as error:  # how torch reports a disk that is full
-                    raise LavasegError(f"{path} cannot be written: {error}") from None
+                file.write(content.getbuffer())
                 file.flush()
                 os.fsync(file.fileno())  # on disk before the old one goes
             if path.exists():

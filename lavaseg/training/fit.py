@@ -19,6 +19,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.runs import Artefact, RunFolder
 from lavaseg.runs.formats import Arrays, Rows
+from lavaseg.system.progress import line
 from lavaseg.training.batches import loader
 from lavaseg.training.callbacks import EpochLines, History
 from lavaseg.training.checkpoints import WholeCheckpoints, newest
@@ -101,7 +102,10 @@ def going_on(folder: RunFolder, table: Artefact[Rows]) -> Path | None:
     """
     path = checkpoint_of(folder, table)
     found = newest(path)
-    if found is None and table.exists() and table.load():
+    finished = len(table.load()) if found is None and table.exists() else 0
+    if finished == 1:  # stopped between its row and the first checkpoint
+        line(f"{path} is missing: the only finished epoch is trained again")
+    elif finished:
         raise LavasegError(
             f"{path} is missing, though {table.path.name} shows finished epochs: restore it, or "
             "train into another folder"
