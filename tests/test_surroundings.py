@@ -12,7 +12,6 @@ import torch
 from safetensors.torch import load_file
 
 from lavaseg import recipes
-from lavaseg.errors import LavasegError
 from lavaseg.runs import Run
 from lavaseg.training import train
 from lavaseg.training.surroundings import without_schedulers
@@ -70,12 +69,3 @@ def test_warning_of_a_scheduler_ends_a_training_as_sigterm_does() -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
     assert seen == ["SIGTERM"]
-
-
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut", b"no checkpoint"])
-def test_damaged_checkpoint_is_named(content: bytes, tmp_path: Path) -> None:
-    trained(tmp_path / "run")
-    checkpoint = next((tmp_path / "run" / "checkpoints").glob("*.ckpt"))
-    checkpoint.write_bytes(content)
-    with pytest.raises(LavasegError, match=rf"{checkpoint.name} and the .* before it are damaged"):
-        trained(tmp_path / "run", resume=True)
