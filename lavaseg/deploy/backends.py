@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -40,62 +41,49 @@ class Backend:
     on_lava: bool = False
 
 
-def _simulator(
-    net: IntegerNetwork,
-    spikes: np.ndarray,
-    record: Record,
-    timeout: float | None,
-    progress: Progress | None,
-) -> Activity:
-    from lavaseg.deploy.simulator import simulate
+def _on_first_use(module: str, name: str, *takes: str) -> Callable[..., Activity]:
+    """`Backend.run` of a function of this package, whose module is imported when it runs.
 
-    return simulate(net, spikes, record=record, progress=progress)
+    Args:
+        takes: which of "timeout" and "progress" the function knows; the others are dropped.
+    """
 
+    def run(
+        net: IntegerNetwork,
+        spikes: np.ndarray,
+        record: Record,
+        timeout: float | None,
+        progress: Progress | None,
+    ) -> Activity:
+        with optional():
+            function = getattr(importlib.import_module(f"lavaseg.deploy.{module}"), name)
+        options = {"timeout": timeout, "progress": progress}
+        found: Activity = function(
+            net, spikes, record=record, **{option: options[option] for option in takes}
+        )
+        return found
 
-def _torch(
-    net: IntegerNetwork,
-    spikes: np.ndarray,
-    record: Record,
-    timeout: float | None,
-    progress: Progress | None,
-) -> Activity:
-    with optional():
-        from lavaseg.deploy.torch_backend import run_slayer
-
-    return run_slayer(net, spikes, record)
-
-
-def _lava_inprocess(
-    net: IntegerNetwork,
-    spikes: np.ndarray,
-    record: Record,
-    timeout: float | None,
-    progress: Progress | None,
-) -> Activity:
-    from lavaseg.deploy.lava import run_inprocess
-
-    return run_inprocess(net, spikes, record=record, progress=progress)
-
-
-def _lava(
-    net: IntegerNetwork,
-    spikes: np.ndarray,
-    record: Record,
-    timeout: float | None,
-    progress: Progress | None,
-) -> Activity:
-    from lavaseg.deploy.lava import run_multiprocess
-
-    return run_multiprocess(net, spikes, record=record, timeout=timeout, progress=progress)
+    return run
 
 
 BACKENDS: Mapping[str, Backend] = {
-    "simulator": Backend("the bit-exact simulator", _simulator),
-    "torch": Backend("SLAYER's synapses and the fused neuron, as in training", _torch),
-    "lava-inprocess": Backend(
-        "Lava's compiled processes, run in this one (faster)", _lava_inprocess, on_lava=True
+    "simulator": Backend(
+        "the bit-exact simulator", _on_first_use("simulator", "simulate", "progress")
     ),
-    "lava": Backend("Lava's own multi-process runtime", _lava, on_lava=True),
+    "torch": Backend(
+        "SLAYER's synapses and the fused neuron, as in training",
+        _on_first_use("torch_backend", "run_slayer"),
+    ),
+    "lava-inprocess": Backend(
+        "Lava's compiled processes, run in this one (faster)",
+        _on_first_use("lava", "run_inprocess", "progress"),
+        on_lava=True,
+    ),
+    "lava": Backend(
+        "Lava's own multi-process runtime",
+        _on_first_use("lava", "run_multiprocess", "timeout", "progress"),
+        on_lava=True,
+    ),
 }
 """Every backend gives the same `Activity` for the same spikes."""
 

@@ -34,7 +34,9 @@ def run_with_data(target: Target) -> Run:
     """
     if isinstance(target, Run):
         return target
-    raise LavasegError("a network in integers has no data of its own: give it some, or a run")
+    raise LavasegError(
+        "a network in integers has no data of its own: give it stimuli or samples, or take a run"
+    )
 
 
 def first_stimuli(target: Target, count: int) -> list[Stimulus]:

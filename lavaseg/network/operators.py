@@ -87,11 +87,7 @@ class Conv(Operator):
 
     def __post_init__(self) -> None:
         self._set_pairs("conv", kernel=1, stride=1, padding=0, dilation=1)
-        if self.channels < 1 or self.groups < 1 or self.channels % self.groups:
-            raise NetworkError(
-                f"conv channels ({self.channels}) must be a positive multiple of groups "
-                f"({self.groups})"
-            )
+        _check_groups("conv", self.channels, self.groups)
 
     def geometry(self, source: Shape) -> Geometry:
         rows, columns = (
@@ -120,11 +116,7 @@ class ConvTranspose(Operator):
         self._set_pairs(
             "transposed conv", kernel=1, stride=1, padding=0, output_padding=0, dilation=1
         )
-        if self.channels < 1 or self.groups < 1 or self.channels % self.groups:
-            raise NetworkError(
-                f"transposed conv channels ({self.channels}) must be a positive multiple of "
-                f"groups ({self.groups})"
-            )
+        _check_groups("transposed conv", self.channels, self.groups)
 
     def geometry(self, source: Shape) -> Geometry:
         rows, columns = (
@@ -266,6 +258,13 @@ OPERATORS: dict[str, type[Operator]] = {
     op.kind: op for op in (Conv, ConvTranspose, Dense, OneToOne, SumPool, Upsample, Resize)
 }
 """All operators, by their names in files."""
+
+
+def _check_groups(what: str, channels: int, groups: int) -> None:
+    if channels < 1 or groups < 1 or channels % groups:
+        raise NetworkError(
+            f"{what} channels ({channels}) must be a positive multiple of groups ({groups})"
+        )
 
 
 def _shrinking(

@@ -16,6 +16,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from lavaseg.errors import LavasegError
+from lavaseg.system.faults import memory_failed
 from lavaseg.system.files import replacing
 from lavaseg.system.progress import line
 
@@ -79,8 +80,8 @@ def _is_whole(path: Path) -> bool:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = torch.load(path, map_location="cpu", weights_only=True)
-    except (KeyboardInterrupt, MemoryError):
-        raise
-    except Exception:  # whatever a damaged file makes its decoder raise
+    except Exception as error:  # whatever a damaged file makes its decoder raise
+        if memory_failed(error):
+            raise
         return False
     return isinstance(found, dict) and {"state_dict", "optimizer_states", "epoch"} <= found.keys()

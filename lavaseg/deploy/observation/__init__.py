@@ -14,6 +14,7 @@ import numpy as np
 from lavaseg.deploy.observation.artificial import ArtificialRecorder
 from lavaseg.deploy.observation.source import Source
 from lavaseg.deploy.observation.spiking import SpikingRecorder
+from lavaseg.deploy.targets import first_stimuli
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus
 from lavaseg.models.analog import AnalogModel
@@ -57,10 +58,7 @@ def recordings(
 ) -> Iterator[Recording]:
     """`record`, one recording a sample, each made when it is asked for."""
     if stimuli is None:
-        if isinstance(target, IntegerNetwork):
-            raise LavasegError("a network in integers has no data of its own: give it stimuli")
-        test = target.data.test
-        stimuli = [test[i][0] for i in range(min(samples, len(test)))]
+        stimuli = first_stimuli(target, samples)
     if not len(stimuli):
         raise LavasegError("there are no samples to record")
     numbers = range(len(stimuli)) if numbers is None else [int(number) for number in numbers]
