@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from lavaseg.lazy import on_first_use
 
 if TYPE_CHECKING:
+    from lavaseg.chip import Mapping, map_net
     from lavaseg.data import load as load_data
     from lavaseg.deploy import evaluate as evaluate_net
     from lavaseg.deploy import record, run, simulate, verify
@@ -43,6 +44,7 @@ __all__ = [
     "Activity",
     "IntegerNetwork",
     "LavasegError",
+    "Mapping",
     "Network",
     "Recipe",
     "Recording",
@@ -54,6 +56,7 @@ __all__ = [
     "export_net",
     "load_data",
     "load_recipe",
+    "map_net",
     "read_net",
     "record",
     "run",
@@ -70,6 +73,7 @@ _SOURCES = {
     "Activity": "results.activity",
     "IntegerNetwork": "network.integers",
     "LavasegError": "errors",
+    "Mapping": "chip",
     "Network": "network",
     "Recipe": "recipes",
     "Recording": "results.recording",
@@ -81,6 +85,7 @@ _SOURCES = {
     "export_net": "export:export",
     "load_data": "data:load",
     "load_recipe": "recipes:load",
+    "map_net": "chip",
     "read_net": "netx:read",
     "record": "deploy",
     "run": "deploy",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lavaseg.network.base import Shape, Size
+from lavaseg.network.geometry import Axis, Geometry
 from lavaseg.network.operators import Conv, ConvTranspose, Operator
 
 if TYPE_CHECKING:
@@ -109,19 +110,10 @@ def phases(operator: Operator, weight: np.ndarray, source: Shape) -> Phases | No
         None if the larger sheet is no whole number of phases.
     """
     geometry = operator.geometry(source)
-    axes = (geometry.rows, geometry.columns)
-    if any(axis.wanted % axis.up for axis in axes):
+    axes = [_phase_axis(axis) for axis in (geometry.rows, geometry.columns)]
+    if any(axis is None for axis in axes):
         return None
-    offsets, paddings, kernels = [], [], []
-    for axis in axes:
-        size, r, steps = axis.size, axis.up, axis.wanted // axis.up
-        # output r * j + phase sees input j + offset, where the tap allows a whole offset
-        offset, rest = np.divmod(np.arange(r)[:, None] - np.asarray(axis.taps)[None, :], r)
-        lowest, highest = int(offset[rest == 0].min()), int(offset[rest == 0].max())
-        padding = max(-lowest, highest + steps - size, -((size - steps) // 2), 0)
-        offsets.append(np.where(rest == 0, offset + padding, -1))
-        paddings.append(padding)
-        kernels.append(size + 2 * padding + 1 - steps)
+    offsets, paddings, kernels = zip(*(axis for axis in axes if axis is not None), strict=True)
     form = geometry.expand(weight)
     groups, outputs, inputs = form.shape[:3]
     spread = np.zeros((groups, *geometry.enlarges, outputs, inputs, *kernels), weight.dtype)
@@ -137,6 +129,24 @@ def phases(operator: Operator, weight: np.ndarray, source: Shape) -> Phases | No
         outputs,
         geometry.enlarges,
     )
+
+
+def phase_kernel(geometry: Geometry) -> Size | None:
+    """Kernel (height, width) of the phase form of an enlarging operator, as `phases` makes it."""
+    axes = (_phase_axis(geometry.rows), _phase_axis(geometry.columns))
+    return None if axes[0] is None or axes[1] is None else (axes[0][2], axes[1][2])
+
+
+def _phase_axis(axis: Axis) -> tuple[np.ndarray, int, int] | None:
+    """Along one axis: the place in the kernel of each phase and tap (-1: none), padding, kernel."""
+    if axis.wanted % axis.up:
+        return None
+    size, r, steps = axis.size, axis.up, axis.wanted // axis.up
+    # output r * j + phase sees input j + offset, where the tap allows a whole offset
+    offset, rest = np.divmod(np.arange(r)[:, None] - np.asarray(axis.taps)[None, :], r)
+    lowest, highest = int(offset[rest == 0].min()), int(offset[rest == 0].max())
+    padding = max(-lowest, highest + steps - size, -((size - steps) // 2), 0)
+    return np.where(rest == 0, offset + padding, -1), padding, size + 2 * padding + 1 - steps
 
 
 # --------------------------------------------------------------------------------------------

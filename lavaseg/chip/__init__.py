@@ -1,0 +1,30 @@
+"""Loihi 2 as a chip: what is public of it, and how a network lies on its cores.
+
+Nothing here runs on a chip or calls Intel's compiler, which is not public: registers and tiles are
+modelled from tables that the compiler printed (docs/loihi2.md).
+"""
+
+from __future__ import annotations
+
+from lavaseg.chip.boards import BOARDS, CORES_PER_CHIP, Board, smallest_board
+from lavaseg.chip.layers import ChipLayer, Synapses, chip_layers
+from lavaseg.chip.mapping import LayerMapping, Mapping, map_layers, map_net
+from lavaseg.chip.profiles import PROFILES, CompilerProfile, Registers, profile
+
+__all__ = [
+    "BOARDS",
+    "CORES_PER_CHIP",
+    "PROFILES",
+    "Board",
+    "ChipLayer",
+    "CompilerProfile",
+    "LayerMapping",
+    "Mapping",
+    "Registers",
+    "Synapses",
+    "chip_layers",
+    "map_layers",
+    "map_net",
+    "profile",
+    "smallest_board",
+]

@@ -1,0 +1,287 @@
+"""A network as the layers that a chip holds: populations, relays, waiting spikes, clocks.
+
+These are the processes that `lavaseg/deploy/lava/graph.py` makes, one layer for each group of
+neurons, with the synapses that lead into it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from lavaseg.errors import LavasegError
+from lavaseg.network import Conv, Current, Dense, Network, OneToOne, Projection, Relay
+from lavaseg.network.base import Shape
+from lavaseg.network.delays import DelayPlan, plan, waiting
+from lavaseg.network.geometry import Geometry
+from lavaseg.network.grids import fan_out, phase_kernel
+from lavaseg.network.integers import IntegerNetwork
+
+Kind = Literal["input", "population", "relay", "wait", "echo", "clock"]
+
+WEIGHT_BITS = 8
+"""Bits of weights that are not known yet."""
+REPLAY_BITS = 8
+"""Bits that a buffer on the chip stores for each neuron and step."""
+
+
+@dataclass(frozen=True)
+class Synapses:
+    """The synapses that lead from one layer into another.
+
+    Args:
+        name: of the projection, or what a helper does.
+        source: name of the layer that sends.
+        form: "conv" shares weights over the sheet; "dense" and "sparse" have an axon for each
+            neuron that sends.
+        geometry: the connections.
+        channels: channels of the source that have synapses.
+        bits: of a weight.
+        delay: steps that they hold spikes back.
+    """
+
+    name: str
+    source: str
+    form: Literal["conv", "dense", "sparse"]
+    geometry: Geometry
+    channels: int
+    bits: int = WEIGHT_BITS
+    delay: int = 0
+
+    @property
+    def plain(self) -> bool:
+        """Whether the compiler's public tables show synapses of this kind."""
+        geometry = self.geometry
+        whole = self.channels == geometry.source[0] and not self.delay
+        shared = self.form == "conv" and geometry.groups == 1 and geometry.enlarges == (1, 1)
+        return whole and (shared or self.form == "dense")
+
+    @property
+    def count(self) -> int:
+        """Synapses one by one, as if no weight were shared."""
+        outgoing = self.geometry.channels // self.geometry.groups * self.channels
+        rows, columns = (len(a.links()[0]) for a in (self.geometry.rows, self.geometry.columns))
+        return outgoing * rows * columns
+
+
+@dataclass(frozen=True)
+class ChipLayer:
+    """One group of neurons and the synapses that lead into it.
+
+    Args:
+        name: of the node; helpers are named after what they serve.
+        kind: what its neurons do. "wait": they pass spikes on one step later; "echo": they repeat
+            a population that feeds back; "clock": a buffer that plays T steps over and over;
+            "input": such a buffer for the stimulus.
+        shape: (channels, height, width).
+        units: words of state that each neuron takes.
+        incoming: the synapses that lead into it.
+    """
+
+    name: str
+    kind: Kind
+    shape: Shape
+    units: int = 1
+    incoming: tuple[Synapses, ...] = ()
+
+    @property
+    def neurons(self) -> int:
+        """Number of neurons."""
+        channels, height, width = self.shape
+        return channels * height * width
+
+    @property
+    def flat(self) -> bool:
+        """Whether its neurons have no places: all that reaches it are lists of axons."""
+        return bool(self.incoming) and all(item.form != "conv" for item in self.incoming)
+
+    @property
+    def tabled(self) -> bool:
+        """Whether public tables of the compiler show such a layer; else its cost is our model."""
+        one = len(self.incoming) <= 1 and all(item.plain for item in self.incoming)
+        return one and self.kind in ("population", "input")
+
+
+def chip_layers(
+    net: IntegerNetwork | Network, *, steps: int = 20, replay: bool = False
+) -> tuple[ChipLayer, ...]:
+    """The layers of a network, sources first.
+
+    Args:
+        net: without `Current`s, as export makes it; a network without weights is taken to have
+            8-bit ones.
+        steps: T of a sample, for a network that is not integer yet.
+        replay: the input is played from buffers on the chip, not sent by the host.
+
+    Raises:
+        LavasegError: the network has a `Current`.
+    """
+    integer = net if isinstance(net, IntegerNetwork) else None
+    network = integer.network if integer is not None else net
+    assert isinstance(network, Network)
+    for node in network.nodes:
+        if isinstance(node, Current):
+            raise LavasegError(
+                f"current {node.name!r} has no neurons: export unrolls it, map the exported network"
+            )
+    steps = steps if integer is None else integer.steps
+    return _Layers(network, integer, steps, plan(network, steps), replay).build()
+
+
+def weight_bits(weights: np.ndarray, mixed: bool | None = None) -> int:
+    """Bits in which the chip stores a layer's weights: of the least exponent that keeps them.
+
+    The rule of `optimize_weight_bits` in lava-nc's lava/utils/weightutils.py.
+
+    Args:
+        weights: integers.
+        mixed: they are stored with a sign; None: if some are positive and some negative.
+    """
+    low, high = int(weights.min()), int(weights.max())
+    if low == high == 0:
+        return 1
+    if mixed is None:
+        mixed = low < 0 < high
+    limits = (127, 128) if mixed else (255, 255)
+    scale = min(limit / size for limit, size in zip(limits, (high, -low), strict=True) if size > 0)
+    shift = int(np.floor(np.log2(scale))) + mixed
+    together = int(np.bitwise_or.reduce(np.abs(weights.astype(np.int64)), axis=None))
+    even = min((together & -together).bit_length() - 1, 8)
+    return max(1, 8 - shift - (even - mixed))
+
+
+@dataclass
+class _Layers:
+    network: Network
+    net: IntegerNetwork | None
+    steps: int
+    plan: DelayPlan
+    replay: bool
+    found: dict[str, ChipLayer] = field(default_factory=dict)
+
+    def build(self) -> tuple[ChipLayer, ...]:
+        for node in self.network.ordered:
+            kind: Kind = "relay" if isinstance(node, Relay) else "population"
+            self._neurons(node.name, node.name, kind)
+            if node.name in self.plan.echoes:
+                echo = f"{node.name} echo"
+                hold = self._hold(echo, self.network.shape(node.name))
+                self._neurons(echo, node.name, "echo", (hold,))
+        return tuple(self.found.values())
+
+    def _neurons(self, name: str, node: str, kind: Kind, further: Sequence[Synapses] = ()) -> None:
+        incoming = [self._projection(p) for p in self.network.incoming(node)]
+        described = self.network[node]
+        if getattr(described, "clock", False):
+            incoming.append(self._clock(node))
+        self.found[name] = ChipLayer(name, kind, self.network.shape(node), 1, (*incoming, *further))
+
+    def _projection(self, projection: Projection) -> Synapses:
+        network = self.network
+        source = self._tap(projection)
+        geometry = network.geometry(projection)
+        held = self.plan.synapses.get(projection.name, 0)
+        channels = projection.channels
+        count = network.shape(projection.source)[0] if channels is None else len(channels)
+        form = _form(projection, network.shape(projection.source))
+        bits = WEIGHT_BITS
+        if self.net is not None:
+            mixed = True if form != "conv" else None
+            bits = weight_bits(self.net.weights[projection.name], mixed)
+        return Synapses(
+            projection.name, source, "sparse" if held else form, geometry, count, bits, held
+        )
+
+    def _tap(self, projection: Projection) -> str:
+        """The layer whose spikes a projection sees."""
+        network, source = self.network, projection.source
+        delay = min(projection.delay, self.steps)
+        wait = waiting(network, projection, self.steps)
+        if source == network.input.name:
+            return self._play(delay, wait)
+        if wait == 0 and delay:
+            return f"{source} echo"
+        if wait == 0 or projection.name in self.plan.synapses:
+            return source
+        before = source
+        for link in range(1, wait + 1):
+            name = f"{source} delay {delay} wait {link}" if delay else f"{source} wait {link}"
+            if name not in self.found:
+                self._link(name, before, source, delay, first=link == 1)
+            before = name
+        return before
+
+    def _link(self, name: str, before: str, source: str, delay: int, first: bool) -> None:
+        sheet = self.network.shape(source)
+        kept = self.plan.channels.get((source, delay))
+        channels = sheet[0] if kept is None else len(kept)
+        shape = (channels, *sheet[1:])
+        if isinstance(self.network[source], Relay):
+            form: Literal["conv", "sparse"] = "sparse"
+            geometry = OneToOne().geometry(sheet)
+        else:
+            form = "conv"
+            narrow = first and channels < sheet[0]
+            operator = Conv(channels, 1) if narrow else OneToOne()
+            geometry = operator.geometry(sheet if narrow else shape)
+        repeat = Synapses(name, before, form, geometry, geometry.source[0], 1)
+        hold = (self._hold(name, shape),) if delay and first else ()
+        self.found[name] = ChipLayer(name, "wait", shape, 1, (repeat, *hold))
+
+    def _hold(self, name: str, shape: Shape) -> Synapses:
+        """A clock of one neuron that silences a layer in some steps of a sample."""
+        clock = f"{name} hold"
+        self.found.setdefault(clock, ChipLayer(clock, "clock", (1, 1, 1), self._buffer()))
+        count = shape[0] * shape[1] * shape[2]
+        return Synapses(clock, clock, "dense", Dense(count).geometry((1, 1, 1)), 1)
+
+    def _clock(self, node: str) -> Synapses:
+        channels, *sheet = self.network.shape(node)
+        clock = f"{node} clock"
+        played = (self.steps, sheet[0], sheet[1])
+        self.found.setdefault(clock, ChipLayer(clock, "clock", played, self._buffer()))
+        bits = WEIGHT_BITS if self.net is None else weight_bits(self.net.clocks[node])
+        geometry = Conv(channels, 1).geometry(played)
+        return Synapses(clock, clock, "conv", geometry, self.steps, bits)
+
+    def _play(self, delay: int, wait: int) -> str:
+        name = self.network.input.name
+        if delay or wait:
+            name = f"{name} wait {wait}" if not delay else f"{name} delay {delay} wait {wait}"
+        if self.replay and name not in self.found:
+            shape = self.network.input.shape
+            self.found[name] = ChipLayer(name, "input", shape, self._buffer())
+        return name
+
+    def _buffer(self) -> int:
+        """Words of a neuron that plays T steps from the chip."""
+        return -(-self.steps * REPLAY_BITS // 64)
+
+
+def _form(projection: Projection, source: Shape) -> Literal["conv", "dense", "sparse"]:
+    """How the graph makes synapses of an operator (`lavaseg/deploy/lava/synapses.py`)."""
+    operator = projection.operator
+    if isinstance(operator, Dense):
+        return "dense"
+    geometry = operator.geometry(source)
+    if geometry.enlarges == (1, 1):
+        whole = projection.channels is None or (isinstance(operator, Conv) and operator.groups == 1)
+        return "conv" if whole else "sparse"
+    kernel = phase_kernel(geometry)
+    if kernel is None or projection.channels is not None:
+        return "sparse"
+    factor = geometry.enlarges[0] * geometry.enlarges[1]
+    stored = factor * kernel[0] * kernel[1] * geometry.channels * source[0] // geometry.groups
+    return "conv" if stored < int(fan_out(operator, source).sum()) else "sparse"
+
+
+def outgoing(layers: Sequence[ChipLayer]) -> Mapping[str, tuple[tuple[ChipLayer, Synapses], ...]]:
+    """For each layer, the layers that it sends to and the synapses there."""
+    found: dict[str, list[tuple[ChipLayer, Synapses]]] = {}
+    for layer in layers:
+        for item in layer.incoming:
+            found.setdefault(item.source, []).append((layer, item))
+    return {name: tuple(items) for name, items in found.items()}
