@@ -225,7 +225,7 @@ class _Layers:
         else:
             form = "conv"
             narrow = first and channels < sheet[0]
-            operator = Conv(channels, 1) if narrow else OneToOne()
+            operator = Conv(channels, (1, 1)) if narrow else OneToOne()
             geometry = operator.geometry(sheet if narrow else shape)
         repeat = Synapses(name, before, form, geometry, geometry.source[0], 1)
         hold = (self._hold(name, shape),) if delay and first else ()
@@ -244,7 +244,7 @@ class _Layers:
         played = (self.steps, sheet[0], sheet[1])
         self.found.setdefault(clock, ChipLayer(clock, "clock", played, self._buffer()))
         bits = WEIGHT_BITS if self.net is None else weight_bits(self.net.clocks[node])
-        geometry = Conv(channels, 1).geometry(played)
+        geometry = Conv(channels, (1, 1)).geometry(played)
         return Synapses(clock, clock, "conv", geometry, self.steps, bits)
 
     def _play(self, delay: int, wait: int) -> str:

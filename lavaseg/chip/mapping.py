@@ -112,6 +112,14 @@ class Mapping:
         return None
 
     @property
+    def summary(self) -> str:
+        """Cores, chips and board in a few words."""
+        chips = f"{self.chips:,} chip{'s' if self.chips != 1 else ''}"
+        board = self.board
+        where = "more than any board has" if board is None else f"smallest board {board.name}"
+        return f"{self.cores:,} core{'s' if self.cores != 1 else ''} on {chips}, {where}"
+
+    @property
     def utilisation(self) -> float:
         """Mean share of the limiting register over all cores."""
         return sum(layer.share * layer.cores for layer in self.layers) / max(1, self.cores)
@@ -195,7 +203,7 @@ def map_layers(layers: Sequence[ChipLayer], *, profile: str = NEWEST) -> Mapping
 
 
 def _mapped(layer: ChipLayer, tile: Tile, cutter: Partitioner, begin: int) -> LayerMapping:
-    first, fullest = cutter.cores(tile)
+    fullest = cutter.fullest(tile)
     shares = cutter.profile.shares(fullest)
     limit = cutter.profile.capacities["neurons"]
     if not layer.flat and limit:
@@ -207,12 +215,12 @@ def _mapped(layer: ChipLayer, tile: Tile, cutter: Partitioner, begin: int) -> La
         kind=layer.kind,
         shape=layer.shape,
         tile=(tile.x, tile.y, tile.c),
-        registers=cutter.mean(tile) if cutter.profile.averages else first,
+        registers=cutter.mean(tile) if cutter.profile.averages else cutter.first(tile),
         fullest=fullest,
         cores=cores,
         core_ids=range(begin, begin + cores),
         limiting=TITLES[limiting],
         share=shares[limiting],
-        violations=cutter.violations(tile),
+        violations=cutter.exceeded(tile, fullest),
         tabled=layer.tabled,
     )

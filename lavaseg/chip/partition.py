@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
-import numpy as np
-
 from lavaseg.chip.layers import ChipLayer, Synapses
 from lavaseg.chip.profiles import CompilerProfile, Registers
-from lavaseg.chip.resources import Tile, list_words, outgoing_axons, registers
+from lavaseg.chip.resources import Axons, Tile, list_words, outgoing_axons, registers
 
 
 class Partitioner:
@@ -41,28 +39,32 @@ class Partitioner:
             return self._sheet()
         return self._by_words() if self.profile.power_words else self._by_ratio()
 
-    def cores(self, tile: Tile) -> tuple[Registers, Registers]:
-        """Registers of the first core, and of the one that uses most."""
-        out = outgoing_axons(self.layer, tile, self.targets, {**self.tiles, self.layer.name: tile})
-        most = np.unravel_index(int((out.axon_map + out.axon_mem).argmax()), out.axon_map.shape)
-        first, worst = (
-            registers(
-                self.layer,
-                tile,
-                self.profile,
-                (int(out.axon_map[place]), int(out.axon_mem[place])),
-            )
-            for place in ((0, 0), most)
-        )
-        return first, worst
+    def first(self, tile: Tile) -> Registers:
+        """Registers of the first core."""
+        out = self._axons(tile)
+        return self._registers(tile, out, (0, 0))
+
+    def fullest(self, tile: Tile) -> Registers:
+        """Registers of the core whose axons take most; a full tile."""
+        out = self._axons(tile)
+        total = out.axon_map + out.axon_mem
+        row, column = divmod(int(total.argmax()), total.shape[1])
+        return self._registers(tile, out, (row, column))
+
+    def _axons(self, tile: Tile) -> Axons:
+        tiles = {**self.tiles, self.layer.name: tile}
+        return outgoing_axons(self.layer, tile, self.targets, tiles)
+
+    def _registers(self, tile: Tile, out: Axons, place: tuple[int, int]) -> Registers:
+        axons = int(out.axon_map[place]), int(out.axon_mem[place])
+        return registers(self.layer, tile, self.profile, axons)
 
     def mean(self, tile: Tile) -> Registers:
         """Registers as the compiler of 2022 prints them: axons, and lists of synapses, as the mean
         over all cores; the other registers of a sheet are those of a full tile."""
         layer = self.layer
         if not layer.flat:
-            tiles = {**self.tiles, layer.name: tile}
-            out = outgoing_axons(layer, tile, self.targets, tiles)
+            out = self._axons(tile)
             means = int(out.axon_map.mean()), int(out.axon_mem.mean())
             return registers(layer, tile, self.profile, means)
         cores, last = tile.cores(layer), layer.neurons % tile.x or tile.x
@@ -82,7 +84,11 @@ class Partitioner:
         A sheet's neurons are counted, whatever state they have: a buffer of the input that takes 13
         words a neuron is printed with 427 % of the words and fits. Their words weigh on the total.
         """
-        found = self.profile.violations(self.cores(tile)[1])
+        return self.exceeded(tile, self.fullest(tile))
+
+    def exceeded(self, tile: Tile, fullest: Registers) -> dict[str, int]:
+        """The same for registers that are known already."""
+        found = self.profile.violations(fullest)
         limit = self.profile.capacities["neurons"]
         if not self.layer.flat and limit is not None and tile.neurons <= limit:
             found.pop("neurons", None)
@@ -107,13 +113,17 @@ class Partitioner:
                 tile = self._narrowed(tile)
             else:
                 tile, along_x = self._halved(tile, along_x)
-        while tile.x < widest and not self.violations(wider := Tile(2 * tile.x, tile.y, tile.c)):
+        while tile.x < widest and self._fits(wider := Tile(2 * tile.x, tile.y, tile.c)):
             tile = wider
-        while tile.y < height and not self.violations(
+        while tile.y < height and self._fits(
             higher := Tile(tile.x, min(2 * tile.y, height), tile.c)
         ):
             tile = higher
         return tile
+
+    def _fits(self, tile: Tile) -> bool:
+        limit = self.profile.capacities["neurons"]
+        return (limit is None or tile.neurons <= limit) and not self.violations(tile)
 
     def _halved(self, tile: Tile, along_x: bool) -> tuple[Tile, bool]:
         """The tile of half the places, and the axis that is next; odd extents are left alone."""
@@ -134,7 +144,7 @@ class Partitioner:
         return self._halved(tile, True)[0]
 
     def _mostly_synapses(self, tile: Tile) -> bool:
-        used = self.cores(tile)[1]
+        used = self.fullest(tile)
         return 2 * used.syn_mem > used.total
 
     # -- lists of axons ------------------------------------------------------------------------

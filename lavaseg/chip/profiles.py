@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from lavaseg.errors import LavasegError
 
@@ -42,7 +42,14 @@ class Registers:
     @property
     def total(self) -> int:
         """The sum of all six, which the compiler limits, too."""
-        return sum(getattr(self, item.name) for item in fields(self))
+        return (
+            self.axon_in
+            + self.neuron_groups
+            + self.neurons
+            + self.syn_mem
+            + self.axon_map
+            + self.axon_mem
+        )
 
     def used(self) -> dict[str, int]:
         """All seven numbers by the names of `TITLES`."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -65,6 +66,7 @@ def channel_groups(channels: int) -> tuple[int, ...]:
     )
 
 
+@lru_cache
 def axon_groups(channels: int) -> int:
     """Axons that address all channels of a place: one for a power of two, else two.
 
@@ -78,6 +80,7 @@ def words(synapses: int, bits: int) -> int:
     return -(-(synapses * bits + LIST_HEADER) // WORD)
 
 
+@lru_cache
 def _shared(channels: int, bits: int) -> int:
     """Words of the weights from one input place and tap to a tile's channels."""
     return sum(words(group, bits) for group in channel_groups(channels))
@@ -103,7 +106,7 @@ def synaptic_memory(layer: ChipLayer, item: Synapses, tile: Tile) -> int:
         assert phases is not None  # the graph makes sparse synapses of the rest
         kernel = phases
         share = min(geometry.enlarges[0], tile.y) * min(geometry.enlarges[1], tile.x)
-    groups = max(1, tile.c // outputs)
+    groups = -(-tile.c // outputs)
     each = _shared(share * min(tile.c, outputs), item.bits)
     return groups * inputs * kernel[0] * kernel[1] * each
 
@@ -125,10 +128,9 @@ def axons(layer: ChipLayer, item: Synapses, tile: Tile) -> int:
         _, height, width = item.geometry.source
         return item.channels * height * width
     geometry = item.geometry
-    rows = _reach(geometry.rows, tile.y).max(initial=0)
-    columns = _reach(geometry.columns, tile.x).max(initial=0)
+    places = _reach(geometry.rows, tile.y) * _reach(geometry.columns, tile.x)
     share = min(1.0, tile.c * geometry.groups / geometry.channels) if geometry.groups > 1 else 1.0
-    return math.ceil(item.channels * share) * int(rows) * int(columns)
+    return math.ceil(item.channels * share) * places
 
 
 # --------------------------------------------------------------------------------------------
@@ -146,15 +148,9 @@ def fields_of_view(axis: Axis, extent: int) -> tuple[np.ndarray, np.ndarray]:
     """
     begin = np.arange(0, axis.wanted, extent)
     last = np.minimum(begin + extent, axis.wanted) - 1
-    low, high = min(axis.taps), max(axis.taps)
-    first = -((high - begin * axis.down) // axis.up)
-    stop = (last * axis.down - low) // axis.up + 1
+    first = -((max(axis.taps) - begin * axis.down) // axis.up)
+    stop = (last * axis.down - min(axis.taps)) // axis.up + 1
     return np.maximum(first, 0), np.minimum(stop, axis.size)
-
-
-def _reach(axis: Axis, extent: int) -> np.ndarray:
-    first, stop = fields_of_view(axis, extent)
-    return np.maximum(stop - first, 0)
 
 
 def overlaps(axis: Axis, source: int, target: int) -> np.ndarray:
@@ -163,10 +159,25 @@ def overlaps(axis: Axis, source: int, target: int) -> np.ndarray:
     Args:
         source, target: extents of the tiles.
     """
+    return _overlaps(_hashable(axis), source, target)
+
+
+def _reach(axis: Axis, extent: int) -> int:
+    """The most inputs along one axis that a tile of the outputs sees."""
+    first, stop = fields_of_view(axis, extent)
+    return max(0, int((stop - first).max()))
+
+
+@lru_cache(maxsize=4096)
+def _overlaps(axis: Axis, source: int, target: int) -> np.ndarray:
     first, stop = fields_of_view(axis, target)
     begin = np.arange(0, axis.size, source)
     end = np.minimum(begin + source, axis.size)
     return ((first[None, :] < end[:, None]) & (begin[:, None] < stop[None, :])).sum(axis=1)
+
+
+def _hashable(axis: Axis) -> Axis:
+    return replace(axis, taps=tuple(axis.taps))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from lavaseg.cli import (
+    chip,
     conversion,
     data,
     demo,
@@ -46,6 +47,7 @@ app.command(rich_help_panel=PIPELINE)(inference.simulate)
 app.command(rich_help_panel=PIPELINE)(inference.run)
 app.add_typer(data.app, name="data", rich_help_panel=DATA)
 app.command(rich_help_panel=RESULTS)(nets.info)
+app.command("map", rich_help_panel=RESULTS)(chip.map_)
 app.command(rich_help_panel=RESULTS)(evaluation.evaluate)
 app.command(rich_help_panel=RESULTS)(record.record)
 app.command(rich_help_panel=RESULTS)(evaluation.report)

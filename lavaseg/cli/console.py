@@ -86,7 +86,12 @@ USUAL_WIDTH = 100
 
 
 def print_table(
-    title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]], wrap: str | None = None
+    title: str,
+    columns: Iterable[str],
+    rows: Iterable[Iterable[Any]],
+    wrap: str | None = None,
+    *,
+    tight: bool = False,
 ) -> None:
     """A table on stdout. Columns whose name starts with '>' are numbers, set to the right.
 
@@ -94,15 +99,18 @@ def print_table(
 
     Args:
         wrap: the one column that a terminal of usual width may break into lines; None: any.
+        tight: one blank between columns, for tables of many numbers; `wrap` alone is broken then,
+            however narrow the terminal is.
     """
     console = Console(highlight=False)
     if not console.is_terminal:  # a file or a pipe has no width
         console.width = 160
-    fixed = wrap is not None and console.width >= USUAL_WIDTH
+    fixed = wrap is not None and (tight or console.width >= USUAL_WIDTH)
     table = Table(
         header_style="cyan",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        padding=0 if tight else (0, 1),
     )
     for column in columns:
         table.add_column(

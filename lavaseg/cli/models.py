@@ -43,6 +43,7 @@ def models(
     with weights in one dense pass, zero padding included. Memory is that of the synapses of the
     exported network: one byte for each weight, shared ones once. A system is deployable if each of
     its parts has an exact counterpart on Lava; otherwise the reason is given, and which system is.
+    Cores and chips are those of Loihi 2 by our model of its compiler (`lavaseg map` shows them).
 
     Example: `lavaseg models mfs-seg-efs-res54 --input 3x180x240 --classes 12 --steps 5`
     """
@@ -53,12 +54,12 @@ def models(
 
     if set_ and name is None:
         raise LavasegError("--set changes an option of one model: name it")
-    sheet = Input("input", _shape(input_))
+    source = Input("input", sheet(input_))
     title = f"input {input_}, {classes} classes, T = {steps}"
     if name is not None:
         system = find(name)
         options = set_options(set_ or (), "option=value, such as width=32")
-        model = system.build(sheet, classes, width, options)
+        model = system.build(source, classes, width, options)
         row = model_figures(system, system.all_options(width, options), model, steps)
         row["layers"] = _layers(model)
         if any(system.options.get(option) != value for option, value in options.items()):
@@ -69,7 +70,7 @@ def models(
             _show(f"{name}, {title}", row)
         return
     rows = {
-        system.key: system_figures(system, sheet, classes, width, steps)
+        system.key: system_figures(system, source, classes, width, steps)
         for system in track(SYSTEMS.values(), "models")
     }
     if json:
@@ -78,7 +79,8 @@ def models(
         _list(f"Systems, {title}" + (f", width {width}" if width else ""), rows)
 
 
-def _shape(text: str) -> tuple[int, int, int]:
+def sheet(text: str) -> tuple[int, int, int]:
+    """(channels, height, width) of the words of `--input`."""
     if not re.fullmatch(r"\d+x\d+x\d+", text):
         raise LavasegError(f"--input must be CHANNELSxHEIGHTxWIDTH, such as 3x64x64, got {text!r}")
     channels, height, width = (int(part) for part in text.split("x"))
@@ -105,15 +107,18 @@ def _list(title: str, rows: dict[str, dict[str, Any]]) -> None:
     paper = error = None
     for key, row in rows.items():
         if row["paper"] != paper:
-            cells += [("",) * 7] * bool(cells) + [(f"{row['paper']}:", *("",) * 6)]
+            cells += [("",) * 9] * bool(cells) + [(f"{row['paper']}:", *("",) * 8)]
         if not row["error"]:
             cells.append((key, *_cells(row)))
         else:
             why = "as above" if row["error"] == error else row["error"]
-            cells.append((key, *("-",) * 5, f"cannot be built: {why}"))
+            cells.append((key, *("-",) * 7, f"cannot be built: {why}"))
         paper, error = row["paper"], row["error"]
-    columns = ["system", ">params", ">GMACs", ">neurons", ">latency", ">memory", "deployable"]
-    print_table(title, columns, cells, wrap="deployable")
+    columns = [
+        "system", ">params", ">GMACs", ">neurons", ">latency", ">memory", ">cores", ">chips",
+        "deployable",
+    ]  # fmt: skip
+    print_table(title, columns, cells, wrap="deployable", tight=True)
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -123,6 +128,8 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         short(row["neurons"]) if row["neurons"] else "-",
         "-" if row["latency"] is None else str(row["latency"]),
         "-" if row["memory"] is None else _bytes(row["memory"]),
+        "-" if row["cores"] is None else f"{row['cores']:,}",
+        "-" if row["chips"] is None else f"{row['chips']:,}",
         verdict(row),
     )
 
@@ -177,6 +184,10 @@ def _show(title: str, row: dict[str, Any]) -> None:
         say(f"neurons     {row['neurons']:,}, the read-out {row['latency']} steps after the input")
     if row["memory"] is not None:
         say(f"memory      {row['memory']:,} bytes of synapses on hardware")
+    if row["cores"] is not None:
+        say(f"Loihi 2     {row['cores']:,} cores, {row['chips']:,} chips, by our model")
+        if row["misfit"] is not None:
+            say(f"            {row['misfit']}")
     say(f"deployable  {verdict(row)}")
     for sentence in row["obstacles"].values():
         say(f"            {sentence}")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lavaseg.cli.console import check_writable, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from lavaseg.runs import Run
 
 
 def recipes(
@@ -71,7 +74,7 @@ def train(
     check_writable(folder)
 
     try:
-        run = train_recipe(checked, folder, resume=resume)
+        run = train_recipe(checked, folder, resume=resume, described_as=_say_chip)
     except KeyboardInterrupt:
         changes = [word for item in set_ or () for word in ("--set", item)]
         again = shlex.join(["lavaseg", "train", recipe, *changes, "--out", str(folder), "--resume"])
@@ -85,3 +88,20 @@ def train(
     say(f"Next: `lavaseg evaluate {run.path}`")
     if run.model.name in RECTIFIED:
         say(f"Or make it spiking: `lavaseg convert {run.path} --out {run.path}-converted`")
+
+
+def _say_chip(run: Run) -> None:
+    """Say on stderr whether the network fits Loihi 2, before its training begins."""
+    from lavaseg.chip import map_net
+    from lavaseg.export.lowering import deployed, obstacles
+    from lavaseg.models.analog import AnalogModel
+    from lavaseg.system.progress import line
+
+    if isinstance(run.model, AnalogModel):
+        return
+    against = obstacles(run.model.without_auxiliaries())
+    if against:
+        line(f"Loihi 2: this network trains only ({', '.join(against)})")
+        return
+    mapping = map_net(deployed(run.model), steps=run.recipe.encoder_object.steps)
+    line(f"Loihi 2: {mapping.misfit or mapping.summary} (our model; `lavaseg map` shows more)")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import Any
 
+from lavaseg.chip import map_net
 from lavaseg.errors import LavasegError
 from lavaseg.export.lowering import deployed, obstacles
 from lavaseg.models.analog import RECTIFIED, AnalogModel
@@ -46,8 +47,9 @@ def model_figures(
 ) -> dict[str, Any]:
     """Figures of a model that was built for a system, by name; None if there is no model.
 
-    `memory` is in bytes, once deployed. `obstacles` are kinds of parts that stand against
-    deploying, with a sentence for each.
+    `memory` is in bytes, once deployed. `cores` and `chips` are those of Loihi 2 by our model of
+    its compiler, `misfit` what does not fit there (`lavaseg.chip.map_net`). `obstacles` are kinds
+    of parts that stand against deploying, with a sentence for each.
 
     Args:
         options: those that it was built with.
@@ -63,6 +65,7 @@ def model_figures(
         **{figure.name: None for figure in fields(Size)},
         "ann_millijoules": None,
         "memory": None,
+        **dict.fromkeys(("cores", "chips", "board", "misfit")),
         "deployable": None,
         "obstacles": {},
         "deployed_as": system.deployed_as,
@@ -75,9 +78,20 @@ def model_figures(
     return row | {
         **asdict(found),
         "ann_millijoules": found.ann_millijoules,
-        "memory": None if on_hardware is None else synaptic_memory(on_hardware, steps),
+        **({} if on_hardware is None else _chip_figures(on_hardware, steps)),
         "deployable": on_hardware is not None,
         "obstacles": against,
+    }
+
+
+def _chip_figures(network: Network, steps: int) -> dict[str, Any]:
+    mapping = map_net(network, steps=steps)
+    return {
+        "memory": synaptic_memory(network, steps),
+        "cores": mapping.cores,
+        "chips": mapping.chips,
+        "board": None if mapping.board is None else mapping.board.name,
+        "misfit": mapping.misfit,
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lavaseg.chip import Mapping as ChipMapping
 from lavaseg.models.analog import AnalogModel
 from lavaseg.network import Network
 from lavaseg.report.plots import Histogram
@@ -76,6 +77,7 @@ class ReportData:
             `network` as it stands (`lavaseg.export.lowering.countable`).
         uncounted: the reason why they cannot be counted, or "".
         membranes: histogram of each population's membranes, in units of its threshold.
+        chip: how the exported network lies on Loihi 2.
         history: one row an epoch, as in metrics.csv.
         recipe: as YAML.
         environment: name -> version or value.
@@ -99,6 +101,7 @@ class ReportData:
     examples: Examples | None = None
     membranes: Mapping[str, Histogram] = field(default_factory=dict)
     comparison: OtherRun | None = None
+    chip: ChipMapping | None = None
     history: Sequence[Mapping[str, float]] = ()
     recipe: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)

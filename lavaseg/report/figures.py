@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from lavaseg.models.analog import AnalogModel
 from lavaseg.report import plots
+from lavaseg.report.chips import chip_map, svg
 from lavaseg.report.contents import ReportData
 
 
@@ -44,6 +45,8 @@ def figures(data: ReportData) -> dict[str, str]:
         figures["confusion"] = _embedded(
             plots.confusion_matrix(data.evaluation.confusion, data.classes)
         )
+    if data.chip is not None:
+        figures["chips"] = _embedded(chip_map(data.chip))
     if data.history:
         figures["training"] = _embedded(_training_figure(data.history))
     return figures
@@ -70,12 +73,10 @@ def _training_figure(history: Sequence[Mapping[str, float]]) -> Figure:
 
 def _embedded(figure: Figure, kind: Literal["svg", "png"] = "svg") -> str:
     """The figure as a data URI."""
-    buffer = io.BytesIO()
     if kind == "png":
+        buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=150)
-        mime = "image/png"
+        mime, content = "image/png", buffer.getvalue()
     else:
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(buffer, format="svg", metadata=nothing)
-        mime = "image/svg+xml"
-    return f"data:{mime};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+        mime, content = "image/svg+xml", svg(figure)
+    return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from lavaseg import recipes
+from lavaseg.chip import map_net
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus, preview
 from lavaseg.models.analog import AnalogModel
@@ -88,6 +89,7 @@ def collect(run: Run, *, compare: Run | None = None) -> ReportData:
         examples=_examples(run, net, data, notes) if data and results.weights else None,
         membranes=_membrane_histograms(run, data, notes) if data and results.weights else {},
         comparison=None if compare is None else _comparison(run, compare, notes),
+        chip=None if net is None else map_net(net),
         history=run.history(),
         recipe=recipes.dump(run.recipe),
         environment=environment(),

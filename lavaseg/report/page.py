@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from lavaseg.chip.profiles import TITLES
 from lavaseg.report import tables
 from lavaseg.report.contents import ReportData
 from lavaseg.report.figures import figures
@@ -35,5 +36,6 @@ def render(data: ReportData) -> str:
         compared=tables.comparison_rows(data),
         energies=[tables.estimate_row(estimate) for estimate in data.estimates],
         verified=tables.verified_rows(data.verification),
+        chip_titles=list(TITLES.values()),
         figures=figures(data),
     )

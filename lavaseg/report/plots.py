@@ -154,7 +154,7 @@ def prediction_grid(
     legend = figure.legend(
         handles=handles, loc="outside lower center", ncols=min(len(handles), columns), frameon=False
     )
-    _without_formulas(legend.get_texts())
+    without_formulas(legend.get_texts())
     return figure
 
 
@@ -206,7 +206,7 @@ def labelled(
         frameon=False,
         fontsize=8,
     )
-    _without_formulas(box.get_texts())
+    without_formulas(box.get_texts())
     return figure
 
 
@@ -266,7 +266,7 @@ def membrane_histograms(
     legend = figure.legend(
         list(entries.values()), list(entries), loc="outside upper right", ncols=3, frameon=False
     )
-    _without_formulas(legend.get_texts())
+    without_formulas(legend.get_texts())
     return figure
 
 
@@ -328,7 +328,7 @@ def confusion_matrix(confusion: np.ndarray, classes: Sequence[str]) -> Figure:
     tilt = 0 if count <= 4 else 40
     axes.set_xticks(places, list(classes), rotation=tilt, ha="right" if tilt else "center")
     axes.set_yticks(places, list(classes))
-    _without_formulas([*axes.get_xticklabels(), *axes.get_yticklabels()])
+    without_formulas([*axes.get_xticklabels(), *axes.get_yticklabels()])
     axes.invert_yaxis()
     axes.set_xlabel("predicted class", fontsize=9)
     axes.set_ylabel("true class", fontsize=9)
@@ -380,7 +380,7 @@ def training_curves(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         _dress(axes)
         if axes.get_legend_handles_labels()[0]:
-            _without_formulas(axes.legend(frameon=False, fontsize=8).get_texts())
+            without_formulas(axes.legend(frameon=False, fontsize=8).get_texts())
     return figure
 
 
@@ -393,7 +393,7 @@ def _dress(axes: Axes, grid: Literal["x", "y"] = "y") -> None:
     axes.grid(axis=grid, color="#e3e8ed", linewidth=0.8)
 
 
-def _without_formulas(texts: Iterable[Text]) -> None:
+def without_formulas(texts: Iterable[Text]) -> None:
     """Names are text: a dollar sign in a class name starts no formula."""
     for text in texts:
         text.set_parse_math(False)

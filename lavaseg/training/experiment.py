@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -33,7 +34,14 @@ from lavaseg.training.segmenter import check_plan
 from lavaseg.training.weights import Module, draw_weights, restore, seed_weights
 
 
-def train(recipe: Recipe, out: str | Path, *, resume: bool = False, progress: bool = True) -> Run:
+def train(
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+    described_as: Callable[[Run], None] | None = None,
+) -> Run:
     """Train a recipe into the folder `out`.
 
     Args:
@@ -41,6 +49,7 @@ def train(recipe: Recipe, out: str | Path, *, resume: bool = False, progress: bo
             that of a run that was never interrupted. More `training.epochs` than before extend a
             run whose schedules do not depend on their number.
         progress: show a progress bar and a line an epoch.
+        described_as: called with the run before anything is trained or written.
 
     Raises:
         LavasegError: `out` holds another run already, is being written by another process or
@@ -54,6 +63,8 @@ def train(recipe: Recipe, out: str | Path, *, resume: bool = False, progress: bo
         line(remark)
     training, validation = training_parts(recipe, data_set)
     run = described(recipe, data_set, folder.path)
+    if described_as is not None:
+        described_as(run)
     seed_weights(recipe.seed)
     model = _fresh(run)
     draw_weights(model, recipe.training)
