@@ -94,7 +94,9 @@ def synaptic_memory(layer: ChipLayer, item: Synapses, tile: Tile) -> int:
     """Words of the synapses that lead into one tile."""
     geometry = item.geometry
     if item.form != "conv":
-        return axons(layer, item, tile) * list_words(layer, item, tile)
+        lists, reached = axons(layer, item, tile), _lists(layer, item, tile)
+        # axons without a synapse in this tile share one empty list
+        return reached * list_words(layer, item, tile) + (reached < lists)
     outputs = geometry.channels // geometry.groups
     inputs = geometry.source[0] // geometry.groups
     if geometry.groups == 1:
@@ -115,9 +117,22 @@ def list_words(layer: ChipLayer, item: Synapses, tile: Tile) -> int:
     """Words of the list of synapses of one axon into a tile; of the mean list where they differ."""
     synapses = tile.neurons
     if item.form == "sparse":
-        lists = max(1, axons(layer, item, tile))
-        synapses = -(-item.count * tile.neurons // (layer.neurons * lists))
+        synapses = -(-_synapses(layer, item, tile) // max(1, _lists(layer, item, tile)))
     return words(synapses, item.bits + INDEX_BITS + (DELAY_BITS if item.delay else 0))
+
+
+def _lists(layer: ChipLayer, item: Synapses, tile: Tile) -> int:
+    """Axons that have synapses in a tile. Sources of a flat layer reach neighbouring neurons."""
+    found = axons(layer, item, tile)
+    if item.form == "sparse" and layer.flat:
+        each = -(-item.count // max(1, found))
+        found = min(found, -(-_synapses(layer, item, tile) // max(1, each)))
+    return found
+
+
+def _synapses(layer: ChipLayer, item: Synapses, tile: Tile) -> int:
+    """Sparse synapses in a tile: its share of all."""
+    return -(-item.count * min(tile.neurons, layer.neurons) // layer.neurons)
 
 
 def axons(layer: ChipLayer, item: Synapses, tile: Tile) -> int:
