@@ -13,7 +13,16 @@ from typing import Literal
 import numpy as np
 
 from lavaseg.errors import LavasegError
-from lavaseg.network import Conv, Current, Dense, Network, OneToOne, Projection, Relay
+from lavaseg.network import (
+    Conv,
+    Current,
+    Dense,
+    Network,
+    OneToOne,
+    Projection,
+    Relay,
+    SumPool,
+)
 from lavaseg.network.base import Shape
 from lavaseg.network.delays import DelayPlan, plan, waiting
 from lavaseg.network.geometry import Geometry
@@ -180,20 +189,19 @@ class _Layers:
         self.found[name] = ChipLayer(name, kind, self.network.shape(node), 1, (*incoming, *further))
 
     def _projection(self, projection: Projection) -> Synapses:
-        network = self.network
+        sheet = self.network.shape(projection.source)
         source = self._tap(projection)
-        geometry = network.geometry(projection)
+        seen = self.found[source].shape[0] if source in self.found else sheet[0]
         held = self.plan.synapses.get(projection.name, 0)
-        channels = projection.channels
-        count = network.shape(projection.source)[0] if channels is None else len(channels)
-        form = _form(projection, network.shape(projection.source))
+        form = "sparse" if held else _form(projection, sheet, narrow=seen < sheet[0])
+        if held and projection.channels is not None:
+            seen = len(projection.channels)
         bits = WEIGHT_BITS
         if self.net is not None:
             mixed = True if form != "conv" else None
             bits = weight_bits(self.net.weights[projection.name], mixed)
-        return Synapses(
-            projection.name, source, "sparse" if held else form, geometry, count, bits, held
-        )
+        geometry = self.network.geometry(projection)
+        return Synapses(projection.name, source, form, geometry, seen, bits, held)
 
     def _tap(self, projection: Projection) -> str:
         """The layer whose spikes a projection sees."""
@@ -261,17 +269,25 @@ class _Layers:
         return -(-self.steps * REPLAY_BITS // 64)
 
 
-def _form(projection: Projection, source: Shape) -> Literal["conv", "dense", "sparse"]:
-    """How the graph makes synapses of an operator (`lavaseg/deploy/lava/synapses.py`)."""
+def _form(
+    projection: Projection, source: Shape, narrow: bool
+) -> Literal["conv", "dense", "sparse"]:
+    """How the graph makes synapses of an operator (`lavaseg/deploy/lava/synapses.py`).
+
+    Args:
+        source: shape of the node that sends.
+        narrow: relays that have the projection's channels alone stand between.
+    """
     operator = projection.operator
+    if narrow:
+        return "conv" if isinstance(operator, Conv) and operator.groups == 1 else "sparse"
     if isinstance(operator, Dense):
         return "dense"
     geometry = operator.geometry(source)
-    if geometry.enlarges == (1, 1):
-        whole = projection.channels is None or (isinstance(operator, Conv) and operator.groups == 1)
-        return "conv" if whole else "sparse"
+    if isinstance(operator, Conv | OneToOne | SumPool):
+        return "conv"
     kernel = phase_kernel(geometry)
-    if kernel is None or projection.channels is not None:
+    if kernel is None:
         return "sparse"
     factor = geometry.enlarges[0] * geometry.enlarges[1]
     stored = factor * kernel[0] * kernel[1] * geometry.channels * source[0] // geometry.groups

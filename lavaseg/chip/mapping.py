@@ -190,13 +190,18 @@ def map_layers(layers: Sequence[ChipLayer], *, profile: str = NEWEST) -> Mapping
     chosen = find_profile(profile)
     targets = outgoing(layers)
     tiles: dict[str, Tile] = {}
+    place = {layer.name: index for index, layer in enumerate(layers)}
+    loops = any(place[item.source] > place[layer.name] for layer in layers
+                for item in layer.incoming if item.source in place)  # fmt: skip
+    for _ in range(1 + loops):  # what a layer that comes later sends back is known then
+        for layer in reversed(layers):
+            cutter = Partitioner(layer, chosen, targets.get(layer.name, ()), tiles)
+            tiles[layer.name] = cutter.tile()
     found: list[LayerMapping] = []
     begin = 0
     for layer in reversed(layers):
         cutter = Partitioner(layer, chosen, targets.get(layer.name, ()), tiles)
-        tile = cutter.tile()
-        tiles[layer.name] = tile
-        mapped = _mapped(layer, tile, cutter, begin)
+        mapped = _mapped(layer, tiles[layer.name], cutter, begin)
         begin += mapped.cores
         found.append(mapped)
     return Mapping(chosen, tuple(reversed(found)))

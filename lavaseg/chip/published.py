@@ -62,8 +62,10 @@ def as_printed(layer: LayerMapping, row: PublishedRow, profile: CompilerProfile)
     found = []
     for name, text in zip(TITLES, row.printed, strict=False):
         limit = profile.capacities[name]
-        percent = text.endswith("%") and limit
-        found.append(f"{100 * used[name] / limit:.2f}%" if percent else str(used[name]))
+        if text.endswith("%") and limit is not None:
+            found.append(f"{100 * used[name] / limit:.2f}%")
+        else:
+            found.append(str(used[name]))
     return tuple(found)
 
 
@@ -202,6 +204,14 @@ mix     1.60% 12.50%  3.10% 51.20%  0.79% 0.00% 43.52% 3
 gather 25.60% 12.50%  6.25% 25.60%  1.60% 0.00% 43.52% 1
 spread  1.60% 12.50% 99.98%  3.21% 12.79% 0.00% 34.55% 3
 """
+_NETWORK = (
+    ("spread", Conv(512, (1, 1), groups=128), 1),
+    ("gather", Conv(128, (1, 1), groups=128), 1),
+)
+_NETWORK_PERCENT = """
+gather 3.20% 12.50%  3.13% 3.20% 0.80% 0.00% 6.41% 1
+spread 0.80% 12.50% 25.01% 0.80% 3.20% 0.00% 8.96% 1
+"""
 
 # --------------------------------------------------------------------------------------------
 # PilotNet: weights of the LIF network lie in lava-dl's tests, those of the SDNN do not
@@ -259,6 +269,8 @@ def _pilot(bits: Sequence[int], buffer: int | None) -> tuple[ChipLayer, ...]:
 
 _NETX = "lava-nc/lava-dl, tutorials/lava/lib/dl/netx"
 
+_SCIFAR = "lava-nc/lava-dl, src/lava/lib/dl/slayer/state_space_models/sCIFAR/profiling_scripts"
+
 PUBLISHED: tuple[PublishedTable, ...] = (
     PublishedTable(
         "YOLO-KP, input replayed",
@@ -286,11 +298,18 @@ PUBLISHED: tuple[PublishedTable, ...] = (
     ),
     PublishedTable(
         "State-space layer",
-        "lava-nc/lava-dl, src/lava/lib/dl/slayer/state_space_models/sCIFAR/profiling_scripts/"
-        "num_cores_estimate.ipynb",
+        f"{_SCIFAR}/num_cores_estimate.ipynb",
         "2024",
         _chain((256, 1, 1), _STATES, sparse=("spread", "gather"), units={"spread": 2}),
         _rows(_STATES_PERCENT),
+        inferred=False,
+    ),
+    PublishedTable(
+        "State-space network, layers without trained synapses",
+        f"{_SCIFAR}/profiling_slayer_version.ipynb",
+        "2024",
+        _chain((128, 1, 1), _NETWORK, sparse=("spread", "gather"), units={"spread": 2}),
+        _rows(_NETWORK_PERCENT),
         inferred=False,
     ),
     PublishedTable(

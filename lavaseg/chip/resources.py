@@ -22,7 +22,7 @@ from lavaseg.network.grids import phase_kernel
 WORD = 64
 """Bits of a word of synaptic memory."""
 LIST_HEADER = 8
-"""Bits in front of each list of synapses; the tables allow 5 to 16."""
+"""Bits in front of each list of synapses; the tables allow 5 to 12."""
 INDEX_BITS = 12
 """Bits that name the target of a synapse whose weight is not shared: a core has 4,096 places."""
 DELAY_BITS = 6
@@ -217,7 +217,7 @@ def outgoing_axons(
 
     Args:
         targets: the layers it sends to.
-        tiles: their tiles, by name.
+        tiles: their tiles, by name; layers that have none yet are left out.
     """
     shared = [pair for pair in targets if pair[1].form == "conv"]
     if layer.flat:
@@ -233,7 +233,9 @@ def outgoing_axons(
     if shared:
         axon_map = axon_map + places * groups
     for target, item in shared:
-        there = tiles[target.name]
+        there = tiles.get(target.name)
+        if there is None:
+            continue
         rows = overlaps(item.geometry.rows, tile.y, there.y)
         columns = overlaps(item.geometry.columns, tile.x, there.x)
         cores = rows[:, None] * columns[None, :] * _channel_tiles(item, tile, there)
