@@ -72,8 +72,8 @@ def test_imports_follow_the_pipeline(path: Path) -> None:
 
 
 NOUNS = (
-    "errors", "system", "lazy", "compat", "network", "chip", "events", "kernels", "encoders", "results",
-    "recipes", "models", "netx", "data", "runs",
+    "errors", "system", "lazy", "compat", "network", "chip", "events", "kernels", "encoders",
+    "results", "recipes", "models", "netx", "data", "runs",
 )  # fmt: skip
 """The shared rooms, each above those that it may import (docs/architecture.md draws them)."""
 

@@ -57,6 +57,24 @@ def test_a_dense_projection_waits_in_its_synapses() -> None:
     assert not found.chains
 
 
+def test_a_sheet_of_more_neurons_than_a_core_has_axons_waits_in_relays() -> None:
+    def network(side: int) -> Network:
+        return Network(
+            Input("input", (1, side, side)),
+            (Population("a"), Population("b"), Population("out", None)),
+            (
+                Projection("input", "a", OneToOne()),
+                Projection("a", "b", OneToOne()),
+                Projection("a", "out", Dense(2)),
+                Projection("b", "out", Dense(2)),
+            ),
+            "out",
+        )
+
+    assert plan(network(126), 4).synapses == {"a_to_out": 1}  # 15,876 axons
+    assert plan(network(127), 4).chains == {("a", 0): 1}  # 16,129
+
+
 def test_a_chain_that_is_there_is_tapped_for_nothing() -> None:
     found = plan(ladder(skip("a", "wide", WIDE), skip("a", "few", Dense(3))), 4)
     assert found.chains == {("a", 0): 3}

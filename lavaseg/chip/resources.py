@@ -94,7 +94,7 @@ def synaptic_memory(layer: ChipLayer, item: Synapses, tile: Tile) -> int:
     """Words of the synapses that lead into one tile."""
     geometry = item.geometry
     if item.form != "conv":
-        lists, reached = axons(layer, item, tile), _lists(layer, item, tile)
+        lists, reached = axons(item, tile), _lists(layer, item, tile)
         # axons without a synapse in this tile share one empty list
         return reached * list_words(layer, item, tile) + (reached < lists)
     outputs = geometry.channels // geometry.groups
@@ -122,12 +122,18 @@ def list_words(layer: ChipLayer, item: Synapses, tile: Tile) -> int:
 
 
 def _lists(layer: ChipLayer, item: Synapses, tile: Tile) -> int:
-    """Axons that have synapses in a tile. Sources of a flat layer reach neighbouring neurons."""
-    found = axons(layer, item, tile)
-    if item.form == "sparse" and layer.flat:
+    """Axons that have synapses in a tile: of a sheet, those in its field of view; sources of a
+    flat layer reach neighbouring neurons."""
+    found = axons(item, tile)
+    if item.form != "sparse":
+        return found
+    if layer.flat:
         each = -(-item.count // max(1, found))
-        found = min(found, -(-_synapses(layer, item, tile) // max(1, each)))
-    return found
+        return min(found, -(-_synapses(layer, item, tile) // max(1, each)))
+    geometry = item.geometry
+    places = _reach(geometry.rows, tile.y) * _reach(geometry.columns, tile.x)
+    share = min(1.0, tile.c * geometry.groups / geometry.channels) if geometry.groups > 1 else 1.0
+    return min(found, math.ceil(item.channels * share) * places)
 
 
 def _synapses(layer: ChipLayer, item: Synapses, tile: Tile) -> int:
@@ -135,17 +141,16 @@ def _synapses(layer: ChipLayer, item: Synapses, tile: Tile) -> int:
     return -(-item.count * min(tile.neurons, layer.neurons) // layer.neurons)
 
 
-def axons(layer: ChipLayer, item: Synapses, tile: Tile) -> int:
-    """Entries for the axons by which spikes of one source reach a tile."""
+def axons(item: Synapses, tile: Tile) -> int:
+    """Entries for the axons by which spikes of one source reach a tile.
+
+    Lists of synapses have one for each neuron of the source on every core, whether it has synapses
+    there or not: so it is printed of a sparse layer on three cores.
+    """
     if item.form == "conv":
         return axon_groups(tile.c)
-    if item.form == "dense" or layer.flat:
-        _, height, width = item.geometry.source
-        return item.channels * height * width
-    geometry = item.geometry
-    places = _reach(geometry.rows, tile.y) * _reach(geometry.columns, tile.x)
-    share = min(1.0, tile.c * geometry.groups / geometry.channels) if geometry.groups > 1 else 1.0
-    return math.ceil(item.channels * share) * places
+    _, height, width = item.geometry.source
+    return item.channels * height * width
 
 
 # --------------------------------------------------------------------------------------------
@@ -270,7 +275,7 @@ def registers(
     Args:
         axons_out: AxonMap and AxonMem of its core.
     """
-    reached = sum(axons(layer, item, tile) for item in layer.incoming)
+    reached = sum(axons(item, tile) for item in layer.incoming)
     groups = axon_groups(tile.c) if profile.groups_channels and not layer.flat else 1
     return Registers(
         axon_in=reached or 1,

@@ -184,10 +184,10 @@ def _show(title: str, row: dict[str, Any]) -> None:
         say(f"neurons     {row['neurons']:,}, the read-out {row['latency']} steps after the input")
     if row["memory"] is not None:
         say(f"memory      {row['memory']:,} bytes of synapses on hardware")
-    if row["cores"] is not None:
-        say(f"Loihi 2     {row['cores']:,} cores, {row['chips']:,} chips, by our model")
-        if row["misfit"] is not None:
-            say(f"            {row['misfit']}")
+    if row["misfit"] is not None:
+        say(f"Loihi 2     {row['misfit']}")
+    elif row["cores"] is not None:
+        say(f"Loihi 2     {row['cores']:,} cores on {row['chips']:,} chips, by our model")
     say(f"deployable  {verdict(row)}")
     for sentence in row["obstacles"].values():
         say(f"            {sentence}")

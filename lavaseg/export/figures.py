@@ -48,7 +48,7 @@ def model_figures(
     """Figures of a model that was built for a system, by name; None if there is no model.
 
     `memory` is in bytes, once deployed. `cores` and `chips` are those of Loihi 2 by our model of
-    its compiler, `misfit` what does not fit there (`lavaseg.chip.map_net`). `obstacles` are kinds
+    its compiler, None if a layer fits no core, `misfit` what does not fit there (`lavaseg.chip.map_net`). `obstacles` are kinds
     of parts that stand against deploying, with a sentence for each.
 
     Args:
@@ -86,10 +86,11 @@ def model_figures(
 
 def _chip_figures(network: Network, steps: int) -> dict[str, Any]:
     mapping = map_net(network, steps=steps)
+    placed = all(layer.fits for layer in mapping.layers)
     return {
         "memory": synaptic_memory(network, steps),
-        "cores": mapping.cores,
-        "chips": mapping.chips,
+        "cores": mapping.cores if placed else None,
+        "chips": mapping.chips if placed else None,
         "board": None if mapping.board is None else mapping.board.name,
         "misfit": mapping.misfit,
     }

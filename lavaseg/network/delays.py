@@ -3,7 +3,7 @@
 There are two ways. Relays: neurons that pass a spike on one step later; projections that leave the
 same node share their chain. Delay synapses: each synapse of a projection holds its spikes back;
 they are not shared over the sheet, as weights of a convolution are. `plan` takes what needs
-fewer neurons and synapses together.
+fewer neurons and synapses together, unless the chip has no place for it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,11 @@ from dataclasses import dataclass, field
 from lavaseg.network.graph import Network
 from lavaseg.network.grids import fan_out
 from lavaseg.network.nodes import Projection, Relay
+
+
+MOST_AXONS = 16_000
+"""Axons that reach a core of Loihi 2 (docs/loihi2.md); delay synapses are not shared over the sheet,
+and need one for each neuron of their source."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,9 @@ def plan(network: Network, steps: int) -> DelayPlan:
     for projection, wait in sorted(flexible, key=lambda item: -item[1]):
         key = projection.source, 0
         missing = wait - chains.get(key, 0)
-        if 2 * missing * network.neurons(projection.source) <= _additional(network, projection):
+        neurons = network.neurons(projection.source)
+        cheaper = 2 * missing * neurons <= _additional(network, projection)
+        if cheaper or neurons > MOST_AXONS:
             chains[key] = max(chains.get(key, 0), wait)
         else:
             synapses[projection.name] = wait
