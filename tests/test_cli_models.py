@@ -104,6 +104,19 @@ def test_steps_count_values_of_each_step_and_the_clocks_that_bring_them(steps: i
     assert shift["memory"] == plain["memory"] + steps * channels
 
 
+def test_cores_and_chips_are_those_of_the_map() -> None:
+    words = ("--input", "3x32x32", "--classes", "2", "--steps", "3")
+    row = figures("spiking-unet-small", *words)["spiking-unet-small"]
+    mapped = CliRunner().invoke(app, ["map", "spiking-unet-small", *words, "--json"])
+    found = json.loads(mapped.stdout)
+    assert (row["cores"], row["chips"], row["board"]) == tuple(
+        found[name] for name in ("cores", "chips", "board")
+    )
+    assert row["cores"] > 1
+    assert row["misfit"] is None
+    assert f"{row['cores']:,} cores on" in call("spiking-unet-small", *words).stdout
+
+
 def test_options_and_input_reach_the_model() -> None:
     row = figures(
         "mfs_seg", "--input", "2x16x24", "--classes", "6", "--set", "n=1", "--set", "base=4"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -47,6 +48,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trained = call("train", "demo", *tiny(), "--out", folder)
     assert trained.exit_code == 0, trained.output
     assert f"lavaseg export {folder}" in trained.stdout
+    assert re.search(r"Loihi 2: \d+ cores? on 1 chip, smallest board Oheo Gulch", trained.stderr)
     exported = call("export", folder)
     assert exported.exit_code == 0, exported.output
     return folder

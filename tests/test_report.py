@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from lavaseg.errors import LavasegError
+from lavaseg.chip import map_net
 from lavaseg.network import Conv, Current, Input, Network, OneToOne, Population, Projection
 from lavaseg.report import Examples, OtherRun, ReportData, render, write_report
 from lavaseg.report.plots import Histogram
@@ -161,6 +162,19 @@ def test_headline_tiles_hold_the_verdict(html: str) -> None:
     assert f"{cost:.2f} points" in text
     assert "✓ identical" in text
     assert "times less than the ANN" in text
+
+
+def test_the_exported_network_is_shown_on_the_cores_of_loihi(html: str) -> None:
+    assert "No exported network yet" in _Page(html).text
+    chip = map_net(network(), steps=4)
+    page = _Page(render(dataclasses.replace(complete(), chip=chip)))
+    assert chip.summary in page.text
+    assert "not run on a chip" in page.text
+    for layer in chip.layers:
+        assert f"{layer.name}{'' if layer.tabled else '*'} " in page.text
+        assert f"{layer.limiting} " in page.text
+    pictures = [tag[1]["alt"] for tag in page.tags if tag[0] == "img"]
+    assert any(alt is not None and alt.startswith("Cores of ") for alt in pictures)
 
 
 def test_every_layer_and_estimate_is_listed_with_its_source(html: str) -> None:

@@ -48,8 +48,8 @@ def model_figures(
     """Figures of a model that was built for a system, by name; None if there is no model.
 
     `memory` is in bytes, once deployed. `cores` and `chips` are those of Loihi 2 by our model of
-    its compiler, None if a layer fits no core, `misfit` what does not fit there (`lavaseg.chip.map_net`). `obstacles` are kinds
-    of parts that stand against deploying, with a sentence for each.
+    its compiler (`lavaseg.chip.map_net`), None if a layer fits no core; `misfit` is what does not
+    fit. `obstacles` are kinds of parts that stand against deploying, with a sentence for each.
 
     Args:
         options: those that it was built with.

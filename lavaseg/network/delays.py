@@ -15,10 +15,9 @@ from lavaseg.network.graph import Network
 from lavaseg.network.grids import fan_out
 from lavaseg.network.nodes import Projection, Relay
 
-
 MOST_AXONS = 16_000
-"""Axons that reach a core of Loihi 2 (docs/loihi2.md); delay synapses are not shared over the sheet,
-and need one for each neuron of their source."""
+"""Axons that reach a core of Loihi 2 (docs/loihi2.md): delay synapses, which are not shared over
+the sheet, need one for each neuron of their source."""
 
 
 @dataclass(frozen=True)
