@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lavaseg.errors import LavasegError
 from lavaseg.chip import map_net
+from lavaseg.errors import LavasegError
 from lavaseg.network import Conv, Current, Input, Network, OneToOne, Population, Projection
 from lavaseg.report import Examples, OtherRun, ReportData, render, write_report
 from lavaseg.report.plots import Histogram
