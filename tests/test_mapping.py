@@ -350,10 +350,12 @@ def test_a_mistake_is_one_sentence(
 def test_what_does_not_fit_is_shown_and_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "net.net"
     write(integer(chain((32, 24, 24), Dense(2))), path)
-    code, text, error = call(path)
+    code, text, error = call(path, "-o", tmp_path / "map.svg")
     assert code == 2
-    assert "AxonIn" in error
+    assert "layer 'out' fits no core: AxonIn would be 18,432" in error
     assert "out" in text
+    assert "board" not in text
+    assert not (tmp_path / "map.svg").exists()
 
 
 @pytest.mark.parametrize("cores", [1, 119, 121, 7_300])

@@ -19,7 +19,7 @@ from PIL import Image
 
 from lavaseg.chip import map_net
 from lavaseg.errors import LavasegError
-from lavaseg.network import Conv, Current, Input, Network, OneToOne, Population, Projection
+from lavaseg.network import Conv, Current, Dense, Input, Network, OneToOne, Population, Projection
 from lavaseg.report import Examples, OtherRun, ReportData, render, write_report
 from lavaseg.report.plots import Histogram
 from lavaseg.results.evaluation import Evaluation
@@ -175,6 +175,14 @@ def test_the_exported_network_is_shown_on_the_cores_of_loihi(html: str) -> None:
         assert f"{layer.limiting} " in page.text
     pictures = [tag[1]["alt"] for tag in page.tags if tag[0] == "img"]
     assert any(alt is not None and alt.startswith("Cores of ") for alt in pictures)
+    wide = Network(
+        Input("picture", (2, 100, 100)),
+        (Population("out", None),),
+        (Projection("picture", "out", Dense(2)),),
+        "out",
+    )
+    page = _Page(render(dataclasses.replace(complete(), chip=map_net(wide))))
+    assert "Layer 'out' fits no core: AxonIn would be 20,000" in page.text
 
 
 def test_every_layer_and_estimate_is_listed_with_its_source(html: str) -> None:

@@ -93,6 +93,11 @@ class Mapping:
         return smallest_board(self.cores)
 
     @property
+    def placed(self) -> bool:
+        """Whether every layer fits cores; else their number means nothing."""
+        return all(layer.fits for layer in self.layers)
+
+    @property
     def fits(self) -> bool:
         """Whether every layer fits cores, and all cores a board."""
         return self.misfit is None

@@ -59,7 +59,8 @@ def map_(
     Registers and tiles are modelled from public tables of Intel's compiler, whose rows they
     reproduce (docs/loihi2.md); nothing here was run on a chip. Rows marked * are layers that no
     such table shows: their cost is our model. Of a network that is not exported yet, weights are
-    taken to have 8 bits. A layer that fits no core is named, with exit code 2.
+    taken to have 8 bits. A layer that fits no core is named, with exit code 2,
+    and nothing is drawn.
 
     Example: `lavaseg map runs/demo -o map.svg`
     """
@@ -74,13 +75,13 @@ def map_(
     with only_json(json):
         title, net, steps = _network(target, input_, classes, width, steps)
         mapping = map_net(net, profile=profile, steps=steps, replay=replay)
-    if out_ is not None:
+    if out_ is not None and mapping.placed:
         _draw(mapping, title, out_)
     if json:
         print_json({"target": target, **mapping.to_dict()})
     else:
         _show(title, mapping, cores)
-        if out_ is not None:
+        if out_ is not None and mapping.placed:
             say(f"drawn: {out_}")
     if mapping.misfit is not None:
         raise LavasegError(mapping.misfit)
@@ -148,6 +149,8 @@ def _show(title: str, mapping: Mapping, cores: bool) -> None:
     )
     if not all(layer.tabled for layer in mapping.layers):
         say("* our model: no public table of the compiler shows such a layer")
+    if not mapping.placed:
+        return
     say(f"cores        {mapping.cores:,} on {_count(mapping.chips, 'chip')}{_of_helpers(mapping)}")
     board = mapping.board
     say(

@@ -86,12 +86,11 @@ def model_figures(
 
 def _chip_figures(network: Network, steps: int) -> dict[str, Any]:
     mapping = map_net(network, steps=steps)
-    placed = all(layer.fits for layer in mapping.layers)
     return {
         "memory": synaptic_memory(network, steps),
-        "cores": mapping.cores if placed else None,
-        "chips": mapping.chips if placed else None,
-        "board": None if mapping.board is None else mapping.board.name,
+        "cores": mapping.cores if mapping.placed else None,
+        "chips": mapping.chips if mapping.placed else None,
+        "board": mapping.board.name if mapping.placed and mapping.board else None,
         "misfit": mapping.misfit,
     }
 

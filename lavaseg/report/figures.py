@@ -45,7 +45,7 @@ def figures(data: ReportData) -> dict[str, str]:
         figures["confusion"] = _embedded(
             plots.confusion_matrix(data.evaluation.confusion, data.classes)
         )
-    if data.chip is not None:
+    if data.chip is not None and data.chip.placed:
         figures["chips"] = _embedded(chip_map(data.chip))
     if data.history:
         figures["training"] = _embedded(_training_figure(data.history))
