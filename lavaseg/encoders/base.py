@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus
 from lavaseg.network import Shape, Size
+from lavaseg.network.interleave import interleaved
 
 
 class EncoderError(LavasegError):
@@ -36,13 +37,17 @@ class Encoder:
 
     Args:
         steps: logical time steps T of one sample.
+        interleave: how many channels each channel becomes, so that the sheet is narrower
+            (`lavaseg/network/interleave.py`); it must divide the columns. Export sets it.
     """
 
     kind: ClassVar[str] = ""
     steps: int
+    interleave: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
         check_range("steps", self.steps, 1, 4096)
+        check_range("interleave", self.interleave, 1, 2**15)
 
     @property
     def message_bits(self) -> int:
@@ -54,12 +59,29 @@ class Encoder:
 
         Args:
             stimulus: (channels, height, width) of a picture; (2, height, width) of events.
+
+        Raises:
+            EncoderError: stimuli of another shape than the encoder's.
         """
-        return stimulus
+        channels, height, width = self._sheet(stimulus)
+        if width % self.interleave:
+            raise EncoderError(
+                f"{width} columns cannot be interleaved into {self.interleave} channels"
+            )
+        return channels * self.interleave, height, width // self.interleave
 
     def stimulus(self, spikes: Shape) -> Shape:
         """Shape of the stimuli that become spikes of this shape: `shape` turned round."""
-        return spikes
+        channels, height, width = spikes
+        return self._source((channels // self.interleave, height, width * self.interleave))
+
+    def _sheet(self, stimulus: Shape) -> Shape:
+        """Shape of what `_spikes` gives at each step."""
+        return stimulus
+
+    def _source(self, sheet: Shape) -> Shape:
+        """Shape of the stimuli of which `_spikes` makes sheets of this shape."""
+        return sheet
 
     def window(self, size: Size) -> tuple[slice, slice]:
         """Rows and columns that the network sees of a stimulus of this size, and of its labels."""
@@ -99,12 +121,15 @@ class Encoder:
         first = self.shape(checked[0].shape) if len(checked) else (0, 0, 0)
         out = np.empty((len(checked), self.steps, *first), np.uint8)
         for row, stimulus, number in zip(out, checked, numbers, strict=True):
-            row[...] = self._spikes(stimulus, seed, int(number))
+            row[...] = interleaved(self._spikes(stimulus, seed, int(number)), self.interleave)
         return out
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; `encoder_from_dict` is its inverse."""
-        return {"kind": self.kind, **dataclasses.asdict(self)}
+        fields = {"kind": self.kind, **dataclasses.asdict(self)}
+        if self.interleave == 1:
+            del fields["interleave"]
+        return fields
 
 
 class Graded(Encoder):

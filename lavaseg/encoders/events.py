@@ -80,7 +80,7 @@ class EventEncoder(Encoder):
         """Channels of the input population; the first half are ON, the second OFF."""
         return 2
 
-    def shape(self, stimulus: Shape) -> Shape:
+    def _sheet(self, stimulus: Shape) -> Shape:
         if tuple(stimulus) != (2, *self.sensor):
             raise EncoderError(
                 f"the {self.kind} encoder takes events of a sensor of {self.sensor[0]} x "
@@ -89,7 +89,7 @@ class EventEncoder(Encoder):
         _, _, height, width = self._seen
         return self.channels, height // self.factor, width // self.factor
 
-    def stimulus(self, spikes: Shape) -> Shape:
+    def _source(self, sheet: Shape) -> Shape:
         return 2, *self.sensor
 
     def window(self, size: Size) -> tuple[slice, slice]:

@@ -88,11 +88,11 @@ class OnOffPoisson(PictureEncoder):
         if not 0 < self.gain < math.inf:
             raise EncoderError(f"gain must be positive and finite, got {self.gain}")
 
-    def shape(self, stimulus: Shape) -> Shape:
+    def _sheet(self, stimulus: Shape) -> Shape:
         return 2 * stimulus[0], stimulus[1], stimulus[2]
 
-    def stimulus(self, spikes: Shape) -> Shape:
-        return spikes[0] // 2, spikes[1], spikes[2]
+    def _source(self, sheet: Shape) -> Shape:
+        return sheet[0] // 2, sheet[1], sheet[2]
 
     def _spikes(self, stimulus: np.ndarray, seed: int, sample: int) -> np.ndarray:
         if len(self.mean) not in (1, len(stimulus)):
@@ -133,13 +133,13 @@ class Frames(Graded, PictureEncoder):
     least_bits: ClassVar[int] = 0
     bits: int = 0
 
-    def shape(self, stimulus: Shape) -> Shape:
+    def _sheet(self, stimulus: Shape) -> Shape:
         if stimulus[0] % self.steps:
             raise EncoderError(f"{stimulus[0]} picture channels are not {self.steps} frames")
         return stimulus[0] // self.steps, stimulus[1], stimulus[2]
 
-    def stimulus(self, spikes: Shape) -> Shape:
-        return spikes[0] * self.steps, spikes[1], spikes[2]
+    def _source(self, sheet: Shape) -> Shape:
+        return sheet[0] * self.steps, sheet[1], sheet[2]
 
     def _spikes(self, stimulus: np.ndarray, seed: int, sample: int) -> np.ndarray:
         frames = stimulus.reshape(self.steps, -1, *stimulus.shape[1:])

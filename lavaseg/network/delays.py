@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from lavaseg.network.graph import Network
 from lavaseg.network.grids import fan_out
-from lavaseg.network.nodes import Projection, Relay
+from lavaseg.network.nodes import LONGEST_DELAY, Projection, Relay
 
 MOST_AXONS = 16_000
 """Axons that reach a core of Loihi 2 (docs/loihi2.md): delay synapses, which are not shared over
@@ -54,7 +54,8 @@ def plan(network: Network, steps: int) -> DelayPlan:
     synapses take as many synapses as the projection has connections, less those that it would
     store anyway: none more for a dense projection. A projection with a delay of its own always
     uses relays, since its last spikes of a sample must be held back (a clock does that at the
-    first relay). Spikes of the input need neither: they are played later.
+    first relay), and so does one that waits longer than a synapse can. Spikes of the input need
+    neither: they are played later.
 
     Args:
         steps: T of one sample; a delay of T or more is a delay of T.
@@ -80,7 +81,7 @@ def plan(network: Network, steps: int) -> DelayPlan:
         missing = wait - chains.get(key, 0)
         neurons = network.neurons(projection.source)
         cheaper = 2 * missing * neurons <= _additional(network, projection)
-        if cheaper or neurons > MOST_AXONS:
+        if cheaper or neurons > MOST_AXONS or wait > LONGEST_DELAY:
             chains[key] = max(chains.get(key, 0), wait)
         else:
             synapses[projection.name] = wait

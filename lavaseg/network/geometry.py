@@ -8,6 +8,7 @@ with each channel apart. Everything that depends on the kind of an operator foll
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -180,17 +181,25 @@ class Geometry:
         found = np.einsum("ngokl,yk,xl->ngoyx", taps, *seen, optimize=True)
         return found.reshape(len(values), *self.target)
 
-    def receptive(self, weight: np.ndarray) -> np.ndarray:
-        """Weights that one output neuron can see, (channels, fan-in).
+    def sums(self, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The positive and the negative weights that one neuron of each channel can see, added up.
 
-        An upper bound: at borders, and for a transposed convolution, where neurons side by side
-        see different places of the kernel, the whole kernel is taken. A gain counts as often as an
-        output can see it, which is once where the sheet is enlarged by the size of the kernel.
+        Where the sheet grows, neurons side by side see different places of the kernel: the most
+        that any of them sees. An upper bound at borders.
+
+        Returns:
+            Two arrays of numbers of at least 0, (channels,).
         """
-        if not self.gains:
-            return self.expand(weight).reshape(self.channels, -1)
-        seen = math.prod(max(map(len, axis.phases())) for axis in (self.rows, self.columns))
-        return np.repeat(weight[:, None], seen, axis=1)
+        form = self.expand(weight)
+        phases = list(itertools.product(self.rows.phases(), self.columns.phases()))
+
+        def most(part: np.ndarray) -> np.ndarray:
+            taps = part.sum(2).reshape(self.channels, *self.kernel)
+            seen = [taps[:, rows[:, None], columns].sum((1, 2)) for rows, columns in phases]
+            found: np.ndarray = np.max(seen, axis=0, initial=0.0)
+            return found
+
+        return most(np.maximum(form, 0)), most(np.maximum(-form, 0))
 
 
 def elementwise(function: np.ufunc, values: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -10,6 +10,9 @@ from typing import ClassVar, Literal, get_args
 from lavaseg.network.base import DECAY_UNITY, NetworkError, Shape, integers
 from lavaseg.network.operators import Operator
 
+LONGEST_DELAY = 62
+"""Steps that a synapse of Loihi 2 can hold a spike back."""
+
 NormKind = Literal["none", "batch", "bntt", "bntt_shift"]
 NORMS: tuple[str, ...] = get_args(NormKind)
 
@@ -178,10 +181,10 @@ class Projection:
     def __post_init__(self) -> None:
         if not self.name:
             object.__setattr__(self, "name", f"{self.source}_to_{self.target}")
-        if not isinstance(self.delay, int) or not 0 <= self.delay <= 62:
+        if not isinstance(self.delay, int) or not 0 <= self.delay <= LONGEST_DELAY:
             raise NetworkError(
-                f"projection {self.name!r}: delay must be 0 to 62 steps (the hardware's limit), "
-                f"got {self.delay!r}"
+                f"projection {self.name!r}: delay must be 0 to {LONGEST_DELAY} steps (the "
+                f"hardware's limit), got {self.delay!r}"
             )
         if self.recurrent and not self.delay:
             raise NetworkError(

@@ -74,8 +74,7 @@ def synaptic_bounds(
     for projection in network.incoming(name):
         low, high = messages[projection.source]
         weight = weights[projection.name].astype(np.float64)
-        seen = network.geometry(projection).receptive(weight)
-        up, down = np.maximum(seen, 0).sum(1), np.maximum(-seen, 0).sum(1)
+        up, down = network.geometry(projection).sums(weight)
         excitation += high * up - low * down
         inhibition += high * down - low * up
     if clocks is not None and name in clocks:

@@ -1,0 +1,335 @@
+"""Limits of Loihi 2 and its compiler that a network may break, each with what mends it.
+
+What a number may be is refused wherever an integer network is made (`lavaseg/network/integers.py`,
+`lavaseg/network/ranges.py`). Here are the limits of a whole network, most of which give no error
+message on the chip. They come from public notebooks, logs and reports; none was tried on a chip.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from lavaseg.errors import LavasegError
+from lavaseg.network.delays import plan
+from lavaseg.network.graph import Network
+from lavaseg.network.integers import IntegerNetwork, RangeError
+from lavaseg.network.interleave import factors, sends_columns
+from lavaseg.network.nodes import Population, Relay
+from lavaseg.network.operators import Dense
+from lavaseg.network.ranges import check_loops, check_ranges
+
+Severity = Literal["refuses", "warns", "repaired"]
+
+WIDEST = 254
+"""Columns of a sheet whose spikes a convolution of Loihi 2 surely sees: x_in is 0 to 253."""
+LARGEST_OLD = 57
+"""Rows and columns above which a convolution hung in the older compiler."""
+LARGEST_COMPILED = (16, 224, 224)
+"""The largest convolution, (channels, height, width), in a public table of the newer compiler."""
+LINK_RATES = {"graded": 67_000_000, "binary": 100_000_000}
+"""Spikes a second over one link between chips."""
+QUICK_STEP = 153e-6
+"""Seconds of a step of the quickest convolutional network that is published, PilotNet's LIF."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One limit, as documentation tells it.
+
+    Args:
+        title: what is limited.
+        bound: the limit, in words.
+        source: the public text that it comes from.
+        known: what that text makes certain, and what is derived.
+        action: what is done about it.
+    """
+
+    title: str
+    bound: str
+    source: str
+    known: str
+    action: str
+
+
+LIMITS: dict[str, Limit] = {
+    "reset interval": Limit(
+        "steps between two resets",
+        "a power of two",
+        "lava-dl, tutorials/lava/lib/dl/netx/mnist/run.ipynb",
+        "stated there; T = 20 becomes 32",
+        "repaired: silent steps pad each sample on the chip",
+    ),
+    "columns": Limit(
+        "columns of a sheet that a convolution reads",
+        f"{WIDEST}",
+        "lava-dl, tutorials/lava/lib/dl/netx/yolo_kp: the compiler warns that spikes from "
+        "x_in = n * 256 - 1 and its neighbours may be dropped",
+        "warned of the layer that reads 448 columns, not of those that read 224 or fewer; that "
+        "x_in counts the columns which the layer reads, from 0, and so 254 are safe, is derived",
+        "refused; `--widest` of `lavaseg export` interleaves columns into channels, exactly",
+    ),
+    "convolution": Limit(
+        "the sheet that a convolution writes",
+        f"compiler of 2022: {LARGEST_OLD} rows or {LARGEST_OLD} columns; of 2024: "
+        f"{'x'.join(map(str, LARGEST_COMPILED))} neurons",
+        "lava-nc/lava#826 (about 57x57x2 hung); sgluege/sdnn_loihi2_compiler_test (172x130x4: "
+        "\"Partitioning could not converge\", lava-loihi 0.5.0); lava-dl's table of YOLO-KP "
+        "(224x224x16 was compiled)",
+        "three reports; where the border lies is not known",
+        "refused for the compiler of 2022; a remark for that of 2024 above what is known to work",
+    ),
+    "ranges": Limit(
+        "currents, messages, what holds feedback down",
+        "24 bits",
+        "lava-nc, lava/proc/lif/models.py",
+        "stated there; weights, thresholds and biases are refused before",
+        "refused, by export too",
+    ),
+    "port views": Limit(
+        "reshaped and transposed ports",
+        "none are known to compile",
+        "no public notebook has one on the chip",
+        "both CPU runtimes of Lava take them",
+        "a remark: transposed convolutions and upsampling are phases behind such a view",
+    ),
+    "host processes": Limit(
+        "processes without a model for neuro-cores",
+        "none may fall back to the host",
+        "lava-nc, lava/magma/core/run_configs.py: Loihi2HwCfg takes Nc, then C, then Py models",
+        "the fallback is silent; which processes have an Nc model is not public, runs of Conv, "
+        "Dense and LIF are",
+        "a remark here; a run on the chip must refuse it",
+    ),
+    "host input": Limit(
+        "input neurons at each step",
+        f"{round(LINK_RATES['graded'] * QUICK_STEP):,} graded or "
+        f"{round(LINK_RATES['binary'] * QUICK_STEP):,} binary spikes: what one link carries in "
+        "153 us, the published step of PilotNet",
+        "lava-dl's yolo_kp (67 M graded, 100 M binary spikes a second over a link) and pilotnet "
+        "notebooks (host input made an SDNN need 59 ms a frame of 33x200x3)",
+        "measured by their authors; that all input neurons spike is the worst case",
+        "a remark: replay the input from the chip's buffer",
+    ),
+}
+"""All limits that `find_limits` looks at, by their names."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A limit that a network meets.
+
+    Args:
+        kind: the limit, a key of `LIMITS`.
+        layer: the node, projection or part that it concerns.
+        number: what it has.
+        limit: what is allowed.
+        severity: "refuses": exactness or the compilation ends there; "warns": nobody knows, or it
+            costs time; "repaired": done by what runs the network.
+        remedy: what to do, or what is done.
+    """
+
+    kind: str
+    layer: str
+    number: int | str
+    limit: int | str
+    severity: Severity
+    remedy: str
+
+    @property
+    def source(self) -> str:
+        """The public text that the limit comes from."""
+        return LIMITS[self.kind].source
+
+    @property
+    def repaired_by(self) -> str:
+        """The repair that is applied, or ""."""
+        return self.remedy if self.severity == "repaired" else ""
+
+    def __str__(self) -> str:
+        return f"{self.layer}: {self.number}, Loihi 2 takes {self.limit}: {self.remedy}"
+
+
+Described = Network | IntegerNetwork
+
+
+def find_limits(
+    net: Described, *, steps: int | None = None, profile: str = "2024"
+) -> tuple[Finding, ...]:
+    """Every limit that the network meets, in the order of `LIMITS`.
+
+    Args:
+        net: an integer network, or a description without `Current`s.
+        steps: T; by default that of an integer network.
+        profile: the version of the compiler, "2022" or "2024".
+    """
+    network = net.network if isinstance(net, IntegerNetwork) else net
+    if steps is None and isinstance(net, IntegerNetwork):
+        steps = net.steps
+    found: list[Finding] = []
+    if steps is not None:
+        found += _reset_interval(steps)
+    found += _columns(network)
+    found += _convolutions(network, profile)
+    if isinstance(net, IntegerNetwork):
+        found += _ranges(net)
+    found += _port_views(network)
+    found += _host_processes(network, steps or _MANY_STEPS)
+    found += _host_input(network)
+    return tuple(found)
+
+
+def legal(findings: Iterable[Finding]) -> bool:
+    """Whether nothing is refused."""
+    return all(finding.severity != "refuses" for finding in findings)
+
+
+_MANY_STEPS = 4096
+"""Stands for a T that is not known, so that no delay is cut."""
+
+
+def padded(steps: int) -> int:
+    """The least power of two that is at least `steps`."""
+    return 1 << (steps - 1).bit_length()
+
+
+def _reset_interval(steps: int) -> Iterator[Finding]:
+    period = padded(steps)
+    if period != steps:
+        yield Finding(
+            "reset interval",
+            "time steps",
+            f"T = {steps}",
+            "a power of two between resets",
+            "repaired",
+            f"each sample takes {period} steps there, of which {period - steps} are silent",
+        )
+
+
+def _columns(network: Network) -> Iterator[Finding]:
+    names = (network.input.name, *(node.name for node in network.ordered))
+    wide = [n for n in names if network.shape(n)[2] > WIDEST and sends_columns(network, n)]
+    if not wide:
+        return
+    try:
+        parts, reason = factors(network, WIDEST), ""
+    except LavasegError as error:
+        parts, reason = {}, str(error)
+    for name in wide:
+        channels, _, width = network.shape(name)
+        remedy = reason or (
+            f"`lavaseg export RUN --widest {WIDEST}` makes {width // parts[name]} columns of "
+            f"{channels * parts[name]} channels of them, spike for spike the same"
+        )
+        needed = math.ceil(width / WIDEST)
+        if parts and parts[name] > 2 * needed:
+            remedy = (
+                f"crop or pad the input so that these are a multiple of {needed}, such as "
+                f"{width // needed * needed}; `--widest {WIDEST}` could only make "
+                f"{width // parts[name]} columns of {channels * parts[name]} channels of them"
+            )
+        number = f"{width} columns that a convolution reads"
+        yield Finding("columns", name, number, WIDEST, "refuses", remedy)
+
+
+def _convolutions(network: Network, profile: str) -> Iterator[Finding]:
+    convolved = {
+        p.target: None for p in network.projections if not isinstance(p.operator, Dense)
+    }
+    for name in convolved:
+        shape = network.shape(name)
+        text = f"a convolution that writes {'x'.join(map(str, shape))} (channels x height x width)"
+        if profile == "2022" and min(shape[1:]) > LARGEST_OLD:
+            yield Finding(
+                "convolution",
+                name,
+                text,
+                f"{LARGEST_OLD}x{LARGEST_OLD} where the compiler is of 2022 or 2023",
+                "refuses",
+                "make the sheet smaller by a stride or a pool on the host, or take the newer "
+                "compiler",
+            )
+        elif math.prod(shape) > math.prod(LARGEST_COMPILED):
+            yield Finding(
+                "convolution",
+                name,
+                text,
+                f"{'x'.join(map(str, LARGEST_COMPILED))}, the largest that is known to compile",
+                "warns",
+                "try to compile it before you rely on it",
+            )
+
+
+def _ranges(net: IntegerNetwork) -> Iterator[Finding]:
+    checks: tuple[Callable[[IntegerNetwork], object], ...] = (check_ranges, check_loops)
+    for check in checks:
+        try:
+            check(net)
+        except RangeError as error:
+            yield Finding(
+                "ranges", str(error).split(":", 1)[0], "its sums", "24 bits", "refuses",
+                str(error).split(": ", 1)[1],
+            )
+            return
+
+
+def _port_views(network: Network) -> Iterator[Finding]:
+    for projection in network.projections:
+        geometry = network.geometry(projection)
+        if max(geometry.enlarges) == 1:
+            continue
+        if all(axis.wanted % axis.up == 0 for axis in (geometry.rows, geometry.columns)):
+            yield Finding(
+                "port views",
+                projection.name,
+                f"a {projection.operator.kind} in phases, behind a view of its port",
+                "views that nobody has shown on the chip",
+                "warns",
+                "if the compiler refuses it, enlarge by a dense layer or on the host",
+            )
+
+
+def _host_processes(network: Network, steps: int) -> Iterator[Finding]:
+    waiting = plan(network, steps)
+    relays = [node.name for node in network.nodes if isinstance(node, Relay)]
+    clocks = [
+        node.name for node in network.nodes if isinstance(node, Population) and node.clock
+    ]
+    held = [source for source, delay in waiting.chains if delay] + list(waiting.echoes)
+    groups = (
+        (relays, "GradedVec", "train with pooling that the next convolution can take over"),
+        (waiting.synapses, "DelaySparse", "leave out skips between layers far apart"),
+        (clocks, "RingBuffer, which plays its clock", "train with norm 'batch'"),
+        (
+            list(dict.fromkeys(held)),
+            "RingBuffer, which holds its last spikes of a sample back",
+            "leave out delays and feedback",
+        ),
+    )
+    for names, process, remedy in groups:
+        for name in names:
+            yield Finding(
+                "host processes",
+                name,
+                f"it needs Lava's {process}",
+                "processes with a model for neuro-cores, which of this one is not public",
+                "warns",
+                f"if it falls back to the host, {remedy}",
+            )
+
+
+def _host_input(network: Network) -> Iterator[Finding]:
+    kind = "graded" if network.input.message_bits else "binary"
+    limit, size = round(LINK_RATES[kind] * QUICK_STEP), math.prod(network.input.shape)
+    if size > limit:
+        yield Finding(
+            "host input",
+            network.input.name,
+            f"up to {size:,} {kind} spikes at each step",
+            f"{limit:,} in {QUICK_STEP * 1e6:.0f} us over one link between chips",
+            "warns",
+            "the input limits the step: replay it from the chip's buffer, or let fewer neurons "
+            "spike",
+        )
