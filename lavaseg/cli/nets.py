@@ -20,13 +20,22 @@ def export(
     out_: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write.", show_default="RUN/net.net")
     ] = None,
+    widest: Annotated[
+        int | None,
+        typer.Option(
+            "--widest",
+            min=1,
+            help="Interleave the columns of wider sheets into channels; Loihi 2 needs 254.",
+            show_default="as trained",
+        ),
+    ] = None,
 ) -> None:
     """Turn a trained network into Loihi's integers and write it as NetX HDF5.
 
     Folds batch norm into weights and biases, rounds weights to 8 bits, fine-tunes the rounded
     network on the run's training data (kept in RUN, so that a second export is quick), and proves
     that no sum leaves the range of the hardware. A network that is a plain sequence can be loaded
-    by stock NetX, too.
+    by stock NetX, too. Then names the limits of Loihi 2 that it meets, and what to do about each.
 
     Example: `lavaseg export runs/demo -o net.net`
     """
@@ -36,9 +45,10 @@ def export(
 
     from lavaseg.export import export as export_run
 
-    net = export_run(opened, path)
+    net = export_run(opened, path, widest=widest)
     say(f"exported: {path}")
     _say_ranges(net)
+    say_limits(net)
     say(f"Next: `lavaseg verify {path}`")
 
 

@@ -10,6 +10,7 @@ from lavaseg.export.finetune import quantised_model, tuned_values
 from lavaseg.export.lowering import Quantisation, choose_quantisation, lower, quantise
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.network.integers import IntegerNetwork
+from lavaseg.network.interleave import factors, interleave
 from lavaseg.network.ranges import check_loops, check_ranges
 from lavaseg.netx import write
 from lavaseg.runs import Run
@@ -21,7 +22,12 @@ from lavaseg.training.weights import restore
 
 
 def export(
-    run: Run, path: str | Path | None = None, *, finetune: bool = True, progress: bool = True
+    run: Run,
+    path: str | Path | None = None,
+    *,
+    finetune: bool = True,
+    widest: int | None = None,
+    progress: bool = True,
 ) -> IntegerNetwork:
     """Fold, quantise, fine-tune, check the ranges and write the NetX file.
 
@@ -31,23 +37,32 @@ def export(
     Args:
         path: where to write; `net.net` in the run's folder by default.
         finetune: False rounds the trained weights as they are.
+        widest: columns that a sheet may have which a convolution reads; wider ones are
+            interleaved (`lavaseg/network/interleave.py`), which changes no spike. None: any.
 
     Raises:
-        LavasegError: the model cannot be deployed, a range is exceeded, or a file cannot be
-            written.
+        LavasegError: the model cannot be deployed, a sheet cannot be interleaved, a range is
+            exceeded, or a file cannot be written.
     """
     with locked(run.path):
-        return _exported(run, run.files.net.path if path is None else path, finetune, progress)
+        target = run.files.net.path if path is None else path
+        return _exported(run, target, finetune, widest, progress)
 
 
-def _exported(run: Run, path: str | Path, finetune: bool, progress: bool) -> IntegerNetwork:
+def _exported(
+    run: Run, path: str | Path, finetune: bool, widest: int | None, progress: bool
+) -> IntegerNetwork:
     weighted = lower(WeightedNetwork.from_model(trained(run)))
+    if widest is not None:
+        factors(weighted.network, widest)  # before anything is trained
     quantisation = choose_quantisation(weighted)
     encoder = run.recipe.encoder_object
     net = quantise(weighted, quantisation, encoder, run.classes)
     if finetune and run.recipe.finetune.epochs:
         weighted = _finetune(run, net, weighted, quantisation, progress)
         net = quantise(weighted, quantisation, encoder, run.classes)
+    if widest is not None:
+        net, _ = interleave(net, widest)
     check_ranges(net)
     check_loops(net)
     write(net, path)
