@@ -199,3 +199,11 @@ def test_exporting_a_run_writes_what_was_trained_and_fine_tunes_once(tmp_path: P
     assert all((again.weights[k] == net.weights[k]).all() for k in net.weights)
     plain = export.export(run, tmp_path / "plain.net", finetune=False, progress=False)
     assert any((plain.weights[k] != net.weights[k]).any() for k in net.weights)
+    narrow = export.export(run, tmp_path / "narrow.net", widest=16, progress=False)
+    assert narrow.network.input.shape == (6, 32, 16)  # of 3 x 32 x 32
+    pictures = np.stack([run.data.test[i][0] for i in range(3)])
+    found, expected = (simulate(n, n.encoder.encode(pictures)) for n in (narrow, net))
+    np.testing.assert_array_equal(found.readout, expected.readout)
+    for name, counts in expected.counts.items():
+        factor = counts.shape[-1] // found.counts[name].shape[-1]
+        np.testing.assert_array_equal(restored(found.counts[name], factor), counts)

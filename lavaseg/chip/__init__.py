@@ -8,21 +8,26 @@ from __future__ import annotations
 
 from lavaseg.chip.boards import BOARDS, CORES_PER_CHIP, Board, smallest_board
 from lavaseg.chip.layers import ChipLayer, Synapses, chip_layers
+from lavaseg.chip.limits import LIMITS, Finding, find_limits, legal
 from lavaseg.chip.mapping import LayerMapping, Mapping, map_layers, map_net
 from lavaseg.chip.profiles import PROFILES, CompilerProfile, Registers, profile
 
 __all__ = [
     "BOARDS",
     "CORES_PER_CHIP",
+    "LIMITS",
     "PROFILES",
     "Board",
     "ChipLayer",
     "CompilerProfile",
+    "Finding",
     "LayerMapping",
     "Mapping",
     "Registers",
     "Synapses",
     "chip_layers",
+    "find_limits",
+    "legal",
     "map_layers",
     "map_net",
     "profile",

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
+from lavaseg.chip.boards import BOARDS, CORES_PER_CHIP, Board
+from lavaseg.chip.mapping import Mapping, map_net
+from lavaseg.chip.profiles import TITLES
 from lavaseg.errors import LavasegError
 from lavaseg.network.delays import plan
 from lavaseg.network.graph import Network
@@ -76,7 +79,7 @@ LIMITS: dict[str, Limit] = {
         f"compiler of 2022: {LARGEST_OLD} rows or {LARGEST_OLD} columns; of 2024: "
         f"{'x'.join(map(str, LARGEST_COMPILED))} neurons",
         "lava-nc/lava#826 (about 57x57x2 hung); sgluege/sdnn_loihi2_compiler_test (172x130x4: "
-        "\"Partitioning could not converge\", lava-loihi 0.5.0); lava-dl's table of YOLO-KP "
+        '"Partitioning could not converge", lava-loihi 0.5.0); lava-dl\'s table of YOLO-KP '
         "(224x224x16 was compiled)",
         "three reports; where the border lies is not known",
         "refused for the compiler of 2022; a remark for that of 2024 above what is known to work",
@@ -87,6 +90,22 @@ LIMITS: dict[str, Limit] = {
         "lava-nc, lava/proc/lif/models.py",
         "stated there; weights, thresholds and biases are refused before",
         "refused, by export too",
+    ),
+    "core": Limit(
+        "the registers of a core",
+        "what the compiler's version prints: AxonIn, NeuronGr, Neurons, SynMem, AxonMap, AxonMem "
+        "and their total",
+        "lava-dl's tables of YOLO-KP, MNIST (2024) and PilotNet (2022)",
+        "capacities follow from the printed shares; what a layer uses is our model of the compiler",
+        "refused: the smallest tile of the layer fits no core",
+    ),
+    "cores": Limit(
+        "cores of a board",
+        f"{CORES_PER_CHIP} a chip; "
+        + ", ".join(f"{board.name} {board.cores:,}" for board in BOARDS),
+        "logs in lava-dl's notebooks and Intel's announcements of the boards",
+        "cores and chips are; how many a network needs is our model of the compiler",
+        "refused: no board, or not the one that was named, has so many",
     ),
     "port views": Limit(
         "reshaped and transposed ports",
@@ -149,32 +168,47 @@ class Finding:
         return self.remedy if self.severity == "repaired" else ""
 
     def __str__(self) -> str:
-        return f"{self.layer}: {self.number}, Loihi 2 takes {self.limit}: {self.remedy}"
+        return f"{self.layer}: {self.number}; the limit is {self.limit}: {self.remedy}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return {**asdict(self), "source": self.source}
 
 
 Described = Network | IntegerNetwork
 
 
 def find_limits(
-    net: Described, *, steps: int | None = None, profile: str = "2024"
+    net: Described,
+    mapping: Mapping | None = None,
+    *,
+    board: Board | None = None,
+    steps: int | None = None,
 ) -> tuple[Finding, ...]:
-    """Every limit that the network meets, in the order of `LIMITS`.
+    """Every limit that a network meets, in the order of `LIMITS`.
 
     Args:
         net: an integer network, or a description without `Current`s.
-        steps: T; by default that of an integer network.
-        profile: the version of the compiler, "2022" or "2024".
+        mapping: how it lies on the chip; made with the newest compiler's profile if left out.
+        board: where it is to run; by default the smallest that holds it.
+        steps: T, of a description; an integer network has its own.
+
+    Raises:
+        LavasegError: the description has a `Current`.
     """
     network = net.network if isinstance(net, IntegerNetwork) else net
-    if steps is None and isinstance(net, IntegerNetwork):
+    if isinstance(net, IntegerNetwork):
         steps = net.steps
+    if mapping is None:
+        mapping = map_net(net) if steps is None else map_net(net, steps=steps)
     found: list[Finding] = []
     if steps is not None:
         found += _reset_interval(steps)
     found += _columns(network)
-    found += _convolutions(network, profile)
+    found += _convolutions(network, mapping.profile.name)
     if isinstance(net, IntegerNetwork):
         found += _ranges(net)
+    found += _cores(mapping, board)
     found += _port_views(network)
     found += _host_processes(network, steps or _MANY_STEPS)
     found += _host_input(network)
@@ -184,6 +218,20 @@ def find_limits(
 def legal(findings: Iterable[Finding]) -> bool:
     """Whether nothing is refused."""
     return all(finding.severity != "refuses" for finding in findings)
+
+
+def grouped(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The findings with one remark where several layers have the same: their names in a row."""
+    found: dict[object, Finding] = {}
+    for finding in findings:
+        apart = finding.layer if finding.severity == "refuses" else ""
+        key = finding.kind, finding.limit, finding.remedy, apart
+        before = found.get(key)
+        if before is None:
+            found[key] = finding
+        elif finding.layer not in before.layer.split(", "):
+            found[key] = replace(before, layer=f"{before.layer}, {finding.layer}")
+    return tuple(found.values())
 
 
 _MANY_STEPS = 4096
@@ -230,14 +278,12 @@ def _columns(network: Network) -> Iterator[Finding]:
                 f"{width // needed * needed}; `--widest {WIDEST}` could only make "
                 f"{width // parts[name]} columns of {channels * parts[name]} channels of them"
             )
-        number = f"{width} columns that a convolution reads"
+        number = f"{width} columns, and a convolution reads them"
         yield Finding("columns", name, number, WIDEST, "refuses", remedy)
 
 
 def _convolutions(network: Network, profile: str) -> Iterator[Finding]:
-    convolved = {
-        p.target: None for p in network.projections if not isinstance(p.operator, Dense)
-    }
+    convolved = {p.target: None for p in network.projections if not isinstance(p.operator, Dense)}
     for name in convolved:
         shape = network.shape(name)
         text = f"a convolution that writes {'x'.join(map(str, shape))} (channels x height x width)"
@@ -269,10 +315,42 @@ def _ranges(net: IntegerNetwork) -> Iterator[Finding]:
             check(net)
         except RangeError as error:
             yield Finding(
-                "ranges", str(error).split(":", 1)[0], "its sums", "24 bits", "refuses",
+                "ranges",
+                str(error).split(":", 1)[0],
+                "its sums",
+                "24 bits",
+                "refuses",
                 str(error).split(": ", 1)[1],
             )
             return
+
+
+def _cores(mapping: Mapping, board: Board | None) -> Iterator[Finding]:
+    for layer in mapping.layers:
+        for register, used in layer.violations.items():
+            yield Finding(
+                "core",
+                layer.name,
+                f"{used:,} of {TITLES[register]} in its smallest tile",
+                f"{mapping.profile.capacities[register]:,} a core (compiler of "
+                f"{mapping.profile.name})",
+                "refuses",
+                "give it fewer inputs: fewer channels, a smaller kernel, or a stride or pool "
+                "before it",
+            )
+    largest = max(mapping.layers, key=lambda layer: layer.cores)
+    room = board or BOARDS[-1]
+    if mapping.cores > room.cores:
+        yield Finding(
+            "cores",
+            largest.name,
+            f"{largest.cores:,} of the {mapping.cores:,} cores of the network, which fill "
+            f"{mapping.chips:,} chips",
+            f"{room.cores:,} cores, all that {room.name} has",
+            "refuses",
+            "make this layer smaller"
+            + ("" if mapping.board is None else f", or take {mapping.board.name}"),
+        )
 
 
 def _port_views(network: Network) -> Iterator[Finding]:
@@ -284,19 +362,17 @@ def _port_views(network: Network) -> Iterator[Finding]:
             yield Finding(
                 "port views",
                 projection.name,
-                f"a {projection.operator.kind} in phases, behind a view of its port",
-                "views that nobody has shown on the chip",
+                "phases of a larger sheet behind a view of their port",
+                "what public runs on the chip show, and none shows such a view",
                 "warns",
-                "if the compiler refuses it, enlarge by a dense layer or on the host",
+                "try to compile it before you rely on it",
             )
 
 
 def _host_processes(network: Network, steps: int) -> Iterator[Finding]:
     waiting = plan(network, steps)
     relays = [node.name for node in network.nodes if isinstance(node, Relay)]
-    clocks = [
-        node.name for node in network.nodes if isinstance(node, Population) and node.clock
-    ]
+    clocks = [node.name for node in network.nodes if isinstance(node, Population) and node.clock]
     held = [source for source, delay in waiting.chains if delay] + list(waiting.echoes)
     groups = (
         (relays, "GradedVec", "train with pooling that the next convolution can take over"),
@@ -313,8 +389,8 @@ def _host_processes(network: Network, steps: int) -> Iterator[Finding]:
             yield Finding(
                 "host processes",
                 name,
-                f"it needs Lava's {process}",
-                "processes with a model for neuro-cores, which of this one is not public",
+                f"Lava's {process}",
+                "a process with a model for neuro-cores, and nothing public says that it has one",
                 "warns",
                 f"if it falls back to the host, {remedy}",
             )
@@ -330,6 +406,5 @@ def _host_input(network: Network) -> Iterator[Finding]:
             f"up to {size:,} {kind} spikes at each step",
             f"{limit:,} in {QUICK_STEP * 1e6:.0f} us over one link between chips",
             "warns",
-            "the input limits the step: replay it from the chip's buffer, or let fewer neurons "
-            "spike",
+            "replay the input from the chip's buffer, or let fewer neurons spike",
         )

@@ -9,6 +9,7 @@ import typer
 
 from lavaseg.cli.console import check_writable, only_json, print_json, print_table, say
 from lavaseg.cli.inputs import open_net, open_run, set_options
+from lavaseg.cli.limits import say_limits
 from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
@@ -43,12 +44,13 @@ def export(
     path = out_ or opened.files.net.path
     check_writable(path.parent)
 
+    from lavaseg.chip import find_limits
     from lavaseg.export import export as export_run
 
     net = export_run(opened, path, widest=widest)
     say(f"exported: {path}")
     _say_ranges(net)
-    say_limits(net)
+    say_limits(find_limits(net))
     say(f"Next: `lavaseg verify {path}`")
 
 

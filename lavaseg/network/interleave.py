@@ -1,10 +1,10 @@
 """Interleaving: sheets that are too wide become narrower ones with more channels, exactly.
 
-Column factor * j + phase of channel c becomes column j of channel factor * c + phase: space to depth
-along the width, as pixel unshuffling does it along both axes. Every connection stays; what was a
-column is a channel now. So no neuron is computed twice, feedback and delays stay as they are, and
-padding still ends where the sheet does. In between an operator's kernel has places without a
-synapse, which hold a weight of zero.
+Column factor * j + phase of channel c becomes column j of channel factor * c + phase: space to
+depth along the width, as pixel unshuffling does it along both axes. Every neuron and connection
+stays; what was a column is a channel now. So nothing is computed twice, feedback and delays stay as
+they are, and padding still ends where the sheet does. The kernel between two such sheets has places
+without a synapse, which hold a weight of zero.
 
 Along the columns an operator connects output o with input i where o * down = i * up + tap. With
 o = t * k + q and i = s * j + p that is k * (t * down) = j * (s * up) + (tap + p * up - q * down):
@@ -168,18 +168,15 @@ def interleave(net: IntegerNetwork, widest: int) -> tuple[IntegerNetwork, Factor
         return net, found
     projections, weights = [], {}
     for projection in network.projections:
-        source, target = found[projection.source], found[projection.target]
+        source, kept = found[projection.source], projection.channels
         operator, weight = _between(network, projection, net.weights[projection.name], found)
-        kept = projection.channels
         if kept is not None and source > 1:
             kept = tuple(source * c + phase for c in kept for phase in range(source))
         projections.append(dataclasses.replace(projection, operator=operator, channels=kept))
         weights[projection.name] = weight
     channels, height, width = network.input.shape
     factor = found[network.input.name]
-    sheet = dataclasses.replace(
-        network.input, shape=(channels * factor, height, width // factor)
-    )
+    sheet = dataclasses.replace(network.input, shape=(channels * factor, height, width // factor))
     changed = dataclasses.replace(network, input=sheet, projections=tuple(projections))
     return (
         dataclasses.replace(
@@ -193,9 +190,7 @@ def interleave(net: IntegerNetwork, widest: int) -> tuple[IntegerNetwork, Factor
             clocks={
                 name: np.repeat(clock, found[name], axis=1) for name, clock in net.clocks.items()
             },
-            encoder=dataclasses.replace(
-                net.encoder, interleave=net.encoder.interleave * factor
-            ),
+            encoder=dataclasses.replace(net.encoder, interleave=net.encoder.interleave * factor),
         ),
         found,
     )
@@ -245,9 +240,7 @@ def _fitted(
     fit = fitted_transpose if grows else fitted_conv
     found = fit(groups * outputs * target, groups, along, across)
     sheet = geometry.source[0] * source, rows.size, width
-    joined = spread.reshape(
-        groups, outputs * target, inputs * source, along.kernel, across.kernel
-    )
+    joined = spread.reshape(groups, outputs * target, inputs * source, along.kernel, across.kernel)
     return found, found.geometry(sheet).collapse(joined)
 
 

@@ -1,0 +1,34 @@
+"""Limits of Loihi 2 at the terminal: what a network meets, and what to do about each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from lavaseg.cli.console import say
+
+if TYPE_CHECKING:
+    from lavaseg.chip import Finding
+
+
+def say_limits(findings: Iterable[Finding]) -> None:
+    """A line for each limit that the network meets, remarks of one kind together."""
+    from lavaseg.chip.limits import grouped
+
+    found = grouped(findings)
+    say(f"Loihi 2     {_verdict(found)}")
+    for finding in found:
+        say(f"  {finding.severity:<8}  {finding}")
+
+
+def _verdict(found: Iterable[Finding]) -> str:
+    severities = [finding.severity for finding in found]
+    if not severities:
+        return "meets no known limit (never run on a chip)"
+    refused, repaired = severities.count("refuses"), severities.count("repaired")
+    state = f"{refused} known limits are broken" if refused > 1 else "1 known limit is broken"
+    if not refused:
+        state = "no known limit is broken"
+    return (
+        f"{state}, {repaired} repaired, {severities.count('warns')} remarks (never run on a chip)"
+    )
