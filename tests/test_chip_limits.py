@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner, Result
 
 from lavaseg.chip import BOARDS, LIMITS, Finding, find_limits, legal, map_net
 from lavaseg.chip.limits import LARGEST_COMPILED, WIDEST, grouped, padded
+from lavaseg.cli import app
 from lavaseg.encoders import Direct, Poisson
 from lavaseg.network import (
     Conv,
@@ -29,6 +32,7 @@ from lavaseg.network.base import Shape
 from lavaseg.network.delays import plan
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.network.interleave import interleave
+from lavaseg.netx import read, write
 
 
 def chain(shape: Shape, *operators: Operator, bits: int = 0) -> Network:
@@ -268,3 +272,55 @@ def test_documentation_has_a_row_for_every_limit_in_the_words_of_the_code() -> N
     for name, limit in LIMITS.items():
         row = f"| {name} | {limit.title} | {limit.bound} | {limit.action} | {limit.source} |"
         assert row in page, row
+
+
+# -- the command ---------------------------------------------------------------------------------
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def wide_file(tmp_path: Path) -> Path:
+    """A network of 300 columns and T = 5."""
+    path = tmp_path / "wide.net"
+    write(integers(chain((1, 4, 300), Conv(2, 3, 1, 1), Conv(2, 1)), steps=5), path)
+    return path
+
+
+def test_the_check_exits_with_1_where_a_limit_is_broken_and_says_what_to_do(
+    wide_file: Path, tmp_path: Path
+) -> None:
+    result = call("map", wide_file, "--check")
+    assert result.exit_code == 1, result.output
+    lines = result.output.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("Loihi 2"))
+    assert "2 known limits are broken, 1 repaired, 0 remarks" in lines[start]
+    assert [line.split()[0] for line in lines[start + 1 :]] == ["repaired", "refuses", "refuses"]
+    narrow, _ = interleave(read(wide_file), WIDEST)
+    write(narrow, tmp_path / "narrow.net")
+    result = call("map", tmp_path / "narrow.net", "--check")
+    assert result.exit_code == 0, result.output
+    assert "no known limit is broken, 1 repaired" in result.output
+
+
+def test_the_check_as_json_has_every_field(wide_file: Path) -> None:
+    result = call("map", wide_file, "--check", "--json")
+    assert result.exit_code == 1
+    limits = json.loads(result.stdout)["limits"]
+    assert [item["kind"] for item in limits] == ["reset interval", "columns", "columns"]
+    assert limits[1].keys() == {
+        "kind", "layer", "number", "limit", "severity", "remedy", "source",
+    }  # fmt: skip
+
+
+def test_a_board_is_checked_by_name(wide_file: Path, tmp_path: Path) -> None:
+    write(integers(chain((3, 128, 128), Conv(32, 3, 1, 1), Conv(2, 1))), tmp_path / "many.net")
+    result = call("map", tmp_path / "many.net", "--board", "oheo-gulch")
+    assert result.exit_code == 1
+    assert "120 cores, all that Oheo Gulch has" in result.output
+    assert call("map", tmp_path / "many.net", "--board", "Kapoho Point").exit_code == 0
+    result = call("map", wide_file, "--board", "breadboard")
+    assert result.exit_code == 2
+    assert "there is no board 'breadboard'; there are Oheo Gulch, Kapoho Point" in result.output

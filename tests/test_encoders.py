@@ -147,7 +147,10 @@ def presence(**fields: object) -> dict[str, object]:
         ({"kind": "poisson"}, "steps"),
         ({"kind": "poisson", "steps": 0}, "steps must be .* 1 to 4096, got 0"),
         ({"kind": "poisson", "steps": 2.5}, "got 2.5"),
-        ({"kind": "poisson", "steps": 4, "bits": 3}, "has no field 'bits'; it has inverted, steps"),
+        (
+            {"kind": "poisson", "steps": 4, "bits": 3},
+            "has no field 'bits'; it has interleave, inv",
+        ),
         ({"kind": "direct", "steps": 4, "bits": 9}, "bits must be .* 1 to 8, got 9"),
         ({"kind": "onoff_poisson", "steps": 4, "mean": [300]}, "mean"),
         ({"kind": "onoff_poisson", "steps": 4, "gain": 0}, "gain must be positive"),

@@ -20,6 +20,7 @@ from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.models import build
 from lavaseg.network import Conv, Input, Network, Population, Projection
 from lavaseg.network.integers import Bias, IntegerNetwork, RangeError
+from lavaseg.network.interleave import restored
 from lavaseg.network.ranges import check_ranges
 from lavaseg.recipes import Surrogate
 from lavaseg.training import SpikingNetwork, train

@@ -6,7 +6,7 @@ modelled from tables that the compiler printed (docs/loihi2.md).
 
 from __future__ import annotations
 
-from lavaseg.chip.boards import BOARDS, CORES_PER_CHIP, Board, smallest_board
+from lavaseg.chip.boards import BOARDS, CORES_PER_CHIP, Board, find_board, smallest_board
 from lavaseg.chip.layers import ChipLayer, Synapses, chip_layers
 from lavaseg.chip.limits import LIMITS, Finding, find_limits, legal
 from lavaseg.chip.mapping import LayerMapping, Mapping, map_layers, map_net
@@ -26,6 +26,7 @@ __all__ = [
     "Registers",
     "Synapses",
     "chip_layers",
+    "find_board",
     "find_limits",
     "legal",
     "map_layers",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lavaseg.errors import LavasegError
+
 CORES_PER_CHIP = 120
 """Cores of a chip that the compiler hands out; public logs number cores in steps of 120 a chip."""
 
@@ -34,6 +36,21 @@ BOARDS: tuple[Board, ...] = (
 )
 """Boards that are publicly described, smallest first. Kapoho Point and Hala Point: Intel's
 announcements of 2022 and 2024; the 16 chips of a VPX board: logs in lava-dl's notebooks."""
+
+
+def find_board(name: str) -> Board:
+    """The board of that name, written in any case, with spaces or hyphens.
+
+    Raises:
+        LavasegError: there is none.
+    """
+    wanted = name.casefold().replace("-", " ")
+    for board in BOARDS:
+        if board.name.casefold() == wanted:
+            return board
+    raise LavasegError(
+        f"there is no board {name!r}; there are {', '.join(board.name for board in BOARDS)}"
+    )
 
 
 def chips_for(cores: int) -> int:

@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lavaseg.cli.console import check_writable, only_json, print_json, print_table, say
+from lavaseg.cli.console import (
+    DIFFERENT,
+    check_writable,
+    only_json,
+    print_json,
+    print_table,
+    say,
+)
 from lavaseg.cli.inputs import open_net, open_run
+from lavaseg.cli.limits import say_limits
 from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
@@ -52,6 +60,17 @@ def map_(
     steps: Annotated[
         int, typer.Option("--steps", min=1, help="Of a SYSTEM: time steps T of a sample.")
     ] = 20,
+    check: Annotated[
+        bool, typer.Option("--check", help="Name the limits of Loihi 2 that the network meets.")
+    ] = False,
+    board: Annotated[
+        str | None,
+        typer.Option(
+            "--board",
+            help="Check that it fits this board.",
+            show_default="the smallest that holds it",
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show how a network lies on Loihi 2: tiles, registers, cores, chips, board.
@@ -62,12 +81,17 @@ def map_(
     taken to have 8 bits. A layer that fits no core is named, with exit code 2,
     and nothing is drawn.
 
+    --check goes through every known limit, with what to do about each: exit code 1 if one is
+    broken, 0 if none is or what runs the network repairs it; remarks are no reason to refuse.
+
     Example: `lavaseg map runs/demo -o map.svg`
     """
-    from lavaseg.chip import map_net
+    from lavaseg.chip import find_board, find_limits, legal, map_net
     from lavaseg.chip import profile as find_profile
 
     find_profile(profile)
+    place = None if board is None else find_board(board)
+    check = check or place is not None
     if out_ is not None:
         if out_.suffix != ".svg":
             raise LavasegError(f"--out {out_}: expected a file that ends in .svg")
@@ -77,12 +101,18 @@ def map_(
         mapping = map_net(net, profile=profile, steps=steps, replay=replay)
     if out_ is not None and mapping.placed:
         _draw(mapping, title, out_)
+    findings = find_limits(net, mapping, board=place, steps=steps) if check else ()
     if json:
-        print_json({"target": target, **mapping.to_dict()})
+        limits = {"limits": [finding.to_dict() for finding in findings]} if check else {}
+        print_json({"target": target, **mapping.to_dict(), **limits})
     else:
         _show(title, mapping, cores)
         if out_ is not None and mapping.placed:
             say(f"drawn: {out_}")
+        if check:
+            say_limits(findings)
+    if not legal(findings):
+        raise typer.Exit(DIFFERENT)
     if mapping.misfit is not None:
         raise LavasegError(mapping.misfit)
 

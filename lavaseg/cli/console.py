@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DIFFERENT, MISTAKE, FAULT, INTERRUPTED = 1, 2, 3, 130
-"""Exit codes: spikes differ; the user can mend it; the program is wrong; Ctrl-C."""
+"""Exit codes: spikes differ, or a limit of the chip is broken; the user can mend it; the program is
+wrong; Ctrl-C."""
 
 
 class Commands(TyperGroup):
