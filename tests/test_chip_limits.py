@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from lavaseg.chip import BOARDS, LIMITS, Finding, find_limits, legal, map_net
-from lavaseg.chip.limits import LARGEST_COMPILED, WIDEST, grouped, padded
+from lavaseg.chip.known import LARGEST_COMPILED, WIDEST
+from lavaseg.chip.limits import grouped, padded
 from lavaseg.cli import app
 from lavaseg.encoders import Direct, Poisson
 from lavaseg.network import (
@@ -92,7 +93,9 @@ def test_columns_beyond_the_last_safe_one_are_refused_where_a_convolution_reads_
     found = [item for item in find_limits(wide) if item.kind == "columns"]
     assert [item.layer for item in found] == ["input", "p0"]  # the read-out sends nothing
     assert {item.severity for item in found} == {"refuses"}
-    assert "--widest 254` makes 128 columns of 2 channels" in str(found[0])
+    assert "--widest 254` of `lavaseg export` or `import` makes 128 columns of 2 channels" in str(
+        found[0]
+    )
     assert not legal(tuple(found))
     dense = chain((1, 4, WIDEST + 2), Dense(3), Dense(2))
     assert "columns" not in kinds(find_limits(dense))

@@ -238,6 +238,15 @@ def test_a_wide_read_out_with_a_clock_is_refused() -> None:
         factors(network, 4)
 
 
+def test_interleaving_twice_is_refused_and_so_are_no_columns() -> None:
+    net, _ = interleave(_net(_wide(), Poisson(5)), 12)
+    assert interleave(net, 12)[0] is net
+    with pytest.raises(NetworkError, match="was interleaved before"):
+        interleave(net, 6)
+    with pytest.raises(NetworkError, match="at least 1 column, got 0"):
+        factors(net.network, 0)
+
+
 def test_the_encoder_interleaves_and_takes_the_same_stimuli() -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 12)).astype(np.uint8)
     plain = Poisson(5)

@@ -7,8 +7,9 @@ modelled from tables that the compiler printed (docs/loihi2.md).
 from __future__ import annotations
 
 from lavaseg.chip.boards import BOARDS, CORES_PER_CHIP, Board, find_board, smallest_board
+from lavaseg.chip.known import LIMITS
 from lavaseg.chip.layers import ChipLayer, Synapses, chip_layers
-from lavaseg.chip.limits import LIMITS, Finding, find_limits, legal
+from lavaseg.chip.limits import Finding, find_limits, legal
 from lavaseg.chip.mapping import LayerMapping, Mapping, map_layers, map_net
 from lavaseg.chip.profiles import PROFILES, CompilerProfile, Registers, profile
 

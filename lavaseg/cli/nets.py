@@ -16,20 +16,23 @@ if TYPE_CHECKING:
     from lavaseg.network.integers import IntegerNetwork
 
 
+_Widest = Annotated[
+    int | None,
+    typer.Option(
+        "--widest",
+        min=1,
+        help="Interleave the columns of wider sheets into channels; Loihi 2 needs 254.",
+        show_default="none",
+    ),
+]
+
+
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder that `lavaseg train` made.")],
     out_: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write.", show_default="RUN/net.net")
     ] = None,
-    widest: Annotated[
-        int | None,
-        typer.Option(
-            "--widest",
-            min=1,
-            help="Interleave the columns of wider sheets into channels; Loihi 2 needs 254.",
-            show_default="as trained",
-        ),
-    ] = None,
+    widest: _Widest = None,
 ) -> None:
     """Turn a trained network into Loihi's integers and write it as NetX HDF5.
 
@@ -77,6 +80,7 @@ def import_(
         str | None,
         typer.Option("--input-shape", help="C,H,W of a file that has no input layer."),
     ] = None,
+    widest: _Widest = None,
 ) -> None:
     """Turn a network that SLAYER's own blocks exported into a .net file of lavaseg.
 
@@ -87,7 +91,9 @@ def import_(
     Example: `lavaseg import slayer.net -o net.net --steps 32`
     For event cameras: `--encoder event_presence --set 'sensor=[34,34]'`
     """
+    from lavaseg.chip import find_limits
     from lavaseg.encoders import encoder_from_dict
+    from lavaseg.network.interleave import interleave
     from lavaseg.netx import read_stock, write
 
     fields = set_options(set_ or (), "field=value, such as sensor=[34,34]")
@@ -99,8 +105,11 @@ def import_(
         classes=None if classes is None else classes.split(","),
         input_shape=None if input_shape is None else _extents(input_shape),
     )
+    if widest is not None:
+        net, _ = interleave(net, widest)
     write(net, out_)
     say(f"imported: {out_}")
+    say_limits(find_limits(net))
     say(f"Next: `lavaseg info {out_}`")
 
 

@@ -72,6 +72,8 @@ def factors(network: Network, widest: int) -> Factors:
         NetworkError: the read-out is too wide and sends, or the sheets along a projection cannot
             both be interleaved; names it and says what to change.
     """
+    if widest < 1:
+        raise NetworkError(f"sheets must be allowed at least 1 column, got {widest}")
     names = (network.input.name, *(node.name for node in network.ordered))
     widths = {name: network.shape(name)[2] for name in names}
     if widths[network.readout] > widest and sends_columns(network, network.readout):
@@ -160,12 +162,16 @@ def interleave(net: IntegerNetwork, widest: int) -> tuple[IntegerNetwork, Factor
         The network, and the factor of each of its nodes and of the input.
 
     Raises:
-        NetworkError: as of `factors`.
+        NetworkError: as of `factors`, or the network was interleaved before.
     """
     network = net.network
     found = factors(network, widest)
     if set(found.values()) <= {1}:
         return net, found
+    if net.encoder.interleave > 1:
+        raise NetworkError(
+            f"the network was interleaved before: interleave the original to {widest} columns"
+        )
     projections, weights = [], {}
     for projection in network.projections:
         source, kept = found[projection.source], projection.channels
@@ -190,7 +196,7 @@ def interleave(net: IntegerNetwork, widest: int) -> tuple[IntegerNetwork, Factor
             clocks={
                 name: np.repeat(clock, found[name], axis=1) for name, clock in net.clocks.items()
             },
-            encoder=dataclasses.replace(net.encoder, interleave=net.encoder.interleave * factor),
+            encoder=dataclasses.replace(net.encoder, interleave=factor),
         ),
         found,
     )
