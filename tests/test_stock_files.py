@@ -505,6 +505,9 @@ def test_import_writes_a_net_file(stock: Path) -> None:
     net = read(out)
     assert (net.steps, net.classes) == (5, ("a", "b", "c", "d"))
     assert [p.name for p in net.network.populations] == ["conv1", "dense3", "readout"]
+    assert "Loihi 2     no known limit is broken, 1 repaired, 0 remarks" in result.output
+    assert CliRunner().invoke(app, [*call, "--widest", "2"]).exit_code == 0
+    assert read(out).network.input.shape == (2 * 2, 4, 4 // 2)
 
 
 def test_import_takes_an_encoder_of_events_with_its_fields(stock: Path) -> None:

@@ -29,6 +29,8 @@ def _verdict(found: Iterable[Finding]) -> str:
     state = f"{refused} known limits are broken" if refused > 1 else "1 known limit is broken"
     if not refused:
         state = "no known limit is broken"
+    remarks = severities.count("warns")
     return (
-        f"{state}, {repaired} repaired, {severities.count('warns')} remarks (never run on a chip)"
+        f"{state}, {repaired} repaired, {remarks} remark{'s' * (remarks != 1)} "
+        "(never run on a chip)"
     )
