@@ -1,6 +1,6 @@
 """Loihi 2: the compiler's public tables beside our model, and the papers' systems on its cores.
 
-Prints, in Markdown, the two tables of docs/loihi2.md. Nothing is measured: both are computed from
+Prints, in Markdown, the three tables of docs/loihi2.md. Nothing is measured: all are computed from
 the descriptions, for weights of 8 bits, with the input sent by the host.
 
     python benchmarks/loihi2.py
@@ -12,9 +12,10 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from lavaseg.chip import Mapping, map_layers, map_net
+from lavaseg.chip import Finding, Mapping, find_limits, map_layers, map_net
 from lavaseg.chip.profiles import PROFILES
 from lavaseg.chip.published import PUBLISHED, differences
 from lavaseg.errors import LavasegError
@@ -52,6 +53,7 @@ def published_rows() -> list[dict[str, Any]]:
     return rows
 
 
+@cache
 def system_rows(quick: bool = False) -> list[dict[str, Any]]:
     """One row a system that deploys, at published width and input."""
     found = []
@@ -77,6 +79,7 @@ def system_rows(quick: bool = False) -> list[dict[str, Any]]:
                 "utilisation": mapping.utilisation,
                 "limits": _limits(mapping),
                 "misfit": mapping.misfit or "",
+                "met": _met(find_limits(network, mapping, steps=steps)),
             }
         )
     return found
@@ -94,6 +97,17 @@ def _limits(mapping: Mapping) -> str:
     return ", ".join(
         f"{name} {100 * count / mapping.cores:.0f} %" for name, count in cores.most_common()
     )
+
+
+def _met(findings: Sequence[Finding]) -> dict[str, str]:
+    """The limits of each severity by name, with the number of layers that meet them."""
+    met: dict[str, Counter[str]] = {"refuses": Counter(), "repaired": Counter(), "warns": Counter()}
+    for finding in findings:
+        met[finding.severity][finding.kind] += 1
+    return {
+        severity: ", ".join(f"{kind} ({n})" if n > 1 else kind for kind, n in kinds.items())
+        for severity, kinds in met.items()
+    }
 
 
 def published_lines() -> list[str]:
@@ -137,6 +151,15 @@ def system_lines(quick: bool = False) -> list[str]:
     return lines
 
 
+def limit_lines(quick: bool = False) -> list[str]:
+    """The third table, in Markdown."""
+    lines = ["| system | refused | repaired | remarks |", "|---|---|---|---|"]
+    return lines + [
+        f"| `{row['system']}` | {' | '.join(text or '-' for text in row['met'].values())} |"
+        for row in system_rows(quick)
+    ]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="leave out the largest systems")
@@ -146,6 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps({"published": published_rows(), "systems": system_rows(options.quick)}))
         return
     print("\n".join([*published_lines(), "", *system_lines(options.quick)]))
+    print("\n".join(["", *limit_lines(options.quick)]))
 
 
 if __name__ == "__main__":

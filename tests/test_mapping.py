@@ -393,5 +393,5 @@ def test_the_page_shows_the_tables_that_its_command_prints(monkeypatch: pytest.M
     monkeypatch.syspath_prepend(str(root / "benchmarks"))
     loihi2 = importlib.import_module("loihi2")
     page = (root / "docs" / "loihi2.md").read_text("utf-8").splitlines()
-    for line in [*loihi2.published_lines(), *loihi2.system_lines()]:
+    for line in [*loihi2.published_lines(), *loihi2.system_lines(), *loihi2.limit_lines()]:
         assert line in page
