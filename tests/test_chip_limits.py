@@ -89,6 +89,7 @@ def test_a_reset_interval_that_is_no_power_of_two_is_padded(steps: int, period: 
 
 def test_columns_beyond_the_last_safe_one_are_refused_where_a_convolution_reads_them() -> None:
     assert "columns" not in kinds(find_limits(chain((1, 4, WIDEST), Conv(2, 3, 1, 1), Conv(2, 1))))
+    assert "columns" in kinds(find_limits(chain((1, 4, WIDEST + 1), Conv(2, 3, 1, 1), Conv(2, 1))))
     wide = chain((1, 4, WIDEST + 2), Conv(2, 3, 1, 1), Conv(2, 1))
     found = [item for item in find_limits(wide) if item.kind == "columns"]
     assert [item.layer for item in found] == ["input", "p0"]  # the read-out sends nothing

@@ -220,6 +220,7 @@ def test_overrides_reach_nested_fields_and_leave_the_shipped_recipe_alone() -> N
         ("training.schedule=zigzag", "'training.schedule'.*got 'zigzag'"),
         ("encoder.kind=morse", "encoder.*unknown encoder 'morse'"),
         ("encoder.step=3", "has no field 'step'"),
+        ("encoder.interleave=2", "interleave is set by `lavaseg export --widest`"),
         ("rmp.target=middle", "'rmp.target'.*got 'middle'"),
         ("training.surrogate.width=-1", "'training.surrogate.width'.*got -1"),
         ("training.epochs", "expected field=value"),

@@ -169,7 +169,10 @@ class Recipe(_Section):
     @field_validator("encoder")
     @classmethod
     def _known_encoder(cls, value: dict[str, Any]) -> dict[str, Any]:
-        return encoder_from_dict(value).to_dict()
+        encoder = encoder_from_dict(value)
+        if encoder.interleave != 1:
+            raise ValueError("interleave is set by `lavaseg export --widest`, not by a recipe")
+        return encoder.to_dict()
 
     @property
     def encoder_object(self) -> Encoder:
