@@ -237,6 +237,8 @@ def _cores(mapping: Mapping, board: Board | None) -> Iterator[Finding]:
                 "give it fewer inputs: fewer channels, a smaller kernel, or a stride or pool "
                 "before it",
             )
+    if not all(layer.fits for layer in mapping.layers):
+        return  # how many cores it would take nobody can say
     largest = max(mapping.layers, key=lambda layer: layer.cores)
     room = board or BOARDS[-1]
     if mapping.cores > room.cores:
