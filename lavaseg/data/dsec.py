@@ -191,9 +191,13 @@ def rectified_places(path: Path) -> np.ndarray:
         LavasegError: the file is missing, damaged, or holds no rectify_map (480, 640, 2).
     """
     with reading(path, "is no rectify_map.h5 of DSEC, or damaged"), _opened(path) as file:
-        places_ = np.asarray(file["rectify_map"][()], np.float64)
-    if places_.shape != (*CAMERA, 2):
-        raise LavasegError(f"{path}: rectify_map is {places_.shape}, expected {(*CAMERA, 2)}")
+        stored = file["rectify_map"]
+        if stored.shape != (*CAMERA, 2) or stored.dtype.kind != "f":
+            raise LavasegError(
+                f"{path}: rectify_map is {stored.dtype} {stored.shape}, expected floats "
+                f"{(*CAMERA, 2)}"
+            )
+        places_ = np.asarray(stored[()], np.float64)
     return np.rint(np.nan_to_num(places_, nan=-9).clip(-9, 9999)).astype(np.int32)
 
 

@@ -20,6 +20,7 @@ from lavaseg.data.sensors import agreed
 from lavaseg.errors import LavasegError
 from lavaseg.events import Events
 from lavaseg.network import Size
+from lavaseg.system.faults import one_line
 
 UNITS = {
     "seconds": Decimal(10**6),
@@ -125,7 +126,8 @@ class _naming:
         if isinstance(error, ValueError):
             raise LavasegError(
                 f"{self.path} must hold a line 't x y p' for each event, separated by blanks or "
-                f"commas, or another order in the option columns: {str(error).partition(';')[0]}"
+                "commas, or another order in the option columns: "
+                + one_line(str(error).partition(";")[0])
             ) from None
 
 
@@ -238,6 +240,9 @@ class _Reader:
         if not np.isin(p, (-1, 0, 1)).all():
             hint = ", give columns='x y p t'" if np.isin(y, (-1, 0, 1)).all() else ""
             raise ValueError("a polarity that is not 0, 1 or -1" + hint)
+        for name, values, most in (("x", x, 2.0**31), ("y", y, 2.0**31), ("a time", t, 2.0**63)):
+            if (np.abs(values.astype(float)) >= most).any():
+                raise ValueError(f"{name} that is too large")
         whole = bool((t == np.rint(t)).all())
         self._judge(whole, t)
         texts = None

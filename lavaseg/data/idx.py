@@ -11,6 +11,8 @@ import numpy as np
 from lavaseg.errors import LavasegError
 from lavaseg.system.faults import reading
 
+_LARGEST = 2**30
+"""Bytes of the items of a file: one that unpacks to more must not fill the memory."""
 _BYTES = 8
 """Code of unsigned bytes in the second half of the magic number."""
 
@@ -36,6 +38,10 @@ def read_idx(path: Path, item: tuple[int, int] | tuple[()]) -> np.ndarray:
             what = "image file (idx, 28x28 bytes an image)" if item else "label file (idx)"
             raise LavasegError(f"{path} is no MNIST {what}")
         count, size = int(header[1]), math.prod(item)
+        if count * size > _LARGEST:
+            raise LavasegError(
+                f"{path} is no MNIST file: it promises {count} items, more than {_LARGEST} bytes"
+            )
         content = file.read(count * size)
     if len(content) != count * size:
         kind = "images" if item else "labels"

@@ -7,9 +7,11 @@ validation and 20 % for test, so that no digit and no picture occurs in two part
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
+from numpy.lib import format as npy
 
 from lavaseg.data import compose, places
 from lavaseg.data.base import DataSet
@@ -20,6 +22,8 @@ from lavaseg.system.faults import reading
 
 _DIGITS = "train-images-idx3-ubyte"
 _BATCHES = "cifar-10-batches-py"
+_LARGEST = 2**30
+"""Bytes of pictures in one file: one that unpacks to more must not fill the memory."""
 
 
 def load(
@@ -126,12 +130,19 @@ def _read_batches(path: Path) -> np.ndarray:
 
 
 def _read_npz(path: Path) -> np.ndarray:
-    with reading(path), np.load(path, allow_pickle=False) as arrays:
-        if "x_train" not in arrays:
+    member = "x_train.npy"
+    with reading(path), zipfile.ZipFile(path) as archive:
+        if member not in archive.namelist():
             raise LavasegError(f"{path} holds no array x_train")
-        pictures = arrays["x_train"]
-    if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[1:] != (32, 32, 3):
-        raise LavasegError(
-            f"{path}: x_train must be uint8 (N, 32, 32, 3), got {pictures.dtype} {pictures.shape}"
-        )
-    return pictures
+        if archive.getinfo(member).file_size > _LARGEST:
+            raise LavasegError(f"{path}: x_train has more than {_LARGEST} bytes")
+        # np.load would take as much memory as the array promises before it reads it
+        with archive.open(member) as file:
+            old = npy.read_magic(file) == (1, 0)
+            header = npy.read_array_header_1_0 if old else npy.read_array_header_2_0
+            shape, columns_first, dtype = header(file)
+            if dtype != np.uint8 or shape[1:] != (32, 32, 3) or columns_first:
+                raise LavasegError(
+                    f"{path}: x_train must be uint8 (N, 32, 32, 3), got {dtype} {shape}"
+                )
+            return np.frombuffer(bytearray(file.read()), np.uint8).reshape(shape)

@@ -17,10 +17,10 @@ import numpy as np
 from lavaseg.data import places
 from lavaseg.data.base import DataSet
 from lavaseg.data.fetch import Archive, fetch
+from lavaseg.data.mat5 import read_numbers
 from lavaseg.data.pairs import Files, Pairs, preparation
 from lavaseg.data.pictures import read_label_map
 from lavaseg.errors import LavasegError
-from lavaseg.system.extras import optional
 from lavaseg.system.faults import reading
 
 CLASSES = (
@@ -195,13 +195,10 @@ def read_mat(path: Path) -> np.ndarray:
     Raises:
         LavasegError: no such file, a damaged one, or another content.
     """
-    with optional():
-        from scipy.io import loadmat
-
     if not path.is_file():
         raise LavasegError(f"there is no label map {path}")
     with reading(path, "holds no label map of SBD that can be read"):
-        ids = np.asarray(loadmat(path)["GTcls"][0, 0]["Segmentation"])
+        ids = read_numbers(path, "GTcls", "Segmentation")
     if ids.dtype != np.uint8 or ids.ndim != 2:
         raise LavasegError(
             f"{path}: GTcls.Segmentation must be uint8 (height, width), got {ids.dtype} {ids.shape}"

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from lavaseg.encoders import Encoder, encoder_from_dict
 from lavaseg.errors import LavasegError
-from lavaseg.system.faults import reading
+from lavaseg.system.faults import one_line, reading
 from lavaseg.system.settings import read_yaml
 
 
@@ -256,6 +256,10 @@ def _read(source: str | Path, like: tuple[str, ...] = ()) -> dict[str, Any]:
     return merged
 
 
+_NAMED = 4
+"""Wrong fields that one sentence names."""
+
+
 def parse(data: dict[str, Any], source: str = "recipe") -> Recipe:
     """A checked recipe from plain data; RecipeError names the field that is wrong."""
     try:
@@ -271,8 +275,9 @@ def parse(data: dict[str, Any], source: str = "recipe") -> Recipe:
             elif item["type"] == "missing":
                 lines.append(f"field {where!r} is missing")
             else:
-                lines.append(f"field {where!r}: {item['msg']}, got {item['input']!r}")
-        raise RecipeError(f"recipe {source}: " + "; ".join(lines)) from None
+                lines.append(f"field {where!r}: {item['msg']}, got {one_line(repr(item['input']))}")
+        more = f"; and {len(lines) - _NAMED} more" if len(lines) > _NAMED else ""
+        raise RecipeError(f"recipe {source}: {'; '.join(lines[:_NAMED])}{more}") from None
 
 
 def _hint(location: tuple[int | str, ...]) -> str:

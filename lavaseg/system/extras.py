@@ -36,7 +36,7 @@ class Extra:
 
 
 EXTRAS = (
-    Extra("lava", "Lava's runtimes and SLAYER", ("asteval", "networkx", "threadpoolctl", "lava")),
+    Extra("lava", "Lava's runtimes and SLAYER", ("asteval", "networkx", "scipy", "threadpoolctl", "lava")),
     Extra(
         "train",
         "training, export and all that runs networks in torch",
@@ -55,7 +55,7 @@ EXTRAS = (
         "files of event cameras",
         ("faery", "lz4", "zstandard", "hdf5plugin"),
     ),
-    Extra("data", "digits-photos and SBD's label maps", ("sklearn", "scipy")),
+    Extra("data", "the pictures of digits-photos", ("sklearn",)),
 )
 """Every extra; `all` is their sum."""
 

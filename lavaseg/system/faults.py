@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -144,7 +145,9 @@ def reading(
             file as well.
     """
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a damaged file the sentence says enough
+            yield
     except (ModuleNotFoundError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except LavasegError as error:
@@ -218,7 +221,13 @@ def _package(module: str) -> str:
     return module.partition(".")[0]
 
 
-def _words(error: BaseException, longest: int = 300) -> str:
+def one_line(text: str, longest: int = 300) -> str:
+    """A text that a sentence may hold: on one line, printable, and not too long."""
+    shown = "".join(c if c.isprintable() else " " for c in text[: 4 * longest])
+    line = " ".join(shown.split())
+    return line if len(line) <= longest else line[:longest] + " ..."
+
+
+def _words(error: BaseException) -> str:
     """The words of an exception on one line, or its type if it has none."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= longest else text[:longest] + " ..."
+    return one_line(str(error)) or type(error).__name__

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,10 @@ def newest(path: Path) -> Path | None:
 def _is_whole(path: Path) -> bool:
     """Whether a file is a checkpoint that can be read."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
             warnings.simplefilter("ignore")
+            if archive.testzip() is not None:  # torch.load does not look at the checksums
+                return False
             found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged file makes its decoder raise
         if memory_failed(error):

@@ -1,0 +1,440 @@
+"""Every kind of file that is read: how a small sound one is written, and how it is read."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import pickle
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import _recordings as recordings
+import h5py
+import numpy as np
+from _damage import CANARY
+from PIL import Image
+
+from lavaseg import netx, recipes
+from lavaseg.data.ade20k import COUNT, read_classes
+from lavaseg.data.ddd17 import read_histograms
+from lavaseg.data.dsec import read_before, rectified_places
+from lavaseg.data.event_files import read_recording
+from lavaseg.data.idx import read_idx
+from lavaseg.data.mnist_cifar10 import _read_pictures
+from lavaseg.data.pictures import read_label_map, read_picture
+from lavaseg.data.voc import _stems, read_mat
+from lavaseg.encoders import Poisson
+from lavaseg.network import Conv, Input, Network, Population, Projection
+from lavaseg.network.integers import IntegerNetwork
+from lavaseg.netx.header import HEADER_SIZE, header
+from lavaseg.results.evaluation import Evaluation
+from lavaseg.runs import formats
+from lavaseg.training.checkpoints import newest
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of file.
+
+    Args:
+        name: of such a file, which decides how it is read.
+        write: writes a sound one.
+        read: reads one.
+        repair: makes the checksums of damaged content right again, so that readers go past them.
+        hostile: contents that were made to do harm.
+        sound: a sound file can be written here.
+    """
+
+    name: str
+    write: Callable[[Path], None]
+    read: Callable[[Path], Any]
+    repair: Callable[[bytes], bytes] | None = None
+    hostile: Callable[[Path], list[bytes]] = lambda path: []
+    sound: bool = True
+
+
+def net() -> IntegerNetwork:
+    network = Network(
+        Input("input", (2, 6, 5)),
+        (Population("hidden", 60), Population("out", None)),
+        (
+            Projection("input", "hidden", Conv(3, (3, 3), padding=(1, 1))),
+            Projection("hidden", "out", Conv(2, (1, 1))),
+        ),
+        "out",
+    )
+    rng = np.random.default_rng(1)
+    weights = {
+        p.name: (2 * rng.integers(-30, 40, network.weight_shape(p))).astype(np.int16)
+        for p in network.projections
+    }
+    return IntegerNetwork(network, weights, Poisson(4), ("a", "b"))
+
+
+def _net(path: Path) -> None:
+    netx.write(net(), path)
+
+
+def _with_header(content: bytes) -> bytes:
+    return header(content[HEADER_SIZE:]) + content[HEADER_SIZE:]
+
+
+def _slayer(path: Path) -> None:
+    rng = np.random.default_rng(0)
+    with h5py.File(path, "w") as file:
+        for i, (inputs, outputs) in enumerate(((12, 6), (6, 3))):
+            layer = file.create_group(f"layer/{i}")
+            layer.create_dataset("type", (1,), "S10", [b"dense"])
+            layer["shape"] = [outputs]
+            layer["inFeatures"], layer["outFeatures"] = inputs, outputs
+            layer["weight"] = (rng.integers(-10, 20, (outputs, inputs)) * 2).astype("f4")
+            neuron = {"type": "CUBA", "iDecay": 1024, "vDecay": 128, "vThMant": 80, "refDelay": 1}
+            for key, value in {**neuron, "gradedSpike": False}.items():
+                layer[f"neuron/{key}"] = value
+
+
+def _recipe(path: Path) -> None:
+    path.write_text(recipes.dump(recipes.load("demo")), "utf-8")
+
+
+def _yaml_bombs(path: Path) -> list[bytes]:
+    names = "abcdefghij"
+    laughs = ["a: &a [lol, lol, lol, lol, lol, lol, lol, lol, lol]"]
+    laughs += [
+        f"{new}: &{new} [{', '.join(['*' + old] * 9)}]"
+        for old, new in zip(names, names[1:], strict=False)
+    ]
+    itself = b"data: &x {options: *x}\n"
+    python = f"name: !!python/object/apply:pathlib.Path.touch [{path.parent / CANARY}]"
+    nested = [b"[" * 100_000, b"{a: " * 50_000, b"a: " + b"9" * 100_000, b"? " * 50_000]
+    return ["\n".join(laughs).encode("ascii"), itself, python.encode("utf-8"), *nested]
+
+
+def _json_bombs(path: Path) -> list[bytes]:
+    deep = [b"[" * 100_000, b'{"a":' * 100_000, b'{"network": ' + b"9" * 100_000 + b"}"]
+    return [*deep, b'"\\ud800"', b"\xef\xbb\xbf{}", b'{"a": 1e999, "a": NaN}']
+
+
+def _arrays(path: Path) -> None:
+    formats.ARRAYS.write(path, {"a": np.arange(6.0).reshape(2, 3), "b": np.ones(4, np.int64)})
+
+
+def _array_bombs(path: Path) -> list[bytes]:
+    def tensors(shape: list[int], end: int, size: int | None = None) -> bytes:
+        head = json.dumps({"a": {"dtype": "F32", "shape": shape, "data_offsets": [0, end]}})
+        return struct.pack("<Q", len(head) if size is None else size) + head.encode("ascii")
+
+    return [tensors([2**40], 2**42), tensors([0, 2**62], 0), tensors([1], 4, 2**62)]
+
+
+def _checkpoint(path: Path) -> None:
+    import torch
+
+    torch.save({"state_dict": {"a": torch.ones(3)}, "optimizer_states": [], "epoch": 1}, path)
+
+
+class _Harm:
+    """A pickle that makes the canary, if it is opened."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.folder / CANARY,)
+
+
+def _pickles(path: Path) -> list[bytes]:
+    harm = pickle.dumps(_Harm(path.parent), protocol=2)
+    inside, array = io.BytesIO(), io.BytesIO()
+    with zipfile.ZipFile(inside, "w") as archive:
+        archive.writestr("archive/data.pkl", harm)
+        archive.writestr("archive/version", "3\n")
+    np.save(array, np.array([_Harm(path.parent)], object), allow_pickle=True)
+    batch = pickle.dumps({"data": np.zeros((1, 3072), np.uint8), "labels": [0]}, protocol=2)
+    return [harm, inside.getvalue(), array.getvalue(), batch]
+
+
+def _picture(path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+def _labels(path: Path) -> None:
+    label = Image.fromarray(np.random.default_rng(0).integers(0, 3, (20, 30), np.uint8))
+    if path.suffix == ".png":
+        label.putpalette([0, 0, 0, 9, 9, 9, 200, 0, 0])
+    label.save(path)
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def _png(width: int, height: int, *chunks: bytes) -> bytes:
+    head = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + b"".join(chunks) + _chunk(b"IEND", b"")
+
+
+def _png_bombs(path: Path) -> list[bytes]:
+    zeros = zlib.compress(bytes(2**28))
+    data = _chunk(b"IDAT", zlib.compress(bytes(11 * 10)))
+    return [
+        _png(2**31 - 1, 2**31 - 1, data),
+        _png(60_000, 60_000, _chunk(b"IDAT", zeros)),
+        _png(13_000, 13_000, _chunk(b"IDAT", zeros)),
+        _png(10, 10, _chunk(b"zTXt", b"a\0\0" + zeros), data),
+        _png(10, 10, _chunk(b"iCCP", b"a\0\0" + zeros), data),
+        _png(10, 10, _chunk(b"acTL", struct.pack(">II", 2**31 - 1, 0)), data),
+    ]
+
+
+def _with_crcs(content: bytes) -> bytes:
+    """A PNG whose chunks have right checksums, whatever they hold."""
+    found, place = bytearray(content), 8
+    while place + 12 <= len(found):
+        (length,) = struct.unpack_from(">I", found, place)
+        end = place + 8 + length
+        if end + 4 > len(found):
+            break
+        struct.pack_into(">I", found, end, zlib.crc32(found[place + 4 : end]))
+        place = end + 4
+    return bytes(found)
+
+
+def _tiff_bombs(path: Path) -> list[bytes]:
+    def tiff(width: int, height: int, following: int = 0) -> bytes:
+        tags = ((256, width), (257, height), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1))
+        tags += ((278, height), (279, min(width * height, 2**32 - 1)))
+        body = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+        return b"II*\0" + struct.pack("<IH", 8, len(tags)) + body + struct.pack("<I", following)
+
+    return [tiff(2**31 - 1, 2**31 - 1), tiff(60_000, 60_000), tiff(12_000, 12_000), tiff(5, 5, 8)]
+
+
+def _gif_bombs(path: Path) -> list[bytes]:
+    head = b"GIF89a" + struct.pack("<HHBBB", 65_535, 65_535, 0x80, 0, 0) + bytes(6)
+    frame = b"," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
+    return [head + frame + b";", head + frame * 50_000 + b";"]
+
+
+def _npy(shape: tuple[int, ...], kind: type) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        rng = np.random.default_rng(0)
+        np.save(path, rng.integers(0, 2, shape).astype(kind))
+
+    return write
+
+
+def _npy_bombs(path: Path) -> list[bytes]:
+    found = []
+    for shape in ((3, 2**20, 2**20), (3, 0, 2**40), (2**62, 2**62, 2**62), (10**30,), (-1, 3, 3)):
+        text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}\n"
+        found.append(b"\x93NUMPY\x01\0" + struct.pack("<H", len(text)) + text.encode("ascii"))
+    nested = "(" * 3_000
+    found.append(b"\x93NUMPY\x02\0" + struct.pack("<I", len(nested)) + nested.encode("ascii"))
+    return [*found, b"\x93NUMPY\x02\0" + struct.pack("<I", 2**32 - 1), *_pickles(path)]
+
+
+def _mat(path: Path) -> None:
+    from scipy.io import savemat
+
+    packed = "packed" in path.name
+    savemat(path, {"GTcls": {"Segmentation": np.ones((9, 8), np.uint8)}}, do_compression=packed)
+
+
+def _mat_bombs(path: Path) -> list[bytes]:
+    head = b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack("<HH", 0x0100, 0x4D49)
+    zeros = zlib.compress(struct.pack("<II", 14, 2**31) + bytes(2**28))
+    return [head + struct.pack("<II", 15, len(zeros)) + zeros]
+
+
+def _idx(path: Path) -> None:
+    content = struct.pack(">IIII", 2051, 3, 28, 28) + bytes(range(196)) * 12
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+
+
+def _idx_bombs(path: Path) -> list[bytes]:
+    content = struct.pack(">IIII", 2051, 2**32 - 1, 28, 28) + bytes(2**20)
+    packed = gzip.compress(content, 9)
+    block = gzip.compress(bytes(2**27), 9)
+    return [packed + block * 40] if path.suffix == ".gz" else [content]
+
+
+def _gzipped(content: bytes) -> bytes:
+    """Damage the content, not its packing: a gzip file of what the damaged bytes unpack to."""
+    unpacked = zlib.decompressobj(-15)
+    try:
+        return gzip.compress(unpacked.decompress(content[10:-8], 2**24))
+    except zlib.error:
+        return content
+
+
+def _npz(path: Path) -> None:
+    np.savez_compressed(path, x_train=np.zeros((5, 32, 32, 3), np.uint8))
+
+
+def _npz_bombs(path: Path) -> list[bytes]:
+    found = []
+    for content in (*_npy_bombs(path), b""):
+        inside = io.BytesIO()
+        with zipfile.ZipFile(inside, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("x_train.npy", content)
+        found.append(inside.getvalue())
+    inside = io.BytesIO()
+    text = "{'descr': '|u1', 'fortran_order': False, 'shape': (1048576, 32, 32, 3), }\n"
+    with zipfile.ZipFile(inside, "w", zipfile.ZIP_DEFLATED) as archive:  # 3 GiB in 3 MB
+        with archive.open("x_train.npy", "w", force_zip64=True) as file:
+            file.write(b"\x93NUMPY\x01\0" + struct.pack("<H", len(text)) + text.encode("ascii"))
+            for _ in range(3 * 2**10):
+                file.write(bytes(2**20))
+    return [*found, inside.getvalue()]
+
+
+def _batch(path: Path) -> None:
+    path.write_bytes(_pickles(path)[-1])
+    for number in range(2, 6):
+        path.with_name(f"data_batch_{number}").write_bytes(_pickles(path)[-1])
+
+
+def _aedat4_bombs(path: Path) -> list[bytes]:
+    import lz4.frame
+    import zstandard
+
+    from _recordings import _aedat4_head
+
+    found = []
+    for number, pack in ((1, lz4.frame.compress), (3, zstandard.compress)):
+        packed = pack(struct.pack("<I", 2**32 - 1) + bytes(2**29))
+        found.append(_aedat4_head(number) + struct.pack("<ii", 0, len(packed)) + packed)
+    return [*found, _aedat4_head(0) + struct.pack("<ii", 0, 2**31 - 1)]
+
+
+def _text_bombs(path: Path) -> list[bytes]:
+    lines = (b"9" * 100_000 + b" 1 1 1", b"1e400 1 1 1", b"1 1 1 1\n1e300 1 1 1", b"1 1e300 1 1")
+    return [*lines, b"999999999 999999999\n1 1 1 1", b"0 " * 1_000_000, b"\xff\xfe1\0 \x001\0"]
+
+
+def _huge_hdf5(*paths: str) -> Callable[[Path], list[bytes]]:
+    """Files whose arrays promise far more than is stored."""
+
+    def hostile(path: Path) -> list[bytes]:
+        found = []
+        for chunked in (False, True):
+            memory = io.BytesIO()
+            with h5py.File(memory, "w") as file:
+                for place in paths:
+                    options = {"chunks": (2**16,), "compression": "gzip"} if chunked else {}
+                    file.create_dataset(place, (2**33,), "u4", **options)
+                if "t_offset" not in file:
+                    file["t_offset"] = 0
+            found.append(memory.getvalue())
+        return found
+
+    return hostile
+
+
+def _evaluation(path: Path) -> None:
+    confusion, counts = np.array([[5, 1], [2, 3]]), {"hidden": np.ones((2, 3, 3), np.int64)}
+    Evaluation(confusion, ("a", "b"), counts, samples=2, steps=4).save(path)
+
+
+def _packed_counts(path: Path) -> list[bytes]:
+    import base64
+
+    _evaluation(path)
+    data = json.loads(path.read_text("utf-8"))
+    found = []
+    for shape in ([2**16, 2**16], [2**31], [-1, 3]):
+        packed = base64.b64encode(zlib.compress(bytes(2**28))).decode("ascii")
+        for key, value in data["counts"]["hidden"].items():
+            if isinstance(value, str) and len(value) > 8:
+                data["counts"]["hidden"][key] = packed
+        data["counts"]["hidden"]["shape"] = shape
+        found.append(json.dumps(data).encode("ascii"))
+    return [*found, *_json_bombs(path)]
+
+
+def _table(path: Path) -> None:
+    formats.TABLE.write(path, [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
+
+
+def _verdict(path: Path) -> None:
+    formats.VERDICT.write(path, {"ok": True, "rows": []})
+
+
+def _json(path: Path) -> None:
+    formats.JSON.write(path, {"network": net().network.to_dict(), "classes": ["a", "b"]})
+
+
+def _stem_list(path: Path) -> None:
+    path.write_text("\n".join(f"2007_{number:06d}" for number in range(40)), "utf-8")
+
+
+def _class_list(path: Path) -> None:
+    rows = [f"{k}\t0.1\t1\t1\tname{k}, other" for k in range(COUNT)]
+    path.write_text("\n".join(["Idx\tRatio\tTrain\tVal\tName", *rows]), "utf-8")
+
+
+_read_events = partial(read_recording, sensor=recordings.SENSOR)
+_read_net = netx.read
+_MNIST = partial(read_idx, item=(28, 28))
+
+KINDS = (
+    Kind("a.net", _net, netx.read, _with_header),
+    Kind("slayer.net", _slayer, partial(netx.read_stock, steps=4, input_shape=(12, 1, 1))),
+    Kind("a.yaml", _recipe, recipes.load, hostile=_yaml_bombs),
+    Kind("a.safetensors", _arrays, formats.ARRAYS.read, hostile=_array_bombs),
+    Kind("a.ckpt", _checkpoint, newest, hostile=_pickles),
+    Kind("a.png", _picture, read_picture, _with_crcs, _png_bombs),
+    Kind("label.png", _labels, read_label_map, _with_crcs, _png_bombs),
+    Kind("a.jpg", _picture, read_picture),
+    Kind("a.tif", _labels, read_label_map, hostile=_tiff_bombs),
+    Kind("a.bmp", _picture, read_picture),
+    Kind("a.gif", _labels, read_label_map, hostile=_gif_bombs),
+    Kind("a.webp", _picture, read_picture),
+    Kind("a.npy", _npy((3, 8, 9), np.uint8), read_picture, hostile=_npy_bombs),
+    Kind("frames.npy", _npy((200, 346, 6), np.float32), read_histograms, hostile=_npy_bombs),
+    Kind("packed.mat", _mat, read_mat, hostile=_mat_bombs),
+    Kind("plain.mat", _mat, read_mat),
+    Kind("images-idx3-ubyte", _idx, _MNIST, hostile=_idx_bombs),
+    Kind("images-idx3-ubyte.gz", _idx, _MNIST, _gzipped, _idx_bombs),
+    Kind("cifar10.npz", _npz, _read_pictures, hostile=_npz_bombs),
+    Kind(
+        "data_batch_1",
+        _batch,
+        lambda path: _read_pictures(path.parent),
+        hostile=_pickles,
+        sound=False,
+    ),
+    Kind("a.aedat4", recordings.aedat4, read_recording, hostile=_aedat4_bombs),
+    Kind("lz4.aedat4", recordings.aedat4, read_recording),
+    Kind("zstd.aedat4", recordings.aedat4, read_recording),
+    Kind("a.bin", recordings.orchard, _read_events),
+    Kind("evt2.raw", recordings.evt2, read_recording),
+    Kind("evt21.raw", recordings.evt21, read_recording),
+    Kind("evt3.raw", recordings.evt3, read_recording),
+    Kind("a.txt", recordings.text, _read_events, hostile=_text_bombs),
+    Kind("a.csv", recordings.table, _read_events, hostile=_text_bombs),
+    Kind(
+        "events.h5",
+        recordings.dsec,
+        partial(read_before, time=69_000, events=100),
+        hostile=_huge_hdf5("events/t", "events/x", "events/y", "events/p", "ms_to_idx"),
+    ),
+    Kind(
+        "rectify_map.h5", recordings.rectify_map, rectified_places, None, _huge_hdf5("rectify_map")
+    ),
+    Kind("evaluation.json", _evaluation, Evaluation.load, hostile=_packed_counts),
+    Kind("network.json", _json, formats.JSON.read, hostile=_json_bombs),
+    Kind("verify.json", _verdict, formats.VERDICT.read, hostile=_json_bombs),
+    Kind("metrics.csv", _table, formats.TABLE.read, hostile=_text_bombs),
+    Kind("trainaug.txt", _stem_list, _stems),
+    Kind("objectInfo150.txt", _class_list, read_classes),
+)
