@@ -70,7 +70,7 @@ def attempt(read: Callable[[Path], Any], path: Path) -> Outcome:
 
 def _wrong_words(sentence: str, path: Path) -> str:
     """Why a sentence does not help, or ""."""
-    if path.name not in sentence and path.parent.name not in sentence:
+    if path.name not in sentence and f"{path.parent} " not in sentence:
         return f"the file is not named: {sentence}"
     if "\n" in sentence or len(sentence) > 1_000:
         return f"it is no single sentence: {sentence[:2_000]}"

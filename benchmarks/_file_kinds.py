@@ -289,10 +289,10 @@ def _npz_bombs(path: Path) -> list[bytes]:
         found.append(inside.getvalue())
     inside = io.BytesIO()
     text = "{'descr': '|u1', 'fortran_order': False, 'shape': (1048576, 32, 32, 3), }\n"
-    with zipfile.ZipFile(inside, "w", zipfile.ZIP_DEFLATED) as archive:  # 3 GiB in 3 MB
+    with zipfile.ZipFile(inside, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         with archive.open("x_train.npy", "w", force_zip64=True) as file:
             file.write(b"\x93NUMPY\x01\0" + struct.pack("<H", len(text)) + text.encode("ascii"))
-            for _ in range(3 * 2**10):
+            for _ in range(3 * 2**9):  # 1.5 GiB
                 file.write(bytes(2**20))
     return [*found, inside.getvalue()]
 

@@ -96,7 +96,7 @@ def _work(place: Place, todo: Sequence[int], options: Options, pipe: Connection)
         if number < place.kind:
             continue
         kind, path = kinds[number], options.path(number, kinds[number])
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         files = contents(kind, path, others, options.count, options.seed)
         for index, content in enumerate(files):
             if (number, index) >= (place.kind, place.file):
@@ -151,9 +151,10 @@ def try_kinds(kinds: Sequence[Kind], todo: Sequence[int], options: Options) -> I
 
 def _listen(pipe: Connection) -> Iterator[tuple[Place | None, Outcome]]:
     """Where a worker is and what came of the file there, a crash included; None when it is done."""
-    place, patience = None, 10 * PATIENCE  # it imports first
+    place, preparing = None, True  # it imports first
     while True:
-        fault = "" if pipe.poll(patience) else f"no answer for {PATIENCE} s"
+        patience = 10 * PATIENCE if preparing else PATIENCE
+        fault = "" if pipe.poll(patience) else f"no answer for {patience} s"
         try:
             said = None if fault else pipe.recv()
         except EOFError:
@@ -161,11 +162,12 @@ def _listen(pipe: Connection) -> Iterator[tuple[Place | None, Outcome]]:
         if fault and place is None:
             raise SystemExit(f"{fault}, before any file was damaged")
         if fault or isinstance(said, Outcome):
+            preparing = True  # the next kind, perhaps
             yield place, Outcome(fault, fatal=True) if fault else said
         elif said is None:
             yield None, Outcome()
         else:
-            place, patience = said, PATIENCE
+            place, preparing = said, False
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -19,6 +19,8 @@ from lavaseg.system.files import replacing
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy")
 """File names that count as pictures."""
 
+_DAMAGED = "is truncated or damaged"
+
 _OTHER = (224, 224, 224)
 """Colour of labels that are no class, such as the ignore index."""
 
@@ -46,7 +48,8 @@ def read_picture(path: str | Path, shape: Shape | None = None) -> np.ndarray:
             f"{path} is an image file, and the network takes {shape[0]} channels: give a .npy "
             f"file of uint8 {tuple(shape)}"
         )
-    image = ImageOps.exif_transpose(_open(path))
+    with reading(path, _DAMAGED):
+        image = ImageOps.exif_transpose(_open(path))
     if image.mode.startswith(("I", "F")):
         raise LavasegError(f"{path} has mode {image.mode}: expected 8 bits a channel")
     image = image.convert("L" if shape is not None and shape[0] == 1 else "RGB")
@@ -68,7 +71,7 @@ def is_turned(path: str | Path) -> bool:
     """Whether an orientation tag (EXIF) turns or mirrors a picture that can be read."""
     if Path(path).suffix.lower() == ".npy":
         return False
-    with Image.open(path) as image:
+    with reading(path, _DAMAGED), Image.open(path) as image:
         return image.getexif().get(0x0112, 1) != 1
 
 
@@ -110,10 +113,8 @@ def read_label_samples(path: str | Path, *, colours: bool = False) -> np.ndarray
     if not path.is_file():
         raise LavasegError(f"there is no label map {path}")
     image = _open(path)
-    try:
+    with reading(path, _DAMAGED):
         frames, scale = getattr(image, "n_frames", 1), _grey_scale(path, image.mode)
-    except (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError) as error:
-        raise LavasegError(f"{path} is truncated or damaged: {error}") from None
     if frames > 1:
         raise LavasegError(f"label map {path} holds {frames} pictures, expected one")
     # writers of GIF number the colours of each file anew, so that indices are no ids
@@ -242,7 +243,7 @@ def write_label_map(
 
 def _open(path: Path) -> Image.Image:
     """The image, decoded in full."""
-    with reading(path, "is truncated or damaged"), warnings.catch_warnings():
+    with reading(path, _DAMAGED), warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             image = Image.open(path)

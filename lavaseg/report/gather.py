@@ -71,7 +71,7 @@ def collect(run: Run, *, compare: Run | None = None) -> ReportData:
     network = run.model if net is None or exported is None else net.network
     counted, uncounted = _counted(run, network, exported or trained)
     encoder = run.recipe.encoder_object
-    return ReportData(
+    page = ReportData(
         title=run.recipe.title,
         name=run.recipe.name,
         paper=run.recipe.paper,
@@ -95,6 +95,12 @@ def collect(run: Run, *, compare: Run | None = None) -> ReportData:
         environment=environment(),
         notes=tuple(notes),
     )
+    shown = run.files.evaluation if exported is None else run.files.net_evaluation
+    try:  # counted here, so that counts of another network are known by their file
+        _ = page.energy
+    except LavasegError as error:
+        raise LavasegError(f"{shown.path} does not fit the network: {error}") from None
+    return page
 
 
 def environment() -> dict[str, str]:

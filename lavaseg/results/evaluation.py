@@ -136,7 +136,7 @@ class Evaluation:
         """
         with reading(path, "is no evaluation that was saved here, or damaged"):
             data = json.loads(Path(path).read_text("utf-8"))
-            return cls(
+            found = cls(
                 confusion=np.array(data["confusion"], np.int64),
                 classes=tuple(data["classes"]),
                 counts={name: _unpacked(packed) for name, packed in data["counts"].items()},
@@ -144,8 +144,21 @@ class Evaluation:
                 steps=int(data["steps"]),
                 loss=None if data["loss"] is None else float(data["loss"]),
                 seconds=float(data["seconds"]),
-                comparison={k: math.nan if v is None else v for k, v in data["comparison"].items()},
+                comparison={
+                    k: math.nan if v is None else float(v) for k, v in data["comparison"].items()
+                },
             )
+            found._check_range()
+            return found
+
+    def _check_range(self) -> None:
+        """Refuse counts that no evaluation gives."""
+        most = self.samples * self.steps
+        if self.samples < 1 or self.steps < 1 or self.confusion.min(initial=0) < 0:
+            raise LavasegError("it has counts below 0, or no samples")
+        for name, count in self.counts.items():
+            if count.min(initial=0) < 0 or count.max(initial=0) > most:
+                raise LavasegError(f"spikes of {name!r} are beyond 0 to {most} (samples x steps)")
 
 
 @dataclass

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,12 +63,20 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_atomically(path, json.dumps(value, indent=1))
 
 
+_COMPARISON = {"backend": str, "population": str, "compared": int, "differing": int, "spikes": int}
+"""Fields of a row of a verdict."""
+
+
 def _read_verdict(path: Path) -> dict[str, Any]:
     try:
         found = _read_json(path)
-        if isinstance(found["ok"], bool) and isinstance(found["rows"], list):
+        sound = isinstance(found["ok"], bool) and all(
+            isinstance(row[name], kind) for row in found["rows"] for name, kind in _COMPARISON.items()
+        )
+        difference = found.get("first_difference")
+        if sound and (difference is None or isinstance(difference, dict)):
             return found
-    except (LavasegError, KeyError):
+    except (LavasegError, KeyError, TypeError):
         pass
     raise LavasegError(f"{path} is no verdict of `lavaseg verify`: remove it, or verify again")
 
@@ -79,7 +88,10 @@ def _write_recipe(path: Path, recipe: Recipe) -> None:
 def _read_table(path: Path) -> Rows:
     with reading(path):
         rows = csv.DictReader(io.StringIO(_text(path), newline=""))
-        return [{key: float(value) for key, value in row.items()} for row in rows]
+        found = [{key: float(value) for key, value in row.items()} for row in rows]
+    if not all(row.get("epoch", math.nan) in range(1, 2**31) for row in found):
+        raise LavasegError(f"{path} is damaged: expected a column epoch of whole numbers")
+    return found
 
 
 def _write_table(path: Path, rows: Rows) -> None:
