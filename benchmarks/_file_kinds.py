@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import json
 import pickle
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 import _recordings as recordings
 import h5py
 import numpy as np
-from _damage import CANARY
+from _damage import CANARY, damaged
 from PIL import Image
 
 from lavaseg import netx, recipes
@@ -108,8 +109,7 @@ def _yaml_bombs(path: Path) -> list[bytes]:
     names = "abcdefghij"
     laughs = ["a: &a [lol, lol, lol, lol, lol, lol, lol, lol, lol]"]
     laughs += [
-        f"{new}: &{new} [{', '.join(['*' + old] * 9)}]"
-        for old, new in zip(names, names[1:], strict=False)
+        f"{new}: &{new} [{', '.join(['*' + old] * 9)}]" for old, new in itertools.pairwise(names)
     ]
     itself = b"data: &x {options: *x}\n"
     python = f"name: !!python/object/apply:pathlib.Path.touch [{path.parent / CANARY}]"
@@ -289,11 +289,13 @@ def _npz_bombs(path: Path) -> list[bytes]:
         found.append(inside.getvalue())
     inside = io.BytesIO()
     text = "{'descr': '|u1', 'fortran_order': False, 'shape': (1048576, 32, 32, 3), }\n"
-    with zipfile.ZipFile(inside, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        with archive.open("x_train.npy", "w", force_zip64=True) as file:
-            file.write(b"\x93NUMPY\x01\0" + struct.pack("<H", len(text)) + text.encode("ascii"))
-            for _ in range(3 * 2**9):  # 1.5 GiB
-                file.write(bytes(2**20))
+    with (
+        zipfile.ZipFile(inside, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("x_train.npy", "w", force_zip64=True) as file,
+    ):
+        file.write(b"\x93NUMPY\x01\0" + struct.pack("<H", len(text)) + text.encode("ascii"))
+        for _ in range(3 * 2**9):  # 1.5 GiB
+            file.write(bytes(2**20))
     return [*found, inside.getvalue()]
 
 
@@ -306,7 +308,6 @@ def _batch(path: Path) -> None:
 def _aedat4_bombs(path: Path) -> list[bytes]:
     import lz4.frame
     import zstandard
-
     from _recordings import _aedat4_head
 
     found = []
@@ -383,7 +384,6 @@ def _class_list(path: Path) -> None:
 
 
 _read_events = partial(read_recording, sensor=recordings.SENSOR)
-_read_net = netx.read
 _MNIST = partial(read_idx, item=(28, 28))
 
 KINDS = (
@@ -438,3 +438,26 @@ KINDS = (
     Kind("trainaug.txt", _stem_list, _stems),
     Kind("objectInfo150.txt", _class_list, read_classes),
 )
+
+
+def contents(
+    kind: Kind, path: Path, others: Sequence[bytes], count: int, seed: int, hostile: bool = True
+) -> list[bytes]:
+    """`count` damaged contents of a kind: empty, hostile, then random ones.
+
+    Args:
+        path: where a sound file is written.
+        others: contents of sound files of other kinds.
+        hostile: those that were made to do harm are among them.
+    """
+    kind.write(path)
+    sound = path.read_bytes()
+    if kind.sound:
+        kind.read(path)  # it is sound
+    rng = np.random.default_rng([seed, *kind.name.encode("utf-8")])
+    found = [b"", *(kind.hostile(path) if hostile else ())]
+    while len(found) < count:
+        content = damaged(sound, rng, others)
+        found.append(kind.repair(content) if kind.repair and rng.integers(2) else content)
+    kind.write(path)  # hostile files may have been written there
+    return found

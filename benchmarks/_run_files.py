@@ -65,7 +65,6 @@ def _tuned(path: Path) -> None:
         run.files.tuned_weights.load()
 
 
-
 def run_kinds(folder: Path) -> tuple[Kind, ...]:
     """One kind for each file of a run; the run is made in `folder` when it is needed first."""
 

@@ -19,9 +19,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from _damage import LONGEST, Outcome, attempt, damaged
-from _file_kinds import KINDS, Kind
+from _damage import LONGEST, Outcome, attempt
+from _file_kinds import KINDS, Kind, contents
 from _run_files import run_kinds
 
 PATIENCE = 6 * LONGEST
@@ -66,26 +65,6 @@ class Tally:
         self.memory = max(self.memory, outcome.memory)
         if outcome.fault:
             self.faults.append(f"{file}: {outcome.fault}"[:600])
-
-
-def contents(kind: Kind, path: Path, others: Sequence[bytes], count: int, seed: int) -> list[bytes]:
-    """`count` damaged contents of a kind: empty, hostile, then random ones.
-
-    Args:
-        path: where a sound file is written.
-        others: contents of sound files of other kinds.
-    """
-    kind.write(path)
-    sound = path.read_bytes()
-    if kind.sound:
-        kind.read(path)  # it is sound
-    rng = np.random.default_rng([seed, *kind.name.encode("utf-8")])
-    found = [b"", *kind.hostile(path)]
-    while len(found) < count:
-        content = damaged(sound, rng, others)
-        found.append(kind.repair(content) if kind.repair and rng.integers(2) else content)
-    kind.write(path)  # hostile files may have been written there
-    return found
 
 
 def _work(place: Place, todo: Sequence[int], options: Options, pipe: Connection) -> None:

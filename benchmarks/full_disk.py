@@ -3,7 +3,7 @@
 Linux alone, as root: the run lies on a small file system in memory that the script mounts. At each
 point a command finds a certain number of free bytes. It must do its work, or end with code 2 and
 one sentence that names a file and the remedy, leave no part of a file, keep every old file whole,
-and succeed once there is room; a resumed training must end with the weights of an uninterrupted one.
+and succeed once there is room; a resumed training must end with an uninterrupted one's weights.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import lightning.pytorch  # noqa: F401, so that children have it
 import tensorboard  # noqa: F401
 from _run_files import FIELDS
 
-import lavaseg.deploy.lava  # noqa: F401
+import lavaseg.deploy.lava
 import lavaseg.report  # noqa: F401
 from lavaseg.cli import main as main_of_lavaseg
 from lavaseg.errors import LavasegError
@@ -71,7 +71,9 @@ CASES = (
         ("train", "export"),
     ),
     Case(
-        "record", ["record", "{disk}/run", "-n", "2", "-o", "{disk}/record.npz"], ("train", "export")
+        "record",
+        ["record", "{disk}/run", "-n", "2", "-o", "{disk}/record.npz"],
+        ("train", "export"),
     ),
     Case("report", ["report", "{disk}/run"], ("train", "export")),
 )
@@ -177,7 +179,9 @@ def hashes(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and "tensorboard" not in path.parts and path.name not in (".lock", "filler")
+        if path.is_file()
+        and "tensorboard" not in path.parts
+        and path.name not in (".lock", "filler")
     }
 
 
@@ -221,9 +225,9 @@ def try_point(case: Case, left: int, disk: Path, ready: Path, weights: str) -> R
         _check_words(row, disk)
     after = hashes(disk)
     for name, value in before.items():
-        if case.name != "train" and result.code and after.get(name) != value:
-            if name not in CHANGING:
-                row.faults.append(f"{name} was changed or lost")
+        may_change = case.name == "train" or name in CHANGING
+        if result.code and not may_change and after.get(name) != value:
+            row.faults.append(f"{name} was changed or lost")
     row.faults += [f"{name} is left over" for name in after if ".part" in name]
     row.faults += [f"{name} is left over" for name in after if name.startswith("tmp/")]
     filler.unlink()

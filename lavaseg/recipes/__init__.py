@@ -228,6 +228,8 @@ def _read(source: str | Path, like: tuple[str, ...] = ()) -> dict[str, Any]:
         text = _shipped()[source_text][1].read_text("utf-8")
     else:
         path = Path(source)
+        if path.exists() and not path.is_file():
+            raise RecipeError(f"recipe {source_text} is no file, expected one in YAML")
         if not path.is_file():
             raise RecipeError(
                 f"there is no recipe {source_text!r}: give a YAML file, or one of "

@@ -71,7 +71,9 @@ def _read_verdict(path: Path) -> dict[str, Any]:
     try:
         found = _read_json(path)
         sound = isinstance(found["ok"], bool) and all(
-            isinstance(row[name], kind) for row in found["rows"] for name, kind in _COMPARISON.items()
+            isinstance(row[name], kind)
+            for row in found["rows"]
+            for name, kind in _COMPARISON.items()
         )
         difference = found.get("first_difference")
         if sound and (difference is None or isinstance(difference, dict)):

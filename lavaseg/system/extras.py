@@ -36,7 +36,11 @@ class Extra:
 
 
 EXTRAS = (
-    Extra("lava", "Lava's runtimes and SLAYER", ("asteval", "networkx", "scipy", "threadpoolctl", "lava")),
+    Extra(
+        "lava",
+        "Lava's runtimes and SLAYER",
+        ("asteval", "networkx", "scipy", "threadpoolctl", "lava"),
+    ),
     Extra(
         "train",
         "training, export and all that runs networks in torch",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import threading
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -126,6 +127,36 @@ def writing(path: str | Path) -> Iterator[None]:
 
 
 @contextmanager
+def writing_in_threads(path: str | Path) -> Iterator[None]:
+    """As `writing`, for a library that writes in threads of its own; they print no traceback.
+
+    Raises:
+        LavasegError: the disk is full or failed, in this thread or another.
+    """
+    failed: list[BaseException] = []
+    before, known = threading.excepthook, set(threading.enumerate())
+
+    def note(fault: threading.ExceptHookArgs) -> None:
+        if fault.exc_value is not None and writing_failed(fault.exc_value):
+            failed.append(fault.exc_value)
+        else:
+            before(fault)
+
+    threading.excepthook = note
+    try:
+        with writing(path):
+            yield
+            if failed:
+                raise failed[0]
+    except BaseException:
+        for thread in set(threading.enumerate()) - known:
+            thread.join(1)  # what it has to say is held back, too
+        raise
+    finally:
+        threading.excepthook = before
+
+
+@contextmanager
 def reading(
     path: str | Path,
     fault: str = DAMAGED,
@@ -136,7 +167,10 @@ def reading(
     Decoders raise anything for a damaged file, panics that are no Exception included. So the block
     must hold nothing but reading and decoding.
 
+    A pipe or a device, which may never end, is refused before.
+
     Args:
+        path: the file; or, as text, what is read in its place.
         fault: what is said of the file if the decoder gives up; the decoder's words follow.
         kind: the type of the error.
 
@@ -144,6 +178,8 @@ def reading(
         LavasegError: of `kind`; one that the block raises itself keeps its type, and names the
             file as well.
     """
+    if isinstance(path, Path) and _is_endless(path):
+        raise kind(f"{path} cannot be read: it is a pipe or a device, expected a file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a damaged file the sentence says enough
@@ -161,6 +197,10 @@ def reading(
             raise kind(f"{path} asks for more memory than there is: {_words(error)}") from None
         remedy = "; make or fetch it again" if fault == DAMAGED else ""
         raise kind(f"{path} {fault}: {_words(error)}{remedy}") from None
+
+
+def _is_endless(path: Path) -> bool:
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 @contextmanager
@@ -193,6 +233,8 @@ def _of_system(error: OSError) -> str:
 def in_words(error: OSError) -> str:
     """What the operating system reports, and what to do about it."""
     what = error.strerror or _words(error)
+    if error.errno in errno.errorcode and ("\n" in what or len(what) > 100):
+        what = os.strerror(error.errno)  # HDF5 says far more
     advice = _ADVICE.get(error.errno or 0)
     return f"{what}; {advice}" if advice else what
 

@@ -77,6 +77,8 @@ def newest(path: Path) -> Path | None:
 
 def _is_whole(path: Path) -> bool:
     """Whether a file is a checkpoint that can be read."""
+    if not path.is_file():
+        return False
     try:
         with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
             warnings.simplefilter("ignore")

@@ -19,7 +19,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.runs import Artefact, RunFolder
 from lavaseg.runs.formats import Arrays, Rows
-from lavaseg.system.faults import writing
+from lavaseg.system.faults import writing_in_threads
 from lavaseg.system.progress import line
 from lavaseg.training.batches import loader
 from lavaseg.training.callbacks import EpochLines, History
@@ -62,7 +62,7 @@ def fit(
     history = History(table, weights)
     name = table.path.stem
     checkpoint = checkpoint_of(folder, table)
-    with _quiet(), without_schedulers(), writing(folder.path):
+    with _quiet(), without_schedulers(), writing_in_threads(folder.curves.path):
         trainer = pl.Trainer(
             max_epochs=plan.optimisation.epochs,
             accelerator="gpu" if torch.cuda.is_available() else "cpu",
