@@ -51,6 +51,7 @@ class Kind:
         repair: makes the checksums of damaged content right again, so that readers go past them.
         hostile: contents that were made to do harm.
         sound: a sound file can be written here.
+        slow: reading takes a second, so that a tenth of the files has to do.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Kind:
     repair: Callable[[bytes], bytes] | None = None
     hostile: Callable[[Path], list[bytes]] = lambda path: []
     sound: bool = True
+    slow: bool = False
 
 
 def net() -> IntegerNetwork:
@@ -456,7 +458,7 @@ def contents(
         kind.read(path)  # it is sound
     rng = np.random.default_rng([seed, *kind.name.encode("utf-8")])
     found = [b"", *(kind.hostile(path) if hostile else ())]
-    while len(found) < count:
+    while len(found) < (count // 10 if kind.slow else count):
         content = damaged(sound, rng, others)
         found.append(kind.repair(content) if kind.repair and rng.integers(2) else content)
     kind.write(path)  # hostile files may have been written there

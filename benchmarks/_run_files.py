@@ -83,4 +83,6 @@ def run_kinds(folder: Path) -> tuple[Kind, ...]:
         "finetuned.json": _tuned,
         "finetuned.safetensors": _tuned,
     }
-    return tuple(Kind(f"run/{name}", copied, read) for name, read in readers.items())
+    return tuple(
+        Kind(f"run/{name}", copied, read, slow=read is _report) for name, read in readers.items()
+    )

@@ -53,12 +53,14 @@ class Case:
         words: its arguments; "{disk}" is the mounted folder.
         stages: of a run that are there before.
         again: further arguments where it is repeated with room.
+        scratch: bytes that it needs in the temporary folder meanwhile, or for parts of files.
     """
 
     name: str
     words: Sequence[str]
     stages: Sequence[str] = ()
     again: Sequence[str] = ()
+    scratch: int = 16 * PAGE
 
 
 TRAIN = ["train", "demo", *(word for item in FIELDS for word in ("--set", item))]
@@ -69,6 +71,7 @@ CASES = (
         "run",
         ["run", "{disk}/run/net.net", "digits-photos:0-2", "-o", "{disk}/labels"],
         ("train", "export"),
+        scratch=80 * PAGE,
     ),
     Case(
         "record",
@@ -273,7 +276,7 @@ def prepare(disk: Path, ready: Path) -> dict[str, int]:
         result = call(case.words, disk)
         if result.code:
             raise SystemExit(f"{case.name} failed on an empty disk: {result.stderr}")
-        needs[case.name] = before - free(disk) + 16 * PAGE  # parts of files while they are written
+        needs[case.name] = before - free(disk) + case.scratch
         shutil.copytree(disk / "run", ready / case.name)
     return needs
 

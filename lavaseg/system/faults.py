@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import threading
 import warnings
@@ -65,6 +66,7 @@ _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "un
 """How libraries that raise a RuntimeError for it say that memory is not enough."""
 
 _NO_ROOM = ("PytorchStreamWriter failed", "No space left on device", "file write failed")
+_CUT_OFF = re.compile(r"\d+ requested and \d+ written")
 """How libraries say that a disk is full, or failed, which drop the number of the error."""
 
 _DISK = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS))
@@ -105,7 +107,9 @@ def writing_failed(error: BaseException) -> bool:
     """Whether an exception, of a library or the system, means that a disk is full or failed."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in _DISK
-    return isinstance(error, (OSError, RuntimeError)) and any(w in str(error) for w in _NO_ROOM)
+    return isinstance(error, (OSError, RuntimeError)) and (
+        any(w in str(error) for w in _NO_ROOM) or _CUT_OFF.search(str(error)) is not None
+    )
 
 
 @contextmanager
@@ -232,10 +236,10 @@ def _of_system(error: OSError) -> str:
 
 def in_words(error: OSError) -> str:
     """What the operating system reports, and what to do about it."""
-    what = error.strerror or _words(error)
-    if error.errno in errno.errorcode and ("\n" in what or len(what) > 100):
-        what = os.strerror(error.errno)  # HDF5 says far more
-    advice = _ADVICE.get(error.errno or 0)
+    what, number = error.strerror or _words(error), error.errno or 0
+    if number in errno.errorcode and ("\n" in what or len(what) > 100):
+        what = os.strerror(number)  # HDF5 says far more
+    advice = _ADVICE.get(number)
     return f"{what}; {advice}" if advice else what
 
 

@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from lavaseg.errors import LavasegError
 
 SHARED_MEMORY = Path("/dev/shm")
 """Where Linux keeps shared memory; elsewhere its size is not known."""
+
+
+def check_disk(folder: Path, needed: int, what: str) -> None:
+    """Check that the disk of a temporary folder has room, where it says how much there is.
+
+    A process that writes into a mapped file without room is not told, but killed.
+
+    Args:
+        needed: bytes.
+        what: what needs them, the subject of the message.
+
+    Raises:
+        LavasegError: there is too little.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise LavasegError(
+            f"{what} needs {needed:,} bytes in {folder.parent}, and that disk has {free:,} left: "
+            "make room there, or let the variable TMPDIR name a folder on another disk"
+        )
 
 
 def allow_open_files(needed: int, what: str) -> None:

@@ -14,11 +14,19 @@ from typing import Any
 import numpy as np
 
 from lavaseg import netx
+from lavaseg.deploy.lava.session import make_recorders
 from lavaseg.network.integers import IntegerNetwork
+from lavaseg.system.faults import writing
 from lavaseg.system.files import write_atomically
+from lavaseg.system.limits import check_disk
 
 _OPTIONS = ("record", "fast", "limit", "prefix")
 """The fields of a job that stand in `job.json`."""
+
+_BLOCK = 4096
+"""Bytes by which a file takes more of a disk."""
+_SPARE = 2**17
+"""Bytes of the disk for what the processes print, and for the outcome."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +50,23 @@ class Job:
     prefix: str
 
     def save(self, folder: Path) -> None:
-        """Write the job into `folder`."""
+        """Write the job into `folder`.
+
+        Raises:
+            LavasegError: there is no room for it, or for the recorders' files.
+        """
         netx.write(self.net, folder / "network.net")
-        np.save(folder / "spikes.npy", self.spikes)
+        with writing(folder / "spikes.npy"):
+            np.save(folder / "spikes.npy", self.spikes)
         _write_json(folder / "job.json", {name: getattr(self, name) for name in _OPTIONS})
+        check_disk(folder, self._record_bytes() + _SPARE, "a run on Lava's multi-process runtime")
+
+    def _record_bytes(self) -> int:
+        """Bytes of the recorders' files."""
+        samples, steps = self.spikes.shape[:2]
+        recorders = make_recorders(self.net.network, samples, steps, self.record).values()
+        arrays = [a for r in recorders for a in (r.counts, r.spikes, r.membrane, r.clock)]
+        return sum(_BLOCK * (2 + a.nbytes // _BLOCK) for a in arrays if a is not None)
 
     @classmethod
     def load(cls, folder: Path) -> Job:
