@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,6 +97,17 @@ def test_many_damaged_recordings_of_cameras_give_a_result_or_a_sentence(
     rng = np.random.default_rng(3)
     kind = Kind(name, recordings.text, read_recording)
     assert faults(kind, [damaged(content, rng) for _ in range(MANY)], tmp_path / name) == []
+
+
+@pytest.mark.full
+def test_script_tries_files_of_a_run_in_a_process_of_its_own(tmp_path: Path) -> None:
+    script = Path(_damage.__file__).with_name("damaged_files.py")
+    kinds = ["--kinds", "a.npy", "run/surroundings.json", "run/verify.json"]
+    command = [sys.executable, str(script), "--count", "60", *kinds, "--keep", str(tmp_path)]
+    result = subprocess.run([*command, "--json"], capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    counts = {row["name"]: sum(row["outcomes"].values()) for row in json.loads(result.stdout)}
+    assert counts == {"a.npy": 60, "run/surroundings.json": 60, "run/verify.json": 7}
 
 
 def test_faults_of_readers_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -281,7 +281,7 @@ def nameless_npz(folder: Path) -> None:
         (shorten_idx, "truncated: it promises 9 images and holds 8"),
         (foreign_idx, "no MNIST image file"),
         (damage_npz, "cannot be read"),
-        (objects_npz, "cannot be read"),
+        (objects_npz, "x_train must be uint8"),
         (floats_npz, "x_train must be uint8"),
         (nameless_npz, "no array x_train"),
     ],

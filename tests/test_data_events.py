@@ -523,7 +523,7 @@ def test_wrong_dsec_file_is_named(driven: Path, tmp_path: Path) -> None:
     file.write_bytes(content)
     with h5py.File(folder / "events" / "left" / "rectify_map.h5", "w") as other:
         other["rectify_map"] = np.zeros((4, 4, 2))
-    with pytest.raises(LavasegError, match=r"rectify_map is \(4, 4, 2\), expected"):
+    with pytest.raises(LavasegError, match=r"rectify_map is float64 \(4, 4, 2\), expected"):
         found.test[0]
     (folder / "semantic" / "left" / "timestamps.txt").write_text("1\n2\n")
     with pytest.raises(LavasegError, match="has 2 times for 10 label maps"):

@@ -9,6 +9,8 @@ import errno
 import hashlib
 import os
 import resource
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -162,8 +164,29 @@ def test_file_that_may_not_be_read_is_named(
         recipes.load(path)
 
 
+def test_pipe_or_device_is_never_replaced_by_a_file(tmp_path: Path) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no pipes with names")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(LavasegError, match=r"pipe cannot be written: it is a pipe or a device"):
+        write_atomically(tmp_path / "pipe", "content")
+    assert (tmp_path / "pipe").is_fifo()
+
+
 def test_folder_in_place_of_a_file_that_is_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.json").mkdir()
     with pytest.raises(LavasegError, match=r"a\.json cannot be written: Is a directory"):
         write_atomically(tmp_path / "a.json", "{}")
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.full
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may mount a file system"
+)
+def test_commands_on_a_disk_that_is_full_say_so_and_go_on() -> None:
+    command = [sys.executable, str(Path(__file__).parents[1] / "benchmarks" / "full_disk.py")]
+    result = subprocess.run([*command, "--points", "16"], capture_output=True, text=True)
+    if "right to mount" in result.stderr:
+        pytest.skip("this process may not mount a file system")
+    assert result.returncode == 0, result.stdout + result.stderr

@@ -192,9 +192,9 @@ def rectified_places(path: Path) -> np.ndarray:
     """
     with reading(path, "is no rectify_map.h5 of DSEC, or damaged"), _opened(path) as file:
         stored = file["rectify_map"]
-        if stored.shape != (*CAMERA, 2) or stored.dtype.kind != "f":
+        if stored.shape != (*CAMERA, 2) or stored.dtype.kind not in "fiu":
             raise LavasegError(
-                f"{path}: rectify_map is {stored.dtype} {stored.shape}, expected floats "
+                f"{path}: rectify_map is {stored.dtype} {stored.shape}, expected numbers "
                 f"{(*CAMERA, 2)}"
             )
         places_ = np.asarray(stored[()], np.float64)

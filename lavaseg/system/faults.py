@@ -182,7 +182,7 @@ def reading(
         LavasegError: of `kind`; one that the block raises itself keeps its type, and names the
             file as well.
     """
-    if isinstance(path, Path) and _is_endless(path):
+    if isinstance(path, Path) and is_device(path):
         raise kind(f"{path} cannot be read: it is a pipe or a device, expected a file")
     try:
         with warnings.catch_warnings():
@@ -203,7 +203,8 @@ def reading(
         raise kind(f"{path} {fault}: {_words(error)}{remedy}") from None
 
 
-def _is_endless(path: Path) -> bool:
+def is_device(path: Path) -> bool:
+    """Whether something is there that is neither a file nor a folder: a pipe or a device."""
     return path.exists() and not path.is_file() and not path.is_dir()
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lavaseg.errors import LavasegError
-from lavaseg.system.faults import in_words, writing
+from lavaseg.system.faults import in_words, is_device, writing
 
 
 @contextmanager
@@ -18,9 +18,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path`, which takes its place when the block ends without error.
 
     Raises:
-        LavasegError: the folder does not exist or cannot be written.
+        LavasegError: the folder does not exist or cannot be written, or a device is at `path`.
     """
     path = Path(path)
+    if is_device(path):  # which a file must not replace
+        raise LavasegError(f"{path} cannot be written: it is a pipe or a device, expected a file")
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with writing(path):
