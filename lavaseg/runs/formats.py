@@ -91,7 +91,8 @@ def _read_table(path: Path) -> Rows:
     with reading(path):
         rows = csv.DictReader(io.StringIO(_text(path), newline=""))
         found = [{key: float(value) for key, value in row.items()} for row in rows]
-    if not all(row.get("epoch", math.nan) in range(1, 2**31) for row in found):
+    epochs = [row.get("epoch", math.nan) for row in found]
+    if not all(epoch.is_integer() and 1 <= epoch < 2**31 for epoch in epochs):
         raise LavasegError(f"{path} is damaged: expected a column epoch of whole numbers")
     return found
 
