@@ -65,12 +65,22 @@ def import_(
         str | None,
         typer.Option("--input-shape", help="C,H,W of a file that has no input layer."),
     ] = None,
+    readout: Annotated[
+        str | None,
+        typer.Option(
+            "--readout",
+            metavar="membrane|spikes",
+            help="What the last layer gives: its membrane after the last step, or its spikes.",
+            show_default="membrane if its threshold says that it never fires",
+        ),
+    ] = None,
 ) -> None:
     """Turn a network that SLAYER's own blocks exported into a .net file of lavaseg.
 
     Reads what lava-dl 0.6 writes for CUBA neurons: input, conv, convT, pool, unpool, dense,
     recurrent dense and flatten, with biases and delays. Spikes of the last layer are counted:
-    their rates are the outputs.
+    their rates are the outputs. Files of other writers in the same layout are read, too: what
+    they leave out is taken from the weights, and odd weights are doubled, which is said.
 
     Example: `lavaseg import slayer.net -o net.net --steps 32`
     For event cameras: `--encoder event_presence --set 'sensor=[34,34]'`
@@ -86,6 +96,8 @@ def import_(
         encoder=encoder_from_dict({**fields, "kind": encoder, "steps": steps}),
         classes=None if classes is None else classes.split(","),
         input_shape=None if input_shape is None else _extents(input_shape),
+        readout=readout,
+        remark=say,
     )
     write(net, out_)
     say(f"imported: {out_}")
