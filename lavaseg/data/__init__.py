@@ -13,6 +13,7 @@ from typing import Any
 
 from lavaseg.data.base import DataSet, Samples
 from lavaseg.errors import LavasegError
+from lavaseg.system.options import wrong_option
 
 __all__ = ["DATASETS", "DataSet", "Samples", "load", "source", "summary"]
 
@@ -79,4 +80,7 @@ def load(name: str, /, **options: Any) -> DataSet:
     for option, parameter in parameters.items():
         if parameter.default is parameter.empty and option not in options:
             raise LavasegError(f"data set {name!r} needs the option {option!r}")
+    wrong = wrong_option(function, options)
+    if wrong is not None:
+        raise LavasegError(f"data option {wrong[0]!r} must be {wrong[1]}")
     return function(**options)

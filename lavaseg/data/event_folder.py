@@ -29,7 +29,7 @@ from lavaseg.network import Size
 
 def load(
     root: str,
-    classes: int | Sequence[str] | Mapping[str, Any],
+    classes: int | Sequence[Any] | Mapping[Any, Any],
     sensor: Sequence[int],
     ignore: int | Sequence[int] | str | None = None,
     test: float = 0.2,

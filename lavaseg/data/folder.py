@@ -33,7 +33,7 @@ PARTS = {
 
 def load(
     root: str,
-    classes: int | Sequence[str] | Mapping[str, Any],
+    classes: int | Sequence[Any] | Mapping[Any, Any],
     ignore: int | Sequence[int] | str | None = None,
     size: int | Sequence[int] | None = None,
     test: float = 0.2,
