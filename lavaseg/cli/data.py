@@ -10,6 +10,7 @@ import typer
 from lavaseg.cli.console import MISTAKE, print_json, print_table, say
 from lavaseg.cli.inputs import DATA_OPTION, set_options
 from lavaseg.errors import LavasegError
+from lavaseg.system.words import counted
 
 if TYPE_CHECKING:
     from lavaseg.data.base import DataSet
@@ -168,7 +169,7 @@ def _complain(data: DataSet, found: list[Findings]) -> None:
         if len(texts) > shown:
             typer.echo(f"... and {len(texts) - shown:,} more; --json lists all", err=True)
     remedy = f"; {proposal(held, missing, data.classes, data.ignore_index)}" if helps else ""
-    typer.echo(f"error: {count} samples cannot be used{remedy}", err=True)
+    typer.echo(f"error: {counted(count, 'sample')} cannot be used{remedy}", err=True)
     raise typer.Exit(MISTAKE)
 
 

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lavaseg.cli.backends import ALL, backend_option
-from lavaseg.cli.console import DIFFERENT, check_writable, only_json, print_json, print_table, say
+from lavaseg.cli.console import (
+    DIFFERENT,
+    check_writable,
+    only_json,
+    print_json,
+    print_table,
+    say,
+    warn_if_silent,
+)
 from lavaseg.cli.inputs import (
     DATA_OPTION,
     check_exists,
@@ -22,6 +30,7 @@ from lavaseg.data.inputs import check_fits, choose_inputs, load_data
 from lavaseg.deploy.backends import COMPARED
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import AnalogModel
+from lavaseg.system.words import counted, percent
 
 if TYPE_CHECKING:
     from lavaseg.deploy import Verdict
@@ -80,6 +89,7 @@ def evaluate(
         return
     _show_classes(target, result)
     _show_activity(result, account, remark)
+    warn_if_silent(model, result.rates)
 
 
 def _evaluate_run(path: Path, limit: int | None) -> tuple[Evaluation, Network | AnalogModel]:
@@ -139,18 +149,18 @@ def _show_artificial(target: Path, result: Evaluation, model: AnalogModel, json:
 
 def _show_classes(target: Path, result: Evaluation) -> None:
     print_table(
-        f"{target}: mIoU {result.miou:.2%} on {result.samples} samples "
-        f"(pixel accuracy {result.accuracy:.2%})",
+        f"{target}: mIoU {percent(result.miou)} on {counted(result.samples, 'sample')} "
+        f"(pixel accuracy {percent(result.accuracy)})",
         ["class", ">IoU"],
-        ((name, f"{value:.2%}") for name, value in zip(result.classes, result.iou, strict=True)),
+        ((name, percent(value)) for name, value in zip(result.classes, result.iou, strict=True)),
     )
     for name, value in result.comparison.items():
-        say(f"only to compare with papers: {name} {value:.2%}")
+        say(f"only to compare with papers: {name} {percent(value)}")
 
 
 def _show_activity(result: Evaluation, account: EnergyAccount | None, remark: str) -> None:
     print_table(
-        f"Spikes in {result.steps} steps",
+        f"Spikes in {counted(result.steps, 'step')}",
         ["population", ">per neuron", ">per neuron and step", ">synaptic operations into it"],
         (
             (
@@ -250,8 +260,8 @@ def show_verdict(verdict: Verdict) -> None:
     cells = {(row.population, row.backend): row for row in verdict.rows}
     populations, backends = (list(dict.fromkeys(names)) for names in zip(*cells, strict=True))
     print_table(
-        f"Values that differ from the simulator's ({verdict.samples} samples, "
-        f"{verdict.steps} steps each)",
+        f"Values that differ from the simulator's ({counted(verdict.samples, 'sample')}, "
+        f"{counted(verdict.steps, 'step')} each)",
         ["population", ">spikes", ">compared", *(f">{name}" for name in backends)],
         (
             (
@@ -264,7 +274,9 @@ def show_verdict(verdict: Verdict) -> None:
         ),
     )
     seconds = ", ".join(f"{name} {value:.3g} s" for name, value in verdict.seconds.items())
-    say(f"time: {seconds}")
+    say(f"time, without start-up: {seconds}")
+    if not any(row.spikes for row in verdict.rows if row.population != "input"):
+        typer.echo("warning: no population sent a single spike, so little was compared", err=True)
     if verdict.ok:
         say("every spike and every read-out is equal", "green")
     else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lavaseg.cli.console import check_writable, only_json, print_json, print_table, say
+from lavaseg.cli.console import check_out, check_writable, only_json, print_json, print_table, say
 from lavaseg.cli.inputs import open_net, open_run, set_options
 from lavaseg.errors import LavasegError
 
@@ -89,6 +89,7 @@ def import_(
     from lavaseg.netx import read_stock, write
 
     fields = set_options(set_ or (), "field=value, such as sensor=[34,34]")
+    check_out(out_, [stock])
     check_writable(out_.parent)
     net = read_stock(
         stock,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,6 +14,7 @@ from lavaseg.data import DATASETS, load
 from lavaseg.encoders import EventEncoder
 from lavaseg.errors import LavasegError
 from lavaseg.events import Events, Stimulus
+from lavaseg.system.words import counted
 
 if TYPE_CHECKING:
     from lavaseg.data.base import DataSet
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     Taker: TypeAlias = "IntegerNetwork | Trained"
 
+RECORDING_OPTIONS = ("unit", "columns")
+"""Options of a recording: those of text."""
 FIRST = 16
 """Samples taken from a data set that is named without numbers."""
 
@@ -40,6 +43,8 @@ class Inputs:
         numbers: key the encoder's draws; of a data set's sample, the same as in an evaluation.
         remark: what the user should know about the choice, or ''.
         of_data: whether numbers are those of a data set's samples.
+        files: the files that they were read from; none of data sets and noise.
+        failed: a sentence for each file of a folder that could not be read.
     """
 
     names: tuple[str, ...]
@@ -47,6 +52,8 @@ class Inputs:
     numbers: Sequence[int]
     remark: str = ""
     of_data: bool = False
+    files: tuple[Path, ...] = ()
+    failed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,17 +148,19 @@ def load_inputs(
         most: samples or parts that are taken where the source does not say which.
 
     Raises:
-        LavasegError: nothing of that name, no picture or recording, or a shape that does not fit.
+        LavasegError: nothing of that name, no picture or recording, a shape that does not fit, or
+            an option that such an input does not have. Of a folder, only if no file can be read.
     """
     path = Path(source)
     file, _, part = source.rpartition(":")
     if isinstance(net.encoder, EventEncoder):
-        if path.exists():
-            return _recordings(path, "", net.encoder, most, _text_format(beside, options or {}))
-        if Path(file).is_file():
-            text = _text_format(beside, options or {})
-            return _recordings(Path(file), part, net.encoder, most, text)
+        whole = path.exists()
+        if whole or Path(file).is_file():
+            path, part = (path, "") if whole else (Path(file), part)
+            _check_options(path, options or {}, RECORDING_OPTIONS)
+            return _recordings(path, part, net.encoder, most, _text_format(beside, options or {}))
     elif path.exists():
+        _check_options(path, options or {}, ())
         return _pictures(path, stimulus_shape(net))
     return _from_data(source, net, beside, options or {}, most)
 
@@ -173,6 +182,7 @@ def choose_inputs(
         seed: of the noise.
     """
     if not sources and beside is None:
+        _check_options(Path("noise"), options, ())
         names = tuple(f"noise-{i}" for i in range(samples))
         remark = "noise: no INPUT was given, and the network lies in no run folder"
         return Inputs(names, random_stimuli(net, samples, seed), range(samples), remark)
@@ -182,6 +192,9 @@ def choose_inputs(
         return _test_samples(found, range(min(samples, len(found.test))))
     # one more than wanted, so that it is seen, and said, if there are more
     parts = [load_inputs(source, net, beside, options, samples + 1) for source in sources]
+    failed = [sentence for part in parts for sentence in part.failed]
+    if failed:
+        raise LavasegError(failed[0])
     names = tuple(name for part in parts for name in part.names)
     numbers: list[int] = []
     for part in parts:  # files of several sources are numbered on, so that no two share their draws
@@ -189,13 +202,48 @@ def choose_inputs(
         numbers += [first + number for number in part.numbers]
     remarks = [part.remark for part in parts]
     if len(names) > samples:
-        remarks = [f"the first {samples} samples; --samples takes more"]
+        remarks = [f"the first {counted(samples, 'sample')}; --samples takes more"]
     return Inputs(
         names[:samples],
         [stimulus for part in parts for stimulus in part.stimuli][:samples],
         numbers[:samples],
         "; ".join(dict.fromkeys(remark for remark in remarks if remark)),
+        files=tuple(file for part in parts for file in part.files),
     )
+
+
+def _check_options(path: Path, options: Mapping[str, Any], known: Sequence[str]) -> None:
+    """LavasegError if an option is given that an input does not have."""
+    for option in options:
+        if option not in known:
+            has = f"has {' and '.join(known)}" if known else "takes no options"
+            raise LavasegError(f"--set {option}=...: {path} {has}")
+
+
+def _read(
+    files: Sequence[Path], read: Callable[[Path], Stimulus], *, several: bool
+) -> tuple[list[int], list[Stimulus], list[str]]:
+    """Places of the files that can be read, what they hold, and a sentence for each other.
+
+    Raises:
+        LavasegError: none can be read, or the one that there is.
+    """
+    places: list[int] = []
+    stimuli: list[Stimulus] = []
+    failed: list[str] = []
+    for place, file in enumerate(files):
+        try:
+            stimulus = read(file)
+        except LavasegError as error:
+            if not several:
+                raise
+            failed.append(str(error))
+        else:
+            places.append(place)
+            stimuli.append(stimulus)
+    if not stimuli:
+        raise LavasegError(f"no file of the folder can be read: {failed[0]}")
+    return places, stimuli, failed
 
 
 def _files(path: Path, suffixes: tuple[str, ...], what: str) -> list[Path]:
@@ -210,13 +258,26 @@ def _files(path: Path, suffixes: tuple[str, ...], what: str) -> list[Path]:
 
 def _pictures(path: Path, shape: Shape) -> Inputs:
     from lavaseg.data import event_files
-    from lavaseg.data.pictures import SUFFIXES, read_picture
+    from lavaseg.data.pictures import SUFFIXES, is_own_label_map, read_picture
 
     if path.suffix.lower() in event_files.SUFFIXES and path.is_file():
         raise LavasegError(f"{path} is a recording of events, and the network takes pictures")
     files = _files(path, SUFFIXES, "pictures")
-    pictures = [read_picture(file, shape) for file in files]
-    return Inputs(tuple(f.stem for f in files), pictures, range(len(files)))
+    remark = ""
+    if path.is_dir():
+        taken = [file for file in files if not is_own_label_map(file)]
+        if not taken:
+            raise LavasegError(f"folder {path} has no pictures but label maps that lavaseg wrote")
+        if len(taken) < len(files):
+            left = counted(len(files) - len(taken), "label map")
+            remark = f"left out: {left} that lavaseg wrote into {path}"
+        files = taken
+    places, pictures, failed = _read(
+        files, lambda file: read_picture(file, shape), several=path.is_dir()
+    )
+    read = tuple(files[place] for place in places)
+    names = tuple(file.stem for file in read)
+    return Inputs(names, pictures, places, remark, files=read, failed=tuple(failed))
 
 
 def _text_format(beside: Choice | None, options: Mapping[str, Any]) -> TextFormat:
@@ -244,10 +305,14 @@ def _recordings(
 
     if path.is_dir():
         files = _files(path, SUFFIXES, "recordings")
-        firsts = [next(_parts(file, encoder, text)) for file in files]
+        places, firsts, failed = _read(
+            files, lambda file: next(_parts(file, encoder, text)), several=True
+        )
+        read = tuple(files[place] for place in places)
         remark = "the first part of each recording" if encoder.size else ""
-        remark = "; ".join(filter(None, (remark, _judged(files, text))))
-        return Inputs(tuple(f.stem for f in files), firsts, range(len(files)), remark)
+        remark = "; ".join(filter(None, (remark, _judged(read, text))))
+        names = tuple(file.stem for file in read)
+        return Inputs(names, firsts, places, remark, files=read, failed=tuple(failed))
     first, stop = _range(f"{path}:{part}", part) if part else (0, most + 1)
     if first >= stop:
         raise LavasegError(f"{path}:{part}: STOP must be larger than START")
@@ -266,7 +331,7 @@ def _recordings(
     numbers = range(first, first + len(found))
     whole = not part and len(found) == 1
     names = (path.stem,) if whole else tuple(f"{path.stem}-{i}" for i in numbers)
-    return Inputs(names, found, numbers, remark)
+    return Inputs(names, found, numbers, remark, files=(path,))
 
 
 def _parts(path: Path, encoder: EventEncoder, text: TextFormat) -> Iterator[Events]:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from lavaseg.errors import LavasegError
 from lavaseg.network import Shape, Size
@@ -19,6 +20,8 @@ from lavaseg.system.files import replacing
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy")
 """File names that count as pictures."""
 
+_WRITER = ("Software", "lavaseg: label map")
+"""The text by which label maps that were written here are known again."""
 _OTHER = (224, 224, 224)
 """Colour of labels that are no class, such as the ignore index."""
 
@@ -236,8 +239,21 @@ def write_label_map(
     table[: len(colours)] = colours
     image = Image.fromarray(label)
     image.putpalette(table.tobytes())
+    mark = PngInfo()
+    mark.add_text(*_WRITER)
     with replacing(path) as part:
-        image.save(part, format="PNG")
+        image.save(part, format="PNG", pnginfo=mark)
+
+
+def is_own_label_map(path: str | Path) -> bool:
+    """Whether a file is a label map that `write_label_map` wrote, as its first bytes say."""
+    if Path(path).suffix.lower() != ".png":
+        return False
+    try:
+        with Image.open(path) as image:
+            return image.info.get(_WRITER[0]) == _WRITER[1]
+    except (OSError, SyntaxError, ValueError, EOFError):  # no picture: its reader says so
+        return False
 
 
 def _open(path: Path) -> Image.Image:
