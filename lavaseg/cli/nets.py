@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lavaseg.cli.console import check_out, check_writable, only_json, print_json, print_table, say
-from lavaseg.cli.inputs import open_net, open_run, set_options
+from lavaseg.cli.inputs import Moved, open_net, open_run, set_options
 from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ def export(
     out_: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write.", show_default="RUN/net.net")
     ] = None,
+    set_: Moved = None,
 ) -> None:
     """Turn a trained network into Loihi's integers and write it as NetX HDF5.
 
@@ -30,8 +31,9 @@ def export(
 
     Example: `lavaseg export runs/demo -o net.net`
     """
-    opened = open_run(run)
+    opened = open_run(run, set_)
     path = out_ or opened.files.net.path
+    check_out(path, opened.files.besides(opened.files.net))
     check_writable(path.parent)
 
     from lavaseg.export import export as export_run

@@ -73,10 +73,7 @@ def load(name: str, /, **options: Any) -> DataSet:
     function: Callable[..., DataSet] = _module(name).load
     parameters = inspect.signature(function).parameters
     for option in options:
-        if option not in parameters:
-            raise LavasegError(
-                f"data set {name!r} has no option {option!r}; it has " + ", ".join(parameters)
-            )
+        check_option(name, option)
     for option, parameter in parameters.items():
         if parameter.default is parameter.empty and option not in options:
             raise LavasegError(f"data set {name!r} needs the option {option!r}")
@@ -84,3 +81,12 @@ def load(name: str, /, **options: Any) -> DataSet:
     if wrong is not None:
         raise LavasegError(f"data option {wrong[0]!r} must be {wrong[1]}")
     return function(**options)
+
+
+def check_option(name: str, option: str) -> None:
+    """LavasegError unless the data set called `name` has an option of that name."""
+    known = inspect.signature(_module(name).load).parameters
+    if option not in known:
+        raise LavasegError(
+            f"data set {name!r} has no option {option!r}; it has " + ", ".join(known)
+        )

@@ -65,6 +65,8 @@ def train(
     for remark in data_set.remarks if progress else ():
         line(remark)
     training, validation = training_parts(recipe, data_set)
+    # it selects nothing, but a run that cannot be evaluated is better not begun
+    check_labelled(data_set.test, "test", data_set.ignore_index, recipe.encoder_object)
     run = described(recipe, data_set, folder.path)
     if described_as is not None:
         described_as(run)
