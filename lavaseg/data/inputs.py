@@ -19,6 +19,7 @@ from lavaseg.system.words import counted
 if TYPE_CHECKING:
     from lavaseg.data.base import DataSet
     from lavaseg.data.event_text import TextFormat
+    from lavaseg.data.sound_events import SoundEvents
     from lavaseg.encoders import Encoder
     from lavaseg.models.analog import AnalogModel
     from lavaseg.network import Network, Shape
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
     Taker: TypeAlias = "IntegerNetwork | Trained"
 
-RECORDING_OPTIONS = ("unit", "columns")
-"""Options of a recording: those of text."""
+RECORDING_OPTIONS = ("unit", "columns", "bad_events")
+"""Options of a recording; the first two are those of text."""
 FIRST = 16
 """Samples taken from a data set that is named without numbers."""
 
@@ -158,7 +159,8 @@ def load_inputs(
         if whole or Path(file).is_file():
             path, part = (path, "") if whole else (Path(file), part)
             _check_options(path, options or {}, RECORDING_OPTIONS)
-            return _recordings(path, part, net.encoder, most, _text_format(beside, options or {}))
+            own = beside.options if beside is not None and beside.name == "event-folder" else {}
+            return _recordings(path, part, net.encoder, most, {**own, **(options or {})})
     elif path.exists():
         _check_options(path, options or {}, ())
         return _pictures(path, stimulus_shape(net))
@@ -280,15 +282,6 @@ def _pictures(path: Path, shape: Shape) -> Inputs:
     return Inputs(names, pictures, places, remark, files=read, failed=tuple(failed))
 
 
-def _text_format(beside: Choice | None, options: Mapping[str, Any]) -> TextFormat:
-    """Unit and columns of text recordings: as options say, else as in the run's own data."""
-    from lavaseg.data.event_text import text_format
-
-    own = beside.options if beside is not None and beside.name == "event-folder" else {}
-    merged = {**own, **options}
-    return text_format(merged.get("unit"), merged.get("columns"))
-
-
 def _judged(files: Sequence[Path], text: TextFormat) -> str:
     """What the first lines of text recordings were taken for, or ''."""
     from lavaseg.data.event_files import TEXT_SUFFIXES
@@ -299,18 +292,29 @@ def _judged(files: Sequence[Path], text: TextFormat) -> str:
 
 
 def _recordings(
-    path: Path, part: str, encoder: EventEncoder, most: int, text: TextFormat
+    path: Path, part: str, encoder: EventEncoder, most: int, options: Mapping[str, Any]
 ) -> Inputs:
     from lavaseg.data.event_files import SUFFIXES
+    from lavaseg.data.event_text import text_format
+    from lavaseg.data.sound_events import SoundEvents, check_bad_events
+
+    text = text_format(options.get("unit"), options.get("columns"))
+    drops = check_bad_events(options.get("bad_events", "refuse"))
+    droppers: list[SoundEvents] = []
+
+    def parts(file: Path) -> Iterator[Events]:
+        droppers.extend([SoundEvents(file)] if drops else [])
+        return _parts(file, encoder, text, droppers[-1] if drops else None)
+
+    def remarks(*sentences: str) -> str:
+        return "; ".join(filter(None, (*sentences, *(dropper.remark for dropper in droppers))))
 
     if path.is_dir():
         files = _files(path, SUFFIXES, "recordings")
-        places, firsts, failed = _read(
-            files, lambda file: next(_parts(file, encoder, text)), several=True
-        )
+        places, firsts, failed = _read(files, lambda file: next(parts(file)), several=True)
         read = tuple(files[place] for place in places)
         remark = "the first part of each recording" if encoder.size else ""
-        remark = "; ".join(filter(None, (remark, _judged(read, text))))
+        remark = remarks(remark, _judged(read, text))
         names = tuple(file.stem for file in read)
         return Inputs(names, firsts, places, remark, files=read, failed=tuple(failed))
     first, stop = _range(f"{path}:{part}", part) if part else (0, most + 1)
@@ -318,7 +322,7 @@ def _recordings(
         raise LavasegError(f"{path}:{part}: STOP must be larger than START")
     found: list[Stimulus] = []
     count = 0
-    for events in islice(_parts(path, encoder, text), stop):
+    for events in islice(parts(path), stop):
         found += [events] if count >= first else []
         count += 1
     if part and count < stop:
@@ -327,19 +331,21 @@ def _recordings(
     if not part and len(found) > most:
         found = found[:most]
         remark = f"the first {most} parts of the recording; {path}:0-{2 * most} takes more"
-    remark = "; ".join(filter(None, (remark, _judged([path], text))))
+    remark = remarks(remark, _judged([path], text))
     numbers = range(first, first + len(found))
     whole = not part and len(found) == 1
     names = (path.stem,) if whole else tuple(f"{path.stem}-{i}" for i in numbers)
     return Inputs(names, found, numbers, remark, files=(path,))
 
 
-def _parts(path: Path, encoder: EventEncoder, text: TextFormat) -> Iterator[Events]:
+def _parts(
+    path: Path, encoder: EventEncoder, text: TextFormat, sound: SoundEvents | None
+) -> Iterator[Events]:
     """Parts of a recording, each with as many slices as the network has steps."""
     from lavaseg.data.event_files import cut, stream_recording
 
     size = encoder.steps * encoder.size
-    pieces = stream_recording(path, encoder.sensor, text)
+    pieces = stream_recording(path, encoder.sensor, text, sound)
     return cut(pieces, time=size) if encoder.slicing == "time" else cut(pieces, count=size)
 
 

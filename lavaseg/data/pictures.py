@@ -245,6 +245,21 @@ def write_label_map(
         image.save(part, format="PNG", pnginfo=mark)
 
 
+def is_too_large(path: str | Path) -> bool:
+    """Whether a file says that its picture has too many pixels to be read."""
+    if Path(path).suffix.lower() == ".npy":
+        return False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            with Image.open(path):
+                return False
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            return True
+        except (OSError, SyntaxError, ValueError, EOFError):  # no picture: its reader says so
+            return False
+
+
 def is_own_label_map(path: str | Path) -> bool:
     """Whether a file is a label map that `write_label_map` wrote, as its first bytes say."""
     if Path(path).suffix.lower() != ".png":
@@ -268,7 +283,8 @@ def _open(path: Path) -> Image.Image:
             raise LavasegError(f"{path} is no picture that can be read") from None
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise LavasegError(
-                f"{path} has too many pixels to be a picture for a network"
+                f"{path} has more than {Image.MAX_IMAGE_PIXELS:,} pixels, too many for a network: "
+                "make it smaller or cut it"
             ) from None
 
 
