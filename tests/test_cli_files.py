@@ -189,3 +189,25 @@ def test_a_device_that_is_not_there_is_named_with_what_is_missing(net: Path, fol
         assert result.exit_code == 2, result.output
         assert words in result.stderr
         assert len(result.stderr) < 300
+
+
+def test_a_contact_sheet_is_not_written_among_the_samples(tmp_path: Path) -> None:
+    for number in range(4):
+        draw(tmp_path / "d" / "pictures" / f"{number}.jpg", number)
+        (tmp_path / "d" / "labels").mkdir(exist_ok=True)
+        Image.fromarray(np.full((8, 8), 255, np.uint8)).save(tmp_path / f"d/labels/{number}.png")
+    options = ("--set", "classes=2", "--set", "ignore=255")
+    before = contents(tmp_path / "d" / "pictures")
+    for out in (tmp_path / "d/pictures/9.png", tmp_path / "d/labels/0.png"):
+        for command in (("check", "folder", "d"), ("show", "folder", "0", "--set", "root=d")):
+            result = call("data", *command, *options, "-o", out)
+            assert result.exit_code == 2
+            assert "lies among the files of the data set" in result.stderr
+    assert contents(tmp_path / "d" / "pictures") == before
+    # and a part in which nothing counts is no sound one
+    result = call("data", "check", "folder", "d", *options)
+    assert result.exit_code == 2
+    assert "no pixel of the train part has a class" in result.stderr
+    many = call("data", "check", "folder", "d", "--set", "classes=2")
+    assert "give --set ignore=255" in many.stderr
+    assert len(many.stderr.splitlines()) == 4

@@ -5,14 +5,16 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
+from lavaseg import recipes
 from lavaseg.cli import app
 from lavaseg.report import write_report
 from lavaseg.runs import Run
 from lavaseg.training import train
-from tests.test_unlabelled import folder
 
 
 def call(*arguments: object) -> Result:
@@ -23,7 +25,24 @@ def call(*arguments: object) -> Result:
 def moved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A run whose data lie somewhere else now, and where."""
     root = tmp_path_factory.mktemp("moved")
-    recipe = folder(root / "data", {})
+    rng = np.random.default_rng(0)
+    for kind, shape, most in (("pictures", (16, 16, 3), 256), ("labels", (16, 16), 2)):
+        (root / "data" / kind).mkdir(parents=True)
+        for number in range(8):
+            pixels = rng.integers(0, most, shape, np.uint8)
+            Image.fromarray(pixels).save(root / "data" / kind / f"{number}.png")
+    recipe = recipes.load(
+        "demo",
+        [
+            "data.name=folder",
+            f"data.options={{root: {root / 'data'}, classes: 2}}",
+            "model.options.channels=[4, 4, 4, 4, 4, 4, 4, 8]",
+            "encoder={kind: direct, steps: 2}",
+            "training.epochs=2",
+            "training.batch_size=4",
+            "finetune.epochs=1",
+        ],
+    )
     train(recipe, root / "run", progress=False)
     shutil.move(root / "data", root / "elsewhere")
     return root / "run", root / "elsewhere"
