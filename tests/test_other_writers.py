@@ -182,7 +182,7 @@ WRONG: dict[str, tuple[Change, str]] = {
     ),
     "no neurons inside": (_delete("layer/1/neuron"), "never fires"),
     "delay of each synapse": (
-        _replace("layer/1/delay", np.ones((6, 12), "i4")),
+        _replace("layer/1/delay", np.arange(72, dtype="i4").reshape(6, 12) % 5),
         "a delay for each synapse",
     ),
     "threshold of each neuron": (
@@ -245,3 +245,18 @@ def test_the_read_out_is_one_of_two(other: Path) -> None:
         del file["layer/2/neuron"]
     with pytest.raises(LavasegError, match="layer/2 never fires"):
         read_stock(other, steps=STEPS, readout="spikes")
+
+
+def test_a_delay_of_all_that_a_neuron_sees_is_its_own(other: Path) -> None:
+    late = np.array([0, 3, 1, 1, 0, 2])
+    with h5py.File(other, "a") as file:
+        file["layer/1/delay"] = late
+    expected = read_stock(other, steps=STEPS)
+    with h5py.File(other, "a") as file:
+        del file["layer/1/delay"]
+        file["layer/1/delay"] = np.repeat(late[:, None], 12, 1)
+    assert read_stock(other, steps=STEPS).network == expected.network
+    with h5py.File(other, "a") as file:
+        file["layer/1/bias"] = np.full(6, 4.0)
+    with pytest.raises(LavasegError, match="a delay for each synapse"):
+        read_stock(other, steps=STEPS)

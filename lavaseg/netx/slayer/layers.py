@@ -205,8 +205,11 @@ def _delays(layer: StoredLayer, channels: int, synapses: int) -> np.ndarray:
     """Steps that the spikes of each channel are late."""
     stored = layer.reader.dataset(f"{layer.prefix}/delay")
     if synapses > channels and stored.size == synapses:
-        if not layer.whole("delay", stored.shape).any():
-            return np.zeros(channels, int)
+        each = layer.whole("delay", stored.shape, 0, MAX_DELAY).reshape(channels, -1)
+        # all that a neuron sees is late, so it is late itself; but a bias would not wait
+        if (each == each[:, :1]).all() and not (each.any() and "bias" in layer.fields):
+            delays: np.ndarray = each[:, 0]
+            return delays
         layer.refuse(
             f"has shape {stored.shape}, a delay for each synapse: expected one for each of the "
             f"{channels} channels, as SLAYER has them",
