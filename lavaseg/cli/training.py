@@ -72,7 +72,8 @@ def train(
     from lavaseg.training import train as train_recipe
 
     # the folder itself is made when all is checked
-    check_writable(next(p for p in (folder, *folder.resolve().parents) if p.exists()))
+    nearest = next(p for p in (folder, *folder.resolve().parents) if p.exists())
+    check_writable(nearest if nearest.is_dir() else folder)
 
     try:
         run = train_recipe(checked, folder, resume=resume, described_as=_say_chip)
