@@ -68,9 +68,9 @@ def train(
     # it selects nothing, but a run that cannot be evaluated is better not begun
     check_labelled(data_set.test, "test", data_set.ignore_index, recipe.encoder_object)
     run = described(recipe, data_set, folder.path)
+    _check_memory(run)
     if described_as is not None:
         described_as(run)
-    _check_memory(run)
     seed_weights(recipe.seed)
     model = _fresh(run)
     draw_weights(model, recipe.training)
