@@ -97,7 +97,7 @@ def test_layers_of_a_net_are_recorded_as_simulated(
 ) -> None:
     result = call("record", net_file, picture)
     assert result.exit_code == 0, result.output
-    assert "integers: 1 samples, 3 steps" in " ".join(result.stdout.split())
+    assert "integers: 1 sample, 3 steps each" in " ".join(result.stdout.split())
     stimulus = load_inputs(str(picture), net).stimuli
     activity = simulate(net, net.encoder.encode(stimulus), record="all")
     with np.load("record.npz", allow_pickle=False) as file:

@@ -324,7 +324,7 @@ def test_wrong_recipe_is_named_and_leaves_no_run(
     arguments: tuple[str, ...], words: tuple[str, ...], tmp_path: Path
 ) -> None:
     refused(call("train", *arguments, "--out", tmp_path / "run"), *words)
-    assert not (tmp_path / "run" / "recipe.yaml").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_run_takes_no_other_data(run: Path) -> None:

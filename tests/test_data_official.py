@@ -288,7 +288,7 @@ def test_missing_files_are_said_with_what_to_fetch(
         ("voc", {"void": "drop"}, "'void' must be ignore or background"),
         ("voc", {"labels": "cubic"}, "'labels' must be nearest or bilinear"),
         ("voc", {"size": [4, 0]}, "'size' must be one or two positive numbers"),
-        ("voc", {"size": True}, "'size' must be one or two positive numbers"),
+        ("voc", {"size": True}, "'size' must be a whole number or a list of 2 whole numbers"),
         ("voc", {"cache": -1}, "'cache' must be gigabytes"),
     ],
 )

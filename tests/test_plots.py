@@ -87,15 +87,18 @@ def test_membranes_mark_the_threshold_and_overlay_the_comparison() -> None:
     one = plots.Histogram(edges, np.arange(30))
     other = plots.Histogram(edges, np.arange(30)[::-1])
     figure = plots.membrane_histograms(
-        {"a": one, "b": one, "c": one, "d": one}, {"a": other}, compare_label="without RMP"
+        {"a": one, "b": one, "c": one, "d": one},
+        {"without RMP": {"a": other}, "with half of it": {"a": one, "b": other}},
     )
     assert "threshold" in texts(figure)
     panels = [axes for axes in figure.axes if axes.get_visible()]
     assert len(panels) == 4
-    assert [len(axes.patches) for axes in panels] == [3, 2, 2, 2]
-    assert "(line: " in panels[0].get_title(loc="left")
-    assert "(line: " not in panels[1].get_title(loc="left")
+    assert [len(axes.patches) for axes in panels] == [4, 3, 2, 2]
+    assert "(lines: " in panels[0].get_title(loc="left")
+    assert "(line: " in panels[1].get_title(loc="left")
+    assert "(line" not in panels[2].get_title(loc="left")
     assert "without RMP" in texts(figure)
+    assert "with half of it" in texts(figure)
     assert panels[0].lines[0].get_xdata()[0] == 1.0
 
 

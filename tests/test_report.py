@@ -108,11 +108,13 @@ def complete() -> ReportData:
         verification={"ok": True, "samples": 4, "rows": rows, "first_difference": None},
         examples=Examples(pictures, truths, predictions, "exported integer network"),
         membranes={name: histogram(i, 0.5) for i, name in enumerate(populations)},
-        comparison=OtherRun(
-            "rmp.weight = 0.0",
-            evaluation(net, 950),
-            evaluation(net, 930),
-            {name: histogram(i, 0.9) for i, name in enumerate(populations)},
+        comparisons=(
+            OtherRun(
+                "rmp.weight = 0.0",
+                evaluation(net, 950),
+                evaluation(net, 930),
+                {name: histogram(i, 0.9) for i, name in enumerate(populations)},
+            ),
         ),
         history=[
             {"epoch": e, "loss": 1 / e, "val_loss": 1.1 / e, "val_miou": 0.9 - 0.3 / e}

@@ -93,7 +93,7 @@ def test_losses_are_the_means_of_the_batches_with_labels(
         evaluate_net(run.net(), run.data.test, progress=False)
 
 
-@pytest.mark.parametrize("part", ["train", "validation"])
+@pytest.mark.parametrize("part", ["train", "validation", "test"])
 def test_a_part_without_labels_is_refused_before_anything_is_written(
     tmp_path: Path, part: str
 ) -> None:
@@ -104,9 +104,10 @@ def test_a_part_without_labels_is_refused_before_anything_is_written(
 
 
 def test_a_test_part_without_labels_is_not_evaluated(tmp_path: Path) -> None:
-    recipe = folder(tmp_path / "data", {"test": set(range(6))})
-    run = train(recipe, tmp_path / "run", progress=False)
+    run = train(folder(tmp_path / "data", {}), tmp_path / "run", progress=False)
     export(run)
+    folder(tmp_path / "data", {"test": set(range(6))})
+    run = Run.open(run.path)
     with pytest.raises(LavasegError, match="no pixel of the test part has a class"):
         evaluate(run, progress=False)
     with pytest.raises(LavasegError, match="no pixel of the evaluated part has a class"):

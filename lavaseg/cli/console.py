@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -24,6 +24,8 @@ from lavaseg.system.plain import plain
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from lavaseg.network import Network
 
 DIFFERENT, MISTAKE, FAULT, INTERRUPTED = 1, 2, 3, 130
 """Exit codes: spikes differ, or a limit of the chip is broken; the user can mend it; the program is
@@ -126,9 +128,28 @@ def print_table(
     console.print(table)
 
 
+def warn_if_silent(network: Network, spikes: Mapping[str, float]) -> None:
+    """Say on stderr if no spike reaches the read-out, so that it sees nothing of the input.
+
+    Args:
+        spikes: of each population, in any unit.
+    """
+    from lavaseg.results.activity import silence
+
+    if sentence := silence(network, spikes):
+        typer.echo(f"warning: {sentence}", err=True)
+
+
 def say(text: str, style: str = "") -> None:
     """A line of results on stdout; progress and errors go to stderr, so results can be piped."""
     Console(highlight=False).print(Text(text, style), soft_wrap=True)
+
+
+def check_out(out: Path, inputs: Iterable[Path]) -> None:
+    """LavasegError if what a command would write is one of the files that it reads."""
+    for path in inputs:
+        if out.exists() and path.exists() and out.samefile(path):
+            raise LavasegError(f"--out {out} would overwrite the input {path}: give another name")
 
 
 def check_writable(folder: Path) -> None:

@@ -10,6 +10,7 @@ import typer
 from lavaseg.cli.console import MISTAKE, print_json, print_table, say
 from lavaseg.cli.inputs import DATA_OPTION, set_options
 from lavaseg.errors import LavasegError
+from lavaseg.system.words import counted
 
 if TYPE_CHECKING:
     from lavaseg.data.base import DataSet
@@ -88,6 +89,7 @@ def check(
 
     sheet = _png(out or Path(f"{name}.png"))
     data = _load(name, folder, set_)
+    _check_apart(sheet, data)
     with bar(f"check {name}") as report:
         found = check_samples(data, report)
     drawn = _draw(data, found, sheet)
@@ -132,9 +134,17 @@ def show(
         raise LavasegError(
             f"data set {name!r} has {part} samples 0 to {len(samples) - 1}, got {index}"
         )
+    _check_apart(path, data)
     picture, label = samples[index]
     _save([(f"{part} {index}", picture, label)], data, path)
     say(f"drawn: {path}")
+
+
+def _check_apart(path: Path, data: DataSet) -> None:
+    """Refuse to write among a data set's files, where it would be read as a sample."""
+    source = Path(data.source).resolve()
+    if source.is_dir() and source in path.resolve().parent.parents:
+        raise LavasegError(f"--out {path} lies among the files of the data set: write elsewhere")
 
 
 def _json(findings: Findings) -> dict[str, Any]:
@@ -155,6 +165,9 @@ def _complain(data: DataSet, found: list[Findings]) -> None:
             problems[index in mislabelled].append(f"{f.part} {index}: {text}")
     count = sum(map(len, problems.values()))
     if not count:
+        for f in found:
+            if f.samples and not f.pixels.any():
+                raise LavasegError(f"no pixel of the {f.part} part has a class: all are ignored")
         return
     held = {mark for f in found for mark in f.held}
     if held:  # sound label maps hold values, too
@@ -168,7 +181,7 @@ def _complain(data: DataSet, found: list[Findings]) -> None:
         if len(texts) > shown:
             typer.echo(f"... and {len(texts) - shown:,} more; --json lists all", err=True)
     remedy = f"; {proposal(held, missing, data.classes, data.ignore_index)}" if helps else ""
-    typer.echo(f"error: {count} samples cannot be used{remedy}", err=True)
+    typer.echo(f"error: {counted(count, 'sample')} cannot be used{remedy}", err=True)
     raise typer.Exit(MISTAKE)
 
 

@@ -34,6 +34,7 @@ def demo(
     """
     from lavaseg import deploy, export, recipes, report
     from lavaseg.results.energy import account, estimates, format_energy
+    from lavaseg.system.words import percent
     from lavaseg.training import evaluate as evaluate_floats
 
     check_writable(out_)
@@ -45,7 +46,7 @@ def demo(
         run = _trained(recipe, out_)
         trained = evaluate_floats(run)
         parameters = run.network.parameter_count(recipe.encoder_object.steps)
-        _figure(f"test mIoU {trained.miou:.2%} with {parameters:,} parameters in floats")
+        _figure(f"test mIoU {percent(trained.miou)} with {parameters:,} parameters in floats")
 
     with _stage(2, "export: fold, round to Loihi's integers, fine-tune, prove ranges"):
         net = export.export(run)
@@ -61,7 +62,7 @@ def demo(
         energy = estimates(work)[0]
         spent = format_energy((energy.picojoules or (0.0, 0.0))[1])
         change = 100 * (result.miou - trained.miou)
-        _figure(f"test mIoU {result.miou:.2%} ({change:+.2f} points against the floats)")
+        _figure(f"test mIoU {percent(result.miou)} ({change:+.2f} points against the floats)")
         _figure(f"{work.synaptic_operations:,.0f} synaptic operations a picture")
         _figure(f"{spent} a picture by {energy.title} (estimate)")
 

@@ -8,9 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lavaseg.cli.backends import ALL, backend_option
-from lavaseg.cli.console import DIFFERENT, check_writable, only_json, print_json, print_table, say
+from lavaseg.cli.console import (
+    DIFFERENT,
+    check_out,
+    check_writable,
+    only_json,
+    print_json,
+    print_table,
+    say,
+    warn_if_silent,
+)
 from lavaseg.cli.inputs import (
     DATA_OPTION,
+    ROOT,
+    Moved,
     check_exists,
     data_beside,
     open_net,
@@ -22,6 +33,7 @@ from lavaseg.data.inputs import check_fits, choose_inputs, load_data
 from lavaseg.deploy.backends import COMPARED
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import AnalogModel
+from lavaseg.system.words import counted, percent
 
 if TYPE_CHECKING:
     from lavaseg.deploy import Verdict
@@ -63,9 +75,9 @@ def evaluate(
     check_exists(target)
     with only_json(json):
         if target.is_dir():
-            if data is not None or set_:
-                raise LavasegError("a run is evaluated on its own data: leave out --data and --set")
-            result, model = _evaluate_run(target, limit)
+            if data is not None:
+                raise LavasegError("a run is evaluated on its own data: leave out --data")
+            result, model = _evaluate_run(target, set_, limit)
         else:
             result, model = _evaluate_net(target, data, set_ or [], limit)
     if isinstance(model, AnalogModel):
@@ -80,10 +92,13 @@ def evaluate(
         return
     _show_classes(target, result)
     _show_activity(result, account, remark)
+    warn_if_silent(model, result.rates)
 
 
-def _evaluate_run(path: Path, limit: int | None) -> tuple[Evaluation, Network | AnalogModel]:
-    run = open_run(path)
+def _evaluate_run(
+    path: Path, set_: list[str] | None, limit: int | None
+) -> tuple[Evaluation, Network | AnalogModel]:
+    run = open_run(path, set_)
 
     from lavaseg.training import evaluate as evaluate_run
 
@@ -95,9 +110,12 @@ def _evaluate_net(
 ) -> tuple[Evaluation, Network]:
     net = open_net(path)
     beside = data_beside(path)
-    own = beside is not None and name in (None, beside.name) and not set_
+    options = set_options(set_, DATA_OPTION)
+    own = beside is not None and name in (None, beside.name) and options.keys() <= {"root"}
     run = run_of(path) if own else None
-    data = run.data if run else load_data(name, set_options(set_, DATA_OPTION), beside)
+    if run and options:
+        run = run.with_data_in(str(options["root"]))
+    data = run.data if run else load_data(name, options, beside)
     check_fits(net, data)
 
     from lavaseg.deploy import evaluate as evaluate_net
@@ -139,18 +157,18 @@ def _show_artificial(target: Path, result: Evaluation, model: AnalogModel, json:
 
 def _show_classes(target: Path, result: Evaluation) -> None:
     print_table(
-        f"{target}: mIoU {result.miou:.2%} on {result.samples} samples "
-        f"(pixel accuracy {result.accuracy:.2%})",
+        f"{target}: mIoU {percent(result.miou)} on {counted(result.samples, 'sample')} "
+        f"(pixel accuracy {percent(result.accuracy)})",
         ["class", ">IoU"],
-        ((name, f"{value:.2%}") for name, value in zip(result.classes, result.iou, strict=True)),
+        ((name, percent(value)) for name, value in zip(result.classes, result.iou, strict=True)),
     )
     for name, value in result.comparison.items():
-        say(f"only to compare with papers: {name} {value:.2%}")
+        say(f"only to compare with papers: {name} {percent(value)}")
 
 
 def _show_activity(result: Evaluation, account: EnergyAccount | None, remark: str) -> None:
     print_table(
-        f"Spikes in {result.steps} steps",
+        f"Spikes in {counted(result.steps, 'step')}",
         ["population", ">per neuron", ">per neuron and step", ">synaptic operations into it"],
         (
             (
@@ -211,7 +229,7 @@ def verify(
     """
     check_exists(target)
     with only_json(json):
-        run = _exported(target) if target.is_dir() else None
+        run = _exported(target, set_) if target.is_dir() else None
         net_path = run.files.net.path if run else target
         net = open_net(net_path)
         sources = [] if data is None else [data]
@@ -235,9 +253,10 @@ def verify(
         raise typer.Exit(DIFFERENT)
 
 
-def _exported(folder: Path) -> Run:
+def _exported(folder: Path, set_: list[str] | None) -> Run:
     """The run, exported now if it is not yet, or was before its weights were trained."""
-    run = open_run(folder)
+    roots = [i for i in set_ or () if i.partition("=")[0] in (ROOT, "root")]  # others: --data's
+    run = open_run(folder, roots)
     if not run.files.net.current():
         from lavaseg.export import export
 
@@ -250,8 +269,8 @@ def show_verdict(verdict: Verdict) -> None:
     cells = {(row.population, row.backend): row for row in verdict.rows}
     populations, backends = (list(dict.fromkeys(names)) for names in zip(*cells, strict=True))
     print_table(
-        f"Values that differ from the simulator's ({verdict.samples} samples, "
-        f"{verdict.steps} steps each)",
+        f"Values that differ from the simulator's ({counted(verdict.samples, 'sample')}, "
+        f"{counted(verdict.steps, 'step')} each)",
         ["population", ">spikes", ">compared", *(f">{name}" for name in backends)],
         (
             (
@@ -264,7 +283,9 @@ def show_verdict(verdict: Verdict) -> None:
         ),
     )
     seconds = ", ".join(f"{name} {value:.3g} s" for name, value in verdict.seconds.items())
-    say(f"time: {seconds}")
+    say(f"time, without start-up: {seconds}")
+    if not any(row.spikes for row in verdict.rows if row.population != "input"):
+        typer.echo("warning: no population sent a single spike, so little was compared", err=True)
     if verdict.ok:
         say("every spike and every read-out is equal", "green")
     else:
@@ -278,9 +299,13 @@ def report(
         typer.Option("--out", "-o", help="File to write.", show_default="RUN/report.html"),
     ] = None,
     compare: Annotated[
-        Path | None,
-        typer.Option("--compare", help="A second run to set beside it, such as one without RMP."),
+        list[Path] | None,
+        typer.Option(
+            "--compare",
+            help="A run to set beside it, such as one without RMP; may be repeated.",
+        ),
     ] = None,
+    set_: Moved = None,
 ) -> None:
     """Write one HTML page about a run that opens without network.
 
@@ -289,12 +314,16 @@ def report(
 
     Example: `lavaseg report runs/rmp --compare runs/plain -o rmp.html`
     """
-    opened = open_run(run)
-    other = None if compare is None else open_run(compare)
+    opened = open_run(run, set_)
+    others = [open_run(path) for path in compare or ()]
+    if set_:  # what moved for the run moved for those on the same data
+        own = open_run(run).recipe.data
+        others = [open_run(o.path, set_) if o.recipe.data == own else o for o in others]
     path = out_ or opened.files.report.path
+    check_out(path, opened.files.besides(opened.files.report))
     check_writable(path.parent)
 
     from lavaseg.report import write_report
 
-    written = write_report(opened, path, compare=other)
+    written = write_report(opened, path, compare=others)
     say(f"report: {written}")

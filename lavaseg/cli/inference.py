@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lavaseg.cli.backends import backend_option
-from lavaseg.cli.console import check_writable, only_json, print_json, print_table, say
+from lavaseg.cli.console import (
+    check_out,
+    check_writable,
+    only_json,
+    print_json,
+    print_table,
+    say,
+    warn_if_silent,
+)
 from lavaseg.cli.inputs import DATA_OPTION, data_beside, open_net, set_options
 from lavaseg.data.inputs import Inputs, load_inputs
 from lavaseg.deploy.backends import RUNTIMES
 from lavaseg.errors import LavasegError
+from lavaseg.system.words import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -126,7 +135,7 @@ def _infer(
         network = open_net(net)
         options = set_options(set_ or (), DATA_OPTION)
         found = load_inputs(source, network, data_beside(net), options)
-        targets = _targets(found, out_)
+        targets = _targets(found, out_, net)
 
         from lavaseg.system.progress import bar
 
@@ -149,25 +158,52 @@ def _infer(
                 "samples": activity.samples,
                 "steps": network.steps,
                 "pictures": labels,
+                "failed": found.failed,
                 "spikes": {name: int(count.sum()) for name, count in activity.counts.items()},
                 "synaptic_operations": round(account.synaptic_operations * activity.samples),
                 **speed,
             }
         )
-        return
-    _show(network, activity, account, found, targets, speed)
+    else:
+        _show(network, activity, account, found, targets, speed)
+    warn_if_silent(network.network, {k: float(n.sum()) for k, n in activity.counts.items()})
+    if found.failed:
+        for sentence in found.failed:
+            typer.echo(sentence, err=True)
+        raise LavasegError(
+            f"{counted(len(found.failed), 'file')} of {len(found.failed) + len(found.names)} "
+            "could not be read; the others are done"
+        )
 
 
-def _targets(found: Inputs, out_: Path | None) -> list[Path]:
-    """The file of each label map; its folder is made and tried."""
+def _targets(found: Inputs, out_: Path | None, net: Path) -> list[Path]:
+    """The file of each label map; its folder is made and tried.
+
+    Raises:
+        LavasegError: two of them are one file, or one is an input.
+    """
+    targets = _names(found, out_)
+    first: dict[Path, str] = {}
+    for index, target in enumerate(targets):
+        source = str(found.files[index]) if len(found.files) == len(targets) else found.names[index]
+        if target in first:
+            raise LavasegError(
+                f"{first[target]} and {source} would both write {target}: rename one of them"
+            )
+        first[target] = source
+        check_out(target, (*found.files, net))
+    check_writable(targets[0].parent)
+    return targets
+
+
+def _names(found: Inputs, out_: Path | None) -> list[Path]:
+    """The file of each label map."""
     if len(found.names) == 1 and not (out_ is not None and out_.is_dir()):
         target = out_ or Path(f"{found.names[0]}-labels.png")
         if target.suffix.lower() != ".png":
             raise LavasegError(f"label maps are written as PNG: --out {target} must end in .png")
-        check_writable(target.parent)
         return [target]
     folder = out_ or Path("labels")
-    check_writable(folder)
     return [folder / f"{name}-labels.png" for name in found.names]
 
 
@@ -211,7 +247,7 @@ def _show(
     if found.remark:
         say(found.remark)
     print_table(
-        f"Spikes of {activity.samples} samples, {network.steps} steps each",
+        f"Spikes of {counted(activity.samples, 'sample')}, {counted(network.steps, 'step')} each",
         ["population", "shape", ">spikes", ">per neuron and step"],
         (
             (
@@ -226,7 +262,7 @@ def _show(
     say(f"synaptic operations  {account.synaptic_operations:,.0f} a sample")
     rate = speed["samples_per_second"]
     say(
-        f"speed                {'-' if rate is None else format(rate, '.3g')} samples/s, "
+        f"speed (no start-up)  {'-' if rate is None else format(rate, '.3g')} samples/s, "
         f"{speed['milliseconds_per_step']:.3g} ms a step"
     )
     written = targets[0] if len(targets) == 1 else f"{targets[0].parent} ({len(targets)} files)"

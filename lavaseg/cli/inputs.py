@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from lavaseg.errors import LavasegError
 from lavaseg.system.faults import reading
@@ -16,15 +18,38 @@ if TYPE_CHECKING:
     from lavaseg.runs import Run
 
 
-def open_run(path: Path) -> Run:
-    """The run in a folder; LavasegError if there is none."""
+ROOT = "data.options.root"
+"""The field that `--set` may change of a run that exists: its data folder, which moved."""
+Moved = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="FIELD=VALUE", help=f"{ROOT}=FOLDER, where the data have moved to."
+    ),
+]
+
+
+def open_run(path: Path, set_: Iterable[str] | None = None) -> Run:
+    """The run in a folder; LavasegError if there is none.
+
+    Args:
+        set_: words of `--set`, of which `ROOT` is the only field.
+    """
     if not path.exists():
         raise LavasegError(
             f"there is no run folder {path}: `lavaseg train RECIPE --out {path}` makes one"
         )
     from lavaseg.runs import Run
 
-    return Run.open(path)
+    run = Run.open(path)
+    for item in set_ or ():
+        field, equals, root = item.partition("=")
+        if field not in (ROOT, "root") or not equals or not root:
+            raise LavasegError(
+                f"--set {item!r}: a run keeps its recipe, but for {ROOT}=FOLDER where its data "
+                "have moved"
+            )
+        run = run.with_data_in(root)
+    return run
 
 
 def open_net(path: Path) -> IntegerNetwork:
@@ -59,6 +84,7 @@ def set_options(items: Iterable[str], example: str) -> dict[str, Any]:
     options = {}
     for item in items:
         field, equals, value = item.partition("=")
+        field = field.removeprefix("data.options.") if example is DATA_OPTION else field
         if not field or not equals:
             raise LavasegError(f"--set {item!r}: expected {example}")
         with reading(f"--set {item!r}: {value!r}", "is not a YAML value"):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lavaseg.cli.console import check_writable, only_json, print_json, print_table, say
-from lavaseg.cli.inputs import open_net, open_run, set_options
+from lavaseg.cli.console import check_out, check_writable, only_json, print_json, print_table, say
+from lavaseg.cli.inputs import Moved, open_net, open_run, set_options
 from lavaseg.cli.limits import say_limits
 from lavaseg.errors import LavasegError
 
@@ -33,6 +33,7 @@ def export(
         Path | None, typer.Option("--out", "-o", help="File to write.", show_default="RUN/net.net")
     ] = None,
     widest: _Widest = None,
+    set_: Moved = None,
 ) -> None:
     """Turn a trained network into Loihi's integers and write it as NetX HDF5.
 
@@ -43,8 +44,9 @@ def export(
 
     Example: `lavaseg export runs/demo -o net.net`
     """
-    opened = open_run(run)
+    opened = open_run(run, set_)
     path = out_ or opened.files.net.path
+    check_out(path, opened.files.besides(opened.files.net))
     check_writable(path.parent)
 
     from lavaseg.chip import find_limits
@@ -81,12 +83,22 @@ def import_(
         typer.Option("--input-shape", help="C,H,W of a file that has no input layer."),
     ] = None,
     widest: _Widest = None,
+    readout: Annotated[
+        str | None,
+        typer.Option(
+            "--readout",
+            metavar="membrane|spikes",
+            help="What the last layer gives: its membrane after the last step, or its spikes.",
+            show_default="membrane if its threshold says that it never fires",
+        ),
+    ] = None,
 ) -> None:
     """Turn a network that SLAYER's own blocks exported into a .net file of lavaseg.
 
     Reads what lava-dl 0.6 writes for CUBA neurons: input, conv, convT, pool, unpool, dense,
     recurrent dense and flatten, with biases and delays. Spikes of the last layer are counted:
-    their rates are the outputs.
+    their rates are the outputs. Files of other writers in the same layout are read, too: what
+    they leave out is taken from the weights, and odd weights are doubled, which is said.
 
     Example: `lavaseg import slayer.net -o net.net --steps 32`
     For event cameras: `--encoder event_presence --set 'sensor=[34,34]'`
@@ -97,6 +109,7 @@ def import_(
     from lavaseg.netx import read_stock, write
 
     fields = set_options(set_ or (), "field=value, such as sensor=[34,34]")
+    check_out(out_, [stock])
     check_writable(out_.parent)
     net = read_stock(
         stock,
@@ -104,6 +117,8 @@ def import_(
         encoder=encoder_from_dict({**fields, "kind": encoder, "steps": steps}),
         classes=None if classes is None else classes.split(","),
         input_shape=None if input_shape is None else _extents(input_shape),
+        readout=readout,
+        remark=say,
     )
     if widest is not None:
         net, _ = interleave(net, widest)

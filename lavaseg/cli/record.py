@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lavaseg.cli.console import check_writable, only_json, print_json, print_table, say
+from lavaseg.cli.console import (
+    check_out,
+    check_writable,
+    only_json,
+    print_json,
+    print_table,
+    say,
+)
 from lavaseg.cli.inputs import (
     DATA_OPTION,
     check_exists,
@@ -18,6 +25,7 @@ from lavaseg.cli.inputs import (
 )
 from lavaseg.data.inputs import Trained, choose_inputs
 from lavaseg.errors import LavasegError
+from lavaseg.system.words import counted, percent
 
 if TYPE_CHECKING:
     from lavaseg.data.inputs import Inputs, Taker
@@ -92,6 +100,7 @@ def record(
     check_writable(out_.parent)
     with only_json(json):
         opened, inputs = _opened(target, sources or [], set_ or [], samples, seed)
+        check_out(out_, (target, *inputs.files))
 
         from lavaseg.deploy import record as record_layers
 
@@ -135,7 +144,8 @@ def _opened(
 def _show(target: Path, recorded: Recording) -> None:
     what = {"float": "float network", "integer": "integers", "artificial": "artificial network"}
     print_table(
-        f"{target}, {what[recorded.kind]}: {recorded.samples} samples, {recorded.steps} steps each",
+        f"{target}, {what[recorded.kind]}: {counted(recorded.samples, 'sample')}, "
+        f"{counted(recorded.steps, 'step')} each",
         [
             "layer",
             "kind",
@@ -158,7 +168,7 @@ def _row(layer: LayerRecording) -> list[Any]:
         layer.kind,
         "x".join(map(str, layer.shape)),
         f"{layer.rate:.4f}",
-        "-" if near is None else f"{near:.2%}",
+        "-" if near is None else percent(near),
         "-" if layer.operations is None else f"{layer.operations.mean():,.0f}",
         f"{layer.macs:,}",
     ]

@@ -71,7 +71,9 @@ def train(
     from lavaseg.models.analog import RECTIFIED, AnalogModel
     from lavaseg.training import train as train_recipe
 
-    check_writable(folder)
+    # the folder itself is made when all is checked
+    nearest = next(p for p in (folder, *folder.resolve().parents) if p.exists())
+    check_writable(nearest if nearest.is_dir() else folder)
 
     try:
         run = train_recipe(checked, folder, resume=resume, described_as=_say_chip)

@@ -13,6 +13,7 @@ from typing import Any
 
 from lavaseg.data.base import DataSet, Samples
 from lavaseg.errors import LavasegError
+from lavaseg.system.options import wrong_option
 
 __all__ = ["DATASETS", "DataSet", "Samples", "load", "source", "summary"]
 
@@ -72,11 +73,20 @@ def load(name: str, /, **options: Any) -> DataSet:
     function: Callable[..., DataSet] = _module(name).load
     parameters = inspect.signature(function).parameters
     for option in options:
-        if option not in parameters:
-            raise LavasegError(
-                f"data set {name!r} has no option {option!r}; it has " + ", ".join(parameters)
-            )
+        check_option(name, option)
     for option, parameter in parameters.items():
         if parameter.default is parameter.empty and option not in options:
             raise LavasegError(f"data set {name!r} needs the option {option!r}")
+    wrong = wrong_option(function, options)
+    if wrong is not None:
+        raise LavasegError(f"data option {wrong[0]!r} must be {wrong[1]}")
     return function(**options)
+
+
+def check_option(name: str, option: str) -> None:
+    """LavasegError unless the data set called `name` has an option of that name."""
+    known = inspect.signature(_module(name).load).parameters
+    if option not in known:
+        raise LavasegError(
+            f"data set {name!r} has no option {option!r}; it has " + ", ".join(known)
+        )

@@ -19,6 +19,7 @@ import numpy as np
 from lavaseg.data.event_text import TextFormat, read_text
 from lavaseg.data.evt21 import read_words
 from lavaseg.data.sensors import agreed
+from lavaseg.data.sound_events import Maker, SoundEvents
 from lavaseg.errors import LavasegError
 from lavaseg.events import EventError, Events, joined, naming
 from lavaseg.network import Size
@@ -39,7 +40,10 @@ _WORD = {"evt2": 4, "evt21": 8, "evt3": 2}
 
 
 def stream_recording(
-    path: str | Path, sensor: Size | None = None, text: TextFormat | None = None
+    path: str | Path,
+    sensor: Size | None = None,
+    text: TextFormat | None = None,
+    sound: SoundEvents | None = None,
 ) -> Iterator[Events]:
     """The events of a file, in pieces.
 
@@ -47,6 +51,7 @@ def stream_recording(
         path: a file whose name ends in one of `SUFFIXES`.
         sensor: (height, width). Needed where the file does not say; where it does, it must agree.
         text: unit and columns of a text file; by default as it says, or as its first lines show.
+        sound: drops and counts single bad events; by default they are refused.
 
     Raises:
         LavasegError: no such file, another format, truncated or damaged, another sensor, time
@@ -56,7 +61,7 @@ def stream_recording(
     path = Path(path)
     if not path.is_file():
         raise LavasegError(f"there is no recording {path}")
-    readers: dict[str, Callable[[Path, Size | None], Iterator[Events]]]
+    readers: dict[str, Callable[[Path, Size | None, Maker], Iterator[Events | None]]]
     readers = {".aedat4": _aedat4, ".raw": _prophesee, ".bin": _orchard, ".bs2": _orchard}
     as_text = partial(read_text, given=text or TextFormat())
     readers |= {".txt": as_text, ".csv": as_text}
@@ -64,14 +69,17 @@ def stream_recording(
         raise LavasegError(
             f"{path} is no recording of events: expected a name that ends in {', '.join(SUFFIXES)}"
         )
-    return _checked(path, readers[path.suffix.lower()](path, sensor))
+    return _checked(path, readers[path.suffix.lower()](path, sensor, sound or Events))
 
 
 def read_recording(
-    path: str | Path, sensor: Size | None = None, text: TextFormat | None = None
+    path: str | Path,
+    sensor: Size | None = None,
+    text: TextFormat | None = None,
+    sound: SoundEvents | None = None,
 ) -> Events:
     """All events of a file; see `stream_recording`."""
-    return joined(list(stream_recording(path, sensor, text)))
+    return joined(list(stream_recording(path, sensor, text, sound)))
 
 
 def cut(pieces: Iterable[Events], *, time: int = 0, count: int = 0) -> Iterator[Events]:
@@ -104,11 +112,13 @@ def cut(pieces: Iterable[Events], *, time: int = 0, count: int = 0) -> Iterator[
         yield joined(held)
 
 
-def _checked(path: Path, pieces: Iterator[Events]) -> Iterator[Events]:
+def _checked(path: Path, pieces: Iterator[Events | None]) -> Iterator[Events]:
     """The pieces, in time order also from one to the next; errors name the file."""
     last: int | None = None
     with naming(path):
         for piece in pieces:
+            if piece is None:
+                continue
             if last is not None and piece.t[0] < last:
                 raise EventError(f"time runs backwards, from {last} to {piece.t[0]} us")
             yield piece
@@ -117,7 +127,7 @@ def _checked(path: Path, pieces: Iterator[Events]) -> Iterator[Events]:
         raise LavasegError(f"{path} holds no events")
 
 
-def _aedat4(path: Path, sensor: Size | None) -> Iterator[Events]:
+def _aedat4(path: Path, sensor: Size | None, make: Maker) -> Iterator[Events | None]:
     with optional():
         from lavaseg.data.aedat4 import sensor_and_packets
 
@@ -125,17 +135,17 @@ def _aedat4(path: Path, sensor: Size | None) -> Iterator[Events]:
     size = agreed(path, own, sensor)
     for packet in packets:
         if len(packet):
-            yield Events(packet["t"], packet["x"], packet["y"], packet["on"] != 0, size)
+            yield make(packet["t"], packet["x"], packet["y"], packet["on"] != 0, size)
 
 
-def _prophesee(path: Path, sensor: Size | None) -> Iterator[Events]:
+def _prophesee(path: Path, sensor: Size | None, make: Maker) -> Iterator[Events | None]:
     version, own, start, legacy = _prophesee_header(path)
     height, width = agreed(path, own, sensor)
     odd = (path.stat().st_size - start) % _WORD[version]
     if odd:
         raise LavasegError(f"{path} is truncated: it ends with {odd} bytes of a word of {version}")
     if version == "evt21":  # faery does not decode it
-        yield from read_words(path, start, (height, width), legacy)
+        yield from read_words(path, start, (height, width), legacy, make)
         return
     with optional():
         import faery
@@ -153,7 +163,7 @@ def _prophesee(path: Path, sensor: Size | None) -> Iterator[Events]:
             return
         if len(packet):
             t = packet["t"].astype(np.int64)
-            yield Events(t, packet["x"], packet["y"], packet["on"], (height, width))
+            yield make(t, packet["x"], packet["y"], packet["on"], (height, width))
 
 
 def _prophesee_header(path: Path) -> tuple[str, Size | None, int, bool | None]:
@@ -189,7 +199,7 @@ def _prophesee_header(path: Path) -> tuple[str, Size | None, int, bool | None]:
     return version, size, start, legacy
 
 
-def _orchard(path: Path, sensor: Size | None) -> Iterator[Events]:
+def _orchard(path: Path, sensor: Size | None, make: Maker) -> Iterator[Events | None]:
     """5 bytes an event: x, y, then polarity (top bit) and 23 bits of time, big-endian.
 
     A row of 240 is no event: the 13-bit clock of the ATIS ran over (2**13 us).
@@ -206,4 +216,4 @@ def _orchard(path: Path, sensor: Size | None) -> Iterator[Events]:
             t = ((high & 127) << 16 | middle << 8 | low) + (overflows + np.cumsum(over)) * 2**13
             overflows += int(over.sum())
             if not over.all():
-                yield Events(t[~over], x[~over], y[~over], (high >> 7 == 1)[~over], size)
+                yield make(t[~over], x[~over], y[~over], (high >> 7 == 1)[~over], size)

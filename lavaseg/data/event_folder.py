@@ -10,9 +10,9 @@ the recording.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,14 +22,16 @@ from lavaseg.data.event_text import TextFormat, judged_format, text_format
 from lavaseg.data.folder import data_set, files_of
 from lavaseg.data.label_classes import LabelClasses, label_classes
 from lavaseg.data.pairs import Files, check_classes
+from lavaseg.data.sound_events import SoundEvents, check_bad_events
 from lavaseg.errors import LavasegError
 from lavaseg.events import Events
 from lavaseg.network import Size
+from lavaseg.system.progress import line
 
 
 def load(
     root: str,
-    classes: int | Sequence[str] | Mapping[str, Any],
+    classes: int | Sequence[Any] | Mapping[Any, Any],
     sensor: Sequence[int],
     ignore: int | Sequence[int] | str | None = None,
     test: float = 0.2,
@@ -37,6 +39,7 @@ def load(
     unit: str | None = None,
     columns: str | Sequence[str] | None = None,
     label_suffix: str | None = None,
+    bad_events: Literal["refuse", "drop"] = "refuse",
 ) -> DataSet:
     """A folder of recordings and label maps.
 
@@ -51,6 +54,8 @@ def load(
             remarks state.
         columns: order of the columns in text recordings, such as "x y p t". None: as their header
             rows say, else t x y p.
+        bad_events: "drop" goes on past single events that are beyond the sensor, back in time or
+            no events at all, and says how many; "refuse" names the first.
 
     Raises:
         LavasegError: an option out of range, or files without a partner. A file that is damaged or
@@ -63,12 +68,14 @@ def load(
     ):
         raise LavasegError(f"data option 'sensor' must be (height, width), got {sensor!r}")
     chosen = label_classes(classes, ignore)
+    drops = check_bad_events(bad_events)
     found = files_of(root, "recordings", SUFFIXES, label_suffix)
     recordings = [file for pairs in found.parts.values() for file, _ in pairs]
     text, remark = _common_format(recordings, text_format(unit, columns))
     size = (sensor[0], sensor[1])
     parts: dict[str, Samples] = {
-        part: RecordingPairs(files, chosen, size, text) for part, files in found.parts.items()
+        part: RecordingPairs(files, chosen, size, text, drops)
+        for part, files in found.parts.items()
     }
     remarks = (*found.remarks, remark) if remark else found.remarks
     return data_set("event-folder", root, parts, chosen, test, seed, remarks)
@@ -83,12 +90,15 @@ class RecordingPairs:
         classes: the classes, and how label maps say them.
         sensor: (height, width) of every sample.
         text: unit and columns of text recordings.
+        drops: single bad events are dropped, and said when a recording is first read.
     """
 
     files: Files
     classes: LabelClasses
     sensor: Size
     text: TextFormat
+    drops: bool = False
+    said: set[Path] = field(default_factory=set)
 
     def __len__(self) -> int:
         return len(self.files)
@@ -102,7 +112,12 @@ class RecordingPairs:
                 f"{self.sensor[0]} x {self.sensor[1]} (height x width)"
             )
         check_classes(label, file, len(self.classes.names), self.classes.ignore)
-        return read_recording(recording, self.sensor, self.text), label
+        sound = SoundEvents(recording) if self.drops else None
+        events = read_recording(recording, self.sensor, self.text, sound)
+        if sound is not None and sound.remark and recording not in self.said:
+            self.said.add(recording)
+            line(sound.remark)
+        return events, label
 
 
 def _common_format(files: Sequence[Path], given: TextFormat) -> tuple[TextFormat, str]:

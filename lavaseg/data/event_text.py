@@ -17,6 +17,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from lavaseg.data.sensors import agreed
+from lavaseg.data.sound_events import Maker, SoundEvents
 from lavaseg.errors import LavasegError
 from lavaseg.events import Events
 from lavaseg.network import Size
@@ -101,15 +102,18 @@ def judged_format(path: Path, given: TextFormat) -> TextFormat:
         return _Reader(path, file, None, given).judge()
 
 
-def read_text(path: Path, sensor: Size | None, given: TextFormat) -> Iterator[Events]:
+def read_text(
+    path: Path, sensor: Size | None, make: Maker, *, given: TextFormat
+) -> Iterator[Events | None]:
     """The events of a text file, in pieces; see `lavaseg.data.event_files`.
 
     Args:
         sensor: (height, width), or None: as the file says.
+        make: makes the events; if it drops bad ones, it is told of lines that hold none.
         given: what is known of the format.
     """
     with _naming(path), path.open(encoding="utf-8-sig") as file:
-        yield from _Reader(path, file, sensor, given).events()
+        yield from _Reader(path, file, sensor, given).events(make)
 
 
 class _naming:
@@ -154,15 +158,37 @@ class _Reader:
             first = next(self.lines, "")
         self.lines = chain([first] if first else [], self.lines)
 
-    def events(self) -> Iterator[Events]:
+    def events(self, make: Maker) -> Iterator[Events | None]:
         size = agreed(self.path, self.own, self.sensor)
         while piece := list(islice(self.lines, _PIECE)):
-            t, x, y, p = self._columns(piece)
-            yield Events(t, x, y, p > 0, size)
+            if isinstance(make, SoundEvents):
+                lines = [line for line in piece if self._is_event(line)]
+                make.drop(len(piece) - len(lines))
+                piece = lines
+            if piece:
+                t, x, y, p = self._columns(piece)
+                yield make(t, x, y, p > 0, size)
+
+    def _is_event(self, line: str) -> bool:
+        """Whether a line holds four numbers that can be those of an event."""
+        order = self.format.columns or ("t", "x", "y", "p")
+        fields = line.split()
+        try:
+            t, x, y, p = (float(fields[order.index(name)]) for name in "txyp")
+        except (ValueError, IndexError):
+            return False
+        return (
+            len(fields) == len(order)
+            and abs(t) < 2**62
+            and max(abs(x), abs(y)) < 2**15
+            and x == int(x)
+            and y == int(y)
+            and p in (-1, 0, 1)
+        )
 
     def judge(self) -> TextFormat:
-        piece = list(islice(self.lines, _PIECE))
-        if piece:
+        piece = [line for line in islice(self.lines, _PIECE) if self._is_event(line)]
+        if piece:  # lines that are none are refused, or dropped, when the file is read
             self._columns(piece)
         return self.format
 

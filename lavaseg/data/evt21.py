@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lavaseg.data.sound_events import Maker
 from lavaseg.errors import LavasegError
 from lavaseg.events import Events
 from lavaseg.network import Size
@@ -27,13 +28,16 @@ _PIECE = 2**14
 """Words that are read at once."""
 
 
-def read_words(path: Path, start: int, size: Size, legacy: bool | None) -> Iterator[Events]:
+def read_words(
+    path: Path, start: int, size: Size, legacy: bool | None, make: Maker = Events
+) -> Iterator[Events | None]:
     """The events of a file, in pieces; those before the first time are dropped, as in OpenEB.
 
     Args:
         start: where the words begin, in bytes.
         size: (height, width) of the sensor.
         legacy: whether the halves of each word are swapped; None: as the words themselves say.
+        make: makes the events.
 
     Raises:
         LavasegError: a word of a kind that the format does not have.
@@ -64,16 +68,18 @@ def read_words(path: Path, start: int, size: Size, legacy: bool | None) -> Itera
                 high, turns = int(times[-1]), int(wraps[-1])
             chosen = (kind <= _ON) & (current >= 0)
             if chosen.any():
-                yield _unpacked(head[chosen], valid[chosen], current[chosen], size)
+                yield _unpacked(head[chosen], valid[chosen], current[chosen], size, make)
 
 
-def _unpacked(head: np.ndarray, valid: np.ndarray, high: np.ndarray, size: Size) -> Events:
+def _unpacked(
+    head: np.ndarray, valid: np.ndarray, high: np.ndarray, size: Size, make: Maker
+) -> Events | None:
     word, bit = np.nonzero(valid[:, None] >> np.arange(32, dtype=np.uint32) & 1)
     word_of = head[word].astype(np.int64)
     t = high[word] + (word_of >> 22 & 63)
     x, y = (word_of >> 11 & 2047) + bit, word_of & 2047
     span = (0, 0) if len(t) else (int(high[0]), int(high[-1]) + 64)  # words without any valid bit
-    return Events(t, x, y, word_of >> 28 == _ON, size, span)
+    return make(t, x, y, word_of >> 28 == _ON, size, span)
 
 
 def _first_time(head: np.ndarray) -> float:

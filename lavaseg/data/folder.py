@@ -13,15 +13,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lavaseg.data.base import DataSet, Samples
 from lavaseg.data.label_classes import LabelClasses, label_classes
 from lavaseg.data.pairing import paired
 from lavaseg.data.pairs import Files, Pairs, preparation
-from lavaseg.data.pictures import SUFFIXES
+from lavaseg.data.pictures import SUFFIXES, is_too_large
 from lavaseg.data.split import hold_out
 from lavaseg.errors import LavasegError
+from lavaseg.system.words import counted
 
 PARTS = {
     "train": ("train", "training"),
@@ -33,7 +34,7 @@ PARTS = {
 
 def load(
     root: str,
-    classes: int | Sequence[str] | Mapping[str, Any],
+    classes: int | Sequence[Any] | Mapping[Any, Any],
     ignore: int | Sequence[int] | str | None = None,
     size: int | Sequence[int] | None = None,
     test: float = 0.2,
@@ -41,6 +42,7 @@ def load(
     labels: str = "nearest",
     cache: float = 1.0,
     label_suffix: str | None = None,
+    large: Literal["refuse", "skip"] = "refuse",
 ) -> DataSet:
     """A folder of pictures and label maps.
 
@@ -59,6 +61,9 @@ def load(
         label_suffix: follows the picture's stem in the label map's, such as "_mask"; other label
             maps are left out. None: nothing, or a usual one with which every file has a partner.
 
+        large: "skip" leaves out samples whose picture or label map has more pixels than can be
+            read, and names them; "refuse" stops at the first one.
+
     Raises:
         LavasegError: an option out of range, files without a partner, or folders that are no
             part. A file that is damaged is found when it is used; `lavaseg data check` reads
@@ -66,6 +71,8 @@ def load(
     """
     chosen = label_classes(classes, ignore)
     found = files_of(root, "pictures", SUFFIXES, label_suffix)
+    if large == "skip":
+        found = _without_large(found)
     prepared = preparation(size, labels, cache, next(iter(found.parts.values())))
     parts: dict[str, Samples] = {
         part: Pairs(files, len(chosen.names), chosen.ignore, prepared, chosen.read)
@@ -85,6 +92,27 @@ class FolderFiles:
 
     parts: dict[str, Files]
     remarks: tuple[str, ...]
+
+
+def _without_large(found: FolderFiles) -> FolderFiles:
+    """The files whose pictures and label maps can be read, and a remark on the others.
+
+    Raises:
+        LavasegError: nothing is left of a part.
+    """
+    parts: dict[str, Files] = {}
+    left_out: list[str] = []
+    for part, files in found.parts.items():
+        kept = [pair for pair in files if not any(is_too_large(file) for file in pair)]
+        left_out += [str(pair[0]) for pair in files if pair not in kept]
+        if not kept:
+            raise LavasegError(f"every sample of the part {part!r} has too many pixels")
+        parts[part] = kept
+    if not left_out:
+        return found
+    names = ", ".join(left_out[:3]) + (", ..." if len(left_out) > 3 else "")
+    remark = f"left out for too many pixels: {counted(len(left_out), 'sample')} ({names})"
+    return FolderFiles(parts, (*found.remarks, remark))
 
 
 def files_of(root: str, kind: str, endings: Sequence[str], label_suffix: str | None) -> FolderFiles:

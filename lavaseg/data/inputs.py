@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,10 +14,12 @@ from lavaseg.data import DATASETS, load
 from lavaseg.encoders import EventEncoder
 from lavaseg.errors import LavasegError
 from lavaseg.events import Events, Stimulus
+from lavaseg.system.words import counted
 
 if TYPE_CHECKING:
     from lavaseg.data.base import DataSet
     from lavaseg.data.event_text import TextFormat
+    from lavaseg.data.sound_events import SoundEvents
     from lavaseg.encoders import Encoder
     from lavaseg.models.analog import AnalogModel
     from lavaseg.network import Network, Shape
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
     Taker: TypeAlias = "IntegerNetwork | Trained"
 
+RECORDING_OPTIONS = ("unit", "columns", "bad_events")
+"""Options of a recording; the first two are those of text."""
 FIRST = 16
 """Samples taken from a data set that is named without numbers."""
 
@@ -40,6 +44,8 @@ class Inputs:
         numbers: key the encoder's draws; of a data set's sample, the same as in an evaluation.
         remark: what the user should know about the choice, or ''.
         of_data: whether numbers are those of a data set's samples.
+        files: the files that they were read from; none of data sets and noise.
+        failed: a sentence for each file of a folder that could not be read.
     """
 
     names: tuple[str, ...]
@@ -47,6 +53,8 @@ class Inputs:
     numbers: Sequence[int]
     remark: str = ""
     of_data: bool = False
+    files: tuple[Path, ...] = ()
+    failed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,17 +149,20 @@ def load_inputs(
         most: samples or parts that are taken where the source does not say which.
 
     Raises:
-        LavasegError: nothing of that name, no picture or recording, or a shape that does not fit.
+        LavasegError: nothing of that name, no picture or recording, a shape that does not fit, or
+            an option that such an input does not have. Of a folder, only if no file can be read.
     """
     path = Path(source)
     file, _, part = source.rpartition(":")
     if isinstance(net.encoder, EventEncoder):
-        if path.exists():
-            return _recordings(path, "", net.encoder, most, _text_format(beside, options or {}))
-        if Path(file).is_file():
-            text = _text_format(beside, options or {})
-            return _recordings(Path(file), part, net.encoder, most, text)
+        whole = path.exists()
+        if whole or Path(file).is_file():
+            path, part = (path, "") if whole else (Path(file), part)
+            _check_options(path, options or {}, RECORDING_OPTIONS)
+            own = beside.options if beside is not None and beside.name == "event-folder" else {}
+            return _recordings(path, part, net.encoder, most, {**own, **(options or {})})
     elif path.exists():
+        _check_options(path, options or {}, ())
         return _pictures(path, stimulus_shape(net))
     return _from_data(source, net, beside, options or {}, most)
 
@@ -173,6 +184,7 @@ def choose_inputs(
         seed: of the noise.
     """
     if not sources and beside is None:
+        _check_options(Path("noise"), options, ())
         names = tuple(f"noise-{i}" for i in range(samples))
         remark = "noise: no INPUT was given, and the network lies in no run folder"
         return Inputs(names, random_stimuli(net, samples, seed), range(samples), remark)
@@ -182,6 +194,9 @@ def choose_inputs(
         return _test_samples(found, range(min(samples, len(found.test))))
     # one more than wanted, so that it is seen, and said, if there are more
     parts = [load_inputs(source, net, beside, options, samples + 1) for source in sources]
+    failed = [sentence for part in parts for sentence in part.failed]
+    if failed:
+        raise LavasegError(failed[0])
     names = tuple(name for part in parts for name in part.names)
     numbers: list[int] = []
     for part in parts:  # files of several sources are numbered on, so that no two share their draws
@@ -189,13 +204,48 @@ def choose_inputs(
         numbers += [first + number for number in part.numbers]
     remarks = [part.remark for part in parts]
     if len(names) > samples:
-        remarks = [f"the first {samples} samples; --samples takes more"]
+        remarks = [f"the first {counted(samples, 'sample')}; --samples takes more"]
     return Inputs(
         names[:samples],
         [stimulus for part in parts for stimulus in part.stimuli][:samples],
         numbers[:samples],
         "; ".join(dict.fromkeys(remark for remark in remarks if remark)),
+        files=tuple(file for part in parts for file in part.files),
     )
+
+
+def _check_options(path: Path, options: Mapping[str, Any], known: Sequence[str]) -> None:
+    """LavasegError if an option is given that an input does not have."""
+    for option in options:
+        if option not in known:
+            has = f"has {' and '.join(known)}" if known else "takes no options"
+            raise LavasegError(f"--set {option}=...: {path} {has}")
+
+
+def _read(
+    files: Sequence[Path], read: Callable[[Path], Stimulus], *, several: bool
+) -> tuple[list[int], list[Stimulus], list[str]]:
+    """Places of the files that can be read, what they hold, and a sentence for each other.
+
+    Raises:
+        LavasegError: none can be read, or the one that there is.
+    """
+    places: list[int] = []
+    stimuli: list[Stimulus] = []
+    failed: list[str] = []
+    for place, file in enumerate(files):
+        try:
+            stimulus = read(file)
+        except LavasegError as error:
+            if not several:
+                raise
+            failed.append(str(error))
+        else:
+            places.append(place)
+            stimuli.append(stimulus)
+    if not stimuli:
+        raise LavasegError(f"no file of the folder can be read: {failed[0]}")
+    return places, stimuli, failed
 
 
 def _files(path: Path, suffixes: tuple[str, ...], what: str) -> list[Path]:
@@ -210,22 +260,26 @@ def _files(path: Path, suffixes: tuple[str, ...], what: str) -> list[Path]:
 
 def _pictures(path: Path, shape: Shape) -> Inputs:
     from lavaseg.data import event_files
-    from lavaseg.data.pictures import SUFFIXES, read_picture
+    from lavaseg.data.pictures import SUFFIXES, is_own_label_map, read_picture
 
     if path.suffix.lower() in event_files.SUFFIXES and path.is_file():
         raise LavasegError(f"{path} is a recording of events, and the network takes pictures")
     files = _files(path, SUFFIXES, "pictures")
-    pictures = [read_picture(file, shape) for file in files]
-    return Inputs(tuple(f.stem for f in files), pictures, range(len(files)))
-
-
-def _text_format(beside: Choice | None, options: Mapping[str, Any]) -> TextFormat:
-    """Unit and columns of text recordings: as options say, else as in the run's own data."""
-    from lavaseg.data.event_text import text_format
-
-    own = beside.options if beside is not None and beside.name == "event-folder" else {}
-    merged = {**own, **options}
-    return text_format(merged.get("unit"), merged.get("columns"))
+    remark = ""
+    if path.is_dir():
+        taken = [file for file in files if not is_own_label_map(file)]
+        if not taken:
+            raise LavasegError(f"folder {path} has no pictures but label maps that lavaseg wrote")
+        if len(taken) < len(files):
+            left = counted(len(files) - len(taken), "label map")
+            remark = f"left out: {left} that lavaseg wrote into {path}"
+        files = taken
+    places, pictures, failed = _read(
+        files, lambda file: read_picture(file, shape), several=path.is_dir()
+    )
+    read = tuple(files[place] for place in places)
+    names = tuple(file.stem for file in read)
+    return Inputs(names, pictures, places, remark, files=read, failed=tuple(failed))
 
 
 def _judged(files: Sequence[Path], text: TextFormat) -> str:
@@ -238,22 +292,37 @@ def _judged(files: Sequence[Path], text: TextFormat) -> str:
 
 
 def _recordings(
-    path: Path, part: str, encoder: EventEncoder, most: int, text: TextFormat
+    path: Path, part: str, encoder: EventEncoder, most: int, options: Mapping[str, Any]
 ) -> Inputs:
     from lavaseg.data.event_files import SUFFIXES
+    from lavaseg.data.event_text import text_format
+    from lavaseg.data.sound_events import SoundEvents, check_bad_events
+
+    text = text_format(options.get("unit"), options.get("columns"))
+    drops = check_bad_events(options.get("bad_events", "refuse"))
+    droppers: list[SoundEvents] = []
+
+    def parts(file: Path) -> Iterator[Events]:
+        droppers.extend([SoundEvents(file)] if drops else [])
+        return _parts(file, encoder, text, droppers[-1] if drops else None)
+
+    def remarks(*sentences: str) -> str:
+        return "; ".join(filter(None, (*sentences, *(dropper.remark for dropper in droppers))))
 
     if path.is_dir():
         files = _files(path, SUFFIXES, "recordings")
-        firsts = [next(_parts(file, encoder, text)) for file in files]
+        places, firsts, failed = _read(files, lambda file: next(parts(file)), several=True)
+        read = tuple(files[place] for place in places)
         remark = "the first part of each recording" if encoder.size else ""
-        remark = "; ".join(filter(None, (remark, _judged(files, text))))
-        return Inputs(tuple(f.stem for f in files), firsts, range(len(files)), remark)
+        remark = remarks(remark, _judged(read, text))
+        names = tuple(file.stem for file in read)
+        return Inputs(names, firsts, places, remark, files=read, failed=tuple(failed))
     first, stop = _range(f"{path}:{part}", part) if part else (0, most + 1)
     if first >= stop:
         raise LavasegError(f"{path}:{part}: STOP must be larger than START")
     found: list[Stimulus] = []
     count = 0
-    for events in islice(_parts(path, encoder, text), stop):
+    for events in islice(parts(path), stop):
         found += [events] if count >= first else []
         count += 1
     if part and count < stop:
@@ -262,19 +331,21 @@ def _recordings(
     if not part and len(found) > most:
         found = found[:most]
         remark = f"the first {most} parts of the recording; {path}:0-{2 * most} takes more"
-    remark = "; ".join(filter(None, (remark, _judged([path], text))))
+    remark = remarks(remark, _judged([path], text))
     numbers = range(first, first + len(found))
     whole = not part and len(found) == 1
     names = (path.stem,) if whole else tuple(f"{path.stem}-{i}" for i in numbers)
-    return Inputs(names, found, numbers, remark)
+    return Inputs(names, found, numbers, remark, files=(path,))
 
 
-def _parts(path: Path, encoder: EventEncoder, text: TextFormat) -> Iterator[Events]:
+def _parts(
+    path: Path, encoder: EventEncoder, text: TextFormat, sound: SoundEvents | None
+) -> Iterator[Events]:
     """Parts of a recording, each with as many slices as the network has steps."""
     from lavaseg.data.event_files import cut, stream_recording
 
     size = encoder.steps * encoder.size
-    pieces = stream_recording(path, encoder.sensor, text)
+    pieces = stream_recording(path, encoder.sensor, text, sound)
     return cut(pieces, time=size) if encoder.slicing == "time" else cut(pieces, count=size)
 
 

@@ -193,7 +193,7 @@ def proposal(
     said = f"labels hold {_listed(strange)}"
     if strange == [255]:
         option = "--set ignore=255"
-        if set(values) <= {0, 255} and len(names) == 2:
+        if set(values) == {0, 255} and len(names) == 2:
             return (
                 f"labels hold 0 and 255; give --set {_option(names, [0, 255])}, or {option} if "
                 "255 does not count"

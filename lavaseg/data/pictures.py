@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from lavaseg.errors import LavasegError
 from lavaseg.network import Shape, Size
@@ -21,6 +22,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy")
 
 _DAMAGED = "is truncated or damaged"
 
+_WRITER = ("Software", "lavaseg: label map")
+"""The text by which label maps that were written here are known again."""
 _OTHER = (224, 224, 224)
 """Colour of labels that are no class, such as the ignore index."""
 
@@ -237,8 +240,36 @@ def write_label_map(
     table[: len(colours)] = colours
     image = Image.fromarray(label)
     image.putpalette(table.tobytes())
+    mark = PngInfo()
+    mark.add_text(*_WRITER)
     with replacing(path) as part:
-        image.save(part, format="PNG")
+        image.save(part, format="PNG", pnginfo=mark)
+
+
+def is_too_large(path: str | Path) -> bool:
+    """Whether a file says that its picture has too many pixels to be read."""
+    if Path(path).suffix.lower() == ".npy":
+        return False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            with Image.open(path):
+                return False
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            return True
+        except (OSError, SyntaxError, ValueError, EOFError):  # no picture: its reader says so
+            return False
+
+
+def is_own_label_map(path: str | Path) -> bool:
+    """Whether a file is a label map that `write_label_map` wrote, as its first bytes say."""
+    if Path(path).suffix.lower() != ".png":
+        return False
+    try:
+        with Image.open(path) as image:
+            return image.info.get(_WRITER[0]) == _WRITER[1]
+    except (OSError, SyntaxError, ValueError, EOFError):  # no picture: its reader says so
+        return False
 
 
 def _open(path: Path) -> Image.Image:
@@ -253,7 +284,8 @@ def _open(path: Path) -> Image.Image:
             raise LavasegError(f"{path} is no picture that can be read") from None
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise LavasegError(
-                f"{path} has too many pixels to be a picture for a network"
+                f"{path} has more than {Image.MAX_IMAGE_PIXELS:,} pixels, too many for a network: "
+                "make it smaller or cut it"
             ) from None
 
 

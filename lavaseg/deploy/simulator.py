@@ -8,7 +8,6 @@ one sample are summed up (`lavaseg/kernels/sums.py`) and the neurons respond to 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ from lavaseg.deploy.requests import check_request
 from lavaseg.errors import LavasegError
 from lavaseg.kernels.bits import PackedSpikes
 from lavaseg.kernels.fused import respond_to_sums
+from lavaseg.kernels.stopwatch import Stopwatch
 from lavaseg.kernels.sums import InputSums, padded, synapses
 from lavaseg.network import DECAY_UNITY, STATE_SCALE, Current, Network, Population, Relay
 from lavaseg.network.integers import IntegerNetwork
@@ -68,17 +68,17 @@ class Simulator:
         recorded = check_request(self.net, spikes, record)
         total = len(spikes)
         size = chunk or max(1, CHUNK_BYTES // _sample_bytes(self.net.network, self.net.steps))
-        started = time.monotonic()
         parts = []
-        for first in range(0, total, size):
-            parts.append(self._run(spikes[first : first + size], recorded))
-            if progress is not None:
-                progress(min(first + size, total), total)
+        with Stopwatch() as watch:
+            for first in range(0, total, size):
+                parts.append(self._run(spikes[first : first + size], recorded))
+                if progress is not None:
+                    progress(min(first + size, total), total)
         return Activity(
             readout=_joined([p.readout for p in parts]),
             counts={k: _joined([p.counts[k] for p in parts]) for k in parts[0].counts},
             spikes={k: _joined([p.spikes[k] for p in parts]) for k in parts[0].spikes},
-            seconds=time.monotonic() - started,
+            seconds=watch.seconds,
         )
 
     def _run(self, spikes: np.ndarray, recorded: Sequence[str]) -> Activity:

@@ -27,6 +27,7 @@ from lavaseg.encoders.pictures import (
     PictureEncoder,
     Poisson,
 )
+from lavaseg.system.options import wrong_option
 
 __all__ = [
     "ENCODERS",
@@ -71,7 +72,12 @@ def encoder_from_dict(data: Mapping[str, Any]) -> Encoder:
     missing = [name for name in needed if name not in fields]
     if missing:
         raise EncoderError(f"the {kind} encoder needs a value for {' and '.join(missing)}")
+    wrong = wrong_option(ENCODERS[kind], fields)
     try:
-        return ENCODERS[kind](**fields)
-    except TypeError as error:
-        raise EncoderError(f"{kind} encoder: {error}") from None
+        made = ENCODERS[kind](**fields)  # says in its own words what it refuses
+    except (TypeError, ValueError):
+        if wrong is None:
+            raise
+    if wrong is not None:
+        raise EncoderError(f"the {kind} encoder: {wrong[0]} must be {wrong[1]}")
+    return made

@@ -14,6 +14,7 @@ from lavaseg.models.spiking_fcn import spiking_fcn
 from lavaseg.models.spiking_resnet import spiking_resnet
 from lavaseg.models.spiking_unet import spiking_unet
 from lavaseg.network import Input, Network
+from lavaseg.system.options import wrong_option
 
 MODELS: dict[str, Callable[..., Network]] = {
     "spiking_deeplab": spiking_deeplab,
@@ -48,6 +49,9 @@ def build(name: str, input_: Input, classes: int, **options: Any) -> Network | A
             raise LavasegError(
                 f"model {name!r} has no option {option!r}; it has {', '.join(known)}"
             )
+    wrong = wrong_option(MODELS[name] if name in MODELS else constructor(name), options)
+    if wrong is not None:
+        raise LavasegError(f"model {name!r}: option {wrong[0]} must be {wrong[1]}")
     try:
         if name in MODELS:
             return MODELS[name](input_, classes, **options)

@@ -22,7 +22,7 @@ def spiking_deeplab(
     input_: Input,
     classes: int,
     *,
-    width: int = 64,
+    width: int | None = None,
     channels: Sequence[int] | None = None,
     dilations: Sequence[int] = (1, 1, 1, 1, 1, 2, 2, 12),
     output_stride: Literal[1, 2, 4] = 4,
@@ -39,7 +39,7 @@ def spiking_deeplab(
     Args:
         input_: what the host feeds.
         classes: channels of the read-out.
-        width: channels of the first layer; the others keep the published ratios.
+        width: channels of the first layer, 64 by default; the others keep the published ratios.
         channels: the eight layers' channels, instead of `width`.
         dilations: the eight layers' dilations (padding keeps the size).
         output_stride: how much smaller than the input the read-out is; 4 as published. The
@@ -61,7 +61,13 @@ def spiking_deeplab(
 
     Source: Kim et al. 2022, Table 1, with their published code where the two disagree.
     """
-    widths = tuple(channels) if channels is not None else tuple(width * m for m in CHANNELS)
+    if width is not None and channels is not None:
+        raise LavasegError(
+            f"spiking_deeplab: width {width} and channels {list(channels)} are given, expected one "
+            "of them: null leaves the other out"
+        )
+    first = 64 if width is None else width
+    widths = tuple(channels) if channels is not None else tuple(first * m for m in CHANNELS)
     if len(widths) != len(CHANNELS) or min(widths) < 1:
         raise LavasegError(f"spiking_deeplab: channels must be 8 positive numbers, got {widths}")
     if len(dilations) != len(CHANNELS) or min(dilations) < 1:

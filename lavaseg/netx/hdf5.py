@@ -103,7 +103,11 @@ class Reader:
             and properties.get_external_count() == 0
         )
         if not plain:
-            self.refuse(path, "is stored in chunks, filtered or outside of the file")
+            self.refuse(
+                path,
+                "is stored in chunks, filtered or outside of the file, expected in one piece: "
+                "`h5repack -l CONTI -f NONE OLD NEW` of the HDF5 tools writes it so",
+            )
         return item
 
     def numbers(self, path: str, dataset: h5py.Dataset) -> np.ndarray:

@@ -78,6 +78,7 @@ class ReportData:
         uncounted: the reason why they cannot be counted, or "".
         membranes: histogram of each population's membranes, in units of its threshold.
         chip: how the exported network lies on Loihi 2.
+        comparisons: other runs to set beside this one.
         history: one row an epoch, as in metrics.csv.
         recipe: as YAML.
         environment: name -> version or value.
@@ -100,8 +101,8 @@ class ReportData:
     uncounted: str = ""
     examples: Examples | None = None
     membranes: Mapping[str, Histogram] = field(default_factory=dict)
-    comparison: OtherRun | None = None
     chip: ChipMapping | None = None
+    comparisons: Sequence[OtherRun] = ()
     history: Sequence[Mapping[str, float]] = ()
     recipe: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -26,14 +26,8 @@ def figures(data: ReportData) -> dict[str, str]:
         )
         figures["examples"] = _embedded(figure, "png")
     if data.membranes:
-        other = data.comparison
-        figures["membranes"] = _embedded(
-            plots.membrane_histograms(
-                data.membranes,
-                other.membranes if other else None,
-                compare_label=other.title if other else "",
-            )
-        )
+        others = {other.title: other.membranes for other in data.comparisons}
+        figures["membranes"] = _embedded(plots.membrane_histograms(data.membranes, others))
     if data.evaluation is not None and not isinstance(data.network, AnalogModel):
         silent = {p.name for p in data.network.populations if p.threshold is None}
         rates = data.evaluation.rates_per_step

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -20,6 +22,7 @@ from lavaseg.report.contents import Examples, OtherRun, ReportData
 from lavaseg.report.page import render
 from lavaseg.report.plots import Histogram
 from lavaseg.results.metrics import predict
+from lavaseg.runs import Run
 from lavaseg.system.files import write_atomically
 from lavaseg.system.versions import versions
 
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from lavaseg.recipes import Recipe
     from lavaseg.results.evaluation import Evaluation
     from lavaseg.results.recording import Recording
-    from lavaseg.runs import Artefact, Run
+    from lavaseg.runs import Artefact
 
 T = TypeVar("T")
 
@@ -40,14 +43,16 @@ MEMBRANE_EDGES = np.linspace(-2.0, 3.0, 101)
 """Bin edges in units of the threshold; values beyond them count in the first and last bin."""
 
 
-def write_report(run: Run, path: str | Path | None = None, *, compare: Run | None = None) -> Path:
+def write_report(
+    run: Run, path: str | Path | None = None, *, compare: Run | Sequence[Run] = ()
+) -> Path:
     """Write one self-contained HTML page about a run.
 
     Shows the results in the run's folder at this moment; the page names those that are missing.
 
     Args:
         path: where to write; the report of the run's folder by default.
-        compare: a second run to set beside it, such as one without RMP.
+        compare: a run, or several, to set beside it, such as one without RMP.
 
     Returns:
         The path written.
@@ -60,7 +65,7 @@ def write_report(run: Run, path: str | Path | None = None, *, compare: Run | Non
     return target
 
 
-def collect(run: Run, *, compare: Run | None = None) -> ReportData:
+def collect(run: Run, *, compare: Run | Sequence[Run] = ()) -> ReportData:
     """The contents of the page of `write_report`, as data; see there."""
     notes: list[str] = []
     results = _Results(run, notes)
@@ -88,8 +93,8 @@ def collect(run: Run, *, compare: Run | None = None) -> ReportData:
         uncounted=uncounted,
         examples=_examples(run, net, data, notes) if data and results.weights else None,
         membranes=_membrane_histograms(run, data, notes) if data and results.weights else {},
-        comparison=None if compare is None else _comparison(run, compare, notes),
         chip=None if net is None else map_net(net),
+        comparisons=_comparisons(run, compare, notes),
         history=run.history(),
         recipe=recipes.dump(run.recipe),
         environment=environment(),
@@ -229,6 +234,17 @@ def _comparison(run: Run, other: Run, notes: list[str]) -> OtherRun:
         trained=results.evaluation,
         exported=results.net_evaluation,
         membranes=_membrane_histograms(other, data, notes) if data and results.weights else {},
+    )
+
+
+def _comparisons(run: Run, compare: Run | Sequence[Run], notes: list[str]) -> tuple[OtherRun, ...]:
+    """The runs to compare with; where two differ alike, their folders tell them apart."""
+    others = [compare] if isinstance(compare, Run) else list(compare)
+    found = [_comparison(run, other, notes) for other in others]
+    titles = Counter(other.title for other in found)
+    return tuple(
+        other if titles[other.title] == 1 else replace(other, title=f"{other.title} ({o.path})")
+        for o, other in zip(others, found, strict=True)
     )
 
 

@@ -9,6 +9,7 @@ colour-blind eyes; white is the background whatever the page around it.
 from __future__ import annotations
 
 import io
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -212,22 +213,22 @@ def labelled(
 
 def membrane_histograms(
     membranes: Mapping[str, Histogram],
-    compare: Mapping[str, Histogram] | None = None,
+    compare: Mapping[str, Mapping[str, Histogram]] | None = None,
     *,
     label: str = "this run",
-    compare_label: str = "comparison",
 ) -> Figure:
     """Distribution of membranes around the threshold, one panel a population.
 
     Args:
         membranes: a histogram for each population.
-        compare: those of another run (say, without RMP), drawn as a line over them where a
-            population has the same name.
-        label, compare_label: names of the two in the legend.
+        compare: those of other runs (say, without RMP), by the names of the runs, drawn as lines
+            over them where a population has the same name.
+        label: name of the run itself in the legend.
     """
     if not membranes:
         raise LavasegError("there are no membranes to draw")
-    other = compare or {}
+    styles = [(colour, line) for line in ("-", "--", ":") for colour in (ORANGE, GREEN, INK)]
+    lines = [*zip((compare or {}).items(), itertools.cycle(styles), strict=False)]
     columns = min(3, len(membranes))
     rows = math.ceil(len(membranes) / columns)
     figure = Figure(figsize=(max(9.0, 3.1 * columns), 2.35 * rows + 0.6), layout="constrained")
@@ -239,15 +240,21 @@ def membrane_histograms(
             histogram.percent, histogram.edges, fill=True, color=BLUE, alpha=0.55, label=label
         )
         near = f"{histogram.share(*_NEAR):.1f} %"
-        if name in other:
+        shares = []
+        for (title, others), (colour, line) in lines:
+            if (other := others.get(name)) is None:
+                continue
             axes.stairs(
-                other[name].percent,
-                other[name].edges,
-                color=ORANGE,
+                other.percent,
+                other.edges,
+                color=colour,
+                linestyle=line,
                 linewidth=1.6,
-                label=compare_label,
+                label=title,
             )
-            near += f" (line: {other[name].share(*_NEAR):.1f} %)"
+            shares.append(f"{other.share(*_NEAR):.1f} %")
+        if shares:
+            near += f" ({'line' if len(shares) == 1 else 'lines'}: {', '.join(shares)})"
         axes.axvline(1.0, color=INK, linestyle="--", linewidth=1.2, label="threshold")
         axes.axvspan(*_NEAR, color=INK, alpha=0.08, linewidth=0)
         axes.set_title(f"{name}\nnear threshold {near}", fontsize=9, loc="left", color=INK)

@@ -80,14 +80,13 @@ def class_rows(data: ReportData) -> list[dict[str, str]]:
 
 
 def comparison_rows(data: ReportData) -> list[dict[str, str]]:
-    """This run and the other, one row each."""
-    if data.comparison is None:
+    """This run and the others, one row each."""
+    if not data.comparisons:
         return []
-    other = data.comparison
-    found = (
+    found = [
         ("this run", data.trained, data.exported),
-        (other.title, other.trained, other.exported),
-    )
+        *((other.title, other.trained, other.exported) for other in data.comparisons),
+    ]
     rows = []
     for title, trained, exported in found:
         cost = quantisation_cost(trained, exported)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from lavaseg.network import Network
+
 
 @dataclass(frozen=True)
 class Activity:
@@ -23,7 +25,7 @@ class Activity:
             the input included. Graded input counts messages (non-zero values), not their sum.
         spikes: uint8 or int32 (N, T, C, H, W) of the populations that were recorded, the input
             included; empty if none was asked for.
-        seconds: wall time of the run itself (set-up and compilation not included).
+        seconds: wall time of the run itself; set-up, compilation and loading are not included.
     """
 
     readout: np.ndarray
@@ -34,3 +36,21 @@ class Activity:
     @property
     def samples(self) -> int:
         return len(self.readout)
+
+
+def silence(network: Network, spikes: Mapping[str, float]) -> str:
+    """A sentence if no spike reaches the read-out, or ''.
+
+    Args:
+        spikes: of each population, in any unit; those that are missing were not counted.
+    """
+    firing = [p.name for p in network.populations if p.threshold is not None and p.name in spikes]
+    if firing and not any(spikes[name] for name in firing):
+        return "no population sent a single spike: labels say nothing of the input"
+    last = [projection.source for projection in network.incoming(network.readout)]
+    if last and all(name in spikes and not spikes[name] for name in last):
+        return (
+            f"no spike reached the read-out {network.readout!r} ({', '.join(last)} sent none): "
+            "labels say nothing of the input"
+        )
+    return ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lavaseg.runs.artefacts import Kind
+from lavaseg.runs.artefacts import Artefact, Kind
 from lavaseg.runs.formats import (
     ARRAYS,
     EVALUATION,
@@ -135,6 +135,10 @@ class RunFolder:
         written_by=("report", "demo"),
         made_from=(weights, evaluation, net, verdict, net_evaluation),
     )
+
+    def besides(self, own: Artefact[Any]) -> list[Path]:
+        """Paths of all that the folder may hold, but one."""
+        return [self.path / kind.file for kind in self.kinds() if kind != own.kind]
 
     @classmethod
     def kinds(cls) -> tuple[Kind[Any], ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,6 +68,18 @@ class Run:
                 stored["ignore_index"],
                 tuple(stored["picture_shape"]),
             )
+
+    def with_data_in(self, root: str) -> Run:
+        """The same run with its data in another folder (data option `root`), which have moved.
+
+        Raises:
+            LavasegError: its data set lies in no folder.
+        """
+        chosen = self.recipe.data
+        data.check_option(chosen.name, "root")
+        options = {**chosen.options, "root": root}
+        moved = chosen.model_copy(update={"options": options})
+        return replace(self, recipe=self.recipe.model_copy(update={"data": moved}))
 
     def save(self) -> None:
         """Write recipe and description, creating the folder."""

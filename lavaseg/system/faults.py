@@ -62,7 +62,10 @@ _DECODERS = frozenset(
 """Packages whose own exceptions say that what they were given is damaged."""
 DAMAGED = "cannot be read, it is truncated or damaged"
 """What is said of a file that a decoder gives up, unless its reader knows better."""
-_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "unable to allocate")
+_NO_MEMORY = (
+    *("out of memory", "can't allocate memory", "not enough memory", "unable to allocate"),
+    *("alloc_failed", "bad_alloc", "storage size calculation overflowed", "numel: integer multi"),
+)
 """How libraries that raise a RuntimeError for it say that memory is not enough."""
 
 _NO_ROOM = ("PytorchStreamWriter failed", "No space left on device", "file write failed")
@@ -100,6 +103,10 @@ def memory_failed(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     text = str(error).lower()
+    if isinstance(error, ValueError):  # NumPy: more than any machine has
+        return "maximum allowed dimension exceeded" in text or "array is too big" in text
+    if isinstance(error, ImportError):  # of a library too large for what is left
+        return "failed to map segment" in text or "cannot allocate memory" in text
     return isinstance(error, RuntimeError) and any(words in text for words in _NO_MEMORY)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from lavaseg.errors import LavasegError
@@ -84,3 +85,57 @@ def check_shared_memory(needed: int, what: str) -> None:
 def megabytes(size: int) -> str:
     """A number of bytes in whole megabytes (2**20 bytes), rounded up."""
     return f"{-(-size // 2**20)} MB"
+
+
+def check_memory(needed: int, what: str, remedy: str) -> None:
+    """Check that there is enough memory, where the system says how much there is.
+
+    A process that takes more than there is may be killed without a word.
+
+    Args:
+        needed: bytes, at least.
+        what: what needs them, the subject of the message.
+        remedy: what would need fewer.
+
+    Raises:
+        LavasegError: there is too little.
+    """
+    free = free_memory()
+    if free is not None and needed > free:
+        raise LavasegError(
+            f"{what} needs at least {_gigabytes(needed)} of memory, and there are "
+            f"{_gigabytes(free)}: {remedy}"
+        )
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 2**30:,.1f} GB"
+
+
+def free_memory() -> int | None:
+    """Bytes that this process may still take: of the machine, its container and its own limit."""
+    found = []
+    fields = _numbers(Path("/proc/meminfo"))
+    if "MemAvailable" in fields:
+        found.append(1024 * (fields["MemAvailable"] + fields.get("SwapFree", 0)))
+    with suppress(OSError, ValueError):  # "max" where the container has no limit
+        found.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    with suppress(ModuleNotFoundError, OSError):
+        import resource
+
+        soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if soft != resource.RLIM_INFINITY:
+            taken = 1024 * _numbers(Path("/proc/self/status")).get("VmSize", 0)
+            found.append(max(0, soft - taken))
+    return min(found, default=None)
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    """The whole numbers of a file whose lines are "name: number ..."; none if there is no file."""
+    found = {}
+    with suppress(OSError):
+        for line in path.read_text("utf-8").splitlines():
+            name, _, value = line.partition(":")
+            if (first := value.split()[:1]) and first[0].isdecimal():
+                found[name] = int(first[0])
+    return found

@@ -22,6 +22,7 @@ from lavaseg.results import metrics
 from lavaseg.results.evaluation import Evaluation, Meter
 from lavaseg.runs import Run, RunFolder
 from lavaseg.runs.run import make_folder
+from lavaseg.system.limits import check_memory
 from lavaseg.system.lock import locked
 from lavaseg.system.progress import line, track
 from lavaseg.training.batches import loader
@@ -32,6 +33,8 @@ from lavaseg.training.plan import Plan
 from lavaseg.training.resuming import check_free, note_surroundings
 from lavaseg.training.segmenter import check_plan
 from lavaseg.training.weights import Module, draw_weights, restore, seed_weights
+
+_FLOAT_BYTES = 4
 
 
 def train(
@@ -62,7 +65,10 @@ def train(
     for remark in data_set.remarks if progress else ():
         line(remark)
     training, validation = training_parts(recipe, data_set)
+    # it selects nothing, but a run that cannot be evaluated is better not begun
+    check_labelled(data_set.test, "test", data_set.ignore_index, recipe.encoder_object)
     run = described(recipe, data_set, folder.path)
+    _check_memory(run)
     if described_as is not None:
         described_as(run)
     seed_weights(recipe.seed)
@@ -100,6 +106,22 @@ def train(
             progress=progress,
         )
     return run
+
+
+def _check_memory(run: Run) -> None:
+    """Refuse a network that no training step on this machine can hold.
+
+    Raises:
+        LavasegError: says what it would take, at least: each number as weight, gradient and two
+            moments of the optimiser, and the spikes of a batch.
+    """
+    recipe, steps = run.recipe, run.recipe.encoder_object.steps
+    needed = _FLOAT_BYTES * 4 * run.model.parameter_count(steps)
+    if isinstance(run.model, Network):
+        neurons = sum(run.model.neurons(name) for name in run.model.shapes)
+        needed += _FLOAT_BYTES * neurons * steps * recipe.training.batch_size
+    remedy = "take a narrower model (model.options), smaller pictures or a smaller batch_size"
+    check_memory(needed, f"training {recipe.name!r}", remedy)
 
 
 def described(recipe: Recipe, data_set: DataSet, folder: Path) -> Run:

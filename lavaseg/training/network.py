@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 from torch import nn
 
+from lavaseg.kernels.stopwatch import Stopwatch
 from lavaseg.network import (
     DECAY_UNITY,
     NEVER,
@@ -297,9 +297,9 @@ class SpikingNetwork(nn.Module):
             keep(node.name, x.permute(0, 4, 1, 2, 3).to(number).numpy())
 
         keep(self.network.input.name, spikes)
-        started = time.monotonic()
-        messages = torch.from_numpy(spikes).float().permute(0, 2, 3, 4, 1)
-        readout = self(messages, observe)
-        unit = STATE_SCALE if self.integer else STATE_SCALE * FLOAT_SCALE
-        membranes = torch.round(readout.double() * unit).long().numpy()
-        return Activity(membranes, counts, kept, time.monotonic() - started)
+        with Stopwatch() as watch:
+            messages = torch.from_numpy(spikes).float().permute(0, 2, 3, 4, 1)
+            readout = self(messages, observe)
+            unit = STATE_SCALE if self.integer else STATE_SCALE * FLOAT_SCALE
+            membranes = torch.round(readout.double() * unit).long().numpy()
+        return Activity(membranes, counts, kept, watch.seconds)

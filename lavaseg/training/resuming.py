@@ -41,7 +41,12 @@ def check_free(folder: RunFolder, recipe: Recipe, resume: bool) -> None:
 
 
 def _check_same(run: Run, recipe: Recipe) -> None:
-    """Refuse to go on with another recipe; more epochs alone are the same run, continued."""
+    """Refuse to go on with another recipe.
+
+    More epochs alone are the same run, continued; so is a data folder that moved.
+    """
+    if "root" in recipe.data.options and recipe.data.name == run.recipe.data.name:
+        run = run.with_data_in(recipe.data.options["root"])
     if run.recipe == recipe:
         return
     epochs = recipe.training.epochs

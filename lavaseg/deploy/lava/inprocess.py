@@ -10,7 +10,6 @@ that close a loop send at the beginning of a step, and receive when their source
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Iterable
 from graphlib import TopologicalSorter
@@ -26,6 +25,7 @@ from lavaseg.deploy.lava.graph import Graph, build
 from lavaseg.deploy.lava.process_models import run_config
 from lavaseg.deploy.lava.session import Progress, make_activity, make_recorders
 from lavaseg.deploy.requests import check_request
+from lavaseg.kernels.stopwatch import Stopwatch
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.results.activity import Activity
 
@@ -127,11 +127,9 @@ def run_inprocess(
     graph = build(net, spikes, recorders)
     try:
         models, loops = _compile(graph, fast)
-        start = time.perf_counter()
         # a few small matrix products a step: more threads would mostly wait for one another
-        with threadpool_limits(1, user_api="blas"):
+        with threadpool_limits(1, user_api="blas"), Stopwatch() as watch:
             _run(models, loops, graph.steps, progress)
-        seconds = time.perf_counter() - start
     finally:
         graph.release()
-    return make_activity(net.network, spikes, names, recorders, seconds)
+    return make_activity(net.network, spikes, names, recorders, watch.seconds)

@@ -15,7 +15,7 @@ def ann_deeplab(
     input_: Input,
     classes: int,
     *,
-    width: int = 64,
+    width: int | None = None,
     channels: Sequence[int] | None = None,
     dilations: Sequence[int] = (1, 1, 1, 1, 1, 2, 2, 12),
     output_stride: Literal[1, 2, 4] = 4,

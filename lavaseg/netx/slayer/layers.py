@@ -19,8 +19,9 @@ from lavaseg.network import (
     Operator,
     Population,
     Shape,
+    Size,
 )
-from lavaseg.network.integers import BIAS_MANTISSA_MAX
+from lavaseg.network.integers import BIAS_MANTISSA_MAX, WEIGHT_MAX, WEIGHT_MIN
 from lavaseg.netx.limits import MAX_NEURONS
 from lavaseg.netx.slayer.fields import StoredLayer
 from lavaseg.netx.slayer.parts import Parts, Sheet, each_channel
@@ -52,7 +53,7 @@ def read_input(layer: StoredLayer, bits: int, given: Shape | None) -> Parts:
     elif given is not None:
         shape = given
     elif layer.kind.startswith("dense"):
-        shape, flat = (layer.integer("inFeatures", 1, MAX_NEURONS), 1, 1), True
+        shape, flat = (_dense_sizes(layer)[1], 1, 1), True
     else:
         layer.refuse(f"is a {layer.kind} layer with no input layer before it: give input_shape")
     source = Input("input", shape, bits)
@@ -65,41 +66,48 @@ def read_input(layer: StoredLayer, bits: int, given: Shape | None) -> Parts:
     return parts
 
 
-def read_layer(parts: Parts, layer: StoredLayer, name: str, *, last: bool) -> None:
+def read_layer(parts: Parts, layer: StoredLayer, name: str, *, last: bool, membrane: bool) -> None:
     """Add any other layer to the parts.
 
     Args:
         name: what its population is called.
         last: whether it is the last one, which may be a read-out.
+        membrane: the membrane of the last layer is the read-out, whatever its threshold.
     """
     if layer.kind == "flatten":
         _flatten(parts, layer)
         return
-    extents = layer.extents()
     operator, weight = _OPERATORS[layer.kind](layer, parts.sheet)
     shape = operator.output_shape(parts.sheet.shape)
-    if sheet_shape(extents) != shape:
+    extents = layer.extents() if layer.has("shape") else None
+    if extents is not None and sheet_shape(extents) != shape:
         layer.refuse(f"is {extents}, its other fields give {shape}", "shape")
     layer.check_size(shape)
-    population = _population(layer, name)
+    loop = None
+    if layer.kind == "dense_rec":
+        loop = layer.whole("weight_rec", (shape[0], shape[0]))
+    factor = _factor(layer, weight, loop)
+    if factor != 1:
+        parts.doubled[name] = layer.prefix
+    population = _population(layer, name, factor, never=last and membrane)
     if population.threshold is None and not last:
         layer.refuse("never fires (an Affine block), expected only as the last layer")
     most, bias, delays = BIAS_MANTISSA_MAX, None, np.zeros(shape[0], int)
     if "bias" in layer.fields:
-        bias = layer.channels("bias", shape[0], -most, most).astype(np.int32)
+        limit = most // factor
+        bias = (layer.channels("bias", shape[0], -limit, limit) * factor).astype(np.int32)
     if "delay" in layer.fields:
-        delays = layer.channels("delay", shape[0], 0, MAX_DELAY)
+        delays = _delays(layer, shape[0], weight.size)
     if population.threshold is None and delays.any():
         layer.refuse("delays a read-out, which sends no spikes", "delay")
-    parts.connect(parts.sheet, name, operator, weight)
-    if layer.kind == "dense_rec":  # its channel delays come behind the loop
+    parts.connect(parts.sheet, name, operator, weight * factor)
+    if loop is not None:  # its channel delays come behind the loop
         if not isinstance(operator, Dense):
             layer.refuse("is a recurrent layer on sheets, expected after a flat one")
-        loop = layer.whole("weight_rec", (shape[0], shape[0]))
         back = Sheet(name, shape, np.ones(shape[0], int))
-        parts.connect(back, name, Dense(shape[0]), loop.reshape(shape[0], *shape))
+        parts.connect(back, name, Dense(shape[0]), loop.reshape(shape[0], *shape) * factor)
     parts.add(population, bias)
-    flat = len(extents) == 1 or isinstance(operator, Dense)
+    flat = isinstance(operator, Dense) or (extents is not None and len(extents) == 1)
     parts.sheet = Sheet(name, shape, delays, flat)
 
 
@@ -110,7 +118,7 @@ def sheet_shape(extents: tuple[int, ...]) -> Shape:
 
 
 def _flatten(parts: Parts, layer: StoredLayer) -> None:
-    size = math.prod(layer.extents())
+    size = math.prod(layer.extents()) if layer.has("shape") else math.prod(parts.sheet.shape)
     if size != math.prod(parts.sheet.shape):
         layer.refuse(f"has {size} neurons, before it {parts.sheet.shape}", "shape")
     parts.sheet = replace(parts.sheet, flat=True)
@@ -119,11 +127,15 @@ def _flatten(parts: Parts, layer: StoredLayer) -> None:
 def _add_input_neurons(parts: Parts, layer: StoredLayer) -> None:
     """SLAYER's input block: neurons that get weight * input + bias."""
     source, channels = parts.sheet, parts.sheet.shape[0]
-    population = _population(layer, "input_neurons")
     weight, bias = (
         layer.whole(name, (), -256, 254).item() if name in layer.fields else default
         for name, default in (("weight", 64), ("bias", 0))
     )
+    factor = _factor(layer, np.array([weight, bias]))
+    weight, bias = weight * factor, bias * factor
+    if factor != 1:
+        parts.doubled["input_neurons"] = layer.prefix
+    population = _population(layer, "input_neurons", factor)
     parts.connect(source, population.name, *each_channel(channels, weight))
     unfiltered = population.current_decay == DECAY_UNITY
     if bias and not unfiltered:
@@ -136,25 +148,74 @@ def _add_input_neurons(parts: Parts, layer: StoredLayer) -> None:
     parts.sheet = replace(source, name=population.name)
 
 
-def _population(layer: StoredLayer, name: str) -> Population:
-    """The layer's neurons; an Affine block without dynamics has none: its currents add up."""
+def _factor(layer: StoredLayer, *weights: np.ndarray | None) -> int:
+    """1, or 2 where weights are odd: Loihi's synapses hold even ones, so all is doubled."""
+    values = np.concatenate([np.ravel(weight) for weight in weights if weight is not None])
+    if not (values & 1).any():
+        return 1
+    low, high = WEIGHT_MIN // 2, WEIGHT_MAX // 2
+    if values.min() < low or values.max() > high:
+        layer.refuse(
+            f"reaches from {values.min()} to {values.max()} and holds odd numbers: signed 8-bit "
+            f"synapses hold even numbers, or {low} to {high} where weights and threshold are "
+            "doubled",
+            "weight",
+        )
+    return 2
+
+
+def _population(layer: StoredLayer, name: str, factor: int, *, never: bool = False) -> Population:
+    """The layer's neurons; an Affine block without dynamics has none: its currents add up.
+
+    Args:
+        factor: on the threshold.
+        never: they do not fire, whatever the threshold.
+    """
     if "neuron" not in layer.fields:
         return Population(name, None)
     threshold = layer.integer("neuron/vThMant", 1, _AFFINE_THRESHOLD)
-    if NEVER < threshold < _AFFINE_THRESHOLD:
+    if NEVER < threshold < _AFFINE_THRESHOLD and not never:
         layer.refuse(f"is {threshold}, Loihi holds up to {NEVER}", "neuron/vThMant")
-    layer.integer("neuron/refDelay", 1, 1)
-    if layer.flag("neuron/gradedSpike"):
-        layer.refuse("is set: spikes of a population are binary", "neuron/gradedSpike")
+    fires = threshold < NEVER and not never
+    if fires and threshold * factor > NEVER:
+        layer.refuse(
+            f"is {threshold}, which doubled, as the odd weights need, passes the {NEVER} that "
+            "Loihi holds; where it is meant never to fire, --readout membrane says so",
+            "neuron/vThMant",
+        )
+    if layer.has("neuron/refDelay"):  # NetX runs no refractory time, and takes 0 for 1
+        layer.integer("neuron/refDelay", 0, 1)
+    for graded in ("neuron/gradedSpike", "neuron/messageBits"):
+        if layer.has(graded) and (
+            layer.flag(graded) if graded.endswith("Spike") else layer.integer(graded, 0, 32)
+        ):
+            layer.refuse("is set: spikes of a population are binary", graded)
     for scale in ("neuron/weight_exp", "neuron/wgtExp"):
         if layer.has(scale) and layer.whole(scale, ()):
             layer.refuse("is not 0: the scale of WgtScaleBatchNorm cannot be read", scale)
     return Population(
         name,
-        None if threshold >= NEVER else threshold,
+        threshold * factor if fires else None,
         layer.integer("neuron/iDecay", 0, DECAY_UNITY),
         layer.integer("neuron/vDecay", 0, DECAY_UNITY),
     )
+
+
+def _delays(layer: StoredLayer, channels: int, synapses: int) -> np.ndarray:
+    """Steps that the spikes of each channel are late."""
+    stored = layer.reader.dataset(f"{layer.prefix}/delay")
+    if synapses > channels and stored.size == synapses:
+        each = layer.whole("delay", stored.shape, 0, MAX_DELAY).reshape(channels, -1)
+        # all that a neuron sees is late, so it is late itself; but a bias would not wait
+        if (each == each[:, :1]).all() and not (each.any() and "bias" in layer.fields):
+            delays: np.ndarray = each[:, 0]
+            return delays
+        layer.refuse(
+            f"has shape {stored.shape}, a delay for each synapse: expected one for each of the "
+            f"{channels} channels, as SLAYER has them",
+            "delay",
+        )
+    return layer.channels("delay", channels, 0, MAX_DELAY)
 
 
 # --------------------------------------------------------------------------------------------
@@ -162,10 +223,14 @@ def _population(layer: StoredLayer, name: str) -> Population:
 
 
 def _convolution(layer: StoredLayer, source: Sheet) -> tuple[Operator, np.ndarray]:
-    geometry = _windows(layer, source)
-    fan, channels, groups = (
-        layer.integer(name, 1, MAX_NEURONS) for name in ("inChannels", "outChannels", "groups")
-    )
+    channels, fan, kernel = _weight_sizes(layer)
+    geometry = _windows(layer, source, kernel)
+    groups = _size(layer, "groups", source.shape[0] // fan if layer.kind == "conv" else None)
+    if layer.kind == "conv":
+        fan *= groups
+    else:  # transposed weights are (inputs, outputs of a group, ...)
+        channels, fan = fan * groups, channels
+    channels, fan = _size(layer, "outChannels", channels), _size(layer, "inChannels", fan)
     if fan != source.shape[0]:
         layer.refuse(f"is {fan}, the layer before has {source.shape[0]}", "inChannels")
     if fan % groups or channels % groups:
@@ -178,7 +243,9 @@ def _convolution(layer: StoredLayer, source: Sheet) -> tuple[Operator, np.ndarra
 
 
 def _pool(layer: StoredLayer, source: Sheet) -> tuple[Operator, np.ndarray]:
-    geometry = _windows(layer, source)
+    shape = layer.reader.dataset(f"{layer.prefix}/weight").shape or ()
+    kernel = tuple(shape[:2] if len(shape) < 4 else shape[2:4])
+    geometry = _windows(layer, source, kernel if len(kernel) == 2 else None)
     kernel = geometry.pop("kernel")
     if source.shape[0] * math.prod(kernel) > MAX_POOL:
         layer.refuse(f"has more than {MAX_POOL} taps over all channels")
@@ -189,12 +256,29 @@ def _pool(layer: StoredLayer, source: Sheet) -> tuple[Operator, np.ndarray]:
         layer.refuse(f"cannot be read: {error}")
 
 
-def _windows(layer: StoredLayer, source: Sheet) -> dict[str, tuple[int, int]]:
-    """Kernel, stride, padding and dilation of a layer that works on sheets."""
+def _weight_sizes(layer: StoredLayer) -> tuple[int, int, Size]:
+    """The axes of a convolution's weights: (first, second, (kernel height, kernel width))."""
+    first, second, height, width = layer.extent("weight", 4)
+    return first, second, (height, width)
+
+
+def _size(layer: StoredLayer, name: str, of_weights: int | None) -> int:
+    """A size as the file says it, else that of the weights."""
+    if of_weights is None or layer.has(name):
+        return layer.integer(name, 1, MAX_NEURONS)
+    return max(of_weights, 1)
+
+
+def _windows(layer: StoredLayer, source: Sheet, kernel: Size | None) -> dict[str, tuple[int, int]]:
+    """Kernel, stride, padding and dilation of a layer that works on sheets.
+
+    Args:
+        kernel: of the weights, where the file does not say it.
+    """
     if source.flat:
         layer.refuse(f"is a {layer.kind} layer after a flat one")
     return {
-        "kernel": layer.pair("kernelSize"),
+        "kernel": kernel if kernel and not layer.has("kernelSize") else layer.pair("kernelSize"),
         "stride": layer.pair("stride"),
         "dilation": layer.pair("dilation"),
         "padding": layer.pair("padding", 0),
@@ -203,8 +287,8 @@ def _windows(layer: StoredLayer, source: Sheet) -> dict[str, tuple[int, int]]:
 
 def _dense(layer: StoredLayer, source: Sheet) -> tuple[Operator, np.ndarray]:
     """All-to-all, or, where SLAYER ran it on sheets, a 1 x 1 convolution."""
-    features, fan = (layer.integer(name, 1, MAX_NEURONS) for name in ("outFeatures", "inFeatures"))
-    everywhere = len(layer.extents()) == 3 and not source.flat
+    features, fan = _dense_sizes(layer)
+    everywhere = layer.has("shape") and len(layer.extents()) == 3 and not source.flat
     expected = source.shape[0] if everywhere else math.prod(source.shape)
     if fan != expected:
         layer.refuse(f"is {fan}, the layer before has {expected}", "inFeatures")
@@ -212,6 +296,12 @@ def _dense(layer: StoredLayer, source: Sheet) -> tuple[Operator, np.ndarray]:
     if everywhere:
         return Conv(features, (1, 1)), weight.reshape(features, fan, 1, 1)
     return Dense(features), weight.reshape(features, *source.shape)
+
+
+def _dense_sizes(layer: StoredLayer) -> tuple[int, int]:
+    """Outputs and inputs of a dense layer."""
+    rows, columns = layer.extent("weight", 2)
+    return _size(layer, "outFeatures", rows), _size(layer, "inFeatures", columns)
 
 
 _OPERATORS: dict[str, Callable[[StoredLayer, Sheet], tuple[Operator, np.ndarray]]] = {

@@ -39,6 +39,8 @@ class Parts:
     projections: list[Projection] = field(default_factory=list)
     weights: dict[str, np.ndarray] = field(default_factory=dict)
     biases: dict[str, Bias] = field(default_factory=dict)
+    doubled: dict[str, str] = field(default_factory=dict)
+    """Populations whose weights, bias and threshold are twice those of the file, and its layer."""
 
     def add(self, population: Population, bias: np.ndarray | None = None) -> None:
         """Add a population, with a bias mantissa for each channel if it has one."""
