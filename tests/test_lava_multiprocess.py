@@ -115,14 +115,15 @@ def sabotage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str],
         script.write_text(
             "import os, signal, sys, time\n"
             "from pathlib import Path\n"
-            "from lavaseg.deploy.lava import child, process_models\n"
+            "from lavaseg.deploy import supervised\n"
+            "from lavaseg.deploy.lava import process_models\n"
             "original = process_models.FastConv.run_spk\n"
             "def run_spk(self):\n"
             "    if self.time_step == 3:\n"
             f"        {statement}\n"
             "    original(self)\n"
             "process_models.FastConv.run_spk = run_spk\n"
-            "child.main(Path(sys.argv[1]))\n"
+            "supervised.main(Path(sys.argv[1]))\n"
         )
         monkeypatch.setattr(multiprocess, "COMMAND", (sys.executable, str(script)))
 

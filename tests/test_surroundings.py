@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from lavaseg import recipes
 from lavaseg.runs import Run
 from lavaseg.training import train
-from lavaseg.training.surroundings import without_schedulers
+from lavaseg.training.surroundings import alone
 
 FOREIGN = {
     "SLURM_JOB_ID": "7",
@@ -63,7 +63,7 @@ def test_warning_of_a_scheduler_ends_a_training_as_sigterm_does() -> None:
     seen = []
     before = signal.signal(signal.SIGTERM, lambda *_: seen.append("SIGTERM"))
     try:
-        with without_schedulers():
+        with alone():
             signal.raise_signal(signal.SIGUSR1)
         assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
     finally:
