@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +86,15 @@ def training(
     epoch = (whole / "metrics.csv").stat().st_mtime - started - start_up
     epoch /= epochs
 
+    def finished() -> int:
+        table = run / "metrics.csv"
+        return len(rows(table)) if table.exists() else 0
+
     def training_now(pid: int) -> bool:
         lock = run / ".lock"
-        return lock.exists() and lock.read_text() == str(pid)
+        return finished() >= wanted and lock.exists() and lock.read_text() == str(pid)
 
-    draw, moments = random.Random(seed), []
+    draw, moments, wanted = random.Random(seed), [], 0
     for kill in range(kills):
         resume = ["--resume"] * (run / "recipe.yaml").exists()
         command = [*begin, str(run), *resume]
@@ -98,12 +102,12 @@ def training(
             moment = draw.uniform(0, 1.5 * start_up)
             ended = not killed(command, moment, environment)
         else:
-            moment = draw.uniform(0, 1.5 * epochs / kills * epoch)
+            wanted = finished() + draw.choice((0, 1, 2))
+            moment = draw.uniform(0, epoch)
             ended = not killed(command, moment, environment, training_now)
         if ended:
             break
-        finished = len(rows(run / "metrics.csv")) if (run / "metrics.csv").exists() else 0
-        moments.append((round(moment, 2), finished))
+        moments.append((round(moment, 2), finished()))
     parts = sorted(str(path.relative_to(run)) for path in run.rglob(".*.part"))
     subprocess.run([*begin, str(run), "--resume"], env=environment, check=True)
     return {
@@ -168,7 +172,7 @@ def lava(net: Path, source: str, folder: Path, kills: int, seed: int) -> dict[st
     longest = time.monotonic() - started
     draw, left = random.Random(seed), []
     for _ in range(kills):
-        before = {path.name for path in SHARED_MEMORY.iterdir()}
+        before = set(SHARED_MEMORY.iterdir())
         moment = draw.uniform(0, longest)
         if not killed(run, moment, environment):
             moment = longest
@@ -176,12 +180,20 @@ def lava(net: Path, source: str, folder: Path, kills: int, seed: int) -> dict[st
         subprocess.run(after, env=environment, check=True, stdout=subprocess.DEVNULL)
         found = {
             "processes": processes(token),
-            "shared memory": [p.name for p in SHARED_MEMORY.iterdir() if p.name not in before],
+            "shared memory": shared_memory(before),
             "temporary files": [path.name for path in temporary.iterdir()],
         }
         if any(found.values()):
             left.append({"moment": round(moment, 2), **found})
     return {"kills": kills, "seconds of a run": round(longest, 2), "left": left}
+
+
+def shared_memory(before: Set[Path]) -> list[str]:
+    """Names of shared memory that was not there before, and stays (others use it, too)."""
+    if not set(SHARED_MEMORY.iterdir()) - before:
+        return []
+    time.sleep(1)
+    return sorted(path.name for path in set(SHARED_MEMORY.iterdir()) - before)
 
 
 def processes(token: str) -> list[str]:
