@@ -107,6 +107,7 @@ def training(
             ended = not killed(command, moment, environment, training_now)
         if ended:
             break
+        print(f"killed after {finished()} epochs", file=sys.stderr)
         moments.append((round(moment, 2), finished()))
     parts = sorted(str(path.relative_to(run)) for path in run.rglob(".*.part"))
     subprocess.run([*begin, str(run), "--resume"], env=environment, check=True)
@@ -165,9 +166,10 @@ def lava(net: Path, source: str, folder: Path, kills: int, seed: int) -> dict[st
     temporary.mkdir()
     token = f"LAVASEG_KILLS={uuid.uuid4().hex}"
     environment = surroundings(temporary) | dict([token.split("=")])
-    run = [*LAVASEG, "run", str(net), source, "--backend", "lava", "-o", str(folder / "labels")]
+    labels = folder / "labels"
+    labels.mkdir()
+    run = [*LAVASEG, "run", str(net), source, "--backend", "lava", "-o", str(labels)]
     started = time.monotonic()
-    (folder / "labels").mkdir()
     subprocess.run(run, env=environment, check=True, stdout=subprocess.DEVNULL)
     longest = time.monotonic() - started
     draw, left = random.Random(seed), []
@@ -176,6 +178,7 @@ def lava(net: Path, source: str, folder: Path, kills: int, seed: int) -> dict[st
         moment = draw.uniform(0, longest)
         if not killed(run, moment, environment):
             moment = longest
+        print(f"killed after {moment:.2f} s", file=sys.stderr)
         after = [*LAVASEG, "info", str(net)]
         subprocess.run(after, env=environment, check=True, stdout=subprocess.DEVNULL)
         found = {

@@ -33,6 +33,7 @@ from lavaseg.deploy.lava.needs import make_room, use_few_files
 from lavaseg.deploy.lava.process_models import run_config
 from lavaseg.deploy.lava.session import make_recorders
 from lavaseg.errors import LavasegError
+from lavaseg.system.faults import explanation
 from lavaseg.system.session import end_forks_with_this
 
 
@@ -94,8 +95,13 @@ class _Watch:
             if actor._pconn.poll():  # where Lava puts the exception of an OS process
                 report = actor._pconn.recv()
                 if report is not None:
-                    return f"{name} raised {type(report[0]).__name__}: {report[0]}"
+                    return f"{name} raised {_in_words(report[0])}"
         return f"the OS process of {name} died"
+
+
+def _in_words(error: BaseException) -> str:
+    """An exception and, if the system or a library gave up, what can be done about it."""
+    return f"{type(error).__name__}: {explanation(error) or error}"
 
 
 def _ended(sentinels: list[Any], seconds: float) -> list[Any]:
@@ -123,7 +129,7 @@ def main(folder: Path) -> None:
     except LavasegError as error:
         watch.fail(str(error))
     except Exception as error:
-        watch.fail(f"{type(error).__name__}: {error}")
+        watch.fail(_in_words(error))
     Outcome(seconds).save(folder)
     _collect()
 
