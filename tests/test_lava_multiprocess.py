@@ -281,6 +281,18 @@ def test_wrong_spikes_are_refused_before_anything_starts(
         run_multiprocess(net, spikes_for(net, 1)[:, :3])
 
 
+def test_temporary_folder_may_have_a_long_path(
+    net: IntegerNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "a-folder-of-a-cluster" / ("long" * 30)
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    spikes = spikes_for(net, 1)
+    there = run_multiprocess(net, spikes, timeout=LIMIT)
+    np.testing.assert_array_equal(there.readout, run_inprocess(net, spikes).readout)
+    assert list(folder.iterdir()) == []
+
+
 def test_modules_of_the_working_directory_hide_no_others(
     net: IntegerNetwork, traces: Traces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

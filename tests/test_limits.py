@@ -112,7 +112,7 @@ def test_threads_of_a_user_are_counted_and_its_limit_is_raised() -> None:
         "assert limit == 5000, limit\n"
         "assert resource.getrlimit(resource.RLIMIT_NPROC) == (5000, 5000)\n"
     )
-    result = limited("ulimit -Hu 5000; ulimit -Su 4000", code)
+    result = limited("ulimit -u 5000; ulimit -Su 4000", code)
     assert result.returncode == 0, result.stderr
 
 

@@ -109,7 +109,7 @@ def _environment(folder: Path) -> dict[str, str]:
     return {
         **variables,
         "PYTHONPATH": os.pathsep.join([package, *path]),
-        "TMPDIR": str(folder),  # sockets of Lava's shared-memory manager go with the folder
+        "TMPDIR": str(folder),  # what libraries leave there goes with the folder
         # each Lava process computes alone: threads of its own would only contend
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",

@@ -58,6 +58,8 @@ def use_few_files() -> None:
 
     MultiProcessing.build_actor = build_actor
     SharedMemoryManager.create_shared_memory = lambda self, size: _Memory(size)
+    # so its process has nothing to do; its socket cannot have a path of more than 107 bytes
+    SharedMemoryManager.start = SharedMemoryManager.shutdown = lambda self: None
     runtime.Queue = lambda: errors  # as many are taken out as processes put in
 
 
