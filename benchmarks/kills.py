@@ -20,6 +20,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -192,11 +193,15 @@ def lava(net: Path, source: str, folder: Path, kills: int, seed: int) -> dict[st
 
 
 def shared_memory(before: Set[Path]) -> list[str]:
-    """Names of shared memory that was not there before, and stays (others use it, too)."""
-    if not set(SHARED_MEMORY.iterdir()) - before:
+    """Names of shared memory that was not there before, and that no living process uses."""
+    found = set(SHARED_MEMORY.iterdir()) - before
+    if not found:
         return []
-    time.sleep(1)
-    return sorted(path.name for path in set(SHARED_MEMORY.iterdir()) - before)
+    used = ""
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        with suppress(OSError):  # it ended meanwhile
+            used += maps.read_text("utf-8", "replace")
+    return sorted(path.name for path in found if path.exists() and str(path) not in used)
 
 
 def processes(token: str) -> list[str]:
