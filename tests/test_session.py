@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -78,6 +81,8 @@ def test_what_is_no_folder_of_ours_is_left_alone(temporary: Path) -> None:
     (temporary / "elsewhere").mkdir()
     (temporary / "elsewhere" / ".owner").touch()
     (temporary / "lavaseg-link").symlink_to(temporary / "elsewhere")
+    (temporary / "lavaseg-half-gone").mkdir()
+    (temporary / "lavaseg-half-gone" / "network.net").write_bytes(b"content")
     (temporary / "lavaseg-old").mkdir()
     os.utime(temporary / "lavaseg-old", (time.time() - 3600,) * 2)
     session.clear_up()
@@ -87,6 +92,30 @@ def test_what_is_no_folder_of_ours_is_left_alone(temporary: Path) -> None:
     }  # fmt: skip
     assert (temporary / "elsewhere" / ".owner").exists()
     assert (temporary / "lavaseg-of-somebody" / "precious.txt").exists()
+
+
+def test_a_folder_that_is_written_all_the_time_is_removed(temporary: Path) -> None:
+    folder, stop = temporary / "lavaseg-job", threading.Event()
+    folder.mkdir()
+
+    def write() -> None:
+        for number in itertools.count():
+            with contextlib.suppress(FileNotFoundError):
+                (folder / f"{number}.npy").write_bytes(b"content")
+            if stop.is_set():
+                return
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        while not any(folder.iterdir()):
+            time.sleep(0.001)
+        session.remove(folder)
+        time.sleep(0.05)
+    finally:
+        stop.set()
+        writer.join()
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs files of another user")

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
 
-from lavaseg.system.session import end_with_owner, sweep_shared_memory
+from lavaseg.system.session import end_with_owner, remove, sweep_shared_memory
 
 
 def main(folder: Path) -> None:
@@ -30,7 +29,7 @@ def _leave(folder: Path) -> None:
         process.kill()
     with suppress(OSError, ValueError, KeyError):
         sweep_shared_memory(json.loads((folder / "job.json").read_text("utf-8"))["prefix"])
-    shutil.rmtree(folder, ignore_errors=True)
+    remove(folder)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ _PREFIX = "lavaseg-"
 """How the names of temporary folders begin."""
 _OWNED = ".owner"
 """The file in each that its owner keeps locked. The system lets go when a process ends."""
+_GONE = "-gone"
+"""How the name of a folder ends that is being removed."""
 _YOUNG = 600
 """Seconds for which a folder without that file is left alone: it may just be being made."""
 _PR_SET_PDEATHSIG = 1
@@ -38,6 +40,14 @@ def temporary_folder() -> Iterator[Path]:
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove(folder: Path) -> None:
+    """Remove a temporary folder in which this process may still be writing."""
+    gone = folder.with_name(folder.name + _GONE)
+    with suppress(OSError):
+        folder.rename(gone)  # from now on nothing new comes in
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def clear_up() -> None:
@@ -63,6 +73,8 @@ def _abandoned(folder: Path) -> bool:
         state = folder.lstat()
         if folder.is_symlink() or not folder.is_dir() or state.st_uid != os.getuid():
             return False
+        if folder.name.endswith(_GONE):
+            return True
         if not (folder / _OWNED).exists():
             return not any(folder.iterdir()) and time.time() - state.st_mtime > _YOUNG
         with (folder / _OWNED).open("rb") as file:
