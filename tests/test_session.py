@@ -40,10 +40,8 @@ import os, time
 from lavaseg.system.session import end_forks_with_this, end_with_owner
 end_with_owner(lambda: print("left", flush=True))
 end_forks_with_this()
-if os.fork():
-    print(os.getpid(), flush=True)
-else:
-    print(os.getpid(), flush=True)
+os.fork()
+os.write(1, f"{os.getpid()}\\n".encode())  # at once, the two lines do not mix
 time.sleep(600)
 """
 
@@ -133,16 +131,19 @@ def test_whichever_process_is_killed_all_that_it_started_end(victim: str) -> Non
     with subprocess.Popen(
         [sys.executable, "-c", OWNER, CHILD], stdout=subprocess.PIPE, text=True
     ) as owner:
-        assert owner.stdout is not None
-        numbers = {int(owner.stdout.readline()) for _ in range(2)}
-        child = next(n for n in numbers if os.getpgid(n) == n)
-        os.kill(owner.pid if victim == "owner" else child, signal.SIGKILL)
-        patience = time.monotonic() + 20
-        while any(map(lives, numbers)) and time.monotonic() < patience:
-            time.sleep(0.02)
-        assert not any(map(lives, numbers))
-        owner.kill()
-        assert ("left" in owner.stdout.read()) == (victim == "owner")
+        try:
+            assert owner.stdout is not None
+            numbers = {int(owner.stdout.readline()) for _ in range(2)}
+            child = next(n for n in numbers if os.getpgid(n) == n)
+            os.kill(owner.pid if victim == "owner" else child, signal.SIGKILL)
+            patience = time.monotonic() + 20
+            while any(map(lives, numbers)) and time.monotonic() < patience:
+                time.sleep(0.02)
+            assert not any(map(lives, numbers))
+            owner.kill()
+            assert ("left" in owner.stdout.read()) == (victim == "owner")
+        finally:
+            owner.kill()
 
 
 def lives(pid: int) -> bool:
