@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -161,6 +162,23 @@ def test_systems_measures_verifies_and_does_nothing_twice(
         load("systems").main([*words[1:], "--recipes", *names])
     with pytest.raises(SystemExit, match="1 of 4 runs are not finished"):
         load("systems").main([*words, "--table", "--recipes", *names, "quick-unet"])
+
+
+@pytest.mark.slow
+@pytest.mark.full
+def test_a_run_that_is_killed_on_another_file_system_ends_with_the_same_bits(
+    load: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    here = tmp_path.stat().st_dev
+    others = [p for p in map(Path, ("/dev/shm", "/tmp", "/var/tmp")) if p.is_dir()]
+    other = next((p for p in others if p.stat().st_dev != here), None)
+    if other is None:
+        pytest.skip("there is no second file system that can be written")
+    with tempfile.TemporaryDirectory(dir=other) as temporary:
+        found = load("kills").training(tmp_path, Path(temporary), 8, 1, ["training.epochs=12"])
+    assert found["kills"] >= 4
+    assert found["differing"] == []
+    assert found["left in the end"] == []
 
 
 def test_growth_is_the_exponent_of_a_power_law(load: Callable[[str], ModuleType]) -> None:

@@ -185,6 +185,20 @@ def test_two_commands_never_write_one_run(tmp_path: Path, whole: Run) -> None:
     assert whole.recipe == Run.open(whole.path).recipe
 
 
+def test_parts_of_killed_writers_are_removed_and_those_of_living_ones_stay(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    (tmp_path / "checkpoints").mkdir()
+    dead = [tmp_path / f".metrics.csv.{ended.pid}.part"]
+    dead.append(tmp_path / "checkpoints" / f".metrics.ckpt.{ended.pid}.part")
+    others = [tmp_path / name for name in (f".verify.json.{os.getpid()}.part", ".x.part", "9.part")]
+    for file in (*dead, *others):
+        file.write_bytes(b"half")
+    with locked(tmp_path):
+        assert not any(file.exists() for file in dead)
+        assert all(file.exists() for file in others)
+
+
 def test_a_file_system_without_locks_is_said_and_no_obstacle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
+from lavaseg import netx
 from lavaseg.deploy.lava import LavaError, multiprocess, run_inprocess, run_multiprocess
 from lavaseg.deploy.lava.job import Job
 from lavaseg.encoders import Poisson
@@ -115,14 +117,15 @@ def sabotage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str],
         script.write_text(
             "import os, signal, sys, time\n"
             "from pathlib import Path\n"
-            "from lavaseg.deploy.lava import child, process_models\n"
+            "from lavaseg.deploy import supervised\n"
+            "from lavaseg.deploy.lava import process_models\n"
             "original = process_models.FastConv.run_spk\n"
             "def run_spk(self):\n"
             "    if self.time_step == 3:\n"
             f"        {statement}\n"
             "    original(self)\n"
             "process_models.FastConv.run_spk = run_spk\n"
-            "child.main(Path(sys.argv[1]))\n"
+            "supervised.main(Path(sys.argv[1]))\n"
         )
         monkeypatch.setattr(multiprocess, "COMMAND", (sys.executable, str(script)))
 
@@ -276,3 +279,39 @@ def test_wrong_spikes_are_refused_before_anything_starts(
 ) -> None:
     with pytest.raises(LavasegError, match=r"spikes must be uint8 \(samples, 4, 2, 6, 5\)"):
         run_multiprocess(net, spikes_for(net, 1)[:, :3])
+
+
+def test_temporary_folder_may_have_a_long_path(
+    net: IntegerNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "a-folder-of-a-cluster" / ("long" * 30)
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    spikes = spikes_for(net, 1)
+    there = run_multiprocess(net, spikes, timeout=LIMIT)
+    np.testing.assert_array_equal(there.readout, run_inprocess(net, spikes).readout)
+    assert list(folder.iterdir()) == []
+
+
+def test_modules_of_the_working_directory_hide_no_others(
+    net: IntegerNetwork, traces: Traces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("random", "numpy", "lava", "h5py"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('of the working directory')\n")
+    monkeypatch.chdir(tmp_path)
+    spikes = spikes_for(net, 1)
+    there = run_multiprocess(net, spikes, timeout=LIMIT)
+    np.testing.assert_array_equal(there.readout, run_inprocess(net, spikes).readout)
+
+
+def test_what_a_killed_command_leaves_is_gone_after_the_next_one(
+    net: IntegerNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    kills = importlib.import_module("kills")
+    netx.write(net, tmp_path / "net.net")
+    picture = np.random.default_rng(3).integers(0, 256, net.network.input.shape, np.uint8)
+    np.save(tmp_path / "picture.npy", picture)
+    result = kills.lava(tmp_path / "net.net", str(tmp_path / "picture.npy"), tmp_path, 3, seed=4)
+    assert result["kills"] == 3
+    assert result["left"] == []

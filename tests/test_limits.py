@@ -85,3 +85,46 @@ def test_too_little_shared_memory_is_named_with_what_is_needed(tmp_path: Path) -
     limits.check_shared_memory(1, "it")
     with pytest.raises(LavasegError, match=r"^it needs 1048576 MB of shared memory, and /dev/shm"):
         limits.check_shared_memory(2**40, "it")
+
+
+def limited(ulimit: str, code: str) -> subprocess.CompletedProcess[str]:
+    """Python code under limits of the shell, as a user whom they bind (root goes beyond some)."""
+    words = ["bash", "-c", f'{ulimit}; exec "$0" "$@"', sys.executable, "-c", code]
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_too_few_processes_and_threads_are_named_with_what_is_needed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limits.allow_threads(1, "it")
+    monkeypatch.setattr(limits, "_of_user", lambda: (64, 60, "`ulimit -Hu` of {}"))
+    limits.allow_threads(4, "it")
+    wanted = r"^it needs 5 .* besides the 60 that run, and this system allows 64: .* of 65$"
+    with pytest.raises(LavasegError, match=wanted):
+        limits.allow_threads(5, "it")
+
+
+def test_threads_of_a_user_are_counted_and_its_limit_is_raised() -> None:
+    code = (
+        "import os, resource; from lavaseg.system import limits\n"
+        "os.getuid = lambda: os.stat('/proc/self').st_uid or 1\n"
+        "limit, running, _ = limits._of_user()\n"
+        "assert limit == 5000, limit\n"
+        "assert resource.getrlimit(resource.RLIMIT_NPROC) == (5000, 5000)\n"
+    )
+    result = limited("ulimit -u 5000; ulimit -Su 4000", code)
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_limit_on_addresses_is_named_whatever_it_made_fail() -> None:
+    code = (
+        "from lavaseg.system.faults import explanation\n"
+        "for error in (MemoryError(), OSError('no object file'), ImportError('no segment'),\n"
+        '              RuntimeError("can\'t start new thread")):\n'
+        "    print(explanation(error))\n"
+        "print(explanation(RuntimeError('else')))"
+    )
+    said = limited("ulimit -v 2000000", code).stdout.splitlines()
+    assert all("lets this process use 1953 MB of addresses, which was" in text for text in said[:4])
+    assert said[4:] == ["None"]
+    assert "ulimit -u" in limited("true", code).stdout.splitlines()[3]

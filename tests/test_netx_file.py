@@ -819,6 +819,23 @@ def test_what_stock_cannot_load_is_said_with_the_layer() -> None:
     )
 
 
+def test_channels_that_are_late_by_different_steps_take_few_words_in_the_table() -> None:
+    late = tuple(
+        Projection("input", "a", Conv(3, (1, 1)), f"late{d}", delay=d, channels=(d,))
+        for d in range(4)
+    )
+    network = Network(
+        Input("input", (4, 2, 2)),
+        (Population("a", 20), Population("out", None)),
+        (*late, Projection("a", "out", Conv(2, (1, 1)), delay=3)),
+        "out",
+    )
+    weights = {p.name: np.zeros(network.synapse_shape(p), np.int16) for p in network.projections}
+    rows = describe(IntegerNetwork(network, weights, Poisson(2), ("x", "y")))
+    assert rows[1]["operator"] == "conv 1x1 delays 0 to 3 by channel from input"
+    assert rows[2]["operator"] == "conv 1x1 delay 3 from a"
+
+
 def test_the_table_has_a_row_for_each_layer_with_its_ranges() -> None:
     net = sequence()
     rows = describe(net)

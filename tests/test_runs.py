@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,8 +17,9 @@ import numpy as np
 import pytest
 
 import lavaseg
-from lavaseg import recipes
+from lavaseg import models, recipes
 from lavaseg.errors import LavasegError
+from lavaseg.network import Input
 from lavaseg.runs import Run, RunFolder
 
 RESULTS = ("evaluation", "net", "verdict", "net_evaluation", "report")
@@ -138,6 +141,35 @@ def test_json_of_another_shape_is_named(tmp_path: Path) -> None:
         tuning.load()
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda d: d["network"]["nodes"][0].update(threshold=True), "threshold is True, expected"),
+        (lambda d: d["network"]["nodes"][0].update(colour=1), "has an unknown field 'colour'"),
+        (lambda d: d["network"]["projections"][0].update(delay=1.0), "delay is 1.0, expected int"),
+        (lambda d: d["network"]["input"].update(shape=[3, 32]), "shape is [3, 32], expected"),
+        (lambda d: d.update(classes=["a", 2]), "classes is ['a', 2]"),
+        (lambda d: d.update(ignore_index="255"), "ignore_index is '255'"),
+        (lambda d: d.update(picture_shape=[3, 32.0, 32]), "picture_shape is [3, 32.0, 32]"),
+    ],
+)
+def test_a_description_is_read_as_strictly_as_that_of_a_net_file(
+    change: Callable[[dict[str, Any]], None], said: str, tmp_path: Path
+) -> None:
+    recipe = recipes.load("demo")
+    sheet = Input("input", (3, 32, 32), 6)
+    model = models.build(recipe.model.name, sheet, 2, **recipe.model.options)
+    Run(tmp_path, recipe, model, ("a", "b"), None, (3, 32, 32)).save()
+    path = RunFolder(tmp_path).description.path
+    right = json.loads(path.read_text("utf-8"))
+    assert Run.open(tmp_path).network == model
+    change(right)
+    path.write_text(json.dumps(right), "utf-8")
+    with pytest.raises(LavasegError, match=re.escape(said)) as caught:
+        Run.open(tmp_path)
+    assert str(path) in str(caught.value)
+
+
 def test_opening_a_run_imports_no_torch() -> None:
     code = "import sys, lavaseg.runs; sys.exit(bool({'torch', 'numba'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -194,6 +226,13 @@ def test_what_is_given_a_run_keeps_its_result(run: Run) -> None:
     assert run.files.net_evaluation.load().to_dict() == found.to_dict()
     lavaseg.evaluate(run, progress=False)
     assert run.files.evaluation.current()
+
+
+def test_the_exported_network_is_read_once_and_again_when_it_has_changed(run: Run) -> None:
+    net = run.net()
+    assert run.net() is net
+    os.utime(run.files.net.path)
+    assert run.net() is not net
 
 
 def test_a_run_stands_for_its_exported_network_and_its_test_data(run: Run) -> None:

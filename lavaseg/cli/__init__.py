@@ -6,6 +6,7 @@ them, so that `lavaseg --help` answers at once.
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -23,6 +24,9 @@ from lavaseg.cli import (
     training,
 )
 from lavaseg.cli.console import Commands
+from lavaseg.system.environment import settle
+from lavaseg.system.progress import line
+from lavaseg.system.session import clear_up
 
 app = typer.Typer(
     cls=Commands,
@@ -83,4 +87,7 @@ def _options(
 
 def main() -> None:
     """Entry point of the command `lavaseg`."""
+    for remark in settle(os.environ):
+        line(remark)
+    clear_up()
     app()

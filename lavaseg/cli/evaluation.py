@@ -108,11 +108,11 @@ def _evaluate_run(
 def _evaluate_net(
     path: Path, name: str | None, set_: list[str], limit: int | None
 ) -> tuple[Evaluation, Network]:
-    net = open_net(path)
     beside = data_beside(path)
     options = set_options(set_, DATA_OPTION)
     own = beside is not None and name in (None, beside.name) and options.keys() <= {"root"}
-    run = run_of(path) if own else None
+    run = run_of(path) if own and path.is_file() else None
+    net = run.net() if run else open_net(path)
     if run and options:
         run = run.with_data_in(str(options["root"]))
     data = run.data if run else load_data(name, options, beside)
@@ -231,7 +231,7 @@ def verify(
     with only_json(json):
         run = _exported(target, set_) if target.is_dir() else None
         net_path = run.files.net.path if run else target
-        net = open_net(net_path)
+        net = run.net() if run else open_net(net_path)
         sources = [] if data is None else [data]
         options = set_options(set_ or (), DATA_OPTION)
         inputs = choose_inputs(net, sources, data_beside(net_path), options, samples, seed)

@@ -21,7 +21,7 @@ from lavaseg.kernels.stopwatch import Stopwatch
 from lavaseg.kernels.sums import InputSums, padded, synapses
 from lavaseg.network import DECAY_UNITY, STATE_SCALE, Current, Network, Population, Relay
 from lavaseg.network.integers import IntegerNetwork
-from lavaseg.network.ranges import check_ranges, message_ranges, synaptic_bounds
+from lavaseg.network.ranges import Inputs, check_ranges, input_bounds
 from lavaseg.results.activity import Activity
 from lavaseg.system.extras import optional
 from lavaseg.system.threads import over_blocks
@@ -44,13 +44,14 @@ class Simulator:
     """
 
     def __init__(self, net: IntegerNetwork, *, device: str = "cpu") -> None:
-        check_ranges(net)
+        inputs = input_bounds(net)
+        check_ranges(net, inputs)
         if any(isinstance(node, Current) for node in net.network.nodes):
             raise LavasegError("an integer network has no currents: unroll them on export")
         self.net, self.device = net, device
         self._layers: list[_Layer] = []
         if device == "cpu":
-            self._layers = _layers(net)
+            self._layers = _layers(net, inputs)
             return
         with optional():
             from lavaseg.deploy.simulator_torch import check_device
@@ -148,16 +149,14 @@ class _Layer:
     rounds: int
 
 
-def _layers(net: IntegerNetwork) -> list[_Layer]:
+def _layers(net: IntegerNetwork, inputs: Inputs) -> list[_Layer]:
     network = net.network
-    messages = message_ranges(network, net.weights)
     layers = []
     for node in network.ordered:
         assert not isinstance(node, Current)  # refused already
         incoming = network.incoming(node.name)
         parts = [synapses(network.geometry(p), net.weights[p.name], p.delay) for p in incoming]
-        limits = synaptic_bounds(network, net.weights, node.name, messages, net.clocks)
-        sums = InputSums(parts, *limits, net.clocks.get(node.name))
+        sums = InputSums(parts, *inputs[node.name], net.clocks.get(node.name))
         # each round settles as many more steps as the shortest way back takes
         shortest = min((p.delay for p in incoming if p.recurrent), default=net.steps)
         rounds = -(-net.steps // shortest)

@@ -83,19 +83,30 @@ def synaptic_bounds(
     return inhibition, excitation
 
 
+Inputs = Mapping[str, tuple[np.ndarray, np.ndarray]]
+"""Largest inhibition and excitation of one step for each channel of each node."""
+
+
+def input_bounds(net: IntegerNetwork) -> Inputs:
+    """`synaptic_bounds` of all populations and relays, in topological order."""
+    messages = message_ranges(net.network, net.weights)
+    return {
+        node.name: synaptic_bounds(net.network, net.weights, node.name, messages, net.clocks)
+        for node in net.network.ordered
+    }
+
+
 def bounds(
-    net: IntegerNetwork, population: Population, messages: Messages | None = None
+    net: IntegerNetwork, population: Population, inputs: Inputs | None = None
 ) -> PopulationRange:
     """The worst case of one population.
 
     Args:
-        messages: `message_ranges` of the network, where they are known already.
+        inputs: `input_bounds` of the network, where they are known already.
     """
-    if messages is None:
-        messages = message_ranges(net.network, net.weights)
-    inhibition, excitation = synaptic_bounds(
-        net.network, net.weights, population.name, messages, net.clocks
-    )
+    if inputs is None:
+        inputs = input_bounds(net)
+    inhibition, excitation = inputs[population.name]
     kept = _geometric(population.current_decay, net.steps)
     bias = net.bias(population.name) / STATE_SCALE
     down = inhibition * kept + np.maximum(-bias, 0)
@@ -119,14 +130,18 @@ def _geometric(decay: int, steps: int) -> float:
     return float(steps) if keep == 1 else (1 - keep**steps) / (1 - keep)
 
 
-def check_ranges(net: IntegerNetwork) -> list[PopulationRange]:
+def check_ranges(net: IntegerNetwork, inputs: Inputs | None = None) -> list[PopulationRange]:
     """Bounds of all populations, in the description's order.
+
+    Args:
+        inputs: `input_bounds` of the network, where they are known already.
 
     Raises:
         RangeError: a current could wrap around 24 bits; names the population.
     """
-    messages = message_ranges(net.network, net.weights)
-    found = [bounds(net, population, messages) for population in net.network.populations]
+    if inputs is None:
+        inputs = input_bounds(net)
+    found = [bounds(net, population, inputs) for population in net.network.populations]
     for item in found:
         if item.current > CURRENT_LIMIT:
             raise RangeError(
@@ -136,7 +151,7 @@ def check_ranges(net: IntegerNetwork) -> list[PopulationRange]:
             )
     for node in net.network.nodes:
         if isinstance(node, Relay):
-            largest = max(map(abs, messages[node.name]))
+            largest = max(float(bound.max()) for bound in inputs[node.name])
             if largest > STATE_LIMIT:
                 raise RangeError(
                     f"relay {node.name!r}: its messages reach {largest:.0f}, 24 bits hold "

@@ -103,7 +103,7 @@ def parse_description(text: bytes) -> Description:
     for key in data:
         if key not in _FIELDS:
             raise LavasegError(f"{DESCRIPTION} has an unknown field {key!r}")
-    network = _network(data["network"])
+    network = parse_network(data["network"])
     return Description(
         _layout(data["layout"], network),
         network,
@@ -145,7 +145,12 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _network(data: Any) -> Network:
+def parse_network(data: Any) -> Network:
+    """The network that `Network.to_dict` gave, from JSON that may hold anything.
+
+    Raises:
+        LavasegError: a field is missing, unknown, of the wrong type or out of range; names it.
+    """
     if not isinstance(data, dict):
         raise LavasegError("network must be a JSON object")
     check_count(data.get("nodes"), "nodes", MAX_NODES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ def describe(net: IntegerNetwork) -> list[dict[str, Any]]:
         row = _row(name, type(node).__name__.lower(), network.shape(name), network.latencies[name])
         chain = network.is_sequence
         row["operator"] = " + ".join(
-            [_operator_text(p) + ("" if chain else f" from {p.source}") for p in incoming]
+            [text + ("" if chain else f" from {source}") for text, source in _operators(incoming)]
             + ["clock"] * (name in net.clocks)
         )
         row["parameters"] = sum(map(network.synapse_count, incoming)) + (
@@ -71,6 +72,23 @@ def _range(arrays: list[np.ndarray]) -> tuple[int, int] | None:
     return min(int(a.min()) for a in arrays), max(int(a.max()) for a in arrays)
 
 
+def _operators(incoming: Sequence[Projection]) -> list[tuple[str, str]]:
+    """(words, source) of what feeds a node; projections that differ in delay alone are one."""
+    groups: dict[tuple[object, ...], list[Projection]] = {}
+    for p in incoming:
+        own = p.name if p.channels is None else ""
+        groups.setdefault((p.source, p.operator, p.recurrent, own), []).append(p)
+    return [(_with_delays(group), group[0].source) for group in groups.values()]
+
+
+def _with_delays(group: Sequence[Projection]) -> str:
+    delays = sorted(p.delay for p in group)
+    if len(group) > 1:
+        text = f"{_operator_text(group[0])} delays {delays[0]} to {delays[-1]}"
+        return f"{text} by channel"
+    return _operator_text(group[0]) + (f" delay {delays[0]}" if delays[0] else "")
+
+
 def _operator_text(projection: Projection) -> str:
     """An operator in words, such as 'conv 3x3 stride 2', without defaults and usual padding."""
     operator = projection.operator
@@ -85,8 +103,6 @@ def _operator_text(projection: Projection) -> str:
             pair = isinstance(value, tuple) and value[0] != value[1]
             text = "x".join(map(str, value)) if pair else str(np.ravel(value)[0])
             words.append(f"{item.name} {text}")
-    if projection.delay:
-        words.append(f"delay {projection.delay}")
     return " ".join(words)
 
 

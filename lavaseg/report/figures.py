@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import matplotlib
 from matplotlib.figure import Figure
 
 from lavaseg.models.analog import AnalogModel
@@ -17,7 +18,13 @@ from lavaseg.report.contents import ReportData
 
 
 def figures(data: ReportData) -> dict[str, str]:
-    """Data URIs of all figures for which there are data."""
+    """Data URIs of all figures for which there are data; no `matplotlibrc` changes them."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        return _figures(data)
+
+
+def _figures(data: ReportData) -> dict[str, str]:
     figures: dict[str, str] = {}
     if data.examples is not None:
         e = data.examples

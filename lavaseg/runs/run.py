@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lavaseg import data, recipes
 from lavaseg.data.base import DataSet
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import RECTIFIED, AnalogModel
 from lavaseg.network import Network, Shape
+from lavaseg.netx.description import parse_network
+from lavaseg.netx.json_types import fits
 from lavaseg.runs.folder import RunFolder
 from lavaseg.runs.formats import Rows
 from lavaseg.system.faults import reading
@@ -63,10 +66,10 @@ class Run:
                 recipe,
                 AnalogModel.from_dict(stored["analog"])
                 if "analog" in stored
-                else Network.from_dict(stored["network"]),
-                tuple(stored["classes"]),
-                stored["ignore_index"],
-                tuple(stored["picture_shape"]),
+                else parse_network(stored["network"]),
+                tuple(_checked(stored, "classes", tuple[str, ...])),
+                _checked(stored, "ignore_index", int | None),
+                tuple(_checked(stored, "picture_shape", tuple[int, int, int])),
             )
 
     def with_data_in(self, root: str) -> Run:
@@ -165,11 +168,28 @@ class Run:
                 f"{net.path} is older than the trained weights: make it again with "
                 f"`lavaseg export {self.path}`"
             )
-        return net.load()
+        state = net.path.stat()
+        version = state.st_mtime_ns, state.st_size
+        if version not in self._nets:
+            self._nets.clear()
+            self._nets[version] = net.load()
+        return self._nets[version]
+
+    @cached_property
+    def _nets(self) -> dict[tuple[int, int], IntegerNetwork]:
+        """The integer network as last read, by time and size of its file."""
+        return {}
 
     def history(self) -> Rows:
         """One row an epoch of training, as numbers; none before the first."""
         return self.files.history.load() if self.files.history.exists() else []
+
+
+def _checked(stored: Mapping[str, Any], field: str, hint: Any) -> Any:
+    """A field of a description; LavasegError unless it has the type that is annotated."""
+    if not fits(stored[field], hint):
+        raise LavasegError(f"{field} is {stored[field]!r}, which is not what a run holds there")
+    return stored[field]
 
 
 def make_folder(path: Path) -> None:

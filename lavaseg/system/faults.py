@@ -82,6 +82,11 @@ def explanation(error: BaseException) -> str | None:
     Args:
         error: anything but a LavasegError, KeyboardInterrupt and SystemExit.
     """
+    if _addresses_failed(error):
+        return (
+            f"the system lets this process use {_address_limit() // 2**20} MB of addresses, which "
+            f"was not enough: raise that, for example with `ulimit -v unlimited` ({_words(error)})"
+        )
     if memory_failed(error):
         return (
             "there is not enough memory: use fewer or smaller samples at a time "
@@ -89,6 +94,8 @@ def explanation(error: BaseException) -> str | None:
         )
     if isinstance(error, OSError) and error.errno is not None:
         return _of_system(error)
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return f"{error}; {_ADVICE[errno.EAGAIN]}"
     if writing_failed(error):
         return f"a file could not be written; {_ADVICE[errno.ENOSPC]} ({_words(error)})"
     if isinstance(error, RecursionError):
@@ -96,6 +103,26 @@ def explanation(error: BaseException) -> str | None:
     if _from_decoder(error):
         return f"a file that was read is truncated or damaged ({_words(error)}); get it anew"
     return None
+
+
+def _addresses_failed(error: BaseException) -> bool:
+    """Whether an exception may come of a limit on addresses, which fails as anything may."""
+    if not _address_limit():
+        return False
+    if memory_failed(error) or isinstance(error, ImportError):
+        return True
+    by_library = isinstance(error, OSError) and error.errno in (None, errno.ENOMEM, errno.EAGAIN)
+    return by_library or "can't start new thread" in str(error)
+
+
+def _address_limit() -> int:
+    """Bytes of addresses that the system allows this process; 0 if it sets no limit."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows has no such limits
+        return 0
+    limit = resource.getrlimit(resource.RLIMIT_AS)[1]
+    return 0 if limit == resource.RLIM_INFINITY else limit
 
 
 def memory_failed(error: BaseException) -> bool:

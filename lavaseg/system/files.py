@@ -35,6 +35,29 @@ def replacing(path: str | Path) -> Iterator[Path]:
             part.unlink()
 
 
+def remove_parts(folder: Path) -> None:
+    """Remove what writers of `replacing` that were killed have left in a folder and below it.
+
+    No other host may be writing there: whether a writer lives is only known on this one.
+    """
+    for part in folder.rglob(".*.part"):
+        pid = part.suffixes[-2][1:] if len(part.suffixes) > 1 else ""
+        if pid.isdecimal() and part.is_file() and not _lives(int(pid)):
+            with suppress(OSError):
+                part.unlink()
+
+
+def _lives(pid: int) -> bool:
+    """Whether there is a process of that number."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
 @contextmanager
 def new_folder(path: str | Path) -> Iterator[Path]:
     """An empty folder beside `path`, which becomes `path` when the block ends without error.

@@ -82,6 +82,57 @@ def check_shared_memory(needed: int, what: str) -> None:
         )
 
 
+def allow_threads(needed: int, what: str) -> None:
+    """Let this user start `needed` more processes and threads, where the system counts them.
+
+    Args:
+        what: what needs them, the subject of the message.
+
+    Raises:
+        LavasegError: the system allows fewer.
+    """
+    for allowed, running, remedy in (_of_user(), _of_group()):
+        if allowed is not None and allowed - running < needed:
+            raise LavasegError(
+                f"{what} needs {needed} processes and threads besides the {running} that run, and "
+                f"this system allows {allowed}: {remedy.format(needed + running)}"
+            )
+
+
+def _of_user() -> tuple[int | None, int, str]:
+    """Allowed and running threads of this user, and what to do; None: no limit."""
+    remedy = "run it where `ulimit -Hu` shows {} or more"
+    try:
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+        if hard == resource.RLIM_INFINITY or os.getuid() == 0:  # it does not bind root
+            return None, 0, remedy
+        if soft != hard:
+            resource.setrlimit(resource.RLIMIT_NPROC, (hard, hard))
+    except (ModuleNotFoundError, AttributeError):  # systems without such a limit
+        return None, 0, remedy
+    running = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it ended meanwhile
+            if process.stat().st_uid == os.getuid():
+                running += len(os.listdir(process / "task"))
+    return hard, running, remedy
+
+
+def _of_group() -> tuple[int | None, int, str]:
+    """Allowed and running threads of this process's control group (cgroup v2), as `_of_user`."""
+    remedy = "let its container or job have {} or more (pids.max)"
+    try:
+        group = Path("/proc/self/cgroup").read_text().rpartition("::/")[2].strip()
+        folder = Path("/sys/fs/cgroup") / group
+        most = (folder / "pids.max").read_text().strip()
+        running = int((folder / "pids.current").read_text())
+    except (OSError, ValueError):  # another kind of system
+        return None, 0, remedy
+    return (int(most) if most.isdecimal() else None), running, remedy
+
+
 def megabytes(size: int) -> str:
     """A number of bytes in whole megabytes (2**20 bytes), rounded up."""
     return f"{-(-size // 2**20)} MB"

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lavaseg.errors import LavasegError
+from lavaseg.system.files import remove_parts
 from lavaseg.system.progress import line
 
 NAME = ".lock"
@@ -18,6 +19,8 @@ NAME = ".lock"
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder; on a file system that has no locks, say so and go on.
+
+    Parts of files that killed processes have left there are removed.
 
     Raises:
         LavasegError: another process holds it, or the folder cannot be written.
@@ -55,4 +58,5 @@ def locked(folder: Path) -> Iterator[None]:
             with suppress(OSError):  # it only names the process in messages
                 file.truncate(0)
                 file.write(str(os.getpid()).encode("ascii"))
+            remove_parts(folder)
         yield

@@ -7,7 +7,6 @@ import time
 from contextlib import ExitStack
 from typing import Any
 
-import lightning.pytorch as pl
 import torch
 from torch import nn
 
@@ -16,6 +15,7 @@ from lavaseg.runs import Artefact
 from lavaseg.runs.formats import Arrays, Rows
 from lavaseg.system.progress import Report, bar, line
 from lavaseg.training.segmenter import Segmenter
+from lavaseg.training.surroundings import pl
 from lavaseg.training.weights import arrays_of
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from lavaseg.errors import LavasegError
 from lavaseg.system.faults import memory_failed
 from lavaseg.system.files import replacing
 from lavaseg.system.progress import line
+from lavaseg.training.surroundings import TorchCheckpointIO
 
 
 def previous(path: Path) -> Path:

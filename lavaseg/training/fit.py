@@ -9,10 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from lavaseg.data.base import Samples
 from lavaseg.errors import LavasegError
@@ -28,7 +25,13 @@ from lavaseg.training.memory import keep_freed_memory
 from lavaseg.training.network import SpikingNetwork
 from lavaseg.training.plan import Plan
 from lavaseg.training.segmenter import segmenter
-from lavaseg.training.surroundings import one_process, without_schedulers
+from lavaseg.training.surroundings import (
+    ModelCheckpoint,
+    TensorBoardLogger,
+    alone,
+    one_process,
+    pl,
+)
 
 
 def fit(
@@ -62,7 +65,7 @@ def fit(
     history = History(table, weights)
     name = table.path.stem
     checkpoint = checkpoint_of(folder, table)
-    with _quiet(), without_schedulers(), writing_in_threads(folder.curves.path):
+    with _quiet(), alone(), writing_in_threads(folder.curves.path):
         trainer = pl.Trainer(
             max_epochs=plan.optimisation.epochs,
             accelerator="gpu" if torch.cuda.is_available() else "cpu",

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import lightning.pytorch as pl
 import torch
-from torchmetrics.classification import MulticlassConfusionMatrix
 
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog.network_torch import AnalogNetwork
@@ -26,6 +24,7 @@ from lavaseg.training.loss import (
 )
 from lavaseg.training.network import SpikingNetwork
 from lavaseg.training.plan import Plan, learning_rate
+from lavaseg.training.surroundings import MulticlassConfusionMatrix, pl
 
 
 def check_plan(model: SpikingNetwork | AnalogNetwork, plan: Plan) -> None:

@@ -1,9 +1,10 @@
 """Keeps what surrounds a training from changing it: batch schedulers and lightning's variables.
 
 Lightning asks the environment whether a scheduler (Slurm, LSF, MPI, torchrun) has started it, how
-many processes belong to it, and for defaults of its own settings (PL_TRAINER_...). Under Slurm it
-also takes up any hpc_ckpt_N.ckpt that lies in the working directory. A run follows its recipe and
-its folder alone, in one process.
+many processes belong to it, and for defaults of its own settings (PL_TRAINER_...); some of that on
+import, so all modules take lightning and torchmetrics from here. Under Slurm it also takes up any
+hpc_ckpt_N.ckpt that lies in the working directory. A run follows its recipe and its folder alone,
+in one process.
 """
 
 from __future__ import annotations
@@ -15,26 +16,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from lightning.fabric.plugins.environments import LightningEnvironment
+from lavaseg.system.environment import without_schedulers
 
-_PREFIXES = ("SLURM_", "PL_", "LSB_", "JSM_", "TORCHELASTIC_", "OMPI_", "PMI_")
-_NAMES = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE")
+with without_schedulers():
+    import lightning.pytorch as pl
+    from lightning.fabric.plugins.environments import LightningEnvironment
+    from lightning.pytorch.callbacks import ModelCheckpoint
+    from lightning.pytorch.loggers import TensorBoardLogger
+    from lightning.pytorch.plugins.io import TorchCheckpointIO
+    from torchmetrics.classification import MulticlassConfusionMatrix
+
+__all__ = [
+    "ModelCheckpoint",
+    "MulticlassConfusionMatrix",
+    "TensorBoardLogger",
+    "TorchCheckpointIO",
+    "alone",
+    "one_process",
+    "pl",
+]
 
 
 @contextmanager
-def without_schedulers() -> Iterator[None]:
+def alone() -> Iterator[None]:
     """While open, variables of schedulers and of lightning are not there.
 
     A scheduler's warning that the time is nearly up (SIGUSR1, `sbatch --signal=USR1@60`) ends the
     training as SIGTERM does, where nothing else handles it.
     """
-    names = [name for name in os.environ if name.startswith(_PREFIXES) or name in _NAMES]
-    hidden = {name: os.environ.pop(name) for name in names}
-    try:
-        with _warned():
-            yield
-    finally:
-        os.environ.update(hidden)
+    with without_schedulers(), _warned():
+        yield
 
 
 def one_process() -> LightningEnvironment:

@@ -1,16 +1,14 @@
-"""The process that runs Lava's multi-process runtime: `python -m lavaseg.deploy.lava.child FOLDER`.
+"""Runs Lava's multi-process runtime in the process that `lavaseg/deploy/supervised.py` starts.
 
 It leads a session of its own. Lava waits for ever when one of its OS processes dies or raises, so
-a thread watches them, the time limit and the process that started this one; on trouble it writes
-down what happened and ends the whole session.
+a thread watches them and the time limit; on trouble it writes down what happened and ends the
+whole session.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -30,14 +28,13 @@ from lava.magma.core.run_conditions import RunSteps
 from lava.magma.runtime.runtime import Runtime
 
 from lavaseg.deploy.lava.graph import Graph, build
-from lavaseg.deploy.lava.job import Job, Outcome, sweep_shared_memory
+from lavaseg.deploy.lava.job import Job, Outcome
 from lavaseg.deploy.lava.needs import make_room, use_few_files
 from lavaseg.deploy.lava.process_models import run_config
 from lavaseg.deploy.lava.session import make_recorders
 from lavaseg.errors import LavasegError
-
-_PARENT = 0
-"""Standard input: a pipe whose other end the calling process holds; it closes when that dies."""
+from lavaseg.system.faults import explanation
+from lavaseg.system.session import end_forks_with_this
 
 
 class _Watch:
@@ -76,15 +73,7 @@ class _Watch:
     def _watch(self) -> None:
         while True:
             actors = self._actors()
-            ready = connection.wait([_PARENT, *actors], timeout=0.2)
-            if _PARENT in ready:
-                self._lock.acquire()
-                for process in active_children():  # they could make more shared memory
-                    process.kill()
-                sweep_shared_memory(self._job.prefix)
-                shutil.rmtree(self._folder, ignore_errors=True)
-                self._end_session()
-            for sentinel in ready:
+            for sentinel in _ended([*actors], 0.2):
                 if self._runtime is not None:
                     self.fail(self._obituary(*actors[sentinel]))
             if time.monotonic() > self._deadline:
@@ -106,8 +95,21 @@ class _Watch:
             if actor._pconn.poll():  # where Lava puts the exception of an OS process
                 report = actor._pconn.recv()
                 if report is not None:
-                    return f"{name} raised {type(report[0]).__name__}: {report[0]}"
+                    return f"{name} raised {_in_words(report[0])}"
         return f"the OS process of {name} died"
+
+
+def _in_words(error: BaseException) -> str:
+    """An exception and, if the system or a library gave up, what can be done about it."""
+    return f"{type(error).__name__}: {explanation(error) or error}"
+
+
+def _ended(sentinels: list[Any], seconds: float) -> list[Any]:
+    """Those of the sentinels that are ready within so many seconds."""
+    if sentinels:
+        return connection.wait(sentinels, timeout=seconds)
+    time.sleep(seconds)
+    return []
 
 
 def main(folder: Path) -> None:
@@ -116,6 +118,7 @@ def main(folder: Path) -> None:
     _own_shared_memory(job.prefix)
     set_start_method("fork", force=True)  # what Lava's runtime needs
     use_few_files()
+    end_forks_with_this()
     watch = _Watch(folder, job)
     watch.start()
     try:
@@ -126,7 +129,7 @@ def main(folder: Path) -> None:
     except LavasegError as error:
         watch.fail(str(error))
     except Exception as error:
-        watch.fail(f"{type(error).__name__}: {error}")
+        watch.fail(_in_words(error))
     Outcome(seconds).save(folder)
     _collect()
 
@@ -163,7 +166,3 @@ def _run(graph: Graph, fast: bool, watch: _Watch) -> float:
     watch.detach()
     runtime.stop()
     return seconds
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -96,12 +96,3 @@ class Outcome:
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:
     write_atomically(path, json.dumps(data))
-
-
-def sweep_shared_memory(prefix: str) -> None:
-    """Remove shared memory (and semaphores) whose names begin with `prefix`."""
-    folder = Path("/dev/shm")
-    if folder.is_dir():  # elsewhere the system does not list it
-        for kind in ("", "sem."):
-            for path in folder.glob(f"{kind}{prefix}*"):
-                path.unlink(missing_ok=True)

@@ -12,7 +12,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -23,13 +22,15 @@ import numpy as np
 import lavaseg
 from lavaseg.deploy.lava.errors import LavaError
 from lavaseg.deploy.lava.graph import check_lava
-from lavaseg.deploy.lava.job import Job, Outcome, sweep_shared_memory
+from lavaseg.deploy.lava.job import Job, Outcome
 from lavaseg.deploy.lava.session import Progress, make_activity, open_recorders
 from lavaseg.deploy.requests import check_request
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.results.activity import Activity
+from lavaseg.system.environment import settle
+from lavaseg.system.session import clear_up, sweep_shared_memory, temporary_folder
 
-COMMAND = (sys.executable, "-m", "lavaseg.deploy.lava.child")
+COMMAND = (sys.executable, "-m", "lavaseg.deploy.supervised")
 """The command that runs a job; the job's folder is added."""
 
 
@@ -64,8 +65,8 @@ def run_multiprocess(
     steps = spikes.shape[0] * spikes.shape[1] + max(net.network.latencies.values())
     limit = _default_limit(net, steps, fast) if timeout is None else timeout
     job = Job(net, spikes, names, fast, limit, f"lvs{secrets.token_hex(4)}_")
-    with tempfile.TemporaryDirectory(prefix="lavaseg-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
+    clear_up()
+    with temporary_folder() as folder:
         job.save(folder)
         outcome = _supervise(folder, job, steps, progress)
         if outcome.error:
@@ -90,6 +91,7 @@ def _supervise(folder: Path, job: Job, steps: int, progress: Progress | None) ->
             stdout=log,
             stderr=log,
             env=_environment(folder),
+            cwd=folder,  # `-m` lets modules of the working directory hide all others
             start_new_session=True,
         )
     try:
@@ -101,16 +103,22 @@ def _supervise(folder: Path, job: Job, steps: int, progress: Progress | None) ->
 
 def _environment(folder: Path) -> dict[str, str]:
     package = str(Path(lavaseg.__file__).parents[1])
-    path = os.environ.get("PYTHONPATH")
+    path = [str(Path(entry).absolute()) for entry in _search_path()]  # it works in another folder
+    variables = dict(os.environ)
+    settle(variables)
     return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([package, path] if path else [package]),
-        "TMPDIR": str(folder),  # sockets of Lava's shared-memory manager go with the folder
+        **variables,
+        "PYTHONPATH": os.pathsep.join([package, *path]),
+        "TMPDIR": str(folder),  # what libraries leave there goes with the folder
         # each Lava process computes alone: threads of its own would only contend
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
     }
+
+
+def _search_path() -> list[str]:
+    return [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
 
 
 def _wait(

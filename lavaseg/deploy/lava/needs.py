@@ -19,7 +19,7 @@ from lava.magma.runtime import runtime
 from lava.magma.runtime.message_infrastructure.multiprocessing import MultiProcessing
 from lava.magma.runtime.message_infrastructure.shared_memory_manager import SharedMemoryManager
 
-from lavaseg.system.limits import allow_open_files, check_shared_memory
+from lavaseg.system.limits import allow_open_files, allow_threads, check_shared_memory
 
 _WHAT = "this network on Lava's multi-process runtime"
 _FILES_OF_PROCESS = 3
@@ -27,6 +27,9 @@ _FILES_OF_PROCESS = 3
 _SPARE = 50
 """What each process opens for itself, and what is open for a moment only."""
 _SEMAPHORES_OF_CHANNEL = 2
+_THREADS_OF_CHANNEL = 2
+"""One at each end."""
+_SPARE_THREADS = 10
 
 
 class _Memory:
@@ -55,6 +58,8 @@ def use_few_files() -> None:
 
     MultiProcessing.build_actor = build_actor
     SharedMemoryManager.create_shared_memory = lambda self, size: _Memory(size)
+    # so its process has nothing to do; its socket cannot have a path of more than 107 bytes
+    SharedMemoryManager.start = SharedMemoryManager.shutdown = lambda self: None
     runtime.Queue = lambda: errors  # as many are taken out as processes put in
 
 
@@ -67,6 +72,7 @@ def make_room(executable: Executable) -> None:
     processes = len(executable.proc_builders) + len(executable.runtime_service_builders)
     channels = len(executable.channel_builders) + len(executable.sync_channel_builders)
     allow_open_files(_open_files() + _FILES_OF_PROCESS * processes + _SPARE, _WHAT)
+    allow_threads(processes + _THREADS_OF_CHANNEL * channels + _SPARE_THREADS, _WHAT)
     # each semaphore is a page of shared memory
     check_shared_memory(_SEMAPHORES_OF_CHANNEL * channels * mmap.PAGESIZE, _WHAT)
 
