@@ -25,8 +25,9 @@ from lavaseg.system.plain import plain
 if TYPE_CHECKING:
     from pathlib import Path
 
-DIFFERENT, MISTAKE, FAULT, INTERRUPTED = 1, 2, 3, 130
-"""Exit codes: spikes differ; the user can mend it; the program is wrong; Ctrl-C."""
+DIFFERENT, UNABLE, MISTAKE, FAULT, INTERRUPTED = 1, 1, 2, 3, 130
+"""Exit codes: spikes differ; the machine cannot do it; the user can mend it; the program is wrong;
+Ctrl-C."""
 
 
 class Commands(TyperGroup):
