@@ -11,6 +11,7 @@ import typer
 
 from lavaseg.cli.console import check_writable, only_json, print_json, print_table, say
 from lavaseg.cli.inputs import open_net, open_run
+from lavaseg.cli.prediction import predicted, show, spikes_of
 from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
@@ -52,15 +53,22 @@ def map_(
     steps: Annotated[
         int, typer.Option("--steps", min=1, help="Of a SYSTEM: time steps T of a sample.")
     ] = 20,
+    rate: Annotated[
+        float | None,
+        typer.Option("--rate", help="Spikes a neuron and step to assume for time and energy."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show how a network lies on Loihi 2: tiles, registers, cores, chips, board.
+    """Show how a network lies on Loihi 2: tiles, registers, cores, chips, board, time, energy.
 
     Registers and tiles are modelled from public tables of Intel's compiler, whose rows they
     reproduce (docs/loihi2.md); nothing here was run on a chip. Rows marked * are layers that no
     such table shows: their cost is our model. Of a network that is not exported yet, weights are
     taken to have 8 bits. A layer that fits no core is named, with exit code 2,
     and nothing is drawn.
+
+    Time and energy are ranges, predicted from the spikes of a network that `lavaseg evaluate` has
+    seen, or from --rate.
 
     Example: `lavaseg map runs/demo -o map.svg`
     """
@@ -74,13 +82,19 @@ def map_(
         check_writable(out_.parent)
     with only_json(json):
         title, net, steps = _network(target, input_, classes, width, steps)
+        spikes = spikes_of(target, net, steps, rate)
         mapping = map_net(net, profile=profile, steps=steps, replay=replay)
+        prediction = predicted(net, mapping, spikes)
     if out_ is not None and mapping.placed:
         _draw(mapping, title, out_)
     if json:
-        print_json({"target": target, **mapping.to_dict()})
+        plain = None if prediction is None else prediction.to_dict()
+        print_json({"target": target, **mapping.to_dict(), "prediction": plain})
     else:
         _show(title, mapping, cores)
+        if mapping.fits:
+            show(target, prediction, spikes)
+        say("Not run on a chip: modelled from the compiler's public tables and a few public runs.")
         if out_ is not None and mapping.placed:
             say(f"drawn: {out_}")
     if mapping.misfit is not None:
@@ -160,7 +174,6 @@ def _show(title: str, mapping: Mapping, cores: bool) -> None:
     )
     say(f"utilisation  {mapping.utilisation:.0%} of the fullest register, mean over cores")
     say(f"limits       {_limits(mapping.layers)}")
-    say("Not run on a chip: modelled from the compiler's public tables.")
 
 
 def _waits(layers: Iterable[LayerMapping]) -> Iterable[list[LayerMapping]]:
