@@ -183,7 +183,11 @@ def _along(axis: Axis, values: np.ndarray, number: int) -> np.ndarray:
     """For each output along an axis, the sum of the inputs that it is connected with."""
     zero = [(0, int(n == number)) for n in range(values.ndim)]
     filled = np.pad(values, zero)  # where there is no input, the table says -1: the last one
-    return sum((filled.take(column, number) for column in axis.table().T), np.float64(0))
+    places = axis.table().T
+    found: np.ndarray = filled.take(places[0], number)
+    for column in places[1:]:
+        found += filled.take(column, number)
+    return found
 
 
 def _per_core(values: np.ndarray, layer: ChipLayer, mapped: LayerMapping) -> np.ndarray:
