@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 import torch
 
+from lavaseg.chip import map_net, predict
+from lavaseg.chip.measured import PILOTNET_LIF
 from lavaseg.deploy import simulate
 from lavaseg.deploy.backends import BACKENDS
 from lavaseg.encoders import Poisson
@@ -190,6 +192,27 @@ def test_currents_and_voltages_of_pilotnet_are_the_golden_ones(pilotnet: dict[st
             bias=net.bias(name)[:, None, None],
         )
         np.testing.assert_array_equal(np.where(fired, SPIKED, membrane), parts["-v"], err_msg=name)
+
+
+def test_the_prediction_for_pilotnet_holds_what_was_measured_of_it(
+    pilotnet: dict[str, Any],
+) -> None:
+    """The run's own pictures are not public: these are the spikes of one golden image."""
+    net, steps = pilotnet["net"], pilotnet["net"].steps
+    counts = {name: count.sum(0) for name, count in pilotnet["activity"].counts.items()}
+    mapping = map_net(net, profile="2022", replay=True)
+    found = predict(net, mapping, counts, 1, steps)
+    assert found.operations == PILOTNET_LIF.operations
+    assert mapping.chips == 1
+    seconds, millijoules = PILOTNET_LIF.seconds_per_step, PILOTNET_LIF.millijoules
+    assert seconds is not None
+    assert millijoules is not None
+    assert seconds in found.step.seconds
+    assert millijoules[0] * 1e-3 in found.joules
+    text = (ROOT / "docs" / "loihi2.md").read_text("utf-8")
+    ratio = seconds / found.step.model.low
+    assert f"{found.step.seconds.in_words('s')} | {ratio:.2f} | 1.66 mJ" in text
+    assert f"| {found.joules.in_words('J')} |" in text
 
 
 def test_tinynet_spikes_as_intels_golden_data_in_simulator_and_lava(

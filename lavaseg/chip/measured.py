@@ -52,10 +52,13 @@ class Power:
         """
         difference = self.total - self.static
         if not self.meaningful:
+            fault = (
+                "negative" if difference < 0 else f"within the noise of {1000 * self.noise:g} mW"
+            )
             raise LavasegError(
-                f"a dynamic power of {1000 * difference:.3g} mW (total {self.total:.4g} W, static "
-                f"{self.static:.4g} W) is within the noise of {1000 * self.noise:.3g} mW and means "
-                "nothing: measure longer, measure idle power on the same board, or use more cores"
+                f"a dynamic power of {1000 * difference:.4g} mW (total {self.total:.4g} W, static "
+                f"{self.static:.4g} W) is {fault} and means nothing: measure longer, measure idle "
+                "power on the same board, or use more cores"
             )
         return difference
 

@@ -157,7 +157,7 @@ def _of_layer(layer: ChipLayer, mapped: LayerMapping, sent: _Sent) -> LayerWork:
     for synapses in layer.incoming:
         spikes = sent.spikes(synapses.source)
         share = synapses.channels / spikes.shape[0]
-        received = _received(synapses, spikes) * share
+        received = _received(synapses, spikes, layer) * share
         operations += _per_core(received, layer, mapped)
         traffic.append(
             Traffic(
@@ -172,9 +172,11 @@ def _of_layer(layer: ChipLayer, mapped: LayerMapping, sent: _Sent) -> LayerWork:
     return LayerWork(mapped, operations, updates, tuple(traffic))
 
 
-def _received(synapses: Synapses, spikes: np.ndarray) -> np.ndarray:
+def _received(synapses: Synapses, spikes: np.ndarray, layer: ChipLayer) -> np.ndarray:
     """Synaptic operations of each neuron at a step, (groups, H', W'), as of `_per_core`."""
     geometry = synapses.geometry
+    if geometry.target != layer.shape:  # one neuron silences them all, wherever they are
+        return np.full((1, *layer.shape[1:]), float(spikes.sum()))
     channels = spikes.reshape(geometry.groups, -1, *spikes.shape[1:]).sum(1)
     return _along(geometry.columns, _along(geometry.rows, channels, 1), 2)
 
@@ -220,7 +222,7 @@ def _over_tiles(values: np.ndarray, size: int, axis: int) -> np.ndarray:
 
 def _copies(synapses: Synapses, layer: ChipLayer, mapped: LayerMapping) -> float:
     """Cores of a layer that a spike reaches, on average over the neurons that send it."""
-    if layer.flat:
+    if layer.flat or synapses.geometry.target != layer.shape:
         return float(mapped.cores)
     x, y, c = mapped.tile
     geometry = synapses.geometry

@@ -13,7 +13,8 @@ import numpy as np
 
 from lavaseg import recipes
 from lavaseg.chip import Mapping as ChipMapping
-from lavaseg.chip import Prediction, map_net, predict
+from lavaseg.chip import Prediction, map_net
+from lavaseg.chip import predict as predict_on_chip
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus, preview
 from lavaseg.models.analog import AnalogModel
@@ -259,4 +260,4 @@ def _prediction(
     """Time and energy on a chip, if the network fits and its spikes are known."""
     if net is None or chip is None or exported is None or not chip.fits:
         return None
-    return predict(net, chip, exported.counts, exported.samples, exported.steps)
+    return predict_on_chip(net, chip, exported.counts, exported.samples, exported.steps)

@@ -24,7 +24,7 @@ that needs more is told so before it runs (`lavaseg/system/limits.py`)."""
 MEMORY_NEEDED = 2 * 2**30
 """Bytes of memory for the demo, with room for what else runs."""
 DISK_NEEDED = 200 * 2**20
-"""Bytes for a run folder; the demo's has 20 MB, checkpoints and caches of kernels included."""
+"""Bytes for a run folder, which has a few megabytes, caches of kernels and temporary files."""
 FILES_NEEDED = 256
 """Files open at a time; Lava's runtime opens some 150 for the demo."""
 
