@@ -484,6 +484,15 @@ def test_a_full_disk_is_wrong_for_runs_and_for_temporary_files(
     assert_mendable(look(machine.disk)["disk"], doctor.WRONG, "cannot be written")
 
 
+def test_a_folder_that_was_removed_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert_mendable(look(machine.disk)["disk"], doctor.WRONG, "was removed")
+
+
 def test_few_open_files_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     resource = pytest.importorskip("resource")
     assert look(machine.open_files)["open files"].good

@@ -26,7 +26,7 @@ MEMORY_NEEDED = 2 * 2**30
 DISK_NEEDED = 200 * 2**20
 """Bytes for a run folder, which has a few megabytes, caches of kernels and temporary files."""
 FILES_NEEDED = 256
-"""Files open at a time; Lava's runtime opens some 150 for the demo."""
+"""Files open at a time; Lava's runtime opens some 120 for the demo."""
 
 _LEFT_OVER = ("psm_*", "lvs*", "sem.lvs*", "sem.mp-*")
 """Names of shared memory of Python's `multiprocessing`, and of this package's runs."""
@@ -166,7 +166,12 @@ def _available_memory() -> int | None:
 
 def disk(_: Probes) -> list[Check]:
     """Room to write: the folder that runs are written to, and the one for temporary files."""
-    checks = [_room("disk", Path.cwd(), "cd to a folder of your own", ("demo",))]
+    elsewhere = "cd to a folder of your own"
+    try:
+        checks = [_room("disk", Path.cwd(), elsewhere, ("demo",))]
+    except FileNotFoundError:
+        found = "the folder in which this runs was removed"
+        checks = [Check("disk", WRONG, found, elsewhere, tuple(PURPOSES))]
     try:
         temporary = Path(tempfile.gettempdir())
     except FileNotFoundError as error:
