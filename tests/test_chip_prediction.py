@@ -359,7 +359,8 @@ def test_map_predicts_from_the_spikes_of_an_evaluated_run(run: Run) -> None:
     for target in (str(run.path), str(run.files.net.path)):
         printed = call(target)
         assert "by spikes of 2 test samples, 5 steps each" in printed
-        assert "one every 8 steps (T = 5, padded to a power of two)" in printed
+        assert "one every 8 steps\n" in printed
+        assert "(T = 5, padded to a power of two)" in printed
         assert "Not run on a chip" in printed
     found = json.loads(call(str(run.path), "--json"))["prediction"]
     net = run.net()
@@ -373,7 +374,7 @@ def test_map_predicts_from_the_spikes_of_an_evaluated_run(run: Run) -> None:
 
 def test_map_says_what_it_lacks_where_spikes_are_not_known(run: Run) -> None:
     run.files.net_evaluation.remove()
-    assert f"not predicted: `lavaseg evaluate` {run.path} first, or give --rate" in call(
+    assert "not predicted without spikes: `lavaseg evaluate` it, or give --rate" in call(
         str(run.path)
     )
     assert json.loads(call(str(run.path), "--json"))["prediction"] is None

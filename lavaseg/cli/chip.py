@@ -93,8 +93,8 @@ def map_(
     else:
         _show(title, mapping, cores)
         if mapping.fits:
-            show(target, prediction, spikes)
-        say("Not run on a chip: modelled from the compiler's public tables and a few public runs.")
+            show(prediction, spikes)
+        say("Not run on a chip: modelled from public tables and a few public runs.")
         if out_ is not None and mapping.placed:
             say(f"drawn: {out_}")
     if mapping.misfit is not None:

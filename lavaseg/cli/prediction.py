@@ -78,26 +78,21 @@ def predicted(
     return predict(net, mapping, spikes.counts, spikes.samples, spikes.steps)
 
 
-def show(target: str, prediction: Prediction | None, spikes: Spikes | None) -> None:
+def show(prediction: Prediction | None, spikes: Spikes | None) -> None:
     """Print time and energy as ranges, or what would let them be predicted."""
     if prediction is None or spikes is None:
-        say(f"time         not predicted: `lavaseg evaluate` {target} first, or give --rate")
+        say("time         not predicted without spikes: `lavaseg evaluate` it, or give --rate")
         return
-    padding = ""
+    step, whole = prediction.step, prediction.seconds
+    say(f"time         {step.seconds.in_words('s')} a step, most in {step.limiting}")
+    say(f"             {whole.in_words('s')} from first input to last output")
+    say(
+        f"             {prediction.samples_per_second.in_words()} samples a second, "
+        f"one every {prediction.period} steps"
+    )
     if prediction.period != spikes.steps:
-        padding = f" (T = {spikes.steps}, padded to a power of two)"
-    say(
-        f"time         {prediction.step.seconds.in_words('s')} a step, most in "
-        f"{prediction.step.limiting}"
-    )
-    say(f"             {prediction.seconds.in_words('s')} from first input to last output")
-    say(
-        f"             {prediction.samples_per_second.in_words()} samples a second, one every "
-        f"{prediction.period} steps{padding}"
-    )
+        say(f"             (T = {spikes.steps}, padded to a power of two)")
+    say(f"energy       {prediction.joules.in_words('J')} a sample:")
     static, dynamic = prediction.static_joules, prediction.dynamic_joules
-    say(
-        f"energy       {prediction.joules.in_words('J')} a sample: {static.in_words('J')} static, "
-        f"{dynamic.in_words('J')} dynamic"
-    )
+    say(f"             {static.in_words('J')} static, {dynamic.in_words('J')} dynamic")
     say(f"             by {spikes.origin}")
