@@ -157,6 +157,7 @@ def test_exported_networks_are_read_run_evaluated_and_reported_without_any_extra
         ["models", "spiking_unet"],
         ["data", "list"],
         ["data", "check", "folder", "--set", "root=data", "--set", "classes=2"],
+        ["doctor", "--for", "simulate"],
     ]
     result = light(exported, commands)
     for words, (code, output) in zip(commands, result["commands"], strict=True):
@@ -195,6 +196,14 @@ def test_what_needs_an_extra_ends_with_one_sentence_that_says_how_to_install_it(
         sentence = r"error: [\w-]+ is not installed(, which .+ need)?: pip install .+"
         assert re.fullmatch(sentence, error), f"{words}: {error}"
         assert f"pip install 'lavaseg[{name}]'" in error, f"{words}: {error}"
+
+
+def test_the_doctor_names_the_extras_that_the_demo_lacks(exported: Path) -> None:
+    result = light(exported, [["doctor", "--json"]])
+    ((code, output),) = result["commands"]
+    assert code == 1
+    remedies = {check["remedy"] for check in json.loads(output)["checks"]}
+    assert {extra.command for extra in extras.EXTRAS} | {extras.LAVA_COMMAND} <= remedies
 
 
 def test_public_names_that_need_an_extra_say_so_and_the_others_are_there(exported: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lavaseg.chip import map_net
+from lavaseg.chip import map_net, predict
 from lavaseg.errors import LavasegError
 from lavaseg.network import Conv, Current, Dense, Input, Network, OneToOne, Population, Projection
 from lavaseg.report import Examples, OtherRun, ReportData, render, write_report
@@ -185,6 +185,19 @@ def test_the_exported_network_is_shown_on_the_cores_of_loihi(html: str) -> None:
     )
     page = _Page(render(dataclasses.replace(complete(), chip=map_net(wide))))
     assert "Layer 'out' fits no core: AxonIn would be 20,000" in page.text
+
+
+def test_time_and_energy_on_loihi_2_are_ranges_that_were_never_measured() -> None:
+    net, steps = network(), 4
+    counts = {name: np.full(shape, 2) for name, shape in net.shapes.items()}
+    chip = map_net(net, steps=steps)
+    prediction = predict(net, chip, counts, 1, steps)
+    data = dataclasses.replace(complete(), chip=chip, prediction=prediction)
+    page = _Page(render(data))
+    assert prediction.step.seconds.in_words("s") in page.text
+    assert prediction.joules.in_words("J") in page.text
+    assert "never measured on a chip" in page.text
+    assert "never measured" not in _Page(render(dataclasses.replace(data, prediction=None))).text
 
 
 def test_every_layer_and_estimate_is_listed_with_its_source(html: str) -> None:

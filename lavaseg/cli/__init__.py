@@ -16,6 +16,7 @@ from lavaseg.cli import (
     conversion,
     data,
     demo,
+    doctor,
     evaluation,
     inference,
     models,
@@ -40,6 +41,7 @@ app = typer.Typer(
 
 PIPELINE, DATA, RESULTS = "The pipeline, in order", "Looking at data", "Looking at results"
 app.command(rich_help_panel=PIPELINE)(demo.demo)
+app.command(rich_help_panel=PIPELINE)(doctor.doctor)
 app.command(rich_help_panel=PIPELINE)(training.recipes)
 app.command(rich_help_panel=RESULTS)(models.models)
 app.command(rich_help_panel=PIPELINE)(training.train)
@@ -80,8 +82,8 @@ def _options(
     **Start here:** `lavaseg demo` does everything once, in a few minutes. Then
     `lavaseg recipes` lists what can be trained.
 
-    Exit codes: 0 success, 1 verify found differing spikes, 2 a mistake in the call or in a file,
-    3 a fault of the program, 130 interrupted.
+    Exit codes: 0 success, 1 verify found differing spikes (or doctor what hinders), 2 a mistake
+    in the call or in a file, 3 a fault of the program, 130 interrupted.
     """
 
 

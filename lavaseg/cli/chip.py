@@ -19,6 +19,7 @@ from lavaseg.cli.console import (
 )
 from lavaseg.cli.inputs import open_net, open_run
 from lavaseg.cli.limits import say_limits
+from lavaseg.cli.prediction import predicted, show, spikes_of
 from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
@@ -71,9 +72,13 @@ def map_(
             show_default="the smallest that holds it",
         ),
     ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option("--rate", help="Spikes a neuron and step to assume for time and energy."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show how a network lies on Loihi 2: tiles, registers, cores, chips, board.
+    """Show how a network lies on Loihi 2: tiles, registers, cores, chips, board, time, energy.
 
     Registers and tiles are modelled from public tables of Intel's compiler, whose rows they
     reproduce (docs/loihi2.md); nothing here was run on a chip. Rows marked * are layers that no
@@ -83,6 +88,9 @@ def map_(
 
     --check goes through every known limit, with what to do about each: exit code 1 if one is
     broken, 0 if none is or what runs the network repairs it; remarks are no reason to refuse.
+
+    Time and energy are ranges, predicted from the spikes of a network that `lavaseg evaluate` has
+    seen, or from --rate.
 
     Example: `lavaseg map runs/demo -o map.svg`
     """
@@ -98,15 +106,21 @@ def map_(
         check_writable(out_.parent)
     with only_json(json):
         title, net, steps = _network(target, input_, classes, width, steps)
+        spikes = spikes_of(target, net, steps, rate)
         mapping = map_net(net, profile=profile, steps=steps, replay=replay)
+        prediction = predicted(net, mapping, spikes)
     if out_ is not None and mapping.placed:
         _draw(mapping, title, out_)
     findings = find_limits(net, mapping, board=place, steps=steps) if check else ()
     if json:
         limits = {"limits": [finding.to_dict() for finding in findings]} if check else {}
-        print_json({"target": target, **mapping.to_dict(), **limits})
+        plain = None if prediction is None else prediction.to_dict()
+        print_json({"target": target, **mapping.to_dict(), "prediction": plain, **limits})
     else:
         _show(title, mapping, cores)
+        if mapping.fits:
+            show(prediction, spikes)
+        say("Not run on a chip: modelled from public tables and a few public runs.")
         if out_ is not None and mapping.placed:
             say(f"drawn: {out_}")
         if check:
@@ -190,7 +204,6 @@ def _show(title: str, mapping: Mapping, cores: bool) -> None:
     )
     say(f"utilisation  {mapping.utilisation:.0%} of the fullest register, mean over cores")
     say(f"limits       {_limits(mapping.layers)}")
-    say("Not run on a chip: modelled from the compiler's public tables.")
 
 
 def _waits(layers: Iterable[LayerMapping]) -> Iterable[list[LayerMapping]]:

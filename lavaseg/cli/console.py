@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from lavaseg.network import Network
 
-DIFFERENT, MISTAKE, FAULT, INTERRUPTED = 1, 2, 3, 130
-"""Exit codes: spikes differ, or a limit of the chip is broken; the user can mend it; the program is
-wrong; Ctrl-C."""
+DIFFERENT, UNABLE, MISTAKE, FAULT, INTERRUPTED = 1, 1, 2, 3, 130
+"""Exit codes: spikes differ, or a limit of the chip is broken; the machine cannot do it; the user
+can mend it; the program is wrong; Ctrl-C."""
 
 
 class Commands(TyperGroup):

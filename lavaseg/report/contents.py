@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lavaseg.chip import Mapping as ChipMapping
+from lavaseg.chip import Prediction
 from lavaseg.models.analog import AnalogModel
 from lavaseg.network import Network
 from lavaseg.report.plots import Histogram
@@ -78,6 +79,7 @@ class ReportData:
         uncounted: the reason why they cannot be counted, or "".
         membranes: histogram of each population's membranes, in units of its threshold.
         chip: how the exported network lies on Loihi 2.
+        prediction: its time and energy there, from the spikes on the test set.
         comparisons: other runs to set beside this one.
         history: one row an epoch, as in metrics.csv.
         recipe: as YAML.
@@ -102,6 +104,7 @@ class ReportData:
     examples: Examples | None = None
     membranes: Mapping[str, Histogram] = field(default_factory=dict)
     chip: ChipMapping | None = None
+    prediction: Prediction | None = None
     comparisons: Sequence[OtherRun] = ()
     history: Sequence[Mapping[str, float]] = ()
     recipe: str = ""

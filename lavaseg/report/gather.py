@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from lavaseg import recipes
-from lavaseg.chip import map_net
+from lavaseg.chip import Mapping as ChipMapping
+from lavaseg.chip import Prediction, map_net
+from lavaseg.chip import predict as predict_on_chip
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus, preview
 from lavaseg.models.analog import AnalogModel
@@ -74,6 +76,7 @@ def collect(run: Run, *, compare: Run | Sequence[Run] = ()) -> ReportData:
     exported = results.net_evaluation
     trained = results.evaluation
     network = run.model if net is None or exported is None else net.network
+    chip = None if net is None else map_net(net)
     counted, uncounted = _counted(run, network, exported or trained)
     encoder = run.recipe.encoder_object
     page = ReportData(
@@ -93,7 +96,8 @@ def collect(run: Run, *, compare: Run | Sequence[Run] = ()) -> ReportData:
         uncounted=uncounted,
         examples=_examples(run, net, data, notes) if data and results.weights else None,
         membranes=_membrane_histograms(run, data, notes) if data and results.weights else {},
-        chip=None if net is None else map_net(net),
+        chip=chip,
+        prediction=_prediction(net, chip, exported),
         comparisons=_comparisons(run, compare, notes),
         history=run.history(),
         recipe=recipes.dump(run.recipe),
@@ -270,3 +274,12 @@ def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + key] = value
     return flat
+
+
+def _prediction(
+    net: IntegerNetwork | None, chip: ChipMapping | None, exported: Evaluation | None
+) -> Prediction | None:
+    """Time and energy on a chip, if the network fits and its spikes are known."""
+    if net is None or chip is None or exported is None or not chip.fits:
+        return None
+    return predict_on_chip(net, chip, exported.counts, exported.samples, exported.steps)

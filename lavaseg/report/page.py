@@ -5,6 +5,7 @@ from __future__ import annotations
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lavaseg.chip.profiles import TITLES
+from lavaseg.chip.timing import ERROR
 from lavaseg.report import tables
 from lavaseg.report.contents import ReportData
 from lavaseg.report.figures import figures
@@ -37,5 +38,6 @@ def render(data: ReportData) -> str:
         energies=[tables.estimate_row(estimate) for estimate in data.estimates],
         verified=tables.verified_rows(data.verification),
         chip_titles=list(TITLES.values()),
+        time_error=ERROR,
         figures=figures(data),
     )

@@ -63,8 +63,13 @@ EXTRAS = (
 )
 """Every extra; `all` is their sum."""
 
-_PACKAGES = {"sklearn": "scikit-learn"}
+_PACKAGES = {"sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml"}
 """Packages that have another name than their module."""
+
+
+def package_of(module: str) -> str:
+    """The package that installs a top-level module."""
+    return _PACKAGES.get(module, module)
 
 
 @contextlib.contextmanager
@@ -88,5 +93,6 @@ def explained(error: ModuleNotFoundError) -> Exception:
         return error
     if module == "lava":
         return LavasegError(f"Lava is not installed: {extra.command} && {LAVA_COMMAND}")
-    package = _PACKAGES.get(module, module)
-    return LavasegError(f"{package} is not installed, which {extra.purpose} need: {extra.command}")
+    return LavasegError(
+        f"{package_of(module)} is not installed, which {extra.purpose} need: {extra.command}"
+    )

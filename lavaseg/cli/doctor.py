@@ -1,0 +1,65 @@
+"""`lavaseg doctor`: what this machine can do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lavaseg.cli.console import UNABLE, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from lavaseg.deploy.doctor import Check
+
+
+def doctor(
+    purpose: Annotated[
+        str,
+        typer.Option("--for", help="What must work: simulate, lava, demo, slurm or loihi2."),
+    ] = "demo",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what this machine can do, and which command mends what is missing or wrong.
+
+    Looks at Python and its packages, Lava (which runs a tiny network), shared memory, memory,
+    disk, GPU, Slurm, Loihi's extension and boards. Changes nothing. Exits with 1 if the demo, or
+    what --for names, could not run here.
+
+    Example: `lavaseg doctor --for lava`
+    """
+    from lavaseg.deploy.doctor import PURPOSES, examine, obstacles
+
+    obstacles((), purpose)  # an unknown purpose is refused before anything is looked at
+    checks = examine()
+    able = {name: not obstacles(checks, name) for name in PURPOSES}
+    if json:
+        print_json({"checks": [_json(check) for check in checks], "able": able})
+    else:
+        _show(checks)
+        for name, title in PURPOSES.items():
+            hindering = ", ".join(check.name for check in obstacles(checks, name))
+            say(f"{name:10}{'yes' if able[name] else 'no '}  {title}"
+                f"{'; mend: ' + hindering if hindering else ''}")  # fmt: skip
+    if not able[purpose]:
+        raise typer.Exit(UNABLE)
+
+
+def _show(checks: tuple[Check, ...]) -> None:
+    from lavaseg import __version__
+
+    rows = []
+    for check in checks:
+        rows.append((check.state, check.name, check.found))
+        if check.remedy:
+            rows.append(("", "", f"-> {check.remedy}"))
+    print_table(f"lavaseg {__version__} on this machine", ("", "what", "found"), rows, "found")
+
+
+def _json(check: Check) -> dict[str, object]:
+    return {
+        "name": check.name,
+        "state": check.state,
+        "found": check.found,
+        "remedy": check.remedy,
+        "needed_for": list(check.needed_for),
+    }
