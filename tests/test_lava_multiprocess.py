@@ -240,7 +240,7 @@ def test_the_death_of_the_caller_ends_everything(
     folder = traces.folder / "job"
     folder.mkdir()
     prefix = f"lvs{multiprocess.secrets.token_hex(4)}_"
-    multiprocess.Job(net, spikes_for(net, 2), (), True, LIMIT, prefix).save(folder)
+    multiprocess.Job(net, spikes_for(net, 2), (), True, net.steps, LIMIT, prefix).save(folder)
     ended = subprocess.run(
         [sys.executable, str(caller), str(folder), *multiprocess.COMMAND], timeout=LIMIT
     )
@@ -258,7 +258,7 @@ def test_a_job_is_handed_over_as_it_is(
     data: st.DataObject, graph_networks: Callable[..., st.SearchStrategy[IntegerNetwork]]
 ) -> None:
     net = data.draw(graph_networks())
-    sent = Job(net, spikes_for(net, 2), ("input", net.network.readout), True, 7.5, "lvs_")
+    sent = Job(net, spikes_for(net, 2), ("input", net.network.readout), True, net.steps, 7.5, "lvs_")
     with tempfile.TemporaryDirectory() as folder:
         sent.save(Path(folder))
         found = Job.load(Path(folder))

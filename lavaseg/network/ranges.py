@@ -173,8 +173,11 @@ class Brake:
     weights: np.ndarray
 
 
-def brake(net: IntegerNetwork, population: Population) -> Brake:
+def brake(net: IntegerNetwork, population: Population, period: int | None = None) -> Brake:
     """The brake of a population that feeds back after one step (`lavaseg/deploy/lava/graph.py`).
+
+    Args:
+        period: physical steps from reset to reset; T by default.
 
     Raises:
         RangeError: together with all that can inhibit a neuron, it would wrap its 24-bit current.
@@ -183,7 +186,7 @@ def brake(net: IntegerNetwork, population: Population) -> Brake:
     inhibition, excitation = synaptic_bounds(
         net.network, net.weights, population.name, messages, net.clocks
     )
-    kept = _geometric(population.current_decay, net.steps)
+    kept = _geometric(population.current_decay, net.steps if period is None else period)
     bias = np.maximum(net.bias(population.name), 0) / STATE_SCALE
     against = np.maximum(excitation * kept + bias, 1)
     message = min(max(1, math.ceil(against.max() / 512)), 255)

@@ -8,8 +8,9 @@ from lavaseg.compat import prepare_lava
 from lavaseg.lazy import on_first_use
 
 if TYPE_CHECKING:
+    from lavaseg.deploy.lava.checks import check_lava
     from lavaseg.deploy.lava.errors import LavaError
-    from lavaseg.deploy.lava.graph import build, check_lava
+    from lavaseg.deploy.lava.graph import build
     from lavaseg.deploy.lava.inprocess import run_inprocess
     from lavaseg.deploy.lava.multiprocess import run_multiprocess
 
@@ -22,7 +23,7 @@ __getattr__, __dir__ = on_first_use(
     {
         "LavaError": "errors",
         "build": "graph",
-        "check_lava": "graph",
+        "check_lava": "checks",
         "run_inprocess": "inprocess",
         "run_multiprocess": "multiprocess",
     },

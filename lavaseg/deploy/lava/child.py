@@ -123,8 +123,10 @@ def main(folder: Path) -> None:
     watch.start()
     try:
         net = job.net
-        recorders = make_recorders(net.network, len(job.spikes), net.steps, job.record, folder)
-        graph = build(net, job.spikes, recorders)
+        recorders = make_recorders(
+            net.network, len(job.spikes), net.steps, job.record, folder, period=job.period
+        )
+        graph = build(net, job.spikes, recorders, job.period)
         seconds = _run(graph, job.fast, watch)
     except LavasegError as error:
         watch.fail(str(error))

@@ -11,20 +11,23 @@ or in delay synapses, as `lavaseg/network/delays.py` plans. The input's spikes, 
 played that many steps later by a source of their own. A link of a chain is a LIFReset that forgets
 at once and fires when it is hit; behind a relay of sums it is a GradedVec.
 
-Samples stream back to back, T steps each. Every population is reset at its own offset, when the
-first step of a sample reaches it: the reset travels with the wavefront, no sample sees another,
-and what a bias did before the first spike arrived is wiped. Relays that only make up for a shorter
-path keep a sample's spikes within its wavefront. A projection's own delay would carry the last
-spikes of a sample into the next one: its first relay is held down in those steps, by a clock that
-a RingBuffer of T steps plays.
+Samples stream back to back, one each period: T steps, or more where the rest is silent input, such
+as on a chip whose reset interval must be a power of two. What a population does in these padding
+steps belongs to no sample; it reaches other populations in padding steps alone. Every population is
+reset at its own offset, when the first step of a sample reaches it: the reset travels with the
+wavefront, no sample sees another, and what a bias did before the first spike arrived is wiped.
+Relays that only make up for a shorter path keep a sample's spikes within its wavefront. A
+projection's own delay would carry the last spikes of a sample into the next one: its first relay is
+held down in the last steps of the period, by a clock that a RingBuffer of one period plays.
 
 A population's clock (a current of its own for each step of a sample) is a sheet of T channels, of
-which a RingBuffer of T steps plays one after the other, as late as the population is; a 1x1 Conv
+which a RingBuffer of one period plays one after the other, as late as the population is; a 1x1 Conv
 whose weights are the clock's currents brings it to the neurons. So it needs T weights a channel,
 where all-to-all synapses would need as many for each neuron.
 
 What a population sends to itself one step later leaves no place for a relay. There its echo sends
-it: a LIFReset of the same parameters and input, which such a clock holds down in the last step.
+it: a LIFReset of the same parameters and input, which such a clock holds down in the period's last
+step.
 
 Sheets are (width, height, channels) in Lava, (channels, height, width) everywhere else here.
 """
@@ -52,11 +55,11 @@ from lava.proc.sparse.process import Sparse
 from lava.utils.weightutils import SignMode
 from scipy.sparse import csr_matrix
 
-from lavaseg.deploy.lava.errors import LavaError
+from lavaseg.deploy.lava.checks import check_lava, checked_period, run_steps
 from lavaseg.deploy.lava.process_models import RECORDER
 from lavaseg.deploy.lava.record import Recorder
 from lavaseg.deploy.lava.synapses import message_bits, selected, synapse, unchanged
-from lavaseg.network import DECAY_UNITY, Current, Node, Population, Projection, Relay
+from lavaseg.network import DECAY_UNITY, Node, Population, Projection, Relay
 from lavaseg.network.delays import DelayPlan, plan, waiting
 from lavaseg.network.integers import STOCK_BIAS_EXPONENT, IntegerNetwork
 from lavaseg.network.ranges import Brake, brake
@@ -72,7 +75,7 @@ class Graph:
         neurons: the LIFReset of each population, the GradedVec of each relay.
         helpers: further sources, relays that make spikes wait, clocks, echoes, and their synapses.
         loops: the synapse processes of recurrent projections.
-        steps: physical steps that a run takes: samples * T + the longest latency.
+        steps: physical steps that a run takes: all periods but the last, T, the longest latency.
     """
 
     source: RingBuffer
@@ -130,31 +133,41 @@ def _deep_recursion(processes: int) -> Iterator[None]:
         sys.setrecursionlimit(limit)
 
 
-def build(net: IntegerNetwork, spikes: np.ndarray, recorders: Mapping[str, Recorder]) -> Graph:
+def build(
+    net: IntegerNetwork,
+    spikes: np.ndarray,
+    recorders: Mapping[str, Recorder],
+    period: int | None = None,
+) -> Graph:
     """The process graph that plays `spikes` to the network.
 
     Args:
         net: the network.
         spikes: uint8 (N, T, C, H, W).
-        recorders: one for each population that is to be recorded.
+        recorders: one for each population that is to be recorded, made for the same period.
+        period: physical steps from the beginning of a sample to that of the next, T or more; T by
+            default.
 
     Raises:
-        LavaError: the network holds something that cannot be put on Lava yet.
+        LavaError: the network holds something that cannot be put on Lava yet, or a period that is
+            shorter than a sample.
     """
     check_lava(net)
     with _own_handlers():
-        return _build(net, spikes, recorders)
+        return _build(net, spikes, recorders, checked_period(net, period))
 
 
-def _build(net: IntegerNetwork, spikes: np.ndarray, recorders: Mapping[str, Recorder]) -> Graph:
+def _build(
+    net: IntegerNetwork, spikes: np.ndarray, recorders: Mapping[str, Recorder], period: int
+) -> Graph:
     network = net.network
     samples, steps = spikes.shape[:2]
-    lines = _Lines(net, spikes, plan(network, steps))
+    lines = _Lines(net, spikes, period, plan(network, steps))
     source = lines.play(0, 0)
     synapses: dict[str, AbstractProcess] = {}
     neurons: dict[str, AbstractProcess] = {}
     for node in network.ordered:
-        neuron = _neurons(net, node, steps)
+        neuron = _neurons(net, node, period)
         if node.name in recorders:
             neuron.proc_params[RECORDER] = recorders[node.name]
         neurons[node.name] = lines.neurons[node.name] = neuron
@@ -166,9 +179,9 @@ def _build(net: IntegerNetwork, spikes: np.ndarray, recorders: Mapping[str, Reco
             lines.drive_echo(node)
     with _deep_recursion(len(synapses) + len(neurons) + len(lines.helpers)):
         lines.join(source)
-    longest = max(network.latencies.values())
     helpers = tuple(process for process in lines.helpers if process is not source)
-    return Graph(source, synapses, neurons, helpers, tuple(lines.loops), samples * steps + longest)
+    in_all = run_steps(net, samples, period)
+    return Graph(source, synapses, neurons, helpers, tuple(lines.loops), in_all)
 
 
 @dataclass
@@ -177,6 +190,7 @@ class _Lines:
 
     Args:
         spikes: what the input plays, uint8 (N, T, C, H, W).
+        period: physical steps from sample to sample.
         plan: where spikes wait.
         neurons: the populations and relays that are built already.
         echoes: what recurrent populations hear of themselves one step later.
@@ -186,6 +200,7 @@ class _Lines:
 
     net: IntegerNetwork
     spikes: np.ndarray
+    period: int
     plan: DelayPlan
     neurons: dict[str, AbstractProcess] = field(default_factory=dict)
     echoes: dict[str, LIFReset] = field(default_factory=dict)
@@ -222,11 +237,11 @@ class _Lines:
         """A source of the input stream, each sample `delay` steps late, all of it `wait` steps."""
         if (delay, wait) not in self._sources:
             samples, steps, *sheet = self.spikes.shape
-            late = np.zeros_like(self.spikes)
-            late[:, delay:] = self.spikes[:, : steps - delay]
+            late = np.zeros((samples, self.period, *sheet), np.uint8)
+            late[:, delay:steps] = self.spikes[:, : steps - delay]
             # Steps by which a path is shorter come before the stream. After the last sample the
             # source starts over: no recorder looks at what that causes.
-            stream = late.reshape(samples * steps, *sheet).transpose(3, 2, 1, 0)
+            stream = late.reshape(samples * self.period, *sheet).transpose(3, 2, 1, 0)
             before = np.zeros((*stream.shape[:3], wait - delay), np.uint8)
             source = RingBuffer(data=np.concatenate([before, stream], axis=3))
             self._sources[delay, wait] = source
@@ -238,7 +253,7 @@ class _Lines:
         steps, latency = self.net.steps, self.net.network.latencies[name]
         width, height, _ = neuron.a_in.shape
         # logical step k comes one step before the population does it, at k + latency from 1 on
-        turned = np.roll(np.eye(steps, dtype=np.uint8), latency - 1, axis=1)
+        turned = np.roll(np.eye(steps, self.period, dtype=np.uint8), latency - 1, axis=1)
         clock = RingBuffer(data=np.tile(turned, (width, height, 1, 1)))
         weight = self.net.clocks[name].T[:, None, None, :]
         synapse = Conv(weight=np.ascontiguousarray(weight, np.int32), input_shape=clock.s_out.shape)
@@ -249,19 +264,20 @@ class _Lines:
     def echo(self, name: str) -> LIFReset:
         """A second population `name`, for what it sends to itself one step later."""
         if name not in self.echoes:
-            self.echoes[name] = _neurons(self.net, self.net.network[name], self.net.steps)
+            self.echoes[name] = _neurons(self.net, self.net.network[name], self.period)
             self.helpers.append(self.echoes[name])
         return self.echoes[name]
 
     def drive_echo(self, node: Node) -> None:
-        """Give an echo its population's input, but silence it in the last step of each sample."""
+        """Give an echo its population's input, but silence it in the last step of each period."""
         assert isinstance(node, Population)
         echo, network = self.echoes[node.name], self.net.network
         self.helpers += [self.connect(p, echo) for p in network.incoming(node.name)]
         if node.name in self.net.clocks:
             self.beat(node.name, echo)
         # one step earlier than a link of a chain, which hears of a step when it is over
-        self._hold_down(echo, network.latencies[node.name] - 1, 1, brake(self.net, node))
+        force = brake(self.net, node, self.period)
+        self._hold_down(echo, network.latencies[node.name] - 1, 1, force)
 
     def join(self, source: RingBuffer) -> None:
         """Make everything reachable from `source`, which is how Lava finds what it compiles.
@@ -295,7 +311,7 @@ class _Lines:
                 dv=DECAY_UNITY - 1,
                 bias_mant=np.zeros(shape, np.int64),
                 bias_exp=STOCK_BIAS_EXPONENT,
-                reset_interval=self.net.steps,
+                reset_interval=self.period,
                 reset_offset=0,  # nothing is left to reset
             )
             repeat = selected(before, kept, LINK_WEIGHT)
@@ -308,15 +324,15 @@ class _Lines:
     def _hold_down(
         self, link: LIFReset, latency: int, delay: int, force: Brake | None = None
     ) -> None:
-        """Keep `link` silent when a sample's last `delay` steps reach it.
+        """Keep `link` silent when a period's last `delay` steps reach it.
 
         Args:
             force: outdoes all input, for each channel; None outdoes one spike.
         """
-        steps = self.net.steps
-        played = np.zeros((1, steps), np.uint8)
+        period = self.period
+        played = np.zeros((1, period), np.uint8)
         # the population does logical step k at physical step k + 1 + latency, the clock too
-        played[0, (np.arange(steps - delay, steps) + latency) % steps] = (
+        played[0, (np.arange(period - delay, period) + latency) % period] = (
             1 if force is None else force.message
         )
         clock = RingBuffer(data=played)
@@ -336,16 +352,16 @@ LINK_WEIGHT = 2
 """The least even weight: one spike passes a link's threshold of 1."""
 
 
-def _neurons(net: IntegerNetwork, node: Node, steps: int) -> AbstractProcess:
+def _neurons(net: IntegerNetwork, node: Node, period: int) -> AbstractProcess:
     shape = net.network.shape(node.name)[::-1]
     if isinstance(node, Relay):
         return GradedVec(shape=shape, vth=0)
     assert isinstance(node, Population)  # check_lava refused the rest
-    return _population(net, node, shape, steps)
+    return _population(net, node, shape, period)
 
 
 def _population(
-    net: IntegerNetwork, population: Population, shape: tuple[int, ...], steps: int
+    net: IntegerNetwork, population: Population, shape: tuple[int, ...], period: int
 ) -> LIFReset:
     bias = net.biases.get(population.name)
     mantissa = np.zeros(1, np.int64) if bias is None else bias.mantissa
@@ -356,42 +372,6 @@ def _population(
         dv=population.voltage_decay,
         bias_mant=np.broadcast_to(mantissa, shape),
         bias_exp=STOCK_BIAS_EXPONENT if bias is None else bias.exponent,
-        reset_interval=steps,
-        reset_offset=(1 + net.network.latencies[population.name]) % steps,
+        reset_interval=period,
+        reset_offset=(1 + net.network.latencies[population.name]) % period,
     )
-
-
-# --------------------------------------------------------------------------------------------
-# The refusal of networks that cannot be deployed
-
-
-def check_lava(net: IntegerNetwork) -> None:
-    """Raise LavaError, naming the node or projection, unless `build` can express the network."""
-    for node in net.network.nodes:
-        if isinstance(node, Current):
-            raise LavaError(
-                f"current {node.name!r} cannot be put on Lava: unroll it into direct projections"
-            )
-        if isinstance(node, Population):
-            _check_population(node)
-
-
-def _check_population(population: Population) -> None:
-    name = f"population {population.name!r}"
-    if population.reset != "hard":
-        raise LavaError(
-            f"{name}: Lava's LIF resets to zero, reset {population.reset!r} cannot be put on it; "
-            "use reset 'hard'"
-        )
-    if population.norm != "none":
-        raise LavaError(f"{name}: norm {population.norm!r} must be folded into weights and bias")
-    if population.current_decay == 0:
-        raise LavaError(
-            f"{name}: current_decay 0 cannot be put on Lava, whose LIF decays by at least 1/4096 "
-            f"a step; use 1 to {DECAY_UNITY}"
-        )
-    if population.voltage_decay == DECAY_UNITY:
-        raise LavaError(
-            f"{name}: voltage_decay {DECAY_UNITY} does not fit Loihi's 12 bits; use 0 to "
-            f"{DECAY_UNITY - 1}"
-        )

@@ -108,6 +108,7 @@ def run_inprocess(
     *,
     record: Iterable[str] | str = (),
     fast: bool = True,
+    period: int | None = None,
     progress: Progress | None = None,
 ) -> Activity:
     """Run the Lava graph of a network in this process.
@@ -117,14 +118,15 @@ def run_inprocess(
         spikes: uint8 (N, T, C, H, W), as the network's encoder gives them.
         record: names of populations (or the input) whose spikes are returned, or "all".
         fast: our process models; False runs Lava's own arithmetic, a hundred times slower.
+        period: physical steps from sample to sample, as for `build`; T by default.
         progress: called with physical steps (done, in all), about a hundred times.
 
     Raises:
         LavaError: wrong spikes, an unknown population, or a network that cannot be deployed.
     """
     names = check_request(net, spikes, record)
-    recorders = make_recorders(net.network, len(spikes), net.steps, names)
-    graph = build(net, spikes, recorders)
+    recorders = make_recorders(net.network, len(spikes), net.steps, names, period=period)
+    graph = build(net, spikes, recorders, period)
     try:
         models, loops = _compile(graph, fast)
         # a few small matrix products a step: more threads would mostly wait for one another

@@ -20,7 +20,7 @@ from lavaseg.system.faults import writing
 from lavaseg.system.files import write_atomically
 from lavaseg.system.limits import check_disk
 
-_OPTIONS = ("record", "fast", "limit", "prefix")
+_OPTIONS = ("record", "fast", "period", "limit", "prefix")
 """The fields of a job that stand in `job.json`."""
 
 _BLOCK = 4096
@@ -38,6 +38,7 @@ class Job:
         spikes: uint8 (N, T, C, H, W).
         record: names of recorded populations.
         fast: our process models, or Lava's own arithmetic.
+        period: physical steps from sample to sample.
         limit: seconds after which the run is given up.
         prefix: how the names of its shared memory begin.
     """
@@ -46,6 +47,7 @@ class Job:
     spikes: np.ndarray
     record: tuple[str, ...]
     fast: bool
+    period: int
     limit: float
     prefix: str
 

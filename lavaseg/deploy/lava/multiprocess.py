@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 import lavaseg
+from lavaseg.deploy.lava.checks import check_lava, checked_period, run_steps
 from lavaseg.deploy.lava.errors import LavaError
-from lavaseg.deploy.lava.graph import check_lava
 from lavaseg.deploy.lava.job import Job, Outcome
 from lavaseg.deploy.lava.session import Progress, make_activity, open_recorders
 from lavaseg.deploy.requests import check_request
@@ -41,6 +41,7 @@ def run_multiprocess(
     record: Iterable[str] | str = (),
     timeout: float | None = None,
     fast: bool = True,
+    period: int | None = None,
     progress: Progress | None = None,
 ) -> Activity:
     """Run the Lava graph of a network on Lava's multi-process runtime.
@@ -54,6 +55,7 @@ def run_multiprocess(
         timeout: seconds after which the run is given up, start-up included; by default many
             times what it should take.
         fast: our process models; False runs Lava's own arithmetic, a hundred times slower.
+        period: physical steps from sample to sample, as for `build`; T by default.
         progress: called with physical steps (done, in all) while it runs.
 
     Raises:
@@ -62,9 +64,10 @@ def run_multiprocess(
     """
     names = check_request(net, spikes, record)
     check_lava(net)
-    steps = spikes.shape[0] * spikes.shape[1] + max(net.network.latencies.values())
+    apart = checked_period(net, period)
+    steps = run_steps(net, len(spikes), apart)
     limit = _default_limit(net, steps, fast) if timeout is None else timeout
-    job = Job(net, spikes, names, fast, limit, f"lvs{secrets.token_hex(4)}_")
+    job = Job(net, spikes, names, fast, apart, limit, f"lvs{secrets.token_hex(4)}_")
     clear_up()
     with temporary_folder() as folder:
         job.save(folder)

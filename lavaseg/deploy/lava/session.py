@@ -16,11 +16,17 @@ Progress = Callable[[int, int], None]
 
 
 def make_recorders(
-    network: Network, samples: int, steps: int, record: Iterable[str], folder: Path | None = None
+    network: Network,
+    samples: int,
+    steps: int,
+    record: Iterable[str],
+    folder: Path | None = None,
+    *,
+    period: int | None = None,
 ) -> dict[str, Recorder]:
     """A recorder for each population and relay, over zeros in memory or over new files in `folder`.
 
-    The clock goes with the read-out.
+    The clock goes with the read-out. `period` is that of the graph, `steps` (T) by default.
     """
 
     def zeros(name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
@@ -37,6 +43,7 @@ def make_recorders(
         recorders[name] = Recorder(
             latency=network.latencies[name],
             steps=steps,
+            period=steps if period is None else period,
             counts=zeros(f"counts-{name}", (samples, *shape), np.uint16),
             spikes=zeros(f"spikes-{name}", (samples, steps, *shape), number)
             if name in record
@@ -57,6 +64,7 @@ def open_recorders(network: Network, record: Iterable[str], folder: Path) -> dic
         node.name: Recorder(
             latency=0,
             steps=0,
+            period=0,
             counts=load(f"counts-{node.name}"),
             spikes=load(f"spikes-{node.name}") if node.name in record else None,
             membrane=load("readout") if node.name == network.readout else None,
