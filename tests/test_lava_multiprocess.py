@@ -235,7 +235,7 @@ def test_the_death_of_the_caller_ends_everything(
         "multiprocess.COMMAND = command\n"
         "def die(done, total):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "multiprocess._supervise(folder, Job.load(folder), 10, die)\n"
+        "multiprocess.supervise(folder, Job.load(folder), 10, die)\n"
     )
     folder = traces.folder / "job"
     folder.mkdir()

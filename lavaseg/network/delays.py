@@ -47,7 +47,7 @@ class DelayPlan:
         return (channels if kept is None else len(kept)) * height * width
 
 
-def plan(network: Network, steps: int) -> DelayPlan:
+def plan(network: Network, steps: int, *, delay_synapses: bool = True) -> DelayPlan:
     """The cheapest way for every projection of a network without `Current`s.
 
     A chain of w relays takes w neurons and w synapses for each neuron of its source. Delay
@@ -59,6 +59,7 @@ def plan(network: Network, steps: int) -> DelayPlan:
 
     Args:
         steps: T of one sample; a delay of T or more is a delay of T.
+        delay_synapses: False where synapses cannot hold spikes back: relays everywhere.
     """
     chains: dict[tuple[str, int], int] = {}
     synapses: dict[str, int] = {}
@@ -70,7 +71,7 @@ def plan(network: Network, steps: int) -> DelayPlan:
             echoes[projection.source] = None
         if wait == 0 or projection.source == network.input.name:
             continue
-        if projection.delay or isinstance(network[projection.source], Relay):
+        if not delay_synapses or projection.delay or isinstance(network[projection.source], Relay):
             key = projection.source, min(projection.delay, steps)
             chains[key] = max(chains.get(key, 0), wait)
         else:

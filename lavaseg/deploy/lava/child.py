@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing import (
     active_children,
@@ -44,13 +45,13 @@ class _Watch:
         self._folder, self._job = folder, job
         self._deadline = time.monotonic() + job.limit + 5  # the calling process comes first
         self._lock = threading.Lock()
-        self._names: list[str] = []
+        self._names: Sequence[str] = ()
         self._runtime: Runtime | None = None
 
     def start(self) -> None:
         threading.Thread(target=self._watch, daemon=True).start()
 
-    def attach(self, runtime: Runtime, names: list[str]) -> None:
+    def attach(self, runtime: Runtime, names: Sequence[str]) -> None:
         """Watch the OS processes of a runtime; `names` are in the order of their creation."""
         self._names, self._runtime = names, runtime
 
@@ -117,23 +118,34 @@ def main(folder: Path) -> None:
     job = Job.load(folder)
     _own_shared_memory(job.prefix)
     set_start_method("fork", force=True)  # what Lava's runtime needs
-    use_few_files()
+    if job.chip is None:  # what a chip's extension expects of Lava's runtime is left as it is
+        use_few_files()
     end_forks_with_this()
     watch = _Watch(folder, job)
     watch.start()
     try:
-        net = job.net
-        recorders = make_recorders(
-            net.network, len(job.spikes), net.steps, job.record, folder, period=job.period
-        )
-        graph = build(net, job.spikes, recorders, job.period)
-        seconds = _run(graph, job.fast, watch)
+        outcome = _on_chip(job, folder, watch) if job.chip else _on_cpus(job, folder, watch)
     except LavasegError as error:
         watch.fail(str(error))
     except Exception as error:
         watch.fail(_in_words(error))
-    Outcome(seconds).save(folder)
+    outcome.save(folder)
     _collect()
+
+
+def _on_cpus(job: Job, folder: Path, watch: _Watch) -> Outcome:
+    net = job.net
+    recorders = make_recorders(
+        net.network, len(job.spikes), net.steps, job.record, folder, period=job.period
+    )
+    graph = build(net, job.spikes, recorders, job.period)
+    return Outcome(_run(graph, job.fast, watch))
+
+
+def _on_chip(job: Job, folder: Path, watch: _Watch) -> Outcome:
+    from lavaseg.deploy.loihi2.child import do_task
+
+    return do_task(job, folder, watch.attach, watch.detach)
 
 
 def _collect() -> None:

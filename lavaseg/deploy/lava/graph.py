@@ -49,7 +49,6 @@ from lava.magma.core.run_configs import RunConfig
 from lava.proc.conv.process import Conv
 from lava.proc.dense.process import Dense
 from lava.proc.graded.process import GradedVec
-from lava.proc.io.source import RingBuffer
 from lava.proc.lif.process import LIFReset
 from lava.proc.sparse.process import Sparse
 from lava.utils.weightutils import SignMode
@@ -58,7 +57,14 @@ from scipy.sparse import csr_matrix
 from lavaseg.deploy.lava.checks import check_lava, checked_period, run_steps
 from lavaseg.deploy.lava.process_models import RECORDER
 from lavaseg.deploy.lava.record import Recorder
-from lavaseg.deploy.lava.synapses import message_bits, selected, synapse, unchanged
+from lavaseg.deploy.lava.sources import RingSources, Source
+from lavaseg.deploy.lava.synapses import (
+    is_convolution,
+    message_bits,
+    selected,
+    synapse,
+    unchanged,
+)
 from lavaseg.network import DECAY_UNITY, Node, Population, Projection, Relay
 from lavaseg.network.delays import DelayPlan, plan, waiting
 from lavaseg.network.integers import STOCK_BIAS_EXPONENT, IntegerNetwork
@@ -70,7 +76,7 @@ class Graph:
     """A connected process graph.
 
     Args:
-        source: plays the input; compiling it compiles all that it reaches.
+        source: plays input; compiling it compiles all that it reaches.
         synapses: the synapse process of each projection.
         neurons: the LIFReset of each population, the GradedVec of each relay.
         helpers: further sources, relays that make spikes wait, clocks, echoes, and their synapses.
@@ -78,7 +84,7 @@ class Graph:
         steps: physical steps that a run takes: all periods but the last, T, the longest latency.
     """
 
-    source: RingBuffer
+    source: AbstractProcess
     synapses: Mapping[str, AbstractProcess]
     neurons: Mapping[str, AbstractProcess]
     helpers: tuple[AbstractProcess, ...]
@@ -98,7 +104,7 @@ class Graph:
                     return f"{kind} {name!r} (Lava's {type(process).__name__})"
         if any(process is helper for helper in self.helpers):
             return f"a delay or clock (Lava's {type(process).__name__})"
-        return "the input (Lava's RingBuffer)"
+        return f"the input (Lava's {type(process).__name__})"
 
     def compile(self, config: RunConfig) -> Executable:
         """Lava's executable."""
@@ -138,6 +144,7 @@ def build(
     spikes: np.ndarray,
     recorders: Mapping[str, Recorder],
     period: int | None = None,
+    sources: RingSources | None = None,
 ) -> Graph:
     """The process graph that plays `spikes` to the network.
 
@@ -147,6 +154,7 @@ def build(
         recorders: one for each population that is to be recorded, made for the same period.
         period: physical steps from the beginning of a sample to that of the next, T or more; T by
             default.
+        sources: play what is known beforehand; RingBuffers by default.
 
     Raises:
         LavaError: the network holds something that cannot be put on Lava yet, or a period that is
@@ -154,20 +162,24 @@ def build(
     """
     check_lava(net)
     with _own_handlers():
-        return _build(net, spikes, recorders, checked_period(net, period))
+        return _build(net, spikes, recorders, checked_period(net, period), sources or RingSources())
 
 
 def _build(
-    net: IntegerNetwork, spikes: np.ndarray, recorders: Mapping[str, Recorder], period: int
+    net: IntegerNetwork,
+    spikes: np.ndarray,
+    recorders: Mapping[str, Recorder],
+    period: int,
+    sources: RingSources,
 ) -> Graph:
     network = net.network
     samples, steps = spikes.shape[:2]
-    lines = _Lines(net, spikes, period, plan(network, steps))
-    source = lines.play(0, 0)
+    waits = plan(network, steps, delay_synapses=sources.delay_synapses)
+    lines = _Lines(net, spikes, period, sources, waits)
     synapses: dict[str, AbstractProcess] = {}
     neurons: dict[str, AbstractProcess] = {}
     for node in network.ordered:
-        neuron = _neurons(net, node, period)
+        neuron = _neurons(net, node, period, sources.clock_lag)
         if node.name in recorders:
             neuron.proc_params[RECORDER] = recorders[node.name]
         neurons[node.name] = lines.neurons[node.name] = neuron
@@ -177,10 +189,11 @@ def _build(
             lines.beat(node.name, neuron)
         if node.name in lines.echoes:
             lines.drive_echo(node)
+    source = lines.first
     with _deep_recursion(len(synapses) + len(neurons) + len(lines.helpers)):
         lines.join(source)
     helpers = tuple(process for process in lines.helpers if process is not source)
-    in_all = run_steps(net, samples, period)
+    in_all = sources.lag + run_steps(net, samples, period)
     return Graph(source, synapses, neurons, helpers, tuple(lines.loops), in_all)
 
 
@@ -191,6 +204,7 @@ class _Lines:
     Args:
         spikes: what the input plays, uint8 (N, T, C, H, W).
         period: physical steps from sample to sample.
+        makers: make the sources.
         plan: where spikes wait.
         neurons: the populations and relays that are built already.
         echoes: what recurrent populations hear of themselves one step later.
@@ -201,12 +215,13 @@ class _Lines:
     net: IntegerNetwork
     spikes: np.ndarray
     period: int
+    makers: RingSources
     plan: DelayPlan
     neurons: dict[str, AbstractProcess] = field(default_factory=dict)
     echoes: dict[str, LIFReset] = field(default_factory=dict)
     loops: list[AbstractProcess] = field(default_factory=list)
     helpers: list[AbstractProcess] = field(default_factory=list)
-    _sources: dict[tuple[int, int], RingBuffer] = field(default_factory=dict)
+    _sources: dict[tuple[int, int, bool], Source] = field(default_factory=dict)
     _chains: dict[tuple[str, int], list[AbstractProcess]] = field(default_factory=dict)
 
     def connect(self, projection: Projection, neuron: AbstractProcess) -> AbstractProcess:
@@ -223,7 +238,8 @@ class _Lines:
         delay = min(projection.delay, steps)
         wait = waiting(network, projection, steps)
         if projection.source == network.input.name:
-            return self.play(delay, wait).s_out
+            shared = is_convolution(self.net, projection)
+            return self.play(delay, wait, shared).port
         if wait == 0 and delay:
             return self.echo(projection.source).s_out
         if wait == 0 or projection.name in self.plan.synapses:
@@ -233,9 +249,19 @@ class _Lines:
             chain.append(self._link(projection.source, delay, chain))
         return chain[wait - 1].s_out
 
-    def play(self, delay: int, wait: int) -> RingBuffer:
-        """A source of the input stream, each sample `delay` steps late, all of it `wait` steps."""
-        if (delay, wait) not in self._sources:
+    @property
+    def first(self) -> AbstractProcess:
+        """A process that plays input."""
+        return next(iter(self._sources.values())).processes[0]
+
+    def play(self, delay: int, wait: int, shared: bool) -> Source:
+        """A source of the input stream, each sample `delay` steps late, all of it `wait` steps.
+
+        Args:
+            shared: for convolutions, else for matrices.
+        """
+        key = delay, wait, self.makers.kind(shared)
+        if key not in self._sources:
             samples, steps, *sheet = self.spikes.shape
             late = np.zeros((samples, self.period, *sheet), np.uint8)
             late[:, delay:steps] = self.spikes[:, : steps - delay]
@@ -243,10 +269,11 @@ class _Lines:
             # source starts over: no recorder looks at what that causes.
             stream = late.reshape(samples * self.period, *sheet).transpose(3, 2, 1, 0)
             before = np.zeros((*stream.shape[:3], wait - delay), np.uint8)
-            source = RingBuffer(data=np.concatenate([before, stream], axis=3))
-            self._sources[delay, wait] = source
-            self.helpers.append(source)
-        return self._sources[delay, wait]
+            data = np.concatenate([before, stream], axis=3)
+            bits = self.net.network.input.message_bits
+            self._sources[key] = self.makers.play(data, bits=bits, shared=shared)
+            self.helpers += self._sources[key].processes
+        return self._sources[key]
 
     def beat(self, name: str, neuron: AbstractProcess) -> None:
         """Connect the clock of the population `name` to its `neuron`s."""
@@ -254,17 +281,18 @@ class _Lines:
         width, height, _ = neuron.a_in.shape
         # logical step k comes one step before the population does it, at k + latency from 1 on
         turned = np.roll(np.eye(steps, self.period, dtype=np.uint8), latency - 1, axis=1)
-        clock = RingBuffer(data=np.tile(turned, (width, height, 1, 1)))
+        clock = self.makers.play(np.tile(turned, (width, height, 1, 1)), repeats=True)
         weight = self.net.clocks[name].T[:, None, None, :]
-        synapse = Conv(weight=np.ascontiguousarray(weight, np.int32), input_shape=clock.s_out.shape)
-        clock.s_out.connect(synapse.s_in)
+        synapse = Conv(weight=np.ascontiguousarray(weight, np.int32), input_shape=clock.port.shape)
+        clock.port.connect(synapse.s_in)
         synapse.a_out.connect(neuron.a_in)
-        self.helpers += [clock, synapse]
+        self.helpers += [*clock.processes, synapse]
 
     def echo(self, name: str) -> LIFReset:
         """A second population `name`, for what it sends to itself one step later."""
         if name not in self.echoes:
-            self.echoes[name] = _neurons(self.net, self.net.network[name], self.period)
+            node = self.net.network[name]
+            self.echoes[name] = _neurons(self.net, node, self.period, self.makers.clock_lag)
             self.helpers.append(self.echoes[name])
         return self.echoes[name]
 
@@ -279,18 +307,19 @@ class _Lines:
         force = brake(self.net, node, self.period)
         self._hold_down(echo, network.latencies[node.name] - 1, 1, force)
 
-    def join(self, source: RingBuffer) -> None:
+    def join(self, source: AbstractProcess) -> None:
         """Make everything reachable from `source`, which is how Lava finds what it compiles.
 
-        Processes that only a later source feeds are joined by a synapse process without synapses.
+        Processes that only another source feeds are joined by a synapse process without synapses.
         """
         reached = {id(process) for process in find_processes(source)}
+        base = next(neuron for neuron in self.neurons.values() if id(neuron) in reached)
         for neuron in self.neurons.values():
             if id(neuron) not in reached:
                 reached |= {id(process) for process in find_processes(neuron)}
-                size = int(np.prod(neuron.a_in.shape)), int(np.prod(source.s_out.shape))
+                size = int(np.prod(neuron.a_in.shape)), int(np.prod(base.s_out.shape))
                 none = Sparse(weights=csr_matrix(size, dtype=np.int32), sign_mode=SignMode.MIXED)
-                source.s_out.flatten().connect(none.s_in)
+                base.s_out.flatten().connect(none.s_in)
                 none.a_out.reshape(neuron.a_in.shape).connect(neuron.a_in)
                 self.helpers.append(none)
 
@@ -335,33 +364,34 @@ class _Lines:
         played[0, (np.arange(period - delay, period) + latency) % period] = (
             1 if force is None else force.message
         )
-        clock = RingBuffer(data=played)
+        bits = 0 if force is None else 8
+        clock = self.makers.play(played, bits=bits, shared=False, repeats=True)
         weight = -LINK_WEIGHT if force is None else force.weights
         synapses = Dense(
             weights=np.broadcast_to(weight, link.a_in.shape).reshape(-1, 1).astype(np.int32),
             weight_exp=0 if force is None else 1,
-            num_message_bits=0 if force is None else 8,
+            num_message_bits=bits,
             sign_mode=SignMode.MIXED,
         )
-        clock.s_out.connect(synapses.s_in)
+        clock.port.connect(synapses.s_in)
         synapses.a_out.reshape(link.a_in.shape).connect(link.a_in)
-        self.helpers += [clock, synapses]
+        self.helpers += [*clock.processes, synapses]
 
 
 LINK_WEIGHT = 2
 """The least even weight: one spike passes a link's threshold of 1."""
 
 
-def _neurons(net: IntegerNetwork, node: Node, period: int) -> AbstractProcess:
+def _neurons(net: IntegerNetwork, node: Node, period: int, lag: int) -> AbstractProcess:
     shape = net.network.shape(node.name)[::-1]
     if isinstance(node, Relay):
         return GradedVec(shape=shape, vth=0)
     assert isinstance(node, Population)  # check_lava refused the rest
-    return _population(net, node, shape, period)
+    return _population(net, node, shape, period, lag)
 
 
 def _population(
-    net: IntegerNetwork, population: Population, shape: tuple[int, ...], period: int
+    net: IntegerNetwork, population: Population, shape: tuple[int, ...], period: int, lag: int
 ) -> LIFReset:
     bias = net.biases.get(population.name)
     mantissa = np.zeros(1, np.int64) if bias is None else bias.mantissa
@@ -373,5 +403,5 @@ def _population(
         bias_mant=np.broadcast_to(mantissa, shape),
         bias_exp=STOCK_BIAS_EXPONENT if bias is None else bias.exponent,
         reset_interval=period,
-        reset_offset=(1 + net.network.latencies[population.name]) % period,
+        reset_offset=(1 + net.network.latencies[population.name] + lag) % period,
     )

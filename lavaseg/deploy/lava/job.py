@@ -7,7 +7,7 @@ the run goes on (`session`), and `outcome.json` ends it.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from lavaseg.system.faults import writing
 from lavaseg.system.files import write_atomically
 from lavaseg.system.limits import check_disk
 
-_OPTIONS = ("record", "fast", "period", "limit", "prefix")
+_OPTIONS = ("record", "fast", "period", "limit", "prefix", "chip")
 """The fields of a job that stand in `job.json`."""
 
 _BLOCK = 4096
@@ -41,6 +41,7 @@ class Job:
         period: physical steps from sample to sample.
         limit: seconds after which the run is given up.
         prefix: how the names of its shared memory begin.
+        chip: the task on a board (`lavaseg/deploy/loihi2/job.py`), or None: it runs on CPUs.
     """
 
     net: IntegerNetwork
@@ -50,6 +51,7 @@ class Job:
     period: int
     limit: float
     prefix: str
+    chip: dict[str, Any] | None = None
 
     def save(self, folder: Path) -> None:
         """Write the job into `folder`.
@@ -81,10 +83,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: seconds of the run itself, or what went wrong."""
+    """How a run ended: seconds of the run itself, or what went wrong.
+
+    Args:
+        data: further figures, plain data.
+    """
 
     seconds: float = 0.0
     error: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         _write_json(folder / "outcome.json", asdict(self))

@@ -71,7 +71,7 @@ def run_multiprocess(
     clear_up()
     with temporary_folder() as folder:
         job.save(folder)
-        outcome = _supervise(folder, job, steps, progress)
+        outcome = supervise(folder, job, steps, progress)
         if outcome.error:
             raise LavaError(f"Lava's multi-process runtime failed: {outcome.error}")
         recorders = open_recorders(net.network, names, folder)
@@ -86,7 +86,8 @@ def _default_limit(net: IntegerNetwork, steps: int, fast: bool) -> float:
     return 120 + 2 * len(network.projections) + steps * (0.1 + work)
 
 
-def _supervise(folder: Path, job: Job, steps: int, progress: Progress | None) -> Outcome:
+def supervise(folder: Path, job: Job, steps: int, progress: Progress | None) -> Outcome:
+    """Run the job in `folder` in a process of its own; nothing of it is left, however it ends."""
     with (folder / "log.txt").open("wb") as log:
         child = subprocess.Popen(
             [*COMMAND, str(folder)],

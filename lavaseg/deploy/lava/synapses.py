@@ -24,7 +24,7 @@ from scipy.sparse import csr_matrix, identity
 from lavaseg import network as description
 from lavaseg.deploy.lava.errors import LavaError
 from lavaseg.network import Operator, Projection
-from lavaseg.network.grids import fan_out, matrix, phases
+from lavaseg.network.grids import Phases, fan_out, matrix, phases
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.network.ranges import message_ranges
 
@@ -62,6 +62,23 @@ def message_bits(net: IntegerNetwork, source: str) -> int:
         return 0
     messages = message_ranges(net.network, net.weights)
     return max(int(abs(limit)) for limit in messages[source]).bit_length()
+
+
+def is_convolution(net: IntegerNetwork, projection: Projection) -> bool:
+    """Whether a projection that sees all of its source becomes a Conv, else a matrix."""
+    operator = projection.operator
+    if isinstance(operator, description.Conv | description.OneToOne | description.SumPool):
+        return True
+    enlarging = isinstance(operator, description.ConvTranspose | description.Upsample)
+    return enlarging and _phases(net, projection) is not None
+
+
+def _phases(net: IntegerNetwork, projection: Projection) -> Phases | None:
+    """The convolution that stands for an enlarging operator; None: a matrix needs fewer weights."""
+    shape = net.network.shape(projection.source)
+    form = phases(projection.operator, net.weights[projection.name], shape)
+    synapses = int(fan_out(projection.operator, shape).sum())
+    return form if form is not None and form.weight.size < synapses else None
 
 
 def depthwise(
@@ -183,9 +200,8 @@ def _enlarging(
 ) -> AbstractProcess:
     shape, weight = net.network.shape(projection.source), net.weights[projection.name]
     bits = message_bits(net, projection.source)
-    form = phases(projection.operator, weight, shape)
-    synapses = int(fan_out(projection.operator, shape).sum())
-    if form is not None and form.weight.size < synapses:
+    form = _phases(net, projection)
+    if form is not None:
         synapse = convolution(
             form.weight, source, padding=form.padding, groups=form.groups, bits=bits
         )

@@ -1,0 +1,1 @@
+"""The test double of Intel's extension: what its modules below `lava` and `nxcore` share."""

@@ -1,0 +1,5 @@
+"""What all boards have in common."""
+
+
+class NxBoard:
+    """A board."""
