@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -47,6 +49,35 @@ def shared_data() -> Path:
     folder = Path(__file__).resolve().parents[1].parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip(f"no data sets in {folder}")
+    return folder
+
+
+EXTENSION = Path(__file__).parent / "loihi2_extension"
+"""The test double of Intel's extension of Lava for Loihi 2."""
+SINFO = """#!/bin/sh
+case "$*" in
+  *-N*) printf 'ncl-og-01|idle\\nncl-og-02|down*\\n' ;;
+  *-h*) printf 'oheogulch|up\\nkp|down\\n' ;;
+  *) printf 'PARTITION AVAIL TIMELIMIT NODES STATE NODELIST\\noheogulch* up infinite 1 idle\\n' ;;
+esac
+"""
+"""A Slurm with a board that is idle and one that is down, a partition that is up and one not."""
+
+
+@pytest.fixture
+def chip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine with the double of Intel's extension and Slurm; returns the double's folder."""
+    folder = tmp_path / "extension"
+    shutil.copytree(EXTENSION, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    (commands / "sinfo").write_text(SINFO)
+    (commands / "sinfo").chmod(0o755)
+    monkeypatch.setenv("PATH", str(commands), prepend=os.pathsep)
+    monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+    monkeypatch.syspath_prepend(str(folder))
+    for name in ("SLURM", "NOSLURM", "BOARD", "PARTITION", "NXSDKHOST", "LOIHI_GEN"):
+        monkeypatch.delenv(name, raising=False)
     return folder
 
 

@@ -258,7 +258,9 @@ def test_a_job_is_handed_over_as_it_is(
     data: st.DataObject, graph_networks: Callable[..., st.SearchStrategy[IntegerNetwork]]
 ) -> None:
     net = data.draw(graph_networks())
-    sent = Job(net, spikes_for(net, 2), ("input", net.network.readout), True, net.steps, 7.5, "lvs_")
+    sent = Job(
+        net, spikes_for(net, 2), ("input", net.network.readout), True, net.steps, 7.5, "lvs_"
+    )
     with tempfile.TemporaryDirectory() as folder:
         sent.save(Path(folder))
         found = Job.load(Path(folder))

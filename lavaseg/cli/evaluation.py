@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lavaseg.cli.backends import ALL, backend_option
+from lavaseg.cli.boards import Board, Generation, Host, Partition, system_of
 from lavaseg.cli.console import (
     DIFFERENT,
     check_out,
@@ -30,7 +31,7 @@ from lavaseg.cli.inputs import (
     set_options,
 )
 from lavaseg.data.inputs import check_fits, choose_inputs, load_data
-from lavaseg.deploy.backends import COMPARED
+from lavaseg.deploy.backends import COMPARABLE, COMPARED
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import AnalogModel
 from lavaseg.system.words import counted, percent
@@ -214,8 +215,12 @@ def verify(
         int, typer.Option("--samples", "-n", min=1, help="At most this many samples.")
     ] = 16,
     backend: Annotated[
-        str, backend_option("What to compare with the simulator", COMPARED, several=True)
+        str, backend_option("What to compare with the simulator", COMPARABLE, several=True)
     ] = ALL,
+    board: Board = None,
+    partition: Partition = None,
+    host: Host = None,
+    loihi_gen: Generation = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the random draws.")] = 0,
     json: Json = False,
 ) -> None:
@@ -223,12 +228,14 @@ def verify(
 
     All run the same pictures; every spike of every population at every step must be equal, and the
     read-outs, too. A run without net.net is exported first; its verdict is kept in RUN/verify.json.
-    Exit code 1 if anything differs: then the first step, population and neuron are named.
+    Exit code 1 if anything differs: then the first step, population and neuron are named. A board
+    with Loihi 2 is compared where it is asked for: `--backend loihi2`.
 
     Example: `lavaseg verify runs/demo --samples 4`
     """
     check_exists(target)
     with only_json(json):
+        system = system_of(board, partition, host, loihi_gen)
         run = _exported(target, set_) if target.is_dir() else None
         net_path = run.files.net.path if run else target
         net = run.net() if run else open_net(net_path)
@@ -244,6 +251,7 @@ def verify(
             seed=seed,
             samples=inputs.numbers,
             backends=COMPARED if backend == ALL else (backend,),
+            system=system,
         )
     if json:
         print_json({"target": target, **verdict.to_dict()})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lavaseg.cli.backends import backend_option
+from lavaseg.cli.boards import Board, Generation, Host, Partition, system_of
 from lavaseg.cli.console import (
     check_out,
     check_writable,
@@ -19,6 +20,7 @@ from lavaseg.cli.console import (
     warn_if_silent,
 )
 from lavaseg.cli.inputs import DATA_OPTION, data_beside, open_net, set_options
+from lavaseg.cli.profiles import profile_kinds, profile_on_chip, show_profile
 from lavaseg.data.inputs import Inputs, load_inputs
 from lavaseg.deploy.backends import RUNTIMES
 from lavaseg.errors import LavasegError
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from lavaseg.results.energy import EnergyAccount
 
     Runner = Callable[[IntegerNetwork, np.ndarray, Callable[[int, int], None]], Activity]
+    Profiler = Callable[[IntegerNetwork, np.ndarray], dict[str, Any]]
 
 Net = Annotated[Path, typer.Argument(help="A .net file that `lavaseg export` wrote.")]
 Source = Annotated[
@@ -96,7 +99,20 @@ def run(
     seed: Seed = 0,
     timeout: Annotated[
         float | None,
-        typer.Option("--timeout", min=1, help="Give up after this many seconds (lava only)."),
+        typer.Option("--timeout", min=1, help="Give up after this many seconds (lava, loihi2)."),
+    ] = None,
+    board: Board = None,
+    partition: Partition = None,
+    host: Host = None,
+    loihi_gen: Generation = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile",
+            metavar="all|KIND,...",
+            help="loihi2: profile power, time, activity or memory as well, each in a run of its "
+            "own; kept in the folder of the run that NET belongs to.",
+        ),
     ] = None,
     set_: Set = None,
     json: Json = False,
@@ -105,19 +121,29 @@ def run(
 
     Samples stream back to back through stock processes (LIFReset, Conv, Dense, ...), each
     population being reset as the wave of a new sample reaches it. Output as from
-    `lavaseg simulate`.
+    `lavaseg simulate`. On a board (`--backend loihi2`) every population is heard, too; what a run
+    takes there is measured by `--profile`.
 
     Example: `lavaseg run runs/demo/net.net digits-photos:0-4 --backend lava`
+    On a board: `lavaseg run runs/demo/net.net digits-photos:0-4 --backend loihi2 --board ncl-og-01`
     """
+    with only_json(json):
+        kinds = profile_kinds(profile, backend)
+        system = system_of(board, partition, host, loihi_gen)
 
     def ran(
         network: IntegerNetwork, spikes: np.ndarray, progress: Callable[[int, int], None]
     ) -> Activity:
         from lavaseg.deploy import run as run_net
 
-        return run_net(network, spikes, backend=backend, timeout=timeout, progress=progress)
+        return run_net(
+            network, spikes, backend=backend, timeout=timeout, system=system, progress=progress
+        )
 
-    _infer(backend, ran, net, source, out_, seed, set_, json)
+    def profiled(network: IntegerNetwork, spikes: np.ndarray) -> dict[str, Any]:
+        return profile_on_chip(net, network, spikes, kinds, system, timeout)
+
+    _infer(backend, ran, net, source, out_, seed, set_, json, profiled if kinds else None)
 
 
 def _infer(
@@ -129,8 +155,9 @@ def _infer(
     seed: int,
     set_: list[str] | None,
     json: bool,
+    profiler: Profiler | None = None,
 ) -> None:
-    """Everything that both commands do, given their runner."""
+    """Everything that both commands do, given their runner, and a profiler if there is one."""
     with only_json(json):
         network = open_net(net)
         options = set_options(set_ or (), DATA_OPTION)
@@ -142,6 +169,7 @@ def _infer(
         spikes = network.encoder.encode(found.stimuli, seed=seed, samples=found.numbers)
         with bar(title) as progress:
             activity = runner(network, spikes, progress)
+        profile = profiler(network, spikes) if profiler is not None else None
         account = _account(network, activity)
         labels = _write_labels(network, activity, found, targets)
     speed = {
@@ -162,10 +190,13 @@ def _infer(
                 "spikes": {name: int(count.sum()) for name, count in activity.counts.items()},
                 "synaptic_operations": round(account.synaptic_operations * activity.samples),
                 **speed,
+                **({} if profile is None else {"profile": profile}),
             }
         )
     else:
         _show(network, activity, account, found, targets, speed)
+        if profile is not None:
+            show_profile(profile)
     warn_if_silent(network.network, {k: float(n.sum()) for k, n in activity.counts.items()})
     if found.failed:
         for sentence in found.failed:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lavaseg.lazy import on_first_use
 
 if TYPE_CHECKING:
-    from lavaseg.deploy.backends import BACKENDS, COMPARED, RUNTIMES, run
+    from lavaseg.deploy.backends import BACKENDS, COMPARABLE, COMPARED, RUNTIMES, run
     from lavaseg.deploy.evaluation import evaluate
     from lavaseg.deploy.observation import record, recordings
     from lavaseg.deploy.simulator import Simulator, simulate
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BACKENDS",
+    "COMPARABLE",
     "COMPARED",
     "RUNTIMES",
     "Comparison",
@@ -43,6 +44,7 @@ __getattr__, __dir__ = on_first_use(
     __name__,
     {
         "BACKENDS": "backends",
+        "COMPARABLE": "backends",
         "COMPARED": "backends",
         "RUNTIMES": "backends",
         "run": "backends",

@@ -16,6 +16,7 @@ from lavaseg.system.extras import optional
 if TYPE_CHECKING:
     import numpy as np
 
+    from lavaseg.deploy.loihi2 import System
     from lavaseg.network.integers import IntegerNetwork
     from lavaseg.results.activity import Activity
 
@@ -31,21 +32,25 @@ class Backend:
 
     Args:
         title: its description, on one line.
-        run: (network, spikes uint8 (N, T, C, H, W), record, timeout, progress) -> Activity. The
-            timeout, in seconds or None, is for backends that can give a run up.
+        run: (network, spikes uint8 (N, T, C, H, W), record, timeout, progress, system=None) ->
+            Activity. The timeout, in seconds or None, is for backends that can give a run up; the
+            system, for those that need a board.
         on_lava: it runs Lava's processes.
+        on_chip: it needs a board, so it runs only where it is asked for by name.
     """
 
     title: str
-    run: Callable[[IntegerNetwork, np.ndarray, Record, float | None, Progress | None], Activity]
+    run: Callable[..., Activity]
     on_lava: bool = False
+    on_chip: bool = False
 
 
 def _on_first_use(module: str, name: str, *takes: str) -> Callable[..., Activity]:
     """`Backend.run` of a function of this package, whose module is imported when it runs.
 
     Args:
-        takes: which of "timeout" and "progress" the function knows; the others are dropped.
+        takes: which of "timeout", "progress" and "system" the function knows; the others are
+            dropped.
     """
 
     def run(
@@ -54,10 +59,11 @@ def _on_first_use(module: str, name: str, *takes: str) -> Callable[..., Activity
         record: Record,
         timeout: float | None,
         progress: Progress | None,
+        system: System | None = None,
     ) -> Activity:
         with optional():
             function = getattr(importlib.import_module(f"lavaseg.deploy.{module}"), name)
-        options = {"timeout": timeout, "progress": progress}
+        options = {"timeout": timeout, "progress": progress, "system": system}
         found: Activity = function(
             net, spikes, record=record, **{option: options[option] for option in takes}
         )
@@ -84,13 +90,21 @@ BACKENDS: Mapping[str, Backend] = {
         _on_first_use("lava", "run_multiprocess", "timeout", "progress"),
         on_lava=True,
     ),
+    "loihi2": Backend(
+        "a board with Loihi 2, through Intel's extension of Lava",
+        _on_first_use("loihi2", "run_loihi2", "timeout", "progress", "system"),
+        on_lava=True,
+        on_chip=True,
+    ),
 }
 """Every backend gives the same `Activity` for the same spikes."""
 
 REFERENCE = "simulator"
 """The backend that the others are compared with."""
-COMPARED = tuple(name for name in BACKENDS if name != REFERENCE)
-"""The backends that `verify` compares with the reference."""
+COMPARABLE = tuple(name for name in BACKENDS if name != REFERENCE)
+"""The backends that `verify` can compare with the reference."""
+COMPARED = tuple(name for name in COMPARABLE if not BACKENDS[name].on_chip)
+"""Those that it compares unless it is told which."""
 RUNTIMES = tuple(name for name, backend in BACKENDS.items() if backend.on_lava)
 """The backends that `run` can choose from."""
 
@@ -108,6 +122,7 @@ def run(
     backend: str = "lava",
     record: Record = (),
     timeout: float | None = None,
+    system: System | None = None,
     progress: Progress | None = None,
 ) -> Activity:
     """Run encoded samples on a graph of Lava's stock processes, streamed back to back.
@@ -115,10 +130,12 @@ def run(
     Args:
         spikes: uint8 (N, T, C, H, W), as `net.encoder.encode` gives them.
         backend: "lava", Lava's own runtime (one operating-system process for each Lava
-            process), or "lava-inprocess", the same compiled graph in this process.
+            process), "lava-inprocess", the same compiled graph in this process, or "loihi2", the
+            same on a board.
         record: populations whose spikes are kept, or "all".
         timeout: seconds before "lava" is stopped; by default chosen from the work. The
             in-process runtime has none.
+        system: the board for "loihi2"; as the environment says by default.
         progress: called with (steps done, steps in all).
 
     Raises:
@@ -132,4 +149,4 @@ def run(
 
     check_request(net, spikes, record)
     check_ranges(net)
-    return BACKENDS[backend].run(net, spikes, record, timeout, progress)
+    return BACKENDS[backend].run(net, spikes, record, timeout, progress, system)

@@ -6,11 +6,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lavaseg.deploy.backends import BACKENDS, COMPARED, REFERENCE, check_backend
+from lavaseg.deploy.backends import BACKENDS, COMPARABLE, COMPARED, REFERENCE, check_backend
 from lavaseg.deploy.targets import Target, first_stimuli, network_of
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus
@@ -19,6 +19,9 @@ from lavaseg.results.activity import Activity
 from lavaseg.runs import Run
 from lavaseg.system.files import write_atomically
 from lavaseg.system.progress import bar
+
+if TYPE_CHECKING:
+    from lavaseg.deploy.loihi2 import System
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ def verify(
     samples: Sequence[int] | None = None,
     backends: Sequence[str] = COMPARED,
     timeout: float | None = None,
+    system: System | None = None,
     progress: bool = True,
 ) -> Verdict:
     """Run the same encoded stimuli, streamed back to back, on every backend and compare.
@@ -130,9 +134,10 @@ def verify(
             default the run's first test samples.
         limit: at most this many of these test samples.
         seed, samples: key the encoder's draws, as in `Encoder.encode`.
-        backends: any of `lavaseg.deploy.backends.COMPARED`: "torch" (SLAYER synapses and the
-            fused neuron), "lava-inprocess", "lava".
-        timeout: seconds for Lava's multi-process runtime.
+        backends: any of `lavaseg.deploy.backends.COMPARABLE`: "torch" (SLAYER synapses and the
+            fused neuron), "lava-inprocess", "lava"; "loihi2" only if it is named.
+        timeout: seconds for Lava's multi-process runtime, or a board.
+        system: the board for "loihi2"; as the environment says by default.
         progress: show a progress bar for each backend.
 
     Raises:
@@ -143,7 +148,9 @@ def verify(
     if stimuli is None:
         stimuli = first_stimuli(net, limit)
     spikes = integers.encoder.encode(stimuli, seed=seed, samples=samples)
-    verdict = verify_spikes(integers, spikes, backends=backends, timeout=timeout, progress=progress)
+    verdict = verify_spikes(
+        integers, spikes, backends=backends, timeout=timeout, system=system, progress=progress
+    )
     if isinstance(net, Run):
         net.files.verdict.save(verdict.to_dict())
     return verdict
@@ -155,20 +162,23 @@ def verify_spikes(
     *,
     backends: Sequence[str] = COMPARED,
     timeout: float | None = None,
+    system: System | None = None,
     progress: bool = True,
 ) -> Verdict:
     """`verify` for input that is encoded already, uint8 (N, T, C, H, W)."""
     if not backends:
-        raise LavasegError(f"no backend to compare: expected one or more of {', '.join(COMPARED)}")
+        raise LavasegError(
+            f"no backend to compare: expected one or more of {', '.join(COMPARABLE)}"
+        )
     for backend in backends:
-        check_backend(backend, COMPARED)
+        check_backend(backend, COMPARABLE)
     reference = BACKENDS[REFERENCE].run(net, spikes, "all", None, None)
     seconds = {REFERENCE: reference.seconds}
     rows: list[Comparison] = []
     differences: list[Difference] = []
     for backend in backends:
         with bar(f"verify {backend}", show=progress) as report:
-            found = BACKENDS[backend].run(net, spikes, "all", timeout, report)
+            found = BACKENDS[backend].run(net, spikes, "all", timeout, report, system)
         seconds[backend] = found.seconds
         rows += compare(net, backend, reference, found)
         difference = first_difference(net, backend, reference, found)

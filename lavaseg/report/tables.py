@@ -16,6 +16,7 @@ from lavaseg.report.wording import (
     format_percent,
     format_points,
 )
+from lavaseg.results.chip import chip_conditions, chip_rows
 from lavaseg.results.energy import Estimate
 
 
@@ -109,6 +110,18 @@ def estimate_row(estimate: Estimate) -> dict[str, str]:
         "ratio": "–" if estimate.ratio is None else against_the_ann(estimate),
         "definition": estimate.definition,
         "source": estimate.source,
+    }
+
+
+def chip_table(profile: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What a board measured: conditions, rows, and a remark or ""."""
+    if profile is None:
+        return None
+    remark = profile["derived"].get("remark", "")
+    return {
+        "conditions": chip_conditions(profile),
+        "rows": chip_rows(profile),
+        "remark": remark,
     }
 
 

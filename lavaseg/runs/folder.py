@@ -128,12 +128,19 @@ class RunFolder:
         written_by=("evaluate", "demo"),
         made_from=(net,),
     )
+    chip_profile = Kind(
+        "loihi2.json",
+        "what a board with Loihi 2 measured: lags, power, time, activity, memory",
+        JSON,
+        written_by=("run",),
+        made_from=(net,),
+    )
     report = Kind(
         "report.html",
         "the page",
         PAGE,
         written_by=("report", "demo"),
-        made_from=(weights, evaluation, net, verdict, net_evaluation),
+        made_from=(weights, evaluation, net, verdict, net_evaluation, chip_profile),
     )
 
     def besides(self, own: Artefact[Any]) -> list[Path]:

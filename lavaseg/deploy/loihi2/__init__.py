@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from lavaseg.lazy import on_first_use
 
 if TYPE_CHECKING:
-    from lavaseg.deploy.loihi2.profiles import PROFILES, profile
+    from lavaseg.deploy.loihi2.job import PROFILES
+    from lavaseg.deploy.loihi2.profiles import profile
     from lavaseg.deploy.loihi2.run import run_loihi2
     from lavaseg.deploy.loihi2.system import GENERATIONS, System
 
@@ -21,7 +22,7 @@ __getattr__, __dir__ = on_first_use(
     __name__,
     {
         "GENERATIONS": "system",
-        "PROFILES": "profiles",
+        "PROFILES": "job",
         "System": "system",
         "profile": "profiles",
         "run_loihi2": "run",

@@ -12,13 +12,16 @@ from lavaseg.deploy.loihi2.timing import Timing
 LAGS, RUN, IDLE = "lags", "run", "idle"
 """Tasks beside the profiles: measure lags, run and listen, measure an idle board's power."""
 
+PROFILES = ("power", "time", "activity", "memory")
+"""What can be profiled."""
+
 
 @dataclass(frozen=True)
 class ChipTask:
     """One task.
 
     Args:
-        kind: `LAGS`, `RUN`, `IDLE` or a profile.
+        kind: `LAGS`, `RUN`, `IDLE` or one of `PROFILES`.
         system: where.
         timing: steps between host and chip; None where nothing depends on them.
         replay: the input comes from the chip's buffer.

@@ -157,4 +157,4 @@ def timing_of(first: np.ndarray, states: np.ndarray) -> Timing:
             f"back and {sorted(resets)} of resets contradict one another: samples cannot be told "
             "apart on this board"
         )
-    return Timing(*lags, spikes=back.pop(), reset=resets.pop())
+    return Timing(**dict(zip(PARTS, lags, strict=True)), spikes=back.pop(), reset=resets.pop())

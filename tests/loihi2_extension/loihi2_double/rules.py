@@ -16,6 +16,11 @@ from lava.utils.loihi import ChipGeneration
 THRESHOLD = 2**17 - 1
 BIAS = -(2**12), 2**12 - 1
 WEIGHTS = -256, 254
+ENTRIES: dict[str, tuple[type, ...]] = {
+    "PyToN3ConvAdapter": (Conv,),
+    "PyToNxAdapter": (Dense, Sparse),
+}
+"""What each adapter from the host may feed."""
 
 
 class ChipRefusal(ValueError):
@@ -32,12 +37,40 @@ def _within(what: str, values: Any, least: int, most: int) -> None:
 
 def check_process(process: AbstractProcess) -> None:
     """Raise ChipRefusal unless the chip can hold the process."""
-    if isinstance(process, LIF):
+    kind = type(process).__name__
+    if kind in ENTRIES:
+        _check_entry(process, ENTRIES[kind])
+    elif kind in ("Read", "ReadConv"):
+        _check_reader(process, kind)
+    elif isinstance(process, LIF):
         _check_neurons(process)
     elif isinstance(process, (Conv, Dense)):
         _check_weights(process, process.weight if isinstance(process, Conv) else process.weights)
     elif isinstance(process, Sparse):
         _check_weights(process, process.weights)
+
+
+def _check_entry(adapter: AbstractProcess, wanted: tuple[type, ...]) -> None:
+    """An adapter from the host feeds synapses of its kind, in messages of its size."""
+    for port in adapter.out.get_dst_ports():
+        synapse, bits = port.process, adapter.proc_params["num_message_bits"]
+        if not isinstance(synapse, wanted):
+            raise ChipRefusal(f"{type(adapter).__name__} feeds a {type(synapse).__name__}")
+        if int(np.max(synapse.num_message_bits.init)) != bits:
+            raise ChipRefusal(
+                f"{type(adapter).__name__} sends {bits} message bits, {type(synapse).__name__} "
+                f"{synapse.name} takes {int(np.max(synapse.num_message_bits.init))}"
+            )
+
+
+def _check_reader(reader: AbstractProcess, kind: str) -> None:
+    """A reader is of the kind of the synapses before the neurons that it reads."""
+    (state,) = reader.state.get_dst_ports()
+    sources = [port.process for port in state.process.a_in.get_src_ports()]
+    shared = any(isinstance(source, Conv) for source in sources)
+    if shared != (kind == "ReadConv"):
+        what = "behind a convolution" if shared else "behind no convolution"
+        raise ChipRefusal(f"{kind} reads neurons {what}")
 
 
 def _check_neurons(process: LIF) -> None:

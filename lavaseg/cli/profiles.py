@@ -1,0 +1,70 @@
+"""Profiles of a network on a board: the option `--profile`, where they are kept, how they look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lavaseg.cli.console import print_table, say
+from lavaseg.deploy.backends import BACKENDS
+from lavaseg.errors import LavasegError
+from lavaseg.runs import RunFolder
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from lavaseg.deploy.loihi2 import System
+    from lavaseg.network.integers import IntegerNetwork
+
+
+def profile_kinds(profile: str | None, backend: str) -> tuple[str, ...]:
+    """The profiles that the option names, "all" for every one.
+
+    Raises:
+        LavasegError: there is no such profile, or the backend is no board.
+    """
+    if profile is None:
+        return ()
+    if not BACKENDS[backend].on_chip:
+        raise LavasegError(f"--profile {profile} needs --backend loihi2, got {backend}")
+    from lavaseg.deploy.loihi2 import PROFILES
+
+    if profile == "all":
+        return PROFILES
+    kinds = tuple(dict.fromkeys(name.strip() for name in profile.split(",")))
+    for kind in kinds:
+        if kind not in PROFILES:
+            raise LavasegError(f"no profile {kind!r}; there are all, {', '.join(PROFILES)}")
+    return kinds
+
+
+def profile_on_chip(
+    path: Path,
+    net: IntegerNetwork,
+    spikes: np.ndarray,
+    kinds: Sequence[str],
+    system: System | None,
+    timeout: float | None,
+) -> dict[str, Any]:
+    """Profile a network; if its file is that of a run, the run's folder keeps the figures."""
+    from lavaseg.deploy.loihi2 import profile
+    from lavaseg.system.progress import bar
+
+    with bar("profile loihi2") as progress:
+        found = profile(net, spikes, kinds=kinds, system=system, timeout=timeout, progress=progress)
+    files = RunFolder(path.parent)
+    if files.recipe.exists() and files.net.path.name == path.name:
+        files.chip_profile.save(found)
+    return found
+
+
+def show_profile(found: Mapping[str, Any]) -> None:
+    """Print what a board measured."""
+    from lavaseg.results.chip import chip_conditions, chip_rows
+
+    print_table(
+        f"Measured on Loihi 2: {chip_conditions(found)}", ["figure", ">value"], chip_rows(found)
+    )
+    if remark := found["derived"].get("remark"):
+        say(remark, "red")
