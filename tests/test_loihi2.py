@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +24,8 @@ from lavaseg.deploy.loihi2 import PROFILES, System, profile, run_loihi2
 from lavaseg.deploy.loihi2.chip_graph import period_on_chip
 from lavaseg.deploy.loihi2.lags import timing_of
 from lavaseg.deploy.loihi2.profiles import derived, dynamic_power
-from lavaseg.deploy.loihi2.system import placed
+from lavaseg.deploy.loihi2.system import check_place, placed, use, variables
+from lavaseg.deploy.loihi2.timing import Timing
 from lavaseg.encoders import Direct, Encoder, Poisson
 from lavaseg.errors import LavasegError
 from lavaseg.network import (
@@ -38,7 +43,10 @@ from lavaseg.network import (
 )
 from lavaseg.network.integers import Bias, IntegerNetwork
 
+EXAMPLES = int(os.environ.get("LAVASEG_FUZZ_EXAMPLES", "150"))
 BOARD = System(board="ncl-og-01")
+LAGS = Timing(conv=1, dense=1, buffer=0, spikes=1, reset=0)
+"""Those of the double, unless it is told others."""
 Spikes = Callable[..., np.ndarray]
 
 
@@ -142,30 +150,38 @@ def test_the_chip_gives_the_simulators_spikes(
     assert all(row.spikes for row in verdict.rows if row.population in ("a", "joined", "late"))
 
 
-@settings(
-    max_examples=3,
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.function_scoped_fixture,
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-    ],
-)
-@given(data=st.data())
 @pytest.mark.slow
-@pytest.mark.usefixtures("chip")
-def test_the_chip_gives_the_simulators_spikes_on_random_graphs(
-    data: st.DataObject,
+def test_the_chip_gives_the_simulators_spikes_on_random_graphs_with_any_lags(
+    chip: Path,
+    tmp_path: Path,
     graph_networks: Callable[..., st.SearchStrategy[IntegerNetwork]],
     random_spikes: Spikes,
 ) -> None:
-    net = data.draw(graph_networks(most_populations=5, most_steps=9))
-    verdict = verify_spikes(
-        net, random_spikes(net, 2), backends=("loihi2",), system=BOARD, progress=False
+    """T from 1 to 20; host and chip in one process; input from the host or the chip's buffer."""
+    drawn = count()
+
+    @settings(max_examples=EXAMPLES // 5, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(data=st.data())
+    def draw(data: st.DataObject) -> None:
+        net = data.draw(graph_networks(most_populations=6, most_steps=20))
+        number = next(drawn)
+        netx.write(net, tmp_path / f"{number}.net")
+        np.save(tmp_path / f"{number}.npy", random_spikes(net, 2, number))
+
+    draw()
+    root = Path(__file__).resolve().parents[1]
+    result = subprocess.run(
+        [sys.executable, "-m", "loihi2_double.compare", str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(chip)])},
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert verdict.ok, str(verdict.first_difference)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split("\n")[:-1] == [f"compared {next(drawn)}"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("chip")
 def test_whatever_steps_adapters_take_the_spikes_are_the_same(
     monkeypatch: pytest.MonkeyPatch, random_spikes: Spikes
@@ -185,15 +201,16 @@ def test_a_process_that_would_run_on_the_host_is_named(chip: Path, random_spikes
     (chip / "lava/proc/graded/ncmodels.py").unlink()
     net = of_events()
     with pytest.raises(LavaError, match=r"no model for the chip of GradedVec .*run on the host"):
-        run_loihi2(net, random_spikes(net, 1), system=BOARD)
+        run_loihi2(net, random_spikes(net, 1), system=BOARD, timing=LAGS)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("chip")
 def test_profiles_are_runs_of_their_own_and_power_follows_the_idle_board(
     random_spikes: Spikes,
 ) -> None:
     net = like_the_demo()
-    found = profile(net, random_spikes(net, 3), system=BOARD)
+    found = profile(net, random_spikes(net, 3), system=BOARD, timing=LAGS)
     assert {"idle", *PROFILES, "derived"} <= found.keys()
     assert found["replayed"]
     assert found["time"]["on_host"] == {}, "nothing holds the chip up"
@@ -293,6 +310,37 @@ def test_the_environment_says_where_unless_it_is_told() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("system", "told"),
+    [
+        (System(board="ncl-og-01"), {"SLURM": "1", "BOARD": "ncl-og-01", "LOIHI_GEN": "N3B3"}),
+        (
+            System(partition="oheogulch", generation="N3C1"),
+            {"SLURM": "1", "PARTITION": "oheogulch", "LOIHI_GEN": "N3C1"},
+        ),
+    ],
+)
+@pytest.mark.usefixtures("chip")
+def test_lava_is_told_one_place_and_a_generation(
+    system: System, told: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NXSDKHOST", "10.1.1.1")
+    use(placed(system))
+    names = ("SLURM", "NOSLURM", "BOARD", "PARTITION", "NXSDKHOST", "LOIHI_GEN")
+    assert {name: os.environ[name] for name in names if name in os.environ} == told
+
+
+def test_a_job_of_slurm_needs_no_sinfo(chip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (chip.parent / "bin" / "sinfo").write_text("#!/bin/sh\nexit 1\n")
+    system = placed(System(board="ncl-og-01"))
+    for name, value in variables(system).items():
+        monkeypatch.setenv(name, value)
+    check_place(system)
+    use(system)
+    with pytest.raises(LavasegError, match="Slurm does not answer: `sinfo` fails"):
+        check_place(placed(System(board="ncl-og-02")))
+
+
 @pytest.mark.usefixtures("chip")
 def test_power_of_any_board_of_a_partition_is_refused(random_spikes: Spikes) -> None:
     net = like_the_demo()
@@ -332,6 +380,7 @@ def test_profiles_need_a_board(net_file: Path) -> None:
     assert "no profile 'tme'; there are all, power, time, activity, memory" in output
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("chip")
 def test_the_command_runs_and_profiles_on_a_board(net_file: Path) -> None:
     sheet, labels = net_file.with_name("sheet.npy"), net_file.with_name("labels.png")

@@ -97,9 +97,7 @@ def build_on_chip(
         # Lava's step, from 1, in which the read-out does the last step of the first sample
         last = net.steps + net.network.latencies[readout] + sources.lag
         task_of_states = States(membranes, (last - 1) // period, steps)
-        shared = any(
-            isinstance(graph.synapses[p.name], Conv) for p in net.network.incoming(readout)
-        )
-        offset = (last - 1) % period
-        edges |= watch(graph.neurons[readout].v, shared, period, offset, task_of_states)
+        neurons = graph.neurons[readout]
+        shared = any(isinstance(port.process, Conv) for port in neurons.a_in.get_src_ports())
+        edges |= watch(neurons.v, shared, period, (last - 1) % period, task_of_states)
     return ChipGraph(graph, edges, steps)

@@ -21,7 +21,8 @@ from lavaseg.deploy.loihi2.chip_graph import period_on_chip
 from lavaseg.deploy.loihi2.job import IDLE, PROFILES, ChipTask
 from lavaseg.deploy.loihi2.run import do, measure_lags
 from lavaseg.deploy.loihi2.sources import fits_buffer
-from lavaseg.deploy.loihi2.system import System, check_extension, placed
+from lavaseg.deploy.loihi2.system import System, check_extension, check_place, placed
+from lavaseg.deploy.loihi2.timing import Timing
 from lavaseg.deploy.requests import check_request
 from lavaseg.errors import LavasegError
 from lavaseg.network.integers import IntegerNetwork
@@ -33,6 +34,7 @@ def profile(
     *,
     kinds: Sequence[str] = PROFILES,
     system: System | None = None,
+    timing: Timing | None = None,
     timeout: float | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -44,6 +46,7 @@ def profile(
         kinds: any of `PROFILES`.
         system: where to run; as the environment says by default. Power needs one board, which is
             measured idle first.
+        timing: steps that the board's adapters take, if they are known.
         timeout: seconds after which each run is given up.
         progress: called with runs (done, in all).
 
@@ -64,9 +67,11 @@ def profile(
             f"power is compared with that of the same board when it idles, and partition "
             f"{place.partition!r} may give another board each time: give --board NAME"
         )
+    check_place(place)
     sources = sum(p.source == net.network.input.name for p in net.network.projections)
     replay = fits_buffer(spikes, sources)
-    timing = measure_lags(net, spikes, place, timeout)
+    if timing is None:
+        timing = measure_lags(net, spikes, place, timeout)
     tasks = [*([IDLE] if "power" in kinds else []), *kinds]
     found: dict[str, Any] = {
         "system": place.to_dict(),

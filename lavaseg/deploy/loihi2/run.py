@@ -16,7 +16,7 @@ from lavaseg.deploy.lava.multiprocess import supervise
 from lavaseg.deploy.lava.session import Progress, make_activity, open_recorders
 from lavaseg.deploy.loihi2.chip_graph import period_on_chip
 from lavaseg.deploy.loihi2.job import LAGS, RUN, ChipTask
-from lavaseg.deploy.loihi2.system import System, check_extension, placed
+from lavaseg.deploy.loihi2.system import System, check_extension, check_place, placed
 from lavaseg.deploy.loihi2.timing import Timing
 from lavaseg.deploy.requests import check_request
 from lavaseg.network.integers import IntegerNetwork
@@ -33,6 +33,7 @@ def run_loihi2(
     *,
     record: Iterable[str] | str = (),
     system: System | None = None,
+    timing: Timing | None = None,
     timeout: float | None = None,
     progress: Progress | None = None,
 ) -> Activity:
@@ -47,6 +48,7 @@ def run_loihi2(
         spikes: uint8 (N, T, C, H, W), as the network's encoder gives them.
         record: names of populations (or the input) whose spikes are returned, or "all".
         system: where to run; as the environment says by default.
+        timing: steps that the board's adapters take, if they are known: `measure_lags`.
         timeout: seconds after which each task on the board is given up.
         progress: called with physical steps (done, in all) while it runs.
 
@@ -58,7 +60,9 @@ def run_loihi2(
     names = check_request(net, spikes, record)
     check_lava(net)
     place = placed(system)
-    timing = measure_lags(net, spikes, place, timeout)
+    check_place(place)
+    if timing is None:
+        timing = measure_lags(net, spikes, place, timeout)
     task = ChipTask(RUN, place, timing)
     with TemporaryDirectory(prefix="lavaseg-", ignore_cleanup_errors=True) as name:
         folder = Path(name)

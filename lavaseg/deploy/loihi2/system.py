@@ -15,6 +15,7 @@ from lavaseg.errors import LavasegError
 
 GENERATIONS = ("N3B3", "N3C1", "N3B2")
 """Generations of Loihi 2, the most common first."""
+_PLACES = ("BOARD", "PARTITION", "NXSDKHOST")
 _MARKER = "lava.utils.loihi2_profiler"
 """The module by which `lava.utils.loihi.is_installed` knows the extension."""
 
@@ -100,15 +101,59 @@ def check_extension() -> None:
         )
 
 
+def variables(system: System) -> dict[str, str]:
+    """The environment that makes Lava's extension run on a system; nothing else names a place."""
+    found = {"LOIHI_GEN": system.generation or GENERATIONS[0]}
+    if system.host:
+        return {**found, "NOSLURM": "1", "NXSDKHOST": system.host}
+    if system.board:
+        return {**found, "SLURM": "1", "BOARD": system.board}
+    return {**found, "SLURM": "1", "PARTITION": str(system.partition)}
+
+
+def _told(system: System) -> bool:
+    """Whether the environment says it all already, as in a job that Slurm started."""
+    wanted = variables(system)
+    return all(os.environ.get(name) == wanted.get(name) for name in (*wanted, *_PLACES))
+
+
+def check_place(system: System) -> None:
+    """Ask Slurm for the board or the partition, unless the environment names it.
+
+    Raises:
+        LavasegError: Slurm does not answer, or there is no such board or partition, or it is down.
+    """
+    if system.host or _told(system):
+        return
+    from lava.utils import slurm
+
+    try:
+        answers = slurm.is_available()
+    except OSError:
+        answers = False
+    if not answers:
+        raise LavasegError(
+            "Slurm does not answer: `sinfo` fails; without Slurm, give --host ADDRESS of a board's "
+            "host"
+        )
+    if system.board:
+        _check_listed("board", system.board, ["sinfo", "-h", "-N", "-o", "%N|%t"])
+    else:
+        _check_listed("partition", str(system.partition), ["sinfo", "-h", "-o", "%R|%a"])
+
+
 def use(system: System) -> None:
     """Tell Lava and its extension, by the environment of this process, where to run.
 
     Raises:
-        LavasegError: Slurm or the host does not answer, or there is no such board or partition,
-            or it is down.
+        LavasegError: the host does not answer.
     """
+    if _told(system):
+        return
     from lava.utils import loihi
 
+    for name in _PLACES:
+        os.environ.pop(name, None)
     generation = loihi.ChipGeneration(system.generation)
     if system.host:
         try:
@@ -117,24 +162,11 @@ def use(system: System) -> None:
             raise LavasegError(
                 f"host {system.host!r} does not answer: `ping {system.host}` fails"
             ) from None
-        return
-    try:
-        # without names: lava-nc 0.10.0 reads those that sinfo lists up to the empty line at the end
-        # of its output, which it takes for a name, and raises
+    else:
+        # without names, which `check_place` looked up: lava-nc 0.10.0 takes the empty line at the
+        # end of sinfo's output for a name, and raises
         loihi.use_slurm_host(loihi_gen=generation)
-    except (ValueError, OSError):
-        raise LavasegError(
-            "Slurm does not answer: `sinfo` fails; without Slurm, give --host ADDRESS of a board's "
-            "host"
-        ) from None
-    for name in ("BOARD", "PARTITION", "NXSDKHOST"):
-        os.environ.pop(name, None)
-    if system.board:
-        _check_listed("board", system.board, ["sinfo", "-h", "-N", "-o", "%N|%t"])
-        os.environ["BOARD"] = system.board
-    elif system.partition:
-        _check_listed("partition", system.partition, ["sinfo", "-h", "-o", "%R|%a"])
-        os.environ["PARTITION"] = system.partition
+    os.environ.update(variables(system))
 
 
 def _check_listed(what: str, name: str, command: list[str]) -> None:
