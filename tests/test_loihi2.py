@@ -206,6 +206,17 @@ def test_a_process_that_would_run_on_the_host_is_named(chip: Path, random_spikes
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("chip")
+def test_a_chip_that_fails_ends_the_run_with_what_it_said(
+    monkeypatch: pytest.MonkeyPatch, random_spikes: Spikes
+) -> None:
+    monkeypatch.setenv("LOIHI2_DOUBLE_CONV", "broken")  # raised while the chip's service runs
+    net = like_the_demo()
+    with pytest.raises(LavaError, match=r"Loihi 2 \(run\): Lava's runtime service .*'broken'"):
+        run_loihi2(net, random_spikes(net, 1), system=BOARD, timing=LAGS)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("chip")
 def test_profiles_are_runs_of_their_own_and_power_follows_the_idle_board(
     random_spikes: Spikes,
 ) -> None:
@@ -363,8 +374,12 @@ def net_file(tmp_path: Path) -> Path:
 
 def test_without_the_extension_one_sentence_says_who_gives_it(net_file: Path) -> None:
     sheet = net_file.with_name("sheet.npy")
-    for words in (("run", net_file, sheet), ("verify", net_file, "--data", sheet)):
-        code, output = call(*words, "--backend", "loihi2", "--board", "ncl-og-01")
+    for words in (
+        ("run", net_file, sheet, "--backend", "loihi2"),
+        ("verify", net_file, "--data", sheet, "--backend", "loihi2"),
+        ("verify", net_file, "--data", sheet),
+    ):
+        code, output = call(*words, "--board", "ncl-og-01")
         assert code == 2
         assert "lava-loihi" in output
         assert "Intel's neuromorphic research community (INRC)" in output

@@ -248,6 +248,36 @@ def test_a_difference_is_an_alarm_that_names_its_place() -> None:
     assert "identical" not in text
 
 
+def test_what_a_board_measured_stands_beside_the_verdict() -> None:
+    profile = {
+        "system": {"board": "ncl-og-01", "partition": None, "host": None, "generation": "N3B3"},
+        "samples": 8, "steps": 5, "period": 8, "replayed": True,
+        "idle": {"total_power": 1.0}, "power": {"total_power": 1.25, "vdd_power": 0.75},
+        "time": {"execution_time_per_step": 25.0}, "activity": {"synaptic_operations": 123456},
+        "derived": {"seconds_per_sample": 0.0002, "dynamic_power": None, "remark": "within noise"},
+    }  # fmt: skip
+    data = dataclasses.replace(complete(), membranes={}, history=(), examples=None)
+    assert "On Loihi 2" not in _Page(render(data)).text
+    text = _Page(render(dataclasses.replace(data, chip=profile))).text
+    for words in (
+        "ncl-og-01 (N3B3), 8 samples of 5 steps, filled up to 8 with silent ones, input replayed",
+        "power of the board 1.25 W",
+        "above the idle board meaningless",
+        "time of a sample 0.2 ms",
+        "synaptic operations of the run 123,456",
+        "within noise",
+    ):
+        assert words in text
+
+
+def test_the_chip_alone_counts_as_verified_on_lava() -> None:
+    data = dataclasses.replace(complete(), membranes={}, history=(), examples=None)
+    assert data.verification is not None
+    rows = [{**data.verification["rows"][0], "backend": "loihi2"}]
+    text = _Page(render(dataclasses.replace(data, verification={"ok": True, "rows": rows}))).text
+    assert "✓ identical" in text
+
+
 def test_torch_alone_does_not_count_as_verified_on_lava() -> None:
     data = dataclasses.replace(complete(), membranes={}, history=(), examples=None)
     assert data.verification is not None

@@ -229,13 +229,15 @@ def verify(
     All run the same pictures; every spike of every population at every step must be equal, and the
     read-outs, too. A run without net.net is exported first; its verdict is kept in RUN/verify.json.
     Exit code 1 if anything differs: then the first step, population and neuron are named. A board
-    with Loihi 2 is compared where it is asked for: `--backend loihi2`.
+    with Loihi 2 is compared as well where one is named (`--board`), or alone by `--backend loihi2`.
 
     Example: `lavaseg verify runs/demo --samples 4`
     """
     check_exists(target)
     with only_json(json):
         system = system_of(board, partition, host, loihi_gen)
+        everything = COMPARED if system is None else COMPARABLE
+        backends = everything if backend == ALL else (backend,)
         run = _exported(target, set_) if target.is_dir() else None
         net_path = run.files.net.path if run else target
         net = run.net() if run else open_net(net_path)
@@ -250,7 +252,7 @@ def verify(
             inputs.stimuli,
             seed=seed,
             samples=inputs.numbers,
-            backends=COMPARED if backend == ALL else (backend,),
+            backends=backends,
             system=system,
         )
     if json:

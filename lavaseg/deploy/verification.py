@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lavaseg.deploy.backends import BACKENDS, COMPARABLE, COMPARED, REFERENCE, check_backend
+from lavaseg.deploy.loihi2.system import check_extension
 from lavaseg.deploy.targets import Target, first_stimuli, network_of
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus
@@ -172,6 +173,8 @@ def verify_spikes(
         )
     for backend in backends:
         check_backend(backend, COMPARABLE)
+        if BACKENDS[backend].on_chip:
+            check_extension()  # before the others take their time
     reference = BACKENDS[REFERENCE].run(net, spikes, "all", None, None)
     seconds = {REFERENCE: reference.seconds}
     rows: list[Comparison] = []

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from lavaseg.deploy.backends import RUNTIMES
 from lavaseg.models.analog import AnalogModel
 from lavaseg.report.contents import ReportData
 from lavaseg.report.wording import (
@@ -73,7 +74,7 @@ def _verification_tile(verification: Mapping[str, Any] | None) -> Tile:
     if not verification["ok"]:
         return Tile(label, "✗ different", "the first difference is named below", "bad")
     backends = dict.fromkeys(row["backend"] for row in verification["rows"])
-    if not any(name.startswith("lava") for name in backends):
+    if not any(name in RUNTIMES for name in backends):
         compared = ", ".join(backends) or "nothing"
         return Tile(label, "not verified", f"compared: {compared}, not Lava", "missing")
     note = f"every population, step and neuron: {', '.join(backends)}"
