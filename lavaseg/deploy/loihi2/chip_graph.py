@@ -82,7 +82,8 @@ def build_on_chip(
         replay: the input comes from the chip's buffer.
     """
     period = period_on_chip(net.steps)
-    sources = ChipSources(timing, replay)
+    delays = [min(p.delay, net.steps) for p in net.network.projections]
+    sources = ChipSources(timing, replay, max(delays) if timing.buffer else 0)
     graph = build(net, spikes, {}, period, sources)
     steps = graph.steps + max(timing.spikes, 1)  # a state is sent in the step after it was read
     edges: dict[AbstractProcess, Model | None] = {}

@@ -22,12 +22,16 @@ class ChipSources(RingSources):
     Args:
         timing: steps of each part.
         replay: the input comes from the chip's buffer, else from the host.
+        quiet: further steps by which all that is played is late: the longest delay. Until the
+            chip's buffer sends, nothing holds delayed spikes down, and what biases cause then would
+            arrive in the first sample.
     """
 
     delay_synapses = False
 
-    def __init__(self, timing: Timing, replay: bool) -> None:
-        self.lag, self.clock_lag = timing.sources, timing.sources + timing.reset
+    def __init__(self, timing: Timing, replay: bool, quiet: int = 0) -> None:
+        self.lag = timing.sources + quiet
+        self.clock_lag = self.lag + timing.reset
         self._timing, self._replay = timing, replay
 
     def kind(self, shared: bool) -> bool:
