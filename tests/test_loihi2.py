@@ -116,10 +116,11 @@ def of_events() -> IntegerNetwork:
     return network_of(
         Input("input", (2, 6, 6)),
         (
-            Population("seen", 8, 2048),
+            Population("seen", 8, 2048, bias=True),
             Population("looped", 30, clock=True),
             Relay("sum"),
             Population("late", 40),
+            Population("never", 1),
             Population("out", None),
         ),
         (
@@ -130,9 +131,12 @@ def of_events() -> IntegerNetwork:
             Projection("sum", "late", Conv(3, 1)),
             Projection("looped", "late", OneToOne(), 1),
             Projection("late", "out", Dense(4)),
+            Projection("seen", "never", OneToOne(), 3),  # after the sample, and not in the next
+            Projection("never", "out", Dense(4)),
             Projection("input", "out", Dense(4), 2),
         ),
         Poisson(3),
+        biases={"seen": Bias(np.array([520, 520, 520]), 6)},  # fires before the first sample, too
         clocks={"looped": np.array([[10, 0, -20], [0, 40, 2], [6, -6, 0]])},
     )
 
