@@ -257,8 +257,8 @@ def test_what_a_board_measured_stands_beside_the_verdict() -> None:
         "derived": {"seconds_per_sample": 0.0002, "dynamic_power": None, "remark": "within noise"},
     }  # fmt: skip
     data = dataclasses.replace(complete(), membranes={}, history=(), examples=None)
-    assert "On Loihi 2" not in _Page(render(data)).text
-    text = _Page(render(dataclasses.replace(data, chip=profile))).text
+    assert "Measured on Loihi 2" not in _Page(render(data)).text
+    text = _Page(render(dataclasses.replace(data, board=profile))).text
     for words in (
         "ncl-og-01 (N3B3), 8 samples of 5 steps, filled up to 8 with silent ones, input replayed",
         "power of the board 1.25 W",

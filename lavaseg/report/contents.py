@@ -74,7 +74,7 @@ class ReportData:
         parameters: number of parameters that training learned, norms and biases included.
         trained, exported: evaluations of the float and of the exported integer network.
         verification: `Verdict.to_dict()`: ok, rows, first_difference.
-        chip: what a board with Loihi 2 measured of the exported network, if it ran on one.
+        board: what a board with Loihi 2 measured of the exported network, if it ran on one.
         counted: the network in which the spikes of that evaluation are counted, if it is not
             `network` as it stands (`lavaseg.export.lowering.countable`).
         uncounted: the reason why they cannot be counted, or "".
@@ -100,7 +100,7 @@ class ReportData:
     trained: Evaluation | None = None
     exported: Evaluation | None = None
     verification: Mapping[str, Any] | None = None
-    chip: Mapping[str, Any] | None = None
+    board: Mapping[str, Any] | None = None
     counted: Network | None = None
     uncounted: str = ""
     examples: Examples | None = None

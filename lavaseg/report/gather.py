@@ -92,7 +92,7 @@ def collect(run: Run, *, compare: Run | Sequence[Run] = ()) -> ReportData:
         trained=trained,
         exported=exported,
         verification=results.verdict,
-        chip=results.chip,
+        board=results.board,
         counted=counted,
         uncounted=uncounted,
         examples=_examples(run, net, data, notes) if data and results.weights else None,
@@ -134,7 +134,7 @@ class _Results:
         self.evaluation = self._value(files.evaluation) if self.weights else None
         self.net_evaluation = self._value(files.net_evaluation) if self.net else None
         self.verdict = self._value(files.verdict) if self.net else None
-        self.chip = self._value(files.chip_profile) if self.net else None
+        self.board = self._value(files.chip_profile) if self.net else None
 
     def _current(self, artefact: Artefact[T]) -> Artefact[T] | None:
         """The artefact; None if it is not there, or, with a note, if it is out of date."""

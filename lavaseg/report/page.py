@@ -39,6 +39,6 @@ def render(data: ReportData) -> str:
         verified=tables.verified_rows(data.verification),
         chip_titles=list(TITLES.values()),
         time_error=ERROR,
-        chip=tables.chip_table(data.chip),
+        board=tables.board_table(data.board),
         figures=figures(data),
     )

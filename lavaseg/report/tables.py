@@ -113,7 +113,7 @@ def estimate_row(estimate: Estimate) -> dict[str, str]:
     }
 
 
-def chip_table(profile: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def board_table(profile: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """What a board measured: conditions, rows, and a remark or ""."""
     if profile is None:
         return None
