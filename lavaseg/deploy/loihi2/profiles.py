@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -26,6 +24,7 @@ from lavaseg.deploy.loihi2.timing import Timing
 from lavaseg.deploy.requests import check_request
 from lavaseg.errors import LavasegError
 from lavaseg.network.integers import IntegerNetwork
+from lavaseg.system.session import temporary_folder
 
 
 def profile(
@@ -82,9 +81,9 @@ def profile(
         "lags": timing.to_dict(),
     }
     for number, kind in enumerate(tasks):
-        with TemporaryDirectory(prefix="lavaseg-", ignore_cleanup_errors=True) as name:
+        with temporary_folder() as folder:
             task = ChipTask(kind, place, timing, replay)
-            found[kind] = do(net, spikes, (), task, Path(name), timeout, None).data
+            found[kind] = do(net, spikes, (), task, folder, timeout, None).data
         if progress is not None:
             progress(number + 1, len(tasks))
     return found | {"derived": derived(found)}

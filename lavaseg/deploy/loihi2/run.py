@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from lavaseg.deploy.loihi2.timing import Timing
 from lavaseg.deploy.requests import check_request
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.results.activity import Activity
+from lavaseg.system.session import clear_up, temporary_folder
 
 _PATIENCE = 900.0
 """Seconds that a task may take before its steps: a board's queue, and Intel's compiler."""
@@ -64,8 +64,7 @@ def run_loihi2(
     if timing is None:
         timing = measure_lags(net, spikes, place, timeout)
     task = ChipTask(RUN, place, timing)
-    with TemporaryDirectory(prefix="lavaseg-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         outcome = do(net, spikes, names, task, folder, timeout, progress)
         recorders = open_recorders(net.network, names, folder)
     return make_activity(net.network, spikes, names, recorders, outcome.seconds)
@@ -75,8 +74,8 @@ def measure_lags(
     net: IntegerNetwork, spikes: np.ndarray, system: System, timeout: float | None
 ) -> Timing:
     """The steps that adapters and buffers of a board take."""
-    with TemporaryDirectory(prefix="lavaseg-", ignore_cleanup_errors=True) as name:
-        outcome = do(net, spikes, (), ChipTask(LAGS, system), Path(name), timeout, None)
+    with temporary_folder() as folder:
+        outcome = do(net, spikes, (), ChipTask(LAGS, system), folder, timeout, None)
     return Timing(**outcome.data)
 
 
@@ -98,6 +97,7 @@ def do(
     limit = _PATIENCE + _SECONDS_PER_STEP * steps if timeout is None else timeout
     prefix = f"lvs{secrets.token_hex(4)}_"
     job = Job(net, spikes, record, True, net.steps, limit, prefix, task.to_dict())
+    clear_up()
     job.save(folder)
     outcome = supervise(folder, job, steps, progress)
     if outcome.error:
