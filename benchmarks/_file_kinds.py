@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import pickle
+import shutil
 import struct
 import zipfile
 import zlib
@@ -31,10 +32,15 @@ from lavaseg.data.idx import read_idx
 from lavaseg.data.mnist_cifar10 import _read_pictures
 from lavaseg.data.pictures import read_label_map, read_picture
 from lavaseg.data.voc import _stems, read_mat
+from lavaseg.deploy.cloud import spikes
+from lavaseg.deploy.cloud.archive import write_archive
+from lavaseg.deploy.cloud.bundle import FORMAT, Bundle
+from lavaseg.deploy.cloud.results import read_results, write_results
 from lavaseg.encoders import Poisson
 from lavaseg.network import Conv, Input, Network, Population, Projection
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.netx.header import HEADER_SIZE, header
+from lavaseg.results.activity import Activity
 from lavaseg.results.evaluation import Evaluation
 from lavaseg.runs import formats
 from lavaseg.training.checkpoints import newest
@@ -388,7 +394,26 @@ def _class_list(path: Path) -> None:
 _read_events = partial(read_recording, sensor=recordings.SENSOR)
 _MNIST = partial(read_idx, item=(28, 28))
 
+
+def _bundle(path: Path) -> None:
+    expected = spikes.activity_to_bytes(Activity(np.ones((1, 2, 3, 3), np.int64), {}))
+    members = {"network.net": b"net" * 50, "expected.npz": expected}
+    write_archive(path, members, {"format": FORMAT, "name": "a"})
+
+
+def _results(path: Path) -> None:
+    _bundle(path)
+    bundle = Bundle.open(path)
+    folder = path.parent / "results"
+    expected = bundle.archive.members["expected.npz"]
+    write_results(folder, bundle.manifest, expected, bundle.expected(), {"seconds": 1}, None)
+    shutil.make_archive(str(path.with_suffix("")), "zip", folder)
+    shutil.rmtree(folder)
+
+
 KINDS = (
+    Kind("bundle.zip", _bundle, Bundle.open),
+    Kind("results.zip", _results, read_results),
     Kind("a.net", _net, netx.read, _with_header),
     Kind("slayer.net", _slayer, partial(netx.read_stock, steps=4, input_shape=(12, 1, 1))),
     Kind("a.yaml", _recipe, recipes.load, hostile=_yaml_bombs),

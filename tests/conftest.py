@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from slurm_cluster import obstacle, running_cluster
 
 from lavaseg.compat import prepare_lava
 from lavaseg.encoders import Direct, Encoder, Poisson
@@ -52,6 +53,22 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def slurm_conf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Configuration of a real Slurm with two boards; skips where Slurm is not installed."""
+    if reason := obstacle():
+        pytest.skip(reason)
+    with running_cluster(tmp_path_factory.mktemp("slurm")) as configuration:
+        yield configuration
+
+
+@pytest.fixture
+def slurm(slurm_conf: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Commands of Slurm ask a real one: partition kp with board-1, and vpx with board-2, down."""
+    monkeypatch.setenv("SLURM_CONF", str(slurm_conf))
+    return slurm_conf
+
+
 EXTENSION = Path(__file__).parent / "loihi2_extension"
 """The test double of Intel's extension of Lava for Loihi 2."""
 SINFO = """#!/bin/sh
@@ -65,21 +82,27 @@ esac
 
 
 @pytest.fixture
-def chip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A machine with the double of Intel's extension and Slurm; returns the double's folder."""
+def extension(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine with the double of Intel's extension; returns the double's folder."""
     folder = tmp_path / "extension"
     shutil.copytree(EXTENSION, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    commands = tmp_path / "bin"
-    commands.mkdir()
-    (commands / "sinfo").write_text(SINFO)
-    (commands / "sinfo").chmod(0o755)
-    monkeypatch.setenv("PATH", str(commands), prepend=os.pathsep)
     monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
     monkeypatch.syspath_prepend(str(folder))
     for name in ("SLURM", "NOSLURM", "BOARD", "PARTITION", "NXSDKHOST", "LOIHI_GEN"):
         monkeypatch.setenv(name, "")  # so that what tests set is taken back
         monkeypatch.delenv(name)
     return folder
+
+
+@pytest.fixture
+def chip(extension: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine with the double of Intel's extension and Slurm; returns the double's folder."""
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    (commands / "sinfo").write_text(SINFO)
+    (commands / "sinfo").chmod(0o755)
+    monkeypatch.setenv("PATH", str(commands), prepend=os.pathsep)
+    return extension
 
 
 def bounded_weights(rng: np.random.Generator, shape: tuple[int, ...], budget: int) -> np.ndarray:

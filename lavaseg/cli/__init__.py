@@ -13,6 +13,7 @@ import typer
 
 from lavaseg.cli import (
     chip,
+    cloud,
     conversion,
     data,
     demo,
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 
 PIPELINE, DATA, RESULTS = "The pipeline, in order", "Looking at data", "Looking at results"
+CLOUD = "On another machine"
 app.command(rich_help_panel=PIPELINE)(demo.demo)
 app.command(rich_help_panel=PIPELINE)(doctor.doctor)
 app.command(rich_help_panel=PIPELINE)(training.recipes)
@@ -51,6 +53,9 @@ app.command("import", rich_help_panel=PIPELINE)(nets.import_)
 app.command(rich_help_panel=PIPELINE)(evaluation.verify)
 app.command(rich_help_panel=PIPELINE)(inference.simulate)
 app.command(rich_help_panel=PIPELINE)(inference.run)
+app.command(rich_help_panel=CLOUD)(cloud.bundle)
+app.command(rich_help_panel=CLOUD)(cloud.submit)
+app.command(rich_help_panel=CLOUD)(cloud.collect)
 app.add_typer(data.app, name="data", rich_help_panel=DATA)
 app.command(rich_help_panel=RESULTS)(nets.info)
 app.command("map", rich_help_panel=RESULTS)(chip.map_)
@@ -82,8 +87,9 @@ def _options(
     **Start here:** `lavaseg demo` does everything once, in a few minutes. Then
     `lavaseg recipes` lists what can be trained.
 
-    Exit codes: 0 success, 1 verify found differing spikes (or doctor what hinders), 2 a mistake
-    in the call or in a file, 3 a fault of the program, 130 interrupted.
+    Exit codes: 0 success, 1 verify, submit or collect found differing spikes (or map --check a
+    broken limit, doctor what hinders), 2 a mistake in the call or in a file, 3 a fault of the
+    program, 130 interrupted.
     """
 
 

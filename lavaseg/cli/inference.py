@@ -20,9 +20,10 @@ from lavaseg.cli.console import (
     warn_if_silent,
 )
 from lavaseg.cli.inputs import DATA_OPTION, data_beside, open_net, set_options
-from lavaseg.cli.profiles import profile_kinds, profile_on_chip, show_profile
+from lavaseg.cli.profiles import profile_on_chip, show_profile
 from lavaseg.data.inputs import Inputs, load_inputs
 from lavaseg.deploy.backends import RUNTIMES
+from lavaseg.deploy.loihi2.job import profile_kinds
 from lavaseg.errors import LavasegError
 from lavaseg.system.words import counted
 

@@ -1,4 +1,4 @@
-"""Profiles of a network on a board: the option `--profile`, where they are kept, how they look."""
+"""Profiles of a network on a board: where they are kept, how they look."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lavaseg.cli.console import print_table, say
-from lavaseg.deploy.backends import BACKENDS
-from lavaseg.errors import LavasegError
 from lavaseg.runs import RunFolder
 
 if TYPE_CHECKING:
@@ -16,27 +14,6 @@ if TYPE_CHECKING:
 
     from lavaseg.deploy.loihi2 import System
     from lavaseg.network.integers import IntegerNetwork
-
-
-def profile_kinds(profile: str | None, backend: str) -> tuple[str, ...]:
-    """The profiles that the option names, "all" for every one.
-
-    Raises:
-        LavasegError: there is no such profile, or the backend is no board.
-    """
-    if profile is None:
-        return ()
-    if not BACKENDS[backend].on_chip:
-        raise LavasegError(f"--profile {profile} needs --backend loihi2, got {backend}")
-    from lavaseg.deploy.loihi2 import PROFILES
-
-    if profile == "all":
-        return PROFILES
-    kinds = tuple(dict.fromkeys(name.strip() for name in profile.split(",")))
-    for kind in kinds:
-        if kind not in PROFILES:
-            raise LavasegError(f"no profile {kind!r}; there are all, {', '.join(PROFILES)}")
-    return kinds
 
 
 def profile_on_chip(

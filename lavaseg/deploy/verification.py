@@ -213,15 +213,37 @@ def first_difference(
     net: IntegerNetwork, backend: str, reference: Activity, found: Activity
 ) -> Difference | None:
     """The earliest differing (sample, step), and there the population nearest to the input."""
+    names = [node.name for node in net.network.ordered]
+    return earliest_difference(backend, names, net.network.readout, net.steps, reference, found)
+
+
+def earliest_difference(
+    backend: str,
+    names: Sequence[str],
+    readout: str,
+    steps: int,
+    reference: Activity,
+    found: Activity,
+) -> Difference | None:
+    """`first_difference` of a network of which only names are known.
+
+    Args:
+        names: populations, in topological order; those that either side did not record are left
+            out.
+        readout: name of the read-out.
+        steps: logical steps of a sample.
+    """
     earliest: tuple[tuple[int, int], Difference] | None = None
-    for node in net.network.ordered:
-        expected, got = reference.spikes[node.name], found.spikes[node.name]
+    for name in names:
+        if name not in reference.spikes or name not in found.spikes:
+            continue
+        expected, got = reference.spikes[name], found.spikes[name]
         places = np.argwhere(expected != got)
         if len(places) and (earliest is None or tuple(places[0][:2]) < earliest[0]):
             sample, step, *neuron = (int(i) for i in places[0])
             value, other = int(expected[tuple(places[0])]), int(got[tuple(places[0])])
             place = (neuron[0], neuron[1], neuron[2])
-            difference = Difference(backend, sample, step, node.name, place, value, other)
+            difference = Difference(backend, sample, step, name, place, value, other)
             earliest = (sample, step), difference
     if earliest is not None:
         return earliest[1]
@@ -233,8 +255,8 @@ def first_difference(
     return Difference(
         backend,
         sample,
-        net.steps - 1,
-        net.network.readout,
+        steps - 1,
+        readout,
         (channel, row, column),
         int(reference.readout[at]),
         int(found.readout[at]),

@@ -132,7 +132,7 @@ class RunFolder:
         "loihi2.json",
         "what a board with Loihi 2 measured: lags, power, time, activity, memory",
         JSON,
-        written_by=("run",),
+        written_by=("run", "collect"),
         made_from=(net,),
     )
     report = Kind(

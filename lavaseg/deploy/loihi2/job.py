@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lavaseg.deploy.backends import BACKENDS
 from lavaseg.deploy.loihi2.system import System
 from lavaseg.deploy.loihi2.timing import Timing
+from lavaseg.errors import LavasegError
 
 LAGS, RUN, IDLE = "lags", "run", "idle"
 """Tasks beside the profiles: measure lags, run and listen, measure an idle board's power."""
@@ -41,3 +43,22 @@ class ChipTask:
         """The task that `to_dict` gave."""
         timing = None if data["timing"] is None else Timing(**data["timing"])
         return cls(data["kind"], System(**data["system"]), timing, data["replay"])
+
+
+def profile_kinds(profile: str | None, backend: str) -> tuple[str, ...]:
+    """The profiles that an option names, with commas; "all" for every one, None for none.
+
+    Raises:
+        LavasegError: there is no such profile, or the backend is no board.
+    """
+    if profile is None:
+        return ()
+    if not BACKENDS[backend].on_chip:
+        raise LavasegError(f"--profile {profile} needs --backend loihi2, got {backend}")
+    if profile == "all":
+        return PROFILES
+    kinds = tuple(dict.fromkeys(name.strip() for name in profile.split(",")))
+    for kind in kinds:
+        if kind not in PROFILES:
+            raise LavasegError(f"no profile {kind!r}; there are all, {', '.join(PROFILES)}")
+    return kinds

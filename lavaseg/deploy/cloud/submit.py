@@ -1,0 +1,247 @@
+"""Hands a bundle to Slurm, follows its job, and brings its results back; no job is forgotten."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lavaseg.deploy.backends import BACKENDS, check_backend
+from lavaseg.deploy.cloud import slurm
+from lavaseg.deploy.cloud.bundle import Bundle
+from lavaseg.deploy.cloud.collect import Judgement, judge
+from lavaseg.deploy.cloud.results import LOG, RESULT, RESULTS, read_results
+from lavaseg.deploy.loihi2.job import profile_kinds
+from lavaseg.deploy.loihi2.system import System
+from lavaseg.errors import LavasegError
+from lavaseg.system.files import new_folder
+
+UNPACKED = "bundle"
+"""The bundle in the folder of a job, beside `RESULTS` and `LOG`."""
+
+_POLL = 1.0
+"""Seconds between two looks at the queue."""
+_LOST = 300.0
+"""Seconds of silence after which Slurm is given up."""
+_ARRIVAL = 30.0
+"""Seconds that a file of an ended job may take to be seen here: its file system may be remote."""
+_HOPELESS = ("PartitionTimeLimit", "PartitionDown", "PartitionInactive", "BadConstraints")
+_DOWN = ("ReqNodeNotAvail", "Nodes_required_for_job_are_DOWN", "Nodes required for job are DOWN")
+"""Reasons for which a job would wait for ever, or until somebody repairs a board."""
+
+_ENDS = {
+    "TIMEOUT": "reached its time limit and was ended by Slurm; --time gives it more minutes",
+    "CANCELLED": "was cancelled (scancel) before it had ended",
+    "NODE_FAIL": "was lost: its board failed while it ran",
+    "OUT_OF_MEMORY": "was ended by Slurm: it took more memory than it may",
+    "PREEMPTED": "was ended by Slurm for a job that goes first",
+    "DEADLINE": "was ended by Slurm at its deadline",
+    "BOOT_FAIL": "did not start: its board did not boot",
+}
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A bundle in Slurm's hands.
+
+    Args:
+        number: Slurm's.
+        folder: its folder.
+        bundle: what it runs.
+    """
+
+    number: str
+    folder: Path
+    bundle: Bundle
+
+
+def submit(
+    bundle: str | Path,
+    folder: str | Path,
+    *,
+    backend: str | None = None,
+    partition: str | None = None,
+    board: str | None = None,
+    generation: str | None = None,
+    minutes: int | None = None,
+    profile: str | None = None,
+    python: str = sys.executable,
+) -> Job:
+    """Unpack a bundle into a new folder and submit it to Slurm.
+
+    The folder must be one that the boards' hosts see, too, such as one in a home on a cloud.
+
+    Args:
+        bundle: its file.
+        folder: for bundle, log and results; must be new.
+        backend: what it runs on; by default what the bundle says.
+        partition, board: where, at most one of them; by default Slurm's default partition.
+        generation: of the chip; by default the most common.
+        minutes: that the job may take; by default what the partition says.
+        profile: what the board measures: "all", or kinds with commas.
+        python: interpreter of the job.
+
+    Raises:
+        LavasegError: a damaged bundle, no such partition or board, one that takes no jobs, a
+            folder that exists, or Slurm refuses. Nothing is left behind then.
+    """
+    opened = Bundle.open(bundle)
+    if backend is not None:
+        check_backend(backend, tuple(BACKENDS))
+    System(board, partition, generation=generation)
+    profile_kinds(profile, backend or opened.manifest["backend"])
+    options = slurm.choose(slurm.find_cluster(), partition, board, minutes)
+    folder = Path(folder).resolve()
+    if folder.exists():
+        raise LavasegError(f"--out {folder} exists already: choose a new folder")
+    with new_folder(folder) as part:
+        (part / UNPACKED).mkdir()
+        opened.archive.unpack(part / UNPACKED)
+    script = folder / UNPACKED / "job.sbatch"
+    words = [f"--out={folder / RESULTS}"]
+    given = {"backend": backend, "partition": partition, "board": board, "profile": profile}
+    given["loihi-gen"] = generation
+    words += [f"--{name}={value}" for name, value in given.items() if value]
+    options += [f"--chdir={script.parent}", f"--output={folder / LOG}"]
+    try:
+        with slurm.signals_interrupt():
+            number = slurm.submit_script(options, script, words, {"PYTHON": python})
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return Job(number, folder, opened)
+
+
+def follow(job: Job, say: Say, *, leave: bool = False) -> Judgement:
+    """Wait for a job, saying its states and what it prints, and judge its results.
+
+    Args:
+        say: called with each line.
+        leave: an interrupt leaves the job in the queue; else it is cancelled, and its folder
+            removed.
+
+    Raises:
+        LavasegError: the job failed, was cancelled, reached its limit, cannot start, or Slurm does
+            not answer. But for the last, nothing is left behind.
+        KeyboardInterrupt: Ctrl-C, SIGTERM or SIGHUP; says what became of the job.
+    """
+    try:
+        with slurm.signals_interrupt():
+            state = _wait(job, say)
+    except KeyboardInterrupt:
+        if leave:
+            raise KeyboardInterrupt(
+                f"interrupted; job {job.number} goes on: `lavaseg collect {job.folder}` when it "
+                f"has ended, `scancel {job.number}` ends it"
+            ) from None
+        _drop(job)
+        raise KeyboardInterrupt(f"interrupted; job {job.number} was cancelled") from None
+    except LavasegError:
+        raise
+    except BaseException:  # nobody would follow it any more
+        _drop(job)
+        raise
+    if not _arrived(job, state):
+        sentence = _end(job, state)
+        shutil.rmtree(job.folder, ignore_errors=True)
+        raise LavasegError(sentence)
+    return judge(read_results(job.folder / RESULTS, job.bundle))
+
+
+def _wait(job: Job, say: Say) -> slurm.State:
+    """Follow the job to its end."""
+    before, heard = None, time.monotonic()
+    log = _LogTail(job.folder / LOG)
+    while True:
+        try:
+            state = slurm.state_of(job.number)
+            heard = time.monotonic()
+        except LavasegError as error:
+            if time.monotonic() - heard > _LOST:
+                raise LavasegError(f"{error}; {_perhaps_left(job)}") from None
+            time.sleep(_POLL)
+            continue
+        if state != before:
+            say(_in_words(job, state))
+            before = state
+        for line in log.lines():
+            say(line)
+        if state.ended:
+            return state
+        if state.name == "PENDING" and state.reason.startswith((*_HOPELESS, *_DOWN)):
+            _drop(job)
+            raise LavasegError(
+                f"job {job.number} cannot start ({state.reason}) and was cancelled; `sinfo` shows "
+                "which boards take jobs"
+            )
+        time.sleep(_POLL)
+
+
+def _perhaps_left(job: Job) -> str:
+    return (
+        f"job {job.number} may still be in the queue (`scancel {job.number}` ends it), its folder "
+        f"is {job.folder}"
+    )
+
+
+def _in_words(job: Job, state: slurm.State) -> str:
+    text = f"job {job.number} {(state.name or 'gone from the queue').lower()}"
+    if state.name == "PENDING" and state.reason != "None":
+        return f"{text} ({state.reason})"
+    return f"{text} on {state.nodes}" if state.nodes and not state.ended else text
+
+
+def _drop(job: Job) -> None:
+    """Cancel a job, wait until it has ended, and remove its folder."""
+    try:
+        slurm.cancel(job.number)
+    except LavasegError as error:
+        raise LavasegError(f"{error}; {_perhaps_left(job)}") from None
+    patience = time.monotonic() + _LOST
+    while not slurm.state_of(job.number).ended and time.monotonic() < patience:
+        time.sleep(_POLL / 4)
+    shutil.rmtree(job.folder, ignore_errors=True)
+
+
+def _arrived(job: Job, state: slurm.State) -> bool:
+    """Whether the job's results are there; those of one that ended well may take their time."""
+    patience = time.monotonic() + (_ARRIVAL if state.name in ("COMPLETED", "") else 0)
+    while not (found := (job.folder / RESULTS / RESULT).exists()):
+        if time.monotonic() > patience:
+            break
+        time.sleep(_POLL)
+    return found
+
+
+def _end(job: Job, state: slurm.State) -> str:
+    """Why a job left no results."""
+    if state.name in _ENDS:
+        return f"job {job.number} {_ENDS[state.name]}"
+    lines = _LogTail(job.folder / LOG).lines()
+    last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
+    return f"job {job.number} failed: {last.removeprefix('error: ')}"
+
+
+class _LogTail:
+    """The lines of a growing file, each once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = 0
+
+    def lines(self) -> list[str]:
+        """Lines that were finished since the last call."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._seen)
+                content = file.read()
+        except OSError:  # not there yet
+            return []
+        whole = content[: content.rfind(b"\n") + 1]
+        self._seen += len(whole)
+        return whole.decode("utf-8", "replace").splitlines()

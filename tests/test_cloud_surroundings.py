@@ -1,0 +1,54 @@
+"""Surroundings of a bundle: the packages that it pins, and the places of Slurm that it may take."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from lavaseg.deploy.cloud import environment
+from lavaseg.deploy.cloud.slurm import Board, Cluster, Partition, choose, minutes
+from lavaseg.errors import LavasegError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_requirements_pin_every_package_that_a_plain_installation_and_lava_need() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    declared = [*project["dependencies"], *project["optional-dependencies"]["lava"]]
+    names = {Requirement(text).name for text in declared}
+    assert names == {*environment.PLAIN, *environment.ON_LAVA}
+    lines = [Requirement(line) for line in environment.requirements().splitlines()]
+    pinned = {line.name for line in lines if str(line.specifier).startswith("==")}
+    assert names <= pinned
+    assert pinned.isdisjoint({"torch", "lava-nc", "lava-dl", "lightning"})
+    assert environment.lava_requirements() == "lava-nc==0.10.0\n"
+
+
+def test_limits_of_slurm_are_read_in_all_its_forms() -> None:
+    found = {text: minutes(text) for text in ("30", "1:30", "2:00:00", "1-12:00:00", "infinite")}
+    assert found == {"30": 0.5, "1:30": 1.5, "2:00:00": 120, "1-12:00:00": 2160, "infinite": None}
+
+
+def test_a_board_is_chosen_with_a_partition_that_it_belongs_to() -> None:
+    cluster = Cluster(
+        {"og-1": Board("og-1", ("og",), "idle"), "kp-1": Board("kp-1", ("kp",), "mixed")},
+        {
+            "og": Partition("og", True, 20, True),
+            "kp": Partition("kp", True, None, False),
+        },
+    )
+    assert choose(cluster, None, "kp-1", 90) == ["--partition=kp", "--nodelist=kp-1", "--time=90"]
+    assert choose(cluster, None, None, None) == ["--partition=og"]
+    with pytest.raises(LavasegError, match="lets a job take 20 minutes at most"):
+        choose(cluster, "og", None, 21)
+    without = Cluster(cluster.boards, {"kp": cluster.partitions["kp"]})
+    with pytest.raises(LavasegError, match="no default partition"):
+        choose(without, None, None, None)
