@@ -176,7 +176,8 @@ def read_histograms(path: Path, *, per_column: bool = False) -> np.ndarray:
     ):
         found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else "an archive"
         raise LavasegError(f"{path} must hold {expected}, it holds {found}")
-    values = np.moveaxis(np.asarray(array[..., :2], np.float64), -1, 0)
+    with np.errstate(invalid="ignore"):  # what is no number is refused below
+        values = np.moveaxis(np.asarray(array[..., :2], np.float64), -1, 0)
     if not (np.abs(values) <= 1).all():  # not a number is refused, too
         raise LavasegError(f"{path} has histograms outside of -1 to 1")
     if per_column:

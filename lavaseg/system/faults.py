@@ -231,7 +231,8 @@ def reading(
     except BaseException as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise kind(f"{path} cannot be read: {in_words(error)}") from None
-        if memory_failed(error):
+        # a ValueError: the size that is written there is none of an array, nothing was asked for
+        if memory_failed(error) and not isinstance(error, ValueError):
             raise kind(f"{path} asks for more memory than there is: {_words(error)}") from None
         remedy = "; make or fetch it again" if fault == DAMAGED else ""
         raise kind(f"{path} {fault}: {_words(error)}{remedy}") from None
