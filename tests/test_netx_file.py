@@ -820,10 +820,7 @@ def test_what_stock_cannot_load_is_said_with_the_layer() -> None:
 
 
 def test_channels_that_are_late_by_different_steps_take_few_words_in_the_table() -> None:
-    late = tuple(
-        Projection("input", "a", Conv(3, (1, 1)), d, f"late{d}", (d,))
-        for d in range(4)
-    )
+    late = tuple(Projection("input", "a", Conv(3, (1, 1)), d, f"late{d}", (d,)) for d in range(4))
     network = Network(
         Input("input", (4, 2, 2)),
         (Population("a", 20), Population("out", None)),
