@@ -74,7 +74,7 @@ def traces(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Traces]:
     folder = Path(tempfile.gettempdir()) / f"lt-{token}"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    monkeypatch.setattr(multiprocess.secrets, "token_hex", lambda _: token)
+    monkeypatch.setattr(multiprocess, "shared_memory_prefix", lambda _: f"lvs{token}_")
     found = Traces(folder, token)
     yield found
     assert found.processes() == []
@@ -239,7 +239,7 @@ def test_the_death_of_the_caller_ends_everything(
     )
     folder = traces.folder / "job"
     folder.mkdir()
-    prefix = f"lvs{multiprocess.secrets.token_hex(4)}_"
+    prefix = multiprocess.shared_memory_prefix(folder)
     multiprocess.Job(net, spikes_for(net, 2), (), True, net.steps, LIMIT, prefix).save(folder)
     ended = subprocess.run(
         [sys.executable, str(caller), str(folder), *multiprocess.COMMAND], timeout=LIMIT

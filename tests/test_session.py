@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -71,29 +72,65 @@ def test_the_folder_of_a_killed_process_is_removed_and_that_of_a_living_one_stay
     assert list(temporary.iterdir()) == []
 
 
+def test_shared_memory_of_a_killed_session_goes_with_its_folder(temporary: Path) -> None:
+    folder = temporary / "lavaseg-job-killed12"
+    folder.mkdir()
+    (folder / ".owner").touch()
+    with session.temporary_folder() as living:
+        mine, other = map(session.shared_memory_prefix, (folder, living))
+        left = [Path("/dev/shm") / name for name in (f"{mine}1", f"sem.{mine}2", f"{other}1")]
+        try:
+            for path in left:
+                path.touch()
+            session.clear_up()
+            assert [path.exists() for path in left] == [False, False, True]
+        finally:
+            for path in left:
+                path.unlink(missing_ok=True)
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_folder_is_never_seen_with_an_unlocked_owner(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = session._lock
+
+    def swept_before(file: IO[bytes]) -> bool:
+        if "w" in file.mode:
+            session.clear_up()
+        return lock(file)
+
+    monkeypatch.setattr(session, "_lock", swept_before)
+    with session.temporary_folder() as folder:
+        session.clear_up()
+        assert folder.is_dir()
+
+
 def test_what_is_no_folder_of_ours_is_left_alone(temporary: Path) -> None:
-    (temporary / "lavaseg-file").write_bytes(b"content")
-    (temporary / "lavaseg-fresh").mkdir()
-    (temporary / "lavaseg-of-somebody").mkdir()
-    (temporary / "lavaseg-of-somebody" / "precious.txt").write_bytes(b"content")
+    (temporary / "lavaseg-job-file1234").write_bytes(b"content")
+    (temporary / "lavaseg-job-fresh123").mkdir()
+    (temporary / "lavaseg-job-somebody").mkdir()
+    (temporary / "lavaseg-job-somebody" / "precious.txt").write_bytes(b"content")
+    (temporary / "lavaseg-trained-gone").mkdir()  # of somebody, too
     (temporary / "elsewhere").mkdir()
     (temporary / "elsewhere" / ".owner").touch()
-    (temporary / "lavaseg-link").symlink_to(temporary / "elsewhere")
-    (temporary / "lavaseg-half-gone").mkdir()
-    (temporary / "lavaseg-half-gone" / "network.net").write_bytes(b"content")
-    (temporary / "lavaseg-old").mkdir()
-    os.utime(temporary / "lavaseg-old", (time.time() - 3600,) * 2)
+    (temporary / "lavaseg-job-link1234").symlink_to(temporary / "elsewhere")
+    (temporary / "lavaseg-job-half1234-gone").mkdir()
+    (temporary / "lavaseg-job-half1234-gone" / "network.net").write_bytes(b"content")
+    (temporary / "lavaseg-job-old12345").mkdir()
+    os.utime(temporary / "lavaseg-job-old12345", (time.time() - 3600,) * 2)
     session.clear_up()
     left = {path.name for path in temporary.iterdir()}
     assert left == {
-        "elsewhere", "lavaseg-file", "lavaseg-fresh", "lavaseg-link", "lavaseg-of-somebody",
+        "elsewhere", "lavaseg-job-file1234", "lavaseg-job-fresh123", "lavaseg-job-link1234",
+        "lavaseg-job-somebody", "lavaseg-trained-gone",
     }  # fmt: skip
     assert (temporary / "elsewhere" / ".owner").exists()
-    assert (temporary / "lavaseg-of-somebody" / "precious.txt").exists()
+    assert (temporary / "lavaseg-job-somebody" / "precious.txt").exists()
 
 
 def test_a_folder_that_is_written_all_the_time_is_removed(temporary: Path) -> None:
-    folder, stop = temporary / "lavaseg-job", threading.Event()
+    folder, stop = temporary / "lavaseg-job-written1", threading.Event()
     folder.mkdir()
 
     def write() -> None:
@@ -118,7 +155,7 @@ def test_a_folder_that_is_written_all_the_time_is_removed(temporary: Path) -> No
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs files of another user")
 def test_folders_of_other_users_are_left_alone(temporary: Path) -> None:
-    folder = temporary / "lavaseg-other"
+    folder = temporary / "lavaseg-job-other123"
     folder.mkdir()
     (folder / ".owner").touch()
     os.chown(folder, 12345, 12345)

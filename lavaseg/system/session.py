@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 import signal
 import sys
@@ -19,15 +20,30 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-_PREFIX = "lavaseg-"
+_PREFIX = "lavaseg-job-"
 """How the names of temporary folders begin."""
 _OWNED = ".owner"
 """The file in each that its owner keeps locked. The system lets go when a process ends."""
+_NEW = ".owner-new"
+"""That file's name until it is locked."""
 _GONE = "-gone"
 """How the name of a folder ends that is being removed."""
+_NAME = re.compile(f"{_PREFIX}([a-z0-9_]{{8}})({_GONE})?")
+"""Names of temporary folders: 8 characters of `tempfile.mkdtemp`."""
 _YOUNG = 600
 """Seconds for which a folder without that file is left alone: it may just be being made."""
 _PR_SET_PDEATHSIG = 1
+
+
+def shared_memory_prefix(folder: Path) -> str:
+    """How the names of shared memory begin that belongs to a temporary folder.
+
+    It follows from the folder's name, so that it can be removed when all that knew it are killed.
+    """
+    name = _NAME.fullmatch(folder.name)
+    if name is None:
+        raise ValueError(f"{folder} is no temporary folder of a session")
+    return f"lvs{name[1]}_"
 
 
 @contextmanager
@@ -35,8 +51,10 @@ def temporary_folder() -> Iterator[Path]:
     """A new temporary folder, gone when the block ends; if it is killed, `clear_up` removes it."""
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     try:
-        with (folder / _OWNED).open("wb") as file:
+        with (folder / _NEW).open("wb") as file:
             _lock(file)
+            # under this name others may judge it, so it is locked before
+            (folder / _NEW).rename(folder / _OWNED)
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -54,7 +72,8 @@ def clear_up() -> None:
     """Remove what processes of this user that were killed have left in the temporary folder."""
     with suppress(OSError):
         for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-            if _abandoned(folder):
+            if _NAME.fullmatch(folder.name) and _abandoned(folder):
+                sweep_shared_memory(shared_memory_prefix(folder))
                 shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -76,7 +95,8 @@ def _abandoned(folder: Path) -> bool:
         if folder.name.endswith(_GONE):
             return True
         if not (folder / _OWNED).exists():
-            return not any(folder.iterdir()) and time.time() - state.st_mtime > _YOUNG
+            others = any(path.name != _NEW for path in folder.iterdir())
+            return not others and time.time() - state.st_mtime > _YOUNG
         with (folder / _OWNED).open("rb") as file:
             return _lock(file)
     except (AttributeError, OSError):  # no users on this system; or it is gone meanwhile

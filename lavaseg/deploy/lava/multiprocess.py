@@ -8,7 +8,6 @@ that whatever happens everything it started can be ended, and everything it made
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -28,7 +27,12 @@ from lavaseg.deploy.requests import check_request
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.results.activity import Activity
 from lavaseg.system.environment import settle
-from lavaseg.system.session import clear_up, sweep_shared_memory, temporary_folder
+from lavaseg.system.session import (
+    clear_up,
+    shared_memory_prefix,
+    sweep_shared_memory,
+    temporary_folder,
+)
 
 COMMAND = (sys.executable, "-m", "lavaseg.deploy.supervised")
 """The command that runs a job; the job's folder is added."""
@@ -67,9 +71,9 @@ def run_multiprocess(
     apart = checked_period(net, period)
     steps = run_steps(net, len(spikes), apart)
     limit = _default_limit(net, steps, fast) if timeout is None else timeout
-    job = Job(net, spikes, names, fast, apart, limit, f"lvs{secrets.token_hex(4)}_")
     clear_up()
     with temporary_folder() as folder:
+        job = Job(net, spikes, names, fast, apart, limit, shared_memory_prefix(folder))
         job.save(folder)
         outcome = supervise(folder, job, steps, progress)
         if outcome.error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from lavaseg.deploy.loihi2.timing import Timing
 from lavaseg.deploy.requests import check_request
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.results.activity import Activity
-from lavaseg.system.session import clear_up, temporary_folder
+from lavaseg.system.session import clear_up, shared_memory_prefix, temporary_folder
 
 _PATIENCE = 900.0
 """Seconds that a task may take before its steps: a board's queue, and Intel's compiler."""
@@ -95,7 +94,7 @@ def do(
     """
     steps = (len(spikes) + 1) * period_on_chip(net.steps) + max(net.network.latencies.values())
     limit = _PATIENCE + _SECONDS_PER_STEP * steps if timeout is None else timeout
-    prefix = f"lvs{secrets.token_hex(4)}_"
+    prefix = shared_memory_prefix(folder)
     job = Job(net, spikes, record, True, net.steps, limit, prefix, task.to_dict())
     clear_up()
     job.save(folder)
