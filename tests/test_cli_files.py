@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +20,7 @@ from lavaseg.encoders import Direct
 from lavaseg.network import Conv, Input, Network, Population, Projection
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.netx import write
+from lavaseg.system.progress import line
 
 
 @pytest.fixture(autouse=True)
@@ -154,6 +158,34 @@ def test_an_option_that_the_input_does_not_have_is_refused(
     result = call(command, net, *source, "--set", "colour=3")
     assert result.exit_code == 2
     assert words in result.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8:strict"])
+@pytest.mark.parametrize("name", ["a b \U0001f600.png", os.fsdecode(b"\xff.png")])
+def test_names_that_the_terminal_cannot_show_are_no_fault(
+    net: Path, tmp_path: Path, name: str, encoding: str
+) -> None:
+    draw(tmp_path / "a.png").rename(tmp_path / name)
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    for flag in ([], ["--json"]):
+        command = [sys.executable, "-m", "lavaseg", "simulate", str(net), name, *flag]
+        ended = subprocess.run(command, env=environment, capture_output=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+        if flag:
+            assert len(json.loads(ended.stdout)["pictures"]) == 1
+    assert (tmp_path / f"{Path(name).stem}-labels.png").is_file()
+
+
+@pytest.mark.parametrize("name", ["a[bold].png", "[/b]", ":smile:", "café [1/2]"])
+def test_what_is_said_of_a_file_shows_its_name_as_it_is(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line(f"{name} was left out")
+    assert capsys.readouterr().err == f"{name} was left out\n"
+
+
+def test_an_empty_input_is_not_the_working_directory(net: Path, folder: Path) -> None:
+    assert "INPUT is empty" in call("simulate", net, "").stderr
 
 
 def test_a_network_without_spikes_is_warned_of(tmp_path: Path, folder: Path) -> None:

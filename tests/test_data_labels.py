@@ -206,6 +206,27 @@ def indexed(label: np.ndarray, path: Path) -> None:
 NAMED = {"rest": [0, 0, 0], "road": "#800000", "car": [0, 128, 0]}
 
 
+def test_a_label_map_that_is_to_be_turned_is_refused(tmp_path: Path) -> None:
+    tag = Image.Exif()
+    tag[0x0112] = 3  # upside down: height and width stay
+
+    def save(label: np.ndarray, path: Path) -> None:
+        Image.fromarray(label).save(path, exif=tag)
+
+    make(tmp_path, save)
+    with pytest.raises(LavasegError, match=r"labels/p\d\.png has an orientation tag"):
+        labels_of(tmp_path)
+
+
+def test_a_class_whose_id_does_not_count_is_named(tmp_path: Path) -> None:
+    make(tmp_path)
+    names = ["void", "road", "sky"]
+    found = data.load("folder", root=str(tmp_path), classes=names, ignore=0)
+    assert "pixels of 'void' do not count: its id is the option ignore" in found.remarks
+    border = data.load("folder", root=str(tmp_path), classes=names, ignore=255)
+    assert not any("do not count" in remark for remark in border.remarks)
+
+
 @pytest.mark.parametrize("save", [coloured, indexed])
 def test_colours_become_the_classes_that_the_option_gives(
     tmp_path: Path, save: Callable[[np.ndarray, Path], object]

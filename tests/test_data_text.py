@@ -43,6 +43,9 @@ def times(path: Path, **options: object) -> list[int]:
         (',"x","y","polarity","t_ns"\n0,96,133,0,3811000\n1,11,12,1,3900000\n', [3811, 3900]),
         ("t [s] x y p\n12 96 133 0\n", [12_000_000]),
         ("# time(ms) x y p\n12 96 133 0\n", [12_000]),
+        ("t_usec,x,y,p\r\n12,96,133,-1\r\n", [12]),
+        ("timestamp_nsecs,x,y,p\n12000,96,133,0\n", [12]),
+        ("time (second) x y p\n12 96 133 0\n", [12_000_000]),
         ("%geometry:240,180\n3811 96 133 0\n", [3811]),
     ],
 )

@@ -25,7 +25,7 @@ from lavaseg.cli import (
     record,
     training,
 )
-from lavaseg.cli.console import Commands
+from lavaseg.cli.console import Commands, print_anything
 from lavaseg.system.environment import settle
 from lavaseg.system.progress import line
 from lavaseg.system.session import clear_up
@@ -95,6 +95,7 @@ def _options(
 
 def main() -> None:
     """Entry point of the command `lavaseg`."""
+    print_anything()
     for remark in settle(os.environ):
         line(remark)
     clear_up()

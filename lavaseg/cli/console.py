@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import sys
@@ -79,9 +80,16 @@ def only_json(wanted: bool) -> Iterator[None]:
         os.close(saved)
 
 
+def print_anything() -> None:
+    """From now on, signs that the terminal or file at stdout cannot show are printed as escapes."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def print_json(value: Any) -> None:
     """`value` as JSON on stdout; NaN and infinity become null, arrays become lists."""
-    typer.echo(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+    ascii_ = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    typer.echo(json.dumps(plain(value), indent=2, ensure_ascii=ascii_, allow_nan=False))
 
 
 USUAL_WIDTH = 100

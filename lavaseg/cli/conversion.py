@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from lavaseg.cli.console import check_writable, say
-from lavaseg.cli.inputs import open_run
+from lavaseg.cli.inputs import open_run, say_repeated
 
 
 def convert(
@@ -57,6 +57,7 @@ def convert(
 
     Example: `lavaseg convert runs/ann --out runs/converted --reset hard`
     """
+    say_repeated(set_ or ())
     opened = open_run(run)
     check_writable(out_.parent)
 

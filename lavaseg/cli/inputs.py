@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 
 from lavaseg.errors import LavasegError
 from lavaseg.system.faults import reading
+from lavaseg.system.progress import line
 from lavaseg.system.settings import read_yaml
 
 if TYPE_CHECKING:
@@ -40,8 +42,9 @@ def open_run(path: Path, set_: Iterable[str] | None = None) -> Run:
         )
     from lavaseg.runs import Run
 
-    run = Run.open(path)
-    for item in set_ or ():
+    run, items = Run.open(path), tuple(set_ or ())
+    say_repeated(items)
+    for item in items:
         field, equals, root = item.partition("=")
         if field not in (ROOT, "root") or not equals or not root:
             raise LavasegError(
@@ -75,13 +78,23 @@ def check_exists(target: Path) -> None:
         )
 
 
+def say_repeated(items: Sequence[str]) -> None:
+    """Say on stderr which fields several words of `--set` give: the last one holds."""
+    count = Counter(item.partition("=")[0] for item in items)
+    for field, number in count.items():
+        if number > 1:
+            last = [item for item in items if item.partition("=")[0] == field][-1]
+            line(f"--set gives {field} {number} times: the last one holds, {last!r}")
+
+
 DATA_OPTION = "field=value, such as test=100"
 """The form that `--set` expects where it sets options of a data set."""
 
 
 def set_options(items: Iterable[str], example: str) -> dict[str, Any]:
     """Options from the FIELD=VALUE words of `--set`; values are YAML. `example` is one of them."""
-    options = {}
+    items, options = tuple(items), {}
+    say_repeated(items)
     for item in items:
         field, equals, value = item.partition("=")
         field = field.removeprefix("data.options.") if example is DATA_OPTION else field

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lavaseg.cli.console import check_writable, print_json, print_table, say
+from lavaseg.cli.inputs import say_repeated
 
 if TYPE_CHECKING:
     from lavaseg.runs import Run
@@ -65,6 +66,7 @@ def train(
     """
     from lavaseg.recipes import load
 
+    say_repeated(set_ or ())
     checked = load(recipe, set_ or ())
     folder = out_ or Path("runs") / checked.name
 

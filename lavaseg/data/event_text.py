@@ -41,10 +41,12 @@ _LATEST = 10**17
 """Microseconds that a judged time may be: the year 5138 on Unix' clock."""
 _TIME = re.compile(
     r"(?:t|ts|time|times|timestamp|timestamps)"
-    r"[ _.]*[\[(]?(s|sec|secs|seconds|ms|milliseconds|us|µs|μs|microseconds|ns|nanoseconds)?[\])]?"
+    r"[ _.]*[\[(]?(s|ms|us|µs|μs|ns|(?:m|u|n)?secs?|(?:milli|micro|nano)?seconds?)?[\])]?"
 )
-_SHORT = {"s": "seconds", "sec": "seconds", "secs": "seconds", "ms": "milliseconds"}
-_SHORT |= {"us": "microseconds", "µs": "microseconds", "μs": "microseconds", "ns": "nanoseconds"}
+_SHORT = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+_SHORT |= {"µs": "microseconds", "μs": "microseconds"}
+for _letter, _unit in zip(("", "m", "u", "n"), UNITS, strict=True):
+    _SHORT |= {f"{_letter}sec": _unit, f"{_letter}secs": _unit, _unit.removesuffix("s"): _unit}
 _NAMES = {"x": "x", "col": "x", "column": "x", "y": "y", "row": "y"}
 _NAMES |= dict.fromkeys(("p", "pol", "polarity", "polarities", "on"), "p")
 

@@ -60,7 +60,6 @@ def load(
         cache: gigabytes of samples kept in memory; what does not fit is read when it is used.
         label_suffix: follows the picture's stem in the label map's, such as "_mask"; other label
             maps are left out. None: nothing, or a usual one with which every file has a partner.
-
         large: "skip" leaves out samples whose picture or label map has more pixels than can be
             read, and names them; "refuse" stops at the first one.
 
@@ -194,6 +193,10 @@ def data_set(
         parts["train"], parts["test"] = hold_out(parts[whole], test, seed)
         of = "the samples" if whole == "all" else "train"
         remarks.append(f"test is held out of {of}: {len(parts['test'])} at random, seed {seed}")
+    if classes.ignore is not None and classes.ignore < len(classes.names):
+        remarks.append(
+            f"pixels of {classes.names[classes.ignore]!r} do not count: its id is the option ignore"
+        )
     if "validation" not in parts:
         remarks.append("validation is held out of train when a network is trained")
     return DataSet(

@@ -152,6 +152,8 @@ def load_inputs(
         LavasegError: nothing of that name, no picture or recording, a shape that does not fit, or
             an option that such an input does not have. Of a folder, only if no file can be read.
     """
+    if not source:  # Path("") would be the working directory
+        raise LavasegError("INPUT is empty: expected a file, a folder or a data set")
     path = Path(source)
     file, _, part = source.rpartition(":")
     if isinstance(net.encoder, EventEncoder):

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from lavaseg.data.base import LabelError, Mark
 from lavaseg.data.pairs import check_classes
 from lavaseg.data.pictures import read_label_samples
 from lavaseg.errors import LavasegError
+from lavaseg.system.settings import write_yaml
 
 IGNORE = 255
 """Ignore index where values or colours stand for classes."""
@@ -217,9 +217,7 @@ def _names(names: Sequence[str], count: int) -> Sequence[str]:
 def _option(names: Sequence[str], marks: Sequence[Mark]) -> str:
     """The option `classes` that gives marks to names, quoted for a shell."""
     named = {n: list(m) if isinstance(m, tuple) else m for n, m in zip(names, marks, strict=False)}
-    text = yaml.safe_dump(
-        named, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6
-    ).strip()
+    text = write_yaml(named, default_flow_style=True, width=10**6).strip()
     quoted = text.replace("'", "'\\''")
     return f"'classes={quoted}'"
 

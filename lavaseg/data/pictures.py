@@ -21,6 +21,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy")
 """File names that count as pictures."""
 
 _DAMAGED = "is truncated or damaged"
+_ORIENTATION = 0x0112
+"""EXIF's tag that says how a picture is to be turned or mirrored; 1: not at all."""
 
 _WRITER = ("Software", "lavaseg: label map")
 """The text by which label maps that were written here are known again."""
@@ -75,7 +77,7 @@ def is_turned(path: str | Path) -> bool:
     if Path(path).suffix.lower() == ".npy":
         return False
     with reading(path, _DAMAGED), Image.open(path) as image:
-        return image.getexif().get(0x0112, 1) != 1
+        return image.getexif().get(_ORIENTATION, 1) != 1
 
 
 def read_label_map(path: str | Path) -> np.ndarray:
@@ -109,8 +111,8 @@ def read_label_samples(path: str | Path, *, colours: bool = False) -> np.ndarray
         red, green, blue.
 
     Raises:
-        LavasegError: no such file, no picture, a truncated one, several in one file, or numbers
-            that are not whole.
+        LavasegError: no such file, no picture, a truncated one, several in one file, numbers
+            that are not whole, or an orientation tag.
     """
     path = Path(path)
     if not path.is_file():
@@ -118,8 +120,14 @@ def read_label_samples(path: str | Path, *, colours: bool = False) -> np.ndarray
     image = _open(path)
     with reading(path, _DAMAGED):
         frames, scale = getattr(image, "n_frames", 1), _grey_scale(path, image.mode)
+        turned = image.getexif().get(_ORIENTATION, 1) != 1
     if frames > 1:
         raise LavasegError(f"label map {path} holds {frames} pictures, expected one")
+    if turned:  # the picture that it was drawn on may lie either way
+        raise LavasegError(
+            f"label map {path} has an orientation tag (EXIF), which says that it is to be turned: "
+            "save it without, lying as its picture is seen"
+        )
     # writers of GIF number the colours of each file anew, so that indices are no ids
     if image.mode in ("P", "PA") and (colours or image.format == "GIF"):
         image = image.convert("RGB")

@@ -12,13 +12,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from lavaseg.encoders import Encoder, encoder_from_dict
 from lavaseg.errors import LavasegError
 from lavaseg.system.faults import one_line, reading
-from lavaseg.system.settings import read_yaml
+from lavaseg.system.settings import read_yaml, write_yaml
 
 
 class RecipeError(LavasegError):
@@ -26,7 +32,16 @@ class RecipeError(LavasegError):
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth(cls, value: Any, info: ValidationInfo) -> Any:
+        """Words such as yes are true, which Python would take for the number 1."""
+        field = cls.model_fields[info.field_name or ""]
+        if isinstance(value, bool) and field.annotation in (int, float):
+            raise ValueError("expected a number")
+        return value
 
 
 class Choice(_Section):
@@ -154,6 +169,7 @@ class Recipe(_Section):
     """One experiment."""
 
     name: str
+    """Also that of the run's folder in runs/, unless another is given."""
     title: str
     paper: str = ""
     """Paper and table that it reproduces, if any."""
@@ -165,6 +181,13 @@ class Recipe(_Section):
     training: Training
     rmp: Rmp = Rmp()
     finetune: Finetune = Finetune()
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, value: str) -> str:
+        if value.strip(". ") == "" or any(c in "/\\" or not c.isprintable() for c in value):
+            raise ValueError("expected a name without slashes, as it names a folder")
+        return value
 
     @field_validator("encoder")
     @classmethod
@@ -206,7 +229,8 @@ def load(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
 
     Args:
         source: a name of `names()`, or the path of a YAML file.
-        overrides: "field=value" with dotted fields, e.g. "training.epochs=3"; values are YAML.
+        overrides: "field=value" with dotted fields, e.g. "training.epochs=3"; values are YAML, and
+            of a field's values the last one holds.
 
     Raises:
         RecipeError: no such recipe, unreadable YAML, an unknown field or a value out of range.
@@ -277,7 +301,8 @@ def parse(data: dict[str, Any], source: str = "recipe") -> Recipe:
             elif item["type"] == "missing":
                 lines.append(f"field {where!r} is missing")
             else:
-                lines.append(f"field {where!r}: {item['msg']}, got {one_line(repr(item['input']))}")
+                what = item["msg"].removeprefix("Value error, ")
+                lines.append(f"field {where!r}: {what}, got {one_line(repr(item['input']))}")
         more = f"; and {len(lines) - _NAMED} more" if len(lines) > _NAMED else ""
         raise RecipeError(f"recipe {source}: {'; '.join(lines[:_NAMED])}{more}") from None
 
@@ -310,4 +335,4 @@ def override(data: dict[str, Any], item: str) -> None:
 
 def dump(recipe: Recipe) -> str:
     """The recipe as YAML, every field written out; `load` reads it back equal."""
-    return yaml.safe_dump(recipe.model_dump(), sort_keys=False, allow_unicode=True)
+    return write_yaml(recipe.model_dump())

@@ -19,6 +19,7 @@ _WORDS = {
     bool: ("true or false", "true or false each"),
     str: ("text", "texts"),
     type(None): ("null", "null"),
+    Any: ("a value", "values"),
 }
 
 

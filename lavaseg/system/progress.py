@@ -53,12 +53,12 @@ def line(text: str) -> None:
     if console.is_jupyter:
         print(text)
     else:
-        console.print(text, highlight=False, soft_wrap=True)
+        console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def _progress(console: Console, *, disable: bool = False) -> Progress:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

@@ -1,7 +1,8 @@
-"""Settings as people write them in YAML: names stay text, whatever else they could mean."""
+"""Settings as people write them in YAML: names stay text, and numbers are what they look like."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -12,6 +13,39 @@ TEXTS = frozenset({"name", "title", "paper", "root", "like"})
 """Fields that are text."""
 _STR = "tag:yaml.org,2002:str"
 _NULL = "tag:yaml.org,2002:null"
+_MERGE = "tag:yaml.org,2002:merge"
+_NUMBERS = {
+    "tag:yaml.org,2002:int": r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+",
+    "tag:yaml.org,2002:float": (
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+    ),
+}
+"""Whole and other numbers of YAML 1.2's core schema (yaml.org/spec/1.2.2, section 10.3.2)."""
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's, but for numbers: by YAML 1.1 010 is 8, 1:30 is 90, and 1e-3 is a word."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Puts into quotes the words that `_Loader` would take for numbers."""
+
+
+for _kind in (_Loader, _Dumper):
+    _kind.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in known if tag not in _NUMBERS]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    for _tag, _pattern in _NUMBERS.items():
+        _kind.add_implicit_resolver(_tag, re.compile(f"(?:{_pattern})$"), [*"-+.0123456789"])
+
+
+def _whole(loader: _Loader, node: yaml.ScalarNode) -> int:
+    text = loader.construct_scalar(node)
+    return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _whole)
 
 
 def read_yaml(text: str, field: str = "") -> Any:
@@ -24,9 +58,9 @@ def read_yaml(text: str, field: str = "") -> Any:
         field: the field that the value belongs to, "" for a whole file.
 
     Raises:
-        yaml.YAMLError: no YAML.
+        yaml.YAMLError: no YAML, or a field that is given twice.
     """
-    loader = yaml.SafeLoader(text)
+    loader = _Loader(text)
     try:
         node = loader.get_single_node()
         if node is None:
@@ -37,8 +71,17 @@ def read_yaml(text: str, field: str = "") -> Any:
         loader.dispose()
 
 
+def write_yaml(value: Any, **style: Any) -> str:
+    """Plain data as YAML that `read_yaml` reads back, in the order given.
+
+    Args:
+        style: other arguments of `yaml.dump`.
+    """
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, **style)
+
+
 def _keep_names(node: yaml.Node, field: str, seen: set[int]) -> None:
-    """Makes text of the scalars below `node` that are names."""
+    """Makes text of the scalars below `node` that are names, and refuses a key given twice."""
     if field in TEXTS and isinstance(node, yaml.ScalarNode) and node.tag != _NULL:
         node.tag = _STR
     elif field in NAMES and isinstance(node, yaml.SequenceNode):
@@ -46,11 +89,23 @@ def _keep_names(node: yaml.Node, field: str, seen: set[int]) -> None:
             _as_text(name)
     elif isinstance(node, yaml.MappingNode) and id(node) not in seen:  # a node may hold itself
         seen.add(id(node))
+        _check_keys(node)
         for key, value in node.value:
             if field in NAMES:
                 _as_text(key)
             elif isinstance(key, yaml.ScalarNode):
                 _keep_names(value, key.value, seen)
+
+
+def _check_keys(node: yaml.MappingNode) -> None:
+    """Of a key that is given twice, YAML libraries keep the last value without a word."""
+    given: set[str] = set()
+    for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
+            continue
+        if key.value in given:
+            raise yaml.YAMLError(f"{key.value!r} is given twice, line {key.start_mark.line + 1}")
+        given.add(key.value)
 
 
 def _as_text(node: yaml.Node) -> None:
