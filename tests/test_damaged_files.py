@@ -22,7 +22,7 @@ from _damage import LONGEST, attempt, damaged
 from _file_kinds import KINDS, Kind, contents
 
 from lavaseg.data.event_files import read_recording
-from lavaseg.data.mat5 import read_numbers
+from lavaseg.data.mat5 import MatError, read_numbers
 from lavaseg.errors import LavasegError
 from lavaseg.system.faults import reading
 
@@ -146,6 +146,13 @@ def test_numbers_of_a_mat_file_are_those_that_scipy_wrote(packed: bool, tmp_path
         found = read_numbers(tmp_path / "a.mat", "GTcls", "Segmentation")
         assert found.dtype == wanted.dtype
         assert np.array_equal(found, wanted)
+
+
+def test_complex_numbers_of_a_mat_file_do_not_lose_a_part(tmp_path: Path) -> None:
+    scipy_io = pytest.importorskip("scipy.io")
+    scipy_io.savemat(tmp_path / "a.mat", {"GTcls": {"Segmentation": np.eye(3) + 1j}})
+    with pytest.raises(MatError, match="complex"):
+        read_numbers(tmp_path / "a.mat", "GTcls", "Segmentation")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")

@@ -160,6 +160,13 @@ def test_time_in_which_kernels_are_made_does_not_count(monkeypatch: pytest.Monke
         stopwatch.event.end_event("numba:compiler_lock")
         passes(2)
     assert watch.seconds == 3
+    with stopwatch.Stopwatch() as watch:
+        stopwatch.event.end_event("numba:compiler_lock")  # held since before
+        passes(1)
+        stopwatch.event.start_event("numba:compiler_lock")
+        passes(10)
+        stopwatch.event.end_event("numba:compiler_lock")
+    assert watch.seconds == 1
 
 
 def test_silence_is_named_where_no_spike_reaches_the_read_out() -> None:

@@ -102,8 +102,9 @@ def _without_large(found: FolderFiles) -> FolderFiles:
     parts: dict[str, Files] = {}
     left_out: list[str] = []
     for part, files in found.parts.items():
-        kept = [pair for pair in files if not any(is_too_large(file) for file in pair)]
-        left_out += [str(pair[0]) for pair in files if pair not in kept]
+        large = {pair for pair in files if any(is_too_large(file) for file in pair)}
+        kept = [pair for pair in files if pair not in large]
+        left_out += sorted(str(picture) for picture, _ in large)
         if not kept:
             raise LavasegError(f"every sample of the part {part!r} has too many pixels")
         parts[part] = kept

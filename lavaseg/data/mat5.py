@@ -136,8 +136,9 @@ def _array(body: bytes, order: str) -> np.ndarray:
     flags, dimensions, _, *rest = _parts(body, order)
     shape = _shape(dimensions, order)
     kind = _CLASSES.get(_class(flags, order))
-    if kind is None or not rest or rest[0].kind not in _NUMBERS:
-        raise MatError("what stands there are no numbers")
+    # complex numbers have two parts
+    if kind is None or len(rest) != 1 or rest[0].kind not in _NUMBERS:
+        raise MatError("what stands there are no numbers, or complex ones")
     stored = np.frombuffer(rest[0].content, order + _NUMBERS[rest[0].kind])
     if min(shape, default=-1) < 0 or math.prod(shape) != len(stored):
         raise MatError(f"{len(stored)} numbers for the shape {shape}")

@@ -52,6 +52,8 @@ class _Locked(event.Listener):
 
     def on_end(self, event: Any) -> None:
         with self._lock:
+            if not self._holders:  # it was taken before this watch began
+                return
             self._holders -= 1
             if not self._holders:
                 self.seconds += time.perf_counter() - self._since
