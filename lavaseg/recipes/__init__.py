@@ -39,8 +39,10 @@ class _Section(BaseModel):
     def _no_truth(cls, value: Any, info: ValidationInfo) -> Any:
         """Words such as yes are true, which Python would take for the number 1."""
         field = cls.model_fields[info.field_name or ""]
-        if isinstance(value, bool) and field.annotation in (int, float):
-            raise ValueError("expected a number")
+        several = isinstance(value, (list, tuple))
+        wrong = several or field.annotation in (int, float)
+        if wrong and any(isinstance(item, bool) for item in (value if several else [value])):
+            raise ValueError("expected numbers" if several else "expected a number")
         return value
 
 
