@@ -1,4 +1,4 @@
-"""Lists and indices that data sets come with, as kinds of files, read by what reads the data set."""
+"""Lists and indices that come with data sets, as kinds of files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _idx(path: Path, content: np.ndarray) -> None:
 
 
 def _nmnist(path: Path) -> None:
-    """The small edition, with MNIST beside it; recordings are not read before they are asked for."""
+    """The small edition, with MNIST beside it; nobody reads the recordings here."""
     folder = path.parent
     for prefix in ("train", "t10k"):
         mnist = folder.parent / "MNIST" / "raw" / prefix

@@ -78,7 +78,7 @@ def missing(kind: Kind, folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", (*KINDS, *LISTS), ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [*KINDS, *LISTS], ids=lambda kind: kind.name)
 def test_damaged_file_gives_a_result_or_a_sentence_that_names_it(
     kind: Kind, tmp_path: Path, others: list[bytes]
 ) -> None:
@@ -89,7 +89,7 @@ def test_damaged_file_gives_a_result_or_a_sentence_that_names_it(
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("kind", (*KINDS, *LISTS), ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [*KINDS, *LISTS], ids=lambda kind: kind.name)
 def test_many_damaged_files_give_a_result_or_a_sentence_that_names_them(
     kind: Kind, tmp_path: Path, others: list[bytes]
 ) -> None:
@@ -159,7 +159,7 @@ def test_numbers_of_a_mat_file_are_those_that_scipy_wrote(packed: bool, tmp_path
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
-@pytest.mark.parametrize("kind", (*KINDS, *LISTS), ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [*KINDS, *LISTS], ids=lambda kind: kind.name)
 def test_pipe_in_place_of_a_file_is_refused_and_not_waited_for(kind: Kind, tmp_path: Path) -> None:
     path = missing(kind, tmp_path)
     os.mkfifo(path)
@@ -169,7 +169,7 @@ def test_pipe_in_place_of_a_file_is_refused_and_not_waited_for(kind: Kind, tmp_p
     assert outcome.fault == ""
 
 
-@pytest.mark.parametrize("kind", (*KINDS, *LISTS), ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [*KINDS, *LISTS], ids=lambda kind: kind.name)
 def test_folder_in_place_of_a_file_is_refused_by_its_name(kind: Kind, tmp_path: Path) -> None:
     path = missing(kind, tmp_path)
     path.mkdir()
