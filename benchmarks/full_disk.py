@@ -100,7 +100,7 @@ class Row:
 @contextmanager
 def mounted() -> Iterator[Path]:
     """A small file system in memory, which goes with this process and its children."""
-    disk = Path(tempfile.mkdtemp(prefix="lavaseg-disk-"))
+    disk = Path(tempfile.mkdtemp(prefix="full-disk-"))
     mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(disk)]
     try:
         own = ctypes.CDLL(None).unshare(_CLONE_NEWNS) == 0
@@ -117,7 +117,7 @@ def mounted() -> Iterator[Path]:
 @contextmanager
 def folder() -> Iterator[Path]:
     """A temporary folder, which children that end do not take with them."""
-    path = Path(tempfile.mkdtemp(prefix="lavaseg-ready-"))
+    path = Path(tempfile.mkdtemp(prefix="full-disk-ready-"))
     try:
         yield path
     finally:

@@ -26,6 +26,8 @@ _OPTIONS = ("record", "fast", "period", "limit", "prefix", "chip")
 
 _BLOCK = 4096
 """Bytes by which a file takes more of a disk."""
+_NET, _NET_PART = 2**16, 2**10
+"""Bytes of a .net file besides its weights, at most: of any, and of each node and projection."""
 _SPARE = 2**17
 """Bytes of the disk for what the processes print, and for the outcome."""
 
@@ -33,7 +35,9 @@ _SPARE = 2**17
 def job_bytes(net: IntegerNetwork, spikes: np.ndarray, record: Iterable[str]) -> int:
     """Bytes of a job's files, those of its recorders included."""
     weights = sum(weight.nbytes for weight in net.weights.values())
-    return spikes.nbytes + weights + _record_bytes(net, spikes, record) + _SPARE
+    parts = len(net.network.nodes) + len(net.network.projections)
+    network = weights + _NET + _NET_PART * parts
+    return network + spikes.nbytes + _record_bytes(net, spikes, record) + _SPARE
 
 
 def _record_bytes(net: IntegerNetwork, spikes: np.ndarray, record: Iterable[str]) -> int:
