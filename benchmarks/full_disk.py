@@ -75,7 +75,7 @@ CASES = (
         "run",
         ["run", "{disk}/run/net.net", "digits-photos:0-2", "-o", "{disk}/labels"],
         ("train", "export"),
-        scratch=110 * PAGE,
+        scratch=130 * PAGE,
     ),
     Case(
         "record",
