@@ -35,7 +35,7 @@ fuzz: $(READY) ## exactness on many random networks (FUZZ_EXAMPLES=2000)
 notebooks: $(READY) ## open notebooks/ in JupyterLab, which is installed the first time
 	@[ -x $(BIN)/jupyter-lab ] || \
 	    .venv-tools/bin/uv pip install --quiet --python $(BIN)/python --group notebooks
-	@$(BIN)/jupyter-lab notebooks
+	@$(BIN)/jupyter-lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
 clean: ## remove the environment and all caches; runs/ stays
 	rm -rf .venv .venv-tools build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from _file_kinds import Kind
+from _file_kinds import Kind, _json_bombs
 
 import lavaseg
 from lavaseg import recipes
 from lavaseg.export import export
 from lavaseg.report import write_report
-from lavaseg.runs import Run
+from lavaseg.runs import Run, RunFolder
 from lavaseg.training import train
 from lavaseg.training.fit import going_on
 from lavaseg.training.resuming import note_surroundings
@@ -65,6 +65,20 @@ def _tuned(path: Path) -> None:
         run.files.tuned_weights.load()
 
 
+def _load(path: Path) -> None:
+    folder = RunFolder(path.parent)
+    for kind in folder.kinds():
+        if kind.file == path.name:
+            getattr(folder, kind.name).load()
+
+
+def _conversion(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scales = {"conv1": [1.25, 0.5], "readout": [3.0]}
+    record = {"source": "runs/ann", "weights": "0" * 64, "rule": "channel", "steps": 8}
+    RunFolder(path.parent).conversion.save({**record, "logit_unit": 2.5, "scales": scales})
+
+
 def run_kinds(folder: Path) -> tuple[Kind, ...]:
     """One kind for each file of a run; the run is made in `folder` when it is needed first."""
 
@@ -82,7 +96,12 @@ def run_kinds(folder: Path) -> tuple[Kind, ...]:
         "surroundings.json": _resume,
         "finetuned.json": _tuned,
         "finetuned.safetensors": _tuned,
+        "finetune.csv": _load,
     }
-    return tuple(
-        Kind(f"run/{name}", copied, read, slow=read is _report) for name, read in readers.items()
+    return (
+        *(
+            Kind(f"run/{name}", copied, read, slow=read is _report)
+            for name, read in readers.items()
+        ),
+        Kind("run/conversion.json", _conversion, _load, hostile=_json_bombs),
     )

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from _damage import LONGEST, Outcome, attempt
 from _file_kinds import KINDS, Kind, contents
+from _list_kinds import LISTS
 from _run_files import run_kinds
 
 PATIENCE = 6 * LONGEST
@@ -86,7 +87,7 @@ def _work(place: Place, todo: Sequence[int], options: Options, pipe: Connection)
 
 
 def _kinds(folder: Path) -> tuple[Kind, ...]:
-    return (*KINDS, *run_kinds(folder / "run"))
+    return (*KINDS, *LISTS, *run_kinds(folder / "run"))
 
 
 def _sound_contents(kinds: Sequence[Kind], folder: Path) -> list[bytes]:

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import ctypes
 import gc
 import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -38,6 +40,8 @@ from lavaseg.training.checkpoints import newest
 
 SIZE = 2**24
 """Bytes of the file system."""
+_CLONE_NEWNS = 0x20000
+"""Linux's flag for a process that sees file systems of its own (mount_namespaces(7))."""
 PAGE = 2**12
 """Bytes by which a file in memory grows."""
 SHARE = {"train": 0.36, "export": 0.24, "run": 0.16, "record": 0.12, "report": 0.12}
@@ -71,7 +75,7 @@ CASES = (
         "run",
         ["run", "{disk}/run/net.net", "digits-photos:0-2", "-o", "{disk}/labels"],
         ("train", "export"),
-        scratch=80 * PAGE,
+        scratch=130 * PAGE,
     ),
     Case(
         "record",
@@ -95,11 +99,14 @@ class Row:
 
 @contextmanager
 def mounted() -> Iterator[Path]:
-    """A small file system in memory."""
-    disk = Path(tempfile.mkdtemp(prefix="lavaseg-disk-"))
+    """A small file system in memory, which goes with this process and its children."""
+    disk = Path(tempfile.mkdtemp(prefix="full-disk-"))
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(disk)]
     try:
-        command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(disk)]
-        if subprocess.run(command).returncode:
+        own = ctypes.CDLL(None).unshare(_CLONE_NEWNS) == 0
+        # what is mounted from now on is seen here alone
+        own = own and subprocess.run(["mount", "--make-rprivate", "/"]).returncode == 0
+        if not own or subprocess.run(mount).returncode:
             raise SystemExit("full_disk.py needs the right to mount a file system: run it as root")
         yield disk
     finally:
@@ -110,7 +117,7 @@ def mounted() -> Iterator[Path]:
 @contextmanager
 def folder() -> Iterator[Path]:
     """A temporary folder, which children that end do not take with them."""
-    path = Path(tempfile.mkdtemp(prefix="lavaseg-ready-"))
+    path = Path(tempfile.mkdtemp(prefix="full-disk-ready-"))
     try:
         yield path
     finally:
@@ -135,8 +142,14 @@ def call(words: Sequence[str], disk: Path) -> Result:
     with tempfile.TemporaryFile() as out:
         child = os.fork()
         if child == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             _command([word.replace("{disk}", str(disk)) for word in words], temporary, out.fileno())
-        _, status = os.waitpid(child, 0)
+        try:
+            _, status = os.waitpid(child, 0)
+        except BaseException:  # this process is to end
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            raise
         out.seek(0)
         return Result(os.waitstatus_to_exitcode(status), out.read().decode("utf-8", "replace"))
 
@@ -288,6 +301,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--commands", nargs="*", default=list(SHARE), choices=list(SHARE))
     chosen = options.parse_args(arguments)
     rows = []
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing stays mounted
     with mounted() as disk, folder() as ready:
         needs = prepare(disk, ready)
         weights = hashes(ready / "train")["model.safetensors"]

@@ -223,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--seed", type=int, default=0, help="of the random moments")
     options.add_argument("--out", type=Path, help="folder of the runs; a temporary one by default")
     options.add_argument("--temporary", type=Path, help="temporary folder of the trainings")
-    options.add_argument("--set", nargs="*", default=["training.epochs=30"], help="of the demo")
+    options.add_argument("--set", nargs="*", default=["training.epochs=60"], help="of the demo")
     options.add_argument("--net", type=Path, default=Path("runs/demo/net.net"))
     options.add_argument("--source", default="digits-photos:0-2")
     chosen = options.parse_args(arguments)

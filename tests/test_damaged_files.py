@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from _damage import LONGEST, attempt, damaged
 from _file_kinds import KINDS, Kind, contents
+from _list_kinds import LISTS
 
 from lavaseg.data.event_files import read_recording
 from lavaseg.data.mat5 import MatError, read_numbers
@@ -68,23 +69,32 @@ def faults(kind: Kind, files: Sequence[bytes], path: Path) -> list[str]:
     return [fault for fault in found if fault]
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def missing(kind: Kind, folder: Path) -> Path:
+    """The place of a file that is not there, while all that belongs to it is."""
+    path = folder / "folder" / kind.name
+    path.parent.mkdir(parents=True)
+    kind.write(path)
+    path.unlink()
+    return path
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *LISTS], ids=lambda kind: kind.name)
 def test_damaged_file_gives_a_result_or_a_sentence_that_names_it(
     kind: Kind, tmp_path: Path, others: list[bytes]
 ) -> None:
     path = tmp_path / "folder" / kind.name
-    path.parent.mkdir()
+    path.parent.mkdir(parents=True)
     files = contents(kind, path, others, FEW, 1, hostile=kind.name not in BOMBS)
     assert faults(kind, files, path) == []
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [*KINDS, *LISTS], ids=lambda kind: kind.name)
 def test_many_damaged_files_give_a_result_or_a_sentence_that_names_them(
     kind: Kind, tmp_path: Path, others: list[bytes]
 ) -> None:
     path = tmp_path / "folder" / kind.name
-    path.parent.mkdir()
+    path.parent.mkdir(parents=True)
     assert faults(kind, contents(kind, path, others, MANY, 2), path) == []
 
 
@@ -156,10 +166,9 @@ def test_complex_numbers_of_a_mat_file_do_not_lose_a_part(tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [*KINDS, *LISTS], ids=lambda kind: kind.name)
 def test_pipe_in_place_of_a_file_is_refused_and_not_waited_for(kind: Kind, tmp_path: Path) -> None:
-    path = tmp_path / "folder" / kind.name
-    path.parent.mkdir()
+    path = missing(kind, tmp_path)
     os.mkfifo(path)
     with limited():
         outcome = attempt(kind.read, path)
@@ -167,10 +176,10 @@ def test_pipe_in_place_of_a_file_is_refused_and_not_waited_for(kind: Kind, tmp_p
     assert outcome.fault == ""
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [*KINDS, *LISTS], ids=lambda kind: kind.name)
 def test_folder_in_place_of_a_file_is_refused_by_its_name(kind: Kind, tmp_path: Path) -> None:
-    path = tmp_path / "folder" / kind.name
-    path.mkdir(parents=True)
+    path = missing(kind, tmp_path)
+    path.mkdir()
     outcome = attempt(kind.read, path)
     assert outcome.refused
     assert outcome.fault == ""

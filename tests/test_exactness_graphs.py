@@ -14,6 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lavaseg.deploy import simulate, verify_spikes
+from lavaseg.deploy.lava.graph import build
+from lavaseg.deploy.lava.parts import count_parts
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.netx import read, write
 from lavaseg.netx.schema import description_schema
@@ -53,6 +55,19 @@ def test_the_multi_process_runtime_equals_the_simulator_on_graphs(
     net = data.draw(graph_networks(most_populations=6))
     verdict = verify_spikes(net, random_spikes(net, 3), backends=("lava",), progress=False)
     assert verdict.ok, str(verdict.first_difference)
+
+
+@settings(relaxed, max_examples=50)
+@given(data=st.data())
+def test_parts_of_a_graph_are_counted_without_making_them(
+    data: st.DataObject, graph_networks: Networks, random_spikes: Spikes
+) -> None:
+    net = data.draw(graph_networks())
+    graph = build(net, random_spikes(net, 1), {})
+    graph.release()
+    ports = [port for process in graph.processes for port in process.out_ports]
+    channels = sum(len(port.get_dst_ports()) for port in ports)
+    assert count_parts(net) == (len(graph.processes), channels)
 
 
 @settings(relaxed, max_examples=30)

@@ -13,6 +13,8 @@ import pytest
 from lavaseg.deploy import verify_spikes
 from lavaseg.deploy.lava import LavaError, check_lava, run_inprocess
 from lavaseg.deploy.lava.graph import ProcessServer, build
+from lavaseg.deploy.lava.needs import SERVICES, sync_channels
+from lavaseg.deploy.lava.parts import count_parts
 from lavaseg.deploy.lava.process_models import run_config
 from lavaseg.encoders import Poisson
 from lavaseg.errors import LavasegError
@@ -275,6 +277,24 @@ def test_a_graph_deeper_than_pythons_stack_is_compiled() -> None:
         graph.release()
     finally:
         sys.setrecursionlimit(limit)
+
+
+def test_lavas_executable_has_the_channels_that_were_counted() -> None:
+    net = network_of(
+        (Population("a", 9), read()),
+        (
+            Projection("input", "a", Conv(2, (1, 1))),
+            Projection("a", "a", Conv(2, (1, 1)), 1),
+            Projection("a", "out", Conv(2, (1, 1)), 2),
+        ),
+    )
+    graph = build(net, spikes_for(net), {})
+    made = graph.compile(run_config(graph.processes, fast=True))
+    graph.release()
+    assert count_parts(net) == (len(made.proc_builders), len(made.channel_builders))
+    services = len(made.runtime_service_builders)
+    assert services == SERVICES
+    assert len(made.sync_channel_builders) == sync_channels(count_parts(net))
 
 
 def test_wrong_requests_are_named() -> None:

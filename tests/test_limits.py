@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from lavaseg.deploy import verify_spikes
+from lavaseg.deploy.backends import BACKENDS
+from lavaseg.deploy.lava import run_multiprocess
+from lavaseg.encoders import Poisson
 from lavaseg.errors import LavasegError
+from lavaseg.network import Conv, Input, Network, Population, Projection
+from lavaseg.network.integers import IntegerNetwork
 from lavaseg.system import limits
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/shm and ulimit")
@@ -79,6 +90,62 @@ def test_hard_limit_of_open_files_is_named_before_the_run(tmp_path: Path) -> Non
     assert result.returncode == 1
     assert "open files at a time, and this system allows 100: run it" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+Machine = Callable[[pytest.MonkeyPatch], None]
+
+
+def _few_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    import resource
+
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (80, 80))
+
+
+def _full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
+
+
+def _little_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = SimpleNamespace(f_bavail=1, f_frsize=4096)
+    monkeypatch.setattr(limits, "os", SimpleNamespace(statvfs=lambda folder: state))
+
+
+def _few_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_of_group", lambda: (64, 60, "{}"))
+
+
+@pytest.mark.parametrize(
+    ("lack", "words"),
+    [
+        (_few_files, r"needs \d+ open files at a time, and this system allows 80"),
+        (_full_disk, r"needs [\d,]+ bytes in .*, and that disk has 1,000 left"),
+        (_little_shared_memory, r"needs 1 MB of shared memory, and /dev/shm has 1 MB left"),
+        (_few_threads, r"needs \d+ processes and threads besides the 60 that run"),
+    ],
+)
+def test_what_a_machine_lacks_for_one_backend_is_said_before_any_runs(
+    lack: Machine, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = Network(
+        Input("input", (2, 2, 2)),
+        (Population("readout", None),),
+        (Projection("input", "readout", Conv(2, (1, 1))),),
+        "readout",
+    )
+    weights = {network.projections[0].name: np.full((2, 2, 1, 1), 20, np.int16)}
+    net = IntegerNetwork(network, weights, Poisson(2), ("a", "b"))
+    spikes = np.ones((1, 2, 2, 2, 2), np.uint8)
+    ran = []
+    for name in BACKENDS:
+        late = replace(BACKENDS[name], run=lambda *_: ran.append(1))
+        monkeypatch.setitem(BACKENDS, name, late)  # type: ignore[arg-type]
+    importlib.import_module("lavaseg.deploy.lava.needs")
+    lack(monkeypatch)
+    with pytest.raises(LavasegError, match=words):
+        verify_spikes(net, spikes, progress=False)
+    with pytest.raises(LavasegError, match=words):
+        run_multiprocess(net, spikes)
+    assert not ran
 
 
 def test_too_little_shared_memory_is_named_with_what_is_needed(tmp_path: Path) -> None:

@@ -218,9 +218,10 @@ def _labels(sequence: Path) -> list[tuple[Path, Path, int]]:
     )
     if stamps is None:
         raise LavasegError(f"there is no file {folder}/timestamps.txt")
-    words = [line.strip() for line in stamps.read_text("utf-8", "replace").splitlines()]
+    with reading(stamps):
+        words = [line.strip() for line in stamps.read_text("utf-8", "replace").splitlines()]
     words = [word for word in words if word and not word.startswith("#")]
-    if not all(word.isdecimal() for word in words):
+    if not all(word.isdecimal() and len(word) < 19 for word in words):  # of 64 bits
         raise LavasegError(f"{stamps} must hold microseconds, one label a line")
     files = sorted((folder / "11classes" / "data").glob("*.png"))
     if len(files) != len(words):

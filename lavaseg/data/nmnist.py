@@ -11,6 +11,7 @@ pixels differently when the test part was recorded. docs/events.md has the measu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from lavaseg.data.event_files import read_recording
 from lavaseg.data.idx import read_idx
 from lavaseg.errors import LavasegError
 from lavaseg.events import Events
+from lavaseg.system.faults import reading
 
 SENSOR = (34, 34)
 PLACE = {"train": (3.0, 3.0), "test": (2.3, 2.9)}
@@ -36,6 +38,8 @@ _PARTS = {
     "test": ("Test", "test100.txt", 60_000, "t10k"),
 }
 """Official folder; list of the small edition and what its numbers are ahead; MNIST's prefix."""
+_LINE = re.compile(r"\s*([0-9]{1,9})\s+([0-9])\s*")
+"""A line of such a list: number of a recording, class."""
 
 
 def load(
@@ -127,9 +131,9 @@ def label_map(image: np.ndarray, place: tuple[float, float], label: int = 1) -> 
 
 
 def _part(folder: Path, part: str, root: str | None, count: int | None, digits: bool) -> Recordings:
-    listed = list(
-        _official(folder, part) if (folder / _PARTS[part][0]).is_dir() else _small(folder, part)
-    )
+    official = (folder / _PARTS[part][0]).is_dir()
+    listed = list(_official(folder, part) if official else _small(folder, part))
+    said = "" if official else f"by {folder / _PARTS[part][1]}, "
     listed = sorted(listed)[:count]
     if not listed:
         raise LavasegError(f"{folder} holds no recordings of the {part} part")
@@ -139,11 +143,11 @@ def _part(folder: Path, part: str, root: str | None, count: int | None, digits: 
     for number, digit, file in listed:
         if number >= len(images) or number < 0:
             raise LavasegError(
-                f"{file} would show digit {number} of MNIST, which has {len(images)}"
+                f"{said}{file} would show digit {number} of MNIST, which has {len(images)}"
             )
         if labels[number] != digit:
             raise LavasegError(
-                f"{file} shows a {digit}, MNIST's {part} digit {number} is a {labels[number]}"
+                f"{said}{file} shows a {digit}, MNIST's {part} digit {number} is a {labels[number]}"
             )
     return Recordings(
         files,
@@ -167,13 +171,18 @@ def _small(folder: Path, part: str) -> Iterator[tuple[int, int, Path]]:
     listing = folder / name
     if not listing.is_file():
         raise LavasegError(f"there is no file {listing}")
-    for line in listing.read_text("utf-8", "replace").splitlines():
-        words = line.split()
-        if not words or line.startswith("#"):
+    with reading(listing):
+        lines = listing.read_text("utf-8", "replace").splitlines()
+    seen = set()
+    for line in lines:
+        if not line.strip() or line.startswith("#"):
             continue
-        if len(words) != 2 or not all(word.isdecimal() for word in words):
-            raise LavasegError(f"{listing}: expected lines 'number class', got {line!r}")
-        number, digit = map(int, words)
+        if (row := _LINE.fullmatch(line)) is None:
+            raise LavasegError(f"{listing}: expected lines 'number class', got {line[:80]!r}")
+        number, digit = map(int, row.groups())
+        if number in seen:
+            raise LavasegError(f"{listing} names recording {number} twice")
+        seen.add(number)
         path = folder / part / f"{number}.bs2"
         if not path.is_file():
             raise LavasegError(f"{listing} names {path}, which is not there")

@@ -152,7 +152,7 @@ def _read_list(folder: Path, part: str) -> list[str]:
 def _stems(path: Path) -> list[str]:
     """Names of pictures in a list: one a line, or 'JPEGImages/NAME.jpg LABELS/NAME.png'."""
     with reading(path, "is no list of pictures"):
-        lines = path.read_text("utf-8").split("\n")
+        lines = path.read_text("utf-8-sig").split("\n")
     stems = [Path(line.split()[0]).stem for line in lines if line.strip()]
     if not stems:
         raise LavasegError(f"list {path} is empty")

@@ -37,12 +37,14 @@ class Backend:
             system, for those that need a board.
         on_lava: it runs Lava's processes.
         on_chip: it needs a board, so it runs only where it is asked for by name.
+        check: (network, spikes, record); raises a LavasegError that says what the machine lacks.
     """
 
     title: str
     run: Callable[..., Activity]
     on_lava: bool = False
     on_chip: bool = False
+    check: Callable[[IntegerNetwork, np.ndarray, Record], None] | None = None
 
 
 def _on_first_use(module: str, name: str, *takes: str) -> Callable[..., Activity]:
@@ -72,6 +74,12 @@ def _on_first_use(module: str, name: str, *takes: str) -> Callable[..., Activity
     return run
 
 
+def _check_for_lava(net: IntegerNetwork, spikes: np.ndarray, record: Record) -> None:
+    with optional():
+        from lavaseg.deploy.lava import check_machine
+    check_machine(net, spikes, record)
+
+
 BACKENDS: Mapping[str, Backend] = {
     "simulator": Backend(
         "the bit-exact simulator", _on_first_use("simulator", "simulate", "progress")
@@ -89,6 +97,7 @@ BACKENDS: Mapping[str, Backend] = {
         "Lava's own multi-process runtime",
         _on_first_use("lava", "run_multiprocess", "timeout", "progress"),
         on_lava=True,
+        check=_check_for_lava,
     ),
     "loihi2": Backend(
         "a board with Loihi 2, through Intel's extension of Lava",

@@ -143,7 +143,8 @@ def verify(
 
     Raises:
         LavasegError: the run has no current export, a network came without stimuli, stimuli that
-            do not fit, a backend of no such name, or a run of Lava that failed.
+            do not fit, a backend of no such name, a machine that lacks what one needs, or a run of
+            Lava that failed.
     """
     integers = network_of(net)
     if stimuli is None:
@@ -175,6 +176,9 @@ def verify_spikes(
         check_backend(backend, COMPARABLE)
         if BACKENDS[backend].on_chip:
             check_extension()  # before the others take their time
+    for check in (BACKENDS[backend].check for backend in backends):
+        if check is not None:  # as early
+            check(net, spikes, "all")
     reference = BACKENDS[REFERENCE].run(net, spikes, "all", None, None)
     seconds = {REFERENCE: reference.seconds}
     rows: list[Comparison] = []

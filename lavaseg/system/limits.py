@@ -14,11 +14,12 @@ SHARED_MEMORY = Path("/dev/shm")
 
 
 def check_disk(folder: Path, needed: int, what: str) -> None:
-    """Check that the disk of a temporary folder has room, where it says how much there is.
+    """Check that the disk of a folder for temporary files has room.
 
     A process that writes into a mapped file without room is not told, but killed.
 
     Args:
+        folder: the one that TMPDIR names, or the system's.
         needed: bytes.
         what: what needs them, the subject of the message.
 
@@ -28,7 +29,7 @@ def check_disk(folder: Path, needed: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise LavasegError(
-            f"{what} needs {needed:,} bytes in {folder.parent}, and that disk has {free:,} left: "
+            f"{what} needs {needed:,} bytes in {folder}, and that disk has {free:,} left: "
             "make room there, or let the variable TMPDIR name a folder on another disk"
         )
 
@@ -42,20 +43,27 @@ def allow_open_files(needed: int, what: str) -> None:
     Raises:
         LavasegError: the system allows fewer.
     """
+    check_open_files(needed, what)
+    with suppress(ModuleNotFoundError):  # Windows has no such limits
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft != resource.RLIM_INFINITY and soft < needed:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def check_open_files(needed: int, what: str) -> None:
+    """Check that this system lets a process have `needed` files open, as `allow_open_files`."""
     try:
         import resource
-    except ModuleNotFoundError:  # Windows has no such limits
+    except ModuleNotFoundError:
         return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    unlimited = resource.RLIM_INFINITY
-    if soft == unlimited or soft >= needed:
-        return
-    if hard != unlimited and hard < needed:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
         raise LavasegError(
             f"{what} needs {needed} open files at a time, and this system allows {hard}: run it "
             f"where `ulimit -Hn` shows {needed} or more"
         )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def check_shared_memory(needed: int, what: str) -> None:

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from lavaseg.deploy.lava.graph import build
     from lavaseg.deploy.lava.inprocess import run_inprocess
     from lavaseg.deploy.lava.multiprocess import run_multiprocess
+    from lavaseg.deploy.lava.needs import check_machine
 
-__all__ = ["LavaError", "build", "check_lava", "run_inprocess", "run_multiprocess"]
+__all__ = ["LavaError", "build", "check_lava", "check_machine", "run_inprocess", "run_multiprocess"]
 
 prepare_lava()
 
@@ -24,6 +25,7 @@ __getattr__, __dir__ = on_first_use(
         "LavaError": "errors",
         "build": "graph",
         "check_lava": "checks",
+        "check_machine": "needs",
         "run_inprocess": "inprocess",
         "run_multiprocess": "multiprocess",
     },

@@ -7,6 +7,7 @@ the run goes on (`session`), and `outcome.json` ends it.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,25 @@ _OPTIONS = ("record", "fast", "period", "limit", "prefix", "chip")
 
 _BLOCK = 4096
 """Bytes by which a file takes more of a disk."""
+_NET, _NET_PART = 2**16, 2**10
+"""Bytes of a .net file besides its weights, at most: of any, and of each node and projection."""
 _SPARE = 2**17
 """Bytes of the disk for what the processes print, and for the outcome."""
+
+
+def job_bytes(net: IntegerNetwork, spikes: np.ndarray, record: Iterable[str]) -> int:
+    """Bytes of a job's files, those of its recorders included."""
+    weights = sum(weight.nbytes for weight in net.weights.values())
+    parts = len(net.network.nodes) + len(net.network.projections)
+    network = weights + _NET + _NET_PART * parts
+    return network + spikes.nbytes + _record_bytes(net, spikes, record) + _SPARE
+
+
+def _record_bytes(net: IntegerNetwork, spikes: np.ndarray, record: Iterable[str]) -> int:
+    samples, steps = spikes.shape[:2]
+    recorders = make_recorders(net.network, samples, steps, record).values()
+    arrays = [a for r in recorders for a in (r.counts, r.spikes, r.membrane, r.clock)]
+    return sum(_BLOCK * (2 + a.nbytes // _BLOCK) for a in arrays if a is not None)
 
 
 @dataclass(frozen=True)
@@ -63,14 +81,8 @@ class Job:
         with writing(folder / "spikes.npy"):
             np.save(folder / "spikes.npy", self.spikes)
         _write_json(folder / "job.json", {name: getattr(self, name) for name in _OPTIONS})
-        check_disk(folder, self._record_bytes() + _SPARE, "a run on Lava's multi-process runtime")
-
-    def _record_bytes(self) -> int:
-        """Bytes of the recorders' files."""
-        samples, steps = self.spikes.shape[:2]
-        recorders = make_recorders(self.net.network, samples, steps, self.record).values()
-        arrays = [a for r in recorders for a in (r.counts, r.spikes, r.membrane, r.clock)]
-        return sum(_BLOCK * (2 + a.nbytes // _BLOCK) for a in arrays if a is not None)
+        records = _record_bytes(self.net, self.spikes, self.record)
+        check_disk(folder.parent, records + _SPARE, "a run on Lava's multi-process runtime")
 
     @classmethod
     def load(cls, folder: Path) -> Job:

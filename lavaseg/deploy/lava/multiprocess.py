@@ -22,13 +22,13 @@ import lavaseg
 from lavaseg.deploy.lava.checks import check_lava, checked_period, run_steps
 from lavaseg.deploy.lava.errors import LavaError
 from lavaseg.deploy.lava.job import Job, Outcome
+from lavaseg.deploy.lava.needs import check_machine
 from lavaseg.deploy.lava.session import Progress, make_activity, open_recorders
 from lavaseg.deploy.requests import check_request
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.results.activity import Activity
 from lavaseg.system.environment import settle
 from lavaseg.system.session import (
-    clear_up,
     shared_memory_prefix,
     sweep_shared_memory,
     temporary_folder,
@@ -69,9 +69,9 @@ def run_multiprocess(
     names = check_request(net, spikes, record)
     check_lava(net)
     apart = checked_period(net, period)
+    check_machine(net, spikes, names)
     steps = run_steps(net, len(spikes), apart)
     limit = _default_limit(net, steps, fast) if timeout is None else timeout
-    clear_up()
     with temporary_folder() as folder:
         job = Job(net, spikes, names, fast, apart, limit, shared_memory_prefix(folder))
         job.save(folder)

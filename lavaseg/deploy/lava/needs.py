@@ -10,22 +10,39 @@ from __future__ import annotations
 
 import mmap
 import multiprocessing
-import os
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from lava.magma.compiler.executable import Executable
 from lava.magma.runtime import runtime
 from lava.magma.runtime.message_infrastructure.multiprocessing import MultiProcessing
 from lava.magma.runtime.message_infrastructure.shared_memory_manager import SharedMemoryManager
 
-from lavaseg.system.limits import allow_open_files, allow_threads, check_shared_memory
+from lavaseg.deploy.lava.job import job_bytes
+from lavaseg.deploy.lava.parts import Parts, count_parts
+from lavaseg.deploy.requests import check_request
+from lavaseg.network.integers import IntegerNetwork
+from lavaseg.system.limits import (
+    allow_open_files,
+    allow_threads,
+    check_disk,
+    check_open_files,
+    check_shared_memory,
+)
+from lavaseg.system.session import clear_up
 
 _WHAT = "this network on Lava's multi-process runtime"
+_FILES = 30
+"""What the process that starts all others has open itself: some dozen files."""
 _FILES_OF_PROCESS = 3
 """One end of the pipe for its exceptions, and the two files that `multiprocessing` keeps."""
 _SPARE = 50
 """What each process opens for itself, and what is open for a moment only."""
+SERVICES = 1
+"""Lava's runtime service, a process besides those of the graph."""
 _SEMAPHORES_OF_CHANNEL = 2
 _THREADS_OF_CHANNEL = 2
 """One at each end."""
@@ -71,13 +88,40 @@ def make_room(executable: Executable) -> None:
     """
     processes = len(executable.proc_builders) + len(executable.runtime_service_builders)
     channels = len(executable.channel_builders) + len(executable.sync_channel_builders)
-    allow_open_files(_open_files() + _FILES_OF_PROCESS * processes + _SPARE, _WHAT)
+    allow_open_files(_open_files(processes), _WHAT)
+    _check_processes(processes, channels)
+
+
+def check_machine(net: IntegerNetwork, spikes: np.ndarray, record: Iterable[str] | str) -> None:
+    """Check that this machine can run a network on Lava's multi-process runtime, before it does.
+
+    Args:
+        net: the network.
+        spikes: uint8 (N, T, C, H, W).
+        record: as for a run.
+
+    Raises:
+        LavasegError: it cannot; the message says what is too little, and how much is needed.
+    """
+    names = check_request(net, spikes, record)
+    parts = count_parts(net)
+    processes = parts.processes + SERVICES
+    check_open_files(_open_files(processes), _WHAT)
+    _check_processes(processes, parts.channels + sync_channels(parts))
+    clear_up()  # what was killed may have left the disk full
+    check_disk(Path(tempfile.gettempdir()), job_bytes(net, spikes, names), _WHAT)
+
+
+def sync_channels(parts: Parts) -> int:
+    """Channels by which Lava keeps processes in step: runtime, service and each process."""
+    return 2 * (parts.processes + SERVICES)  # there and back
+
+
+def _open_files(processes: int) -> int:
+    return _FILES + _FILES_OF_PROCESS * processes + _SPARE
+
+
+def _check_processes(processes: int, channels: int) -> None:
     allow_threads(processes + _THREADS_OF_CHANNEL * channels + _SPARE_THREADS, _WHAT)
     # each semaphore is a page of shared memory
     check_shared_memory(_SEMAPHORES_OF_CHANNEL * channels * mmap.PAGESIZE, _WHAT)
-
-
-def _open_files() -> int:
-    """Number of files that this process has open, where the system says it."""
-    folder = Path("/dev/fd")
-    return len(os.listdir(folder)) if folder.is_dir() else 0

@@ -1,0 +1,59 @@
+"""How many processes and channels a network's graph has, counted without making them.
+
+Lava takes half a minute to make the processes of a network of two hundred layers, and what the
+machine lacks for them is to be said at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from lavaseg.network import Projection
+from lavaseg.network.delays import plan, waiting
+from lavaseg.network.integers import IntegerNetwork
+
+
+class Parts(NamedTuple):
+    """Numbers of Lava's processes, and of the channels between them."""
+
+    processes: int
+    channels: int
+
+
+def count_parts(net: IntegerNetwork) -> Parts:
+    """What `lavaseg/deploy/lava/graph.py` makes of a network."""
+    network, delays = net.network, plan(net.network, net.steps)
+    played = {p.name: _played(net, p) for p in network.outgoing(network.input.name)}
+    sources = set(played.values())
+    links = sum(delays.chains.values())
+    held = len(delays.echoes) + sum(delay > 0 for _, delay in delays.chains)
+    clocks = len(net.clocks) + sum(name in net.clocks for name in delays.echoes)
+    into_echoes = sum(len(network.incoming(name)) for name in delays.echoes)
+    synapses = len(network.projections) + into_echoes + links + held + clocks
+    synapses += _joins(net, played, sources)
+    others = len(sources) + len(network.nodes) + len(delays.echoes) + links + held + clocks
+    return Parts(synapses + others, 2 * synapses)  # one channel into each synapse, one out of it
+
+
+def _played(net: IntegerNetwork, projection: Projection) -> tuple[int, int]:
+    """Which source plays the input to a projection: steps of its delay, and of waiting."""
+    return min(projection.delay, net.steps), waiting(net.network, projection, net.steps)
+
+
+def _joins(
+    net: IntegerNetwork, played: Mapping[str, tuple[int, int]], sources: Set[tuple[int, int]]
+) -> int:
+    """Synapse processes without synapses, which join what one source does not reach."""
+    network = net.network
+    names: list[object] = [*sources, *(node.name for node in network.nodes)]
+    place = {name: index for index, name in enumerate(names)}
+    edges = [(place[played.get(p.name, p.source)], place[p.target]) for p in network.projections]
+    rows, columns = np.array(edges, int).reshape(-1, 2).T
+    shape = (len(names), len(names))
+    graph = coo_array((np.ones(len(edges)), (rows, columns)), shape=shape)
+    return int(connected_components(graph, directed=False)[0]) - 1
