@@ -218,7 +218,7 @@ def test_what_a_board_took_is_said_and_kept_in_the_folder_of_its_run(
     _, output = lavaseg("collect", results)
     assert "time of a sample: 2.448 ms" in output
     assert "power of the board: 0.679 W" in output
-    assert "energy of a sample: 1.66 mJ" in output
+    assert "energy of a sample, the whole board: 1.66 mJ" in output
     assert json.loads(lavaseg("collect", results, "--json")[1])["profile"] == profile
     derived |= {"dynamic_power": None, "remark": "-6 mW is meaningless"}
     _, output = lavaseg("collect", answer(bundle, tmp_path / "noise", profile=profile))

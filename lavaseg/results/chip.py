@@ -16,7 +16,7 @@ FIGURES: tuple[tuple[str, str, str, float, str], ...] = (
     ("time", "management_time_per_step", "of it, management", 1.0, "µs"),
     ("time", "host_time_per_step", "of it, host", 1.0, "µs"),
     ("derived", "seconds_per_sample", "time of a sample", 1e3, "ms"),
-    ("derived", "energy_per_sample", "energy of a sample", 1e3, "mJ"),
+    ("derived", "energy_per_sample", "energy of a sample, the whole board", 1e3, "mJ"),
     ("derived", "dynamic_energy_per_sample", "of it, above the idle board", 1e3, "mJ"),
     ("activity", "synaptic_operations", "synaptic operations of the run", 1.0, ""),
     ("activity", "neuron_updates", "neuron updates of the run", 1.0, ""),
