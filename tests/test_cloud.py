@@ -407,6 +407,26 @@ def test_results_of_another_bundle_or_network_and_damaged_ones_are_refused(
     assert "neither a result folder nor" in said(tmp_path / "text")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"backend": 3}, {"seconds": None}, {"machine": []}, {"machine": {}}, {"members": {}},
+        {"profile": [1]}, {"profile": {"derived": {}}}, {"profile": {"system": 1, "derived": {}}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_facts_that_no_run_wrote_are_refused_in_one_sentence(
+    bundle: Bundle, tmp_path: Path, change: Mapping[str, object]
+) -> None:
+    results = answer(bundle, tmp_path / "results")
+    path = results / RESULT
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    code, output = lavaseg("collect", results)
+    assert code == 2, output
+    assert output.startswith(f"error: {results}")
+    assert output.count("\n") == 1
+
+
 def test_a_bundle_is_made_by_the_command_and_says_what_it_compares(tmp_path: Path) -> None:
     write(tiny(), tmp_path / "tiny.net")
     archive = tmp_path / "b.zip"

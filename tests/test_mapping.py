@@ -111,6 +111,7 @@ def test_pilotnet_has_the_bits_of_its_published_weights() -> None:
     assert [weight_bits(weight.astype(int)) for weight in weights[1:]] == bits
 
 
+@settings(deadline=None)  # the first example imports Lava
 @given(
     st.lists(st.integers(-127, 127).map(lambda value: 2 * value), min_size=1, max_size=6)
     | st.lists(st.integers(0, 255), min_size=1, max_size=6)
@@ -137,7 +138,7 @@ def test_every_neuron_and_synapse_process_of_the_graph_is_a_layer(
 
     forms = {"Conv": "conv", "Dense": "dense", "Sparse": "sparse", "DelaySparse": "sparse"}
 
-    @settings(max_examples=40)
+    @settings(max_examples=40, deadline=None)
     @given(graph_networks(most_populations=6))
     def check(net: IntegerNetwork) -> None:
         graph = build(net, random_spikes(net, 1), {})
@@ -172,7 +173,7 @@ def _exists(net: IntegerNetwork, item: Synapses) -> bool:
 
 
 def test_a_mapping_covers_every_neuron_and_overfills_no_core(graph_networks: Networks) -> None:
-    @settings(max_examples=60)
+    @settings(max_examples=60, deadline=None)
     @given(graph_networks(most_populations=8), st.sampled_from(sorted(PROFILES)))
     def check(net: IntegerNetwork, profile: str) -> None:
         mapping = map_net(net, profile=profile, replay=True)

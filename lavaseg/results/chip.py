@@ -51,3 +51,11 @@ def chip_conditions(profile: Mapping[str, Any]) -> str:
         steps += f", filled up to {profile['period']} with silent ones"
     source = "replayed on the chip" if profile["replayed"] else "streamed from the host"
     return f"{place} ({system['generation']}), {steps}, input {source}"
+
+
+def check_profile(profile: Mapping[str, Any]) -> None:
+    """Raise whatever keeps a profile, as plain data of a file, from being shown."""
+    chip_rows(profile)
+    chip_conditions(profile)
+    if not isinstance(profile["derived"].get("remark", ""), str):
+        raise TypeError("'remark' is no text")
