@@ -276,6 +276,7 @@ def test_documentation_has_a_row_for_every_limit_in_the_words_of_the_code() -> N
     for name, limit in LIMITS.items():
         row = f"| {name} | {limit.title} | {limit.bound} | {limit.action} | {limit.source} |"
         assert row in page, row
+        assert f"- **{name}**: {limit.known}.\n" in page, name
 
 
 # -- the command ---------------------------------------------------------------------------------

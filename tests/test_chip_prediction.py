@@ -19,7 +19,7 @@ from lavaseg.chip import Interval, Power, map_net, padded, predict
 from lavaseg.chip.boards import CORES_PER_CHIP
 from lavaseg.chip.energy import DYNAMIC_PICOJOULES, STATIC_POWER
 from lavaseg.chip.measured import MEASUREMENTS, NOISE, PILOTNET_LIF, PILOTNET_SDNN, S4D, YOLO_KP
-from lavaseg.chip.timing import CONSTANTS, ERROR, step_time
+from lavaseg.chip.timing import CONSTANTS, ERROR, StepTime, step_time
 from lavaseg.chip.work import work
 from lavaseg.cli import app
 from lavaseg.deploy import simulate
@@ -148,9 +148,16 @@ def test_the_time_of_a_step_is_that_of_the_slowest_core_and_the_barrier() -> Non
     assert busy.core == pytest.approx(operations * OPERATION + 128 * UPDATE)
     assert busy.link == Interval(0, 0)
     assert busy.host == pytest.approx(64 / BINARY)
-    assert busy.limiting == "a core of hidden"
+    assert busy.limiting == "the barrier"  # of 10 us, the core has 1
     assert busy.seconds.high == pytest.approx(busy.model.high * ERROR)
     assert busy.seconds.low == busy.model.low > silent.model.low
+
+
+def test_what_takes_most_of_a_step_is_named() -> None:
+    core = StepTime(30e-6, "hidden", Interval(1e-6, 90e-6), 0.0, BARRIER)
+    assert core.limiting == "a core of hidden"
+    assert replace(core, link=Interval(40e-6, 90e-6)).limiting == "a link between chips"
+    assert replace(core, barrier=31e-6).limiting == "the barrier"
 
 
 def test_input_that_is_played_from_the_chip_needs_no_host() -> None:
@@ -279,6 +286,8 @@ def test_intervals_that_are_none_are_refused(bounds: tuple[float, float]) -> Non
         (Interval(0.019, 0.0191), "J", "19 mJ"),
         (Interval(2e-10, 3e-10), "J", "200 to 300 pJ"),
         (Interval(0.5e-3, 2), "s", "0.0005 to 2 s"),
+        (Interval(99.4, 99.6), "", "99 to 100"),
+        (Interval(995, 99_600), "", "1,000 to 100,000"),
     ],
 )
 def test_intervals_are_worded_with_two_digits(interval: Interval, unit: str, words: str) -> None:

@@ -218,7 +218,7 @@ def test_what_a_board_took_is_said_and_kept_in_the_folder_of_its_run(
     _, output = lavaseg("collect", results)
     assert "time of a sample: 2.448 ms" in output
     assert "power of the board: 0.679 W" in output
-    assert "energy of a sample: 1.66 mJ" in output
+    assert "energy of a sample, the whole board: 1.66 mJ" in output
     assert json.loads(lavaseg("collect", results, "--json")[1])["profile"] == profile
     derived |= {"dynamic_power": None, "remark": "-6 mW is meaningless"}
     _, output = lavaseg("collect", answer(bundle, tmp_path / "noise", profile=profile))
@@ -405,6 +405,26 @@ def test_results_of_another_bundle_or_network_and_damaged_ones_are_refused(
     assert "there is no folder" in said(tmp_path / "nowhere")
     (tmp_path / "text").write_text("text")
     assert "neither a result folder nor" in said(tmp_path / "text")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"backend": 3}, {"seconds": None}, {"machine": []}, {"machine": {}}, {"members": {}},
+        {"profile": [1]}, {"profile": {"derived": {}}}, {"profile": {"system": 1, "derived": {}}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_facts_that_no_run_wrote_are_refused_in_one_sentence(
+    bundle: Bundle, tmp_path: Path, change: Mapping[str, object]
+) -> None:
+    results = answer(bundle, tmp_path / "results")
+    path = results / RESULT
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    code, output = lavaseg("collect", results)
+    assert code == 2, output
+    assert output.startswith(f"error: {results}")
+    assert output.count("\n") == 1
 
 
 def test_a_bundle_is_made_by_the_command_and_says_what_it_compares(tmp_path: Path) -> None:

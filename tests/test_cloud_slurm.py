@@ -122,6 +122,18 @@ def test_a_bundle_through_sbatch_gives_what_it_gives_here(bundle: Bundle, out: P
     assert not jobs().strip()
 
 
+def test_a_folder_of_any_name_and_a_closed_environment_change_nothing(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SBATCH_EXPORT", "NONE")  # the job would take another Python
+    out = tmp_path / "100%j of 'job \"$(touch evil); %x"
+    lines: list[str] = []
+    assert follow(submit(bundle.path, out, backend="lava-inprocess"), lines.append).ok
+    assert any(line.startswith("equal: every spike") for line in lines), lines
+    assert sorted(p.name for p in out.iterdir()) == ["bundle", "log.txt", "results"]
+    assert list(tmp_path.iterdir()) == [out]
+
+
 def test_places_that_take_no_job_are_refused_in_one_sentence(bundle: Bundle, out: Path) -> None:
     for words, sentence in (
         (["--partition", "loihi"], "no partition 'loihi'; there are kp, vpx"),

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from lavaseg.deploy.cloud import environment
-from lavaseg.deploy.cloud.slurm import Board, Cluster, Partition, choose, minutes
+from lavaseg.deploy.cloud import environment, slurm, submit
+from lavaseg.deploy.cloud.slurm import Board, Cluster, Partition, State, choose, minutes
 from lavaseg.errors import LavasegError
 
 if sys.version_info >= (3, 11):
@@ -52,3 +52,26 @@ def test_a_board_is_chosen_with_a_partition_that_it_belongs_to() -> None:
     without = Cluster(cluster.boards, {"kp": cluster.partitions["kp"]})
     with pytest.raises(LavasegError, match="no default partition"):
         choose(without, None, None, None)
+
+
+@pytest.mark.parametrize(("state", "starts"), [("reserved", True), ("drained", False)])
+def test_a_job_is_only_given_up_if_its_board_can_take_none(
+    state: str, starts: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Slurm gives the same reason where boards are down and where others are to go first."""
+    cluster = Cluster(
+        {"kp-1": Board("kp-1", ("kp",), state)}, {"kp": Partition("kp", True, None, True)}
+    )
+    why = "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority parti"
+    cancelled: list[str] = []
+    states = iter([State("PENDING", why), State("COMPLETED"), State("COMPLETED")])
+    monkeypatch.setattr(slurm, "find_cluster", lambda: cluster)
+    monkeypatch.setattr(slurm, "state_of", lambda job: next(states))
+    monkeypatch.setattr(slurm, "cancel", cancelled.append)
+    monkeypatch.setattr(submit, "_POLL", 0.0)
+    monkeypatch.setattr(submit, "_ARRIVAL", 0.0)
+    job = submit.Job("7", tmp_path / "job", None, "kp")  # type: ignore[arg-type]
+    with pytest.raises(LavasegError) as caught:
+        submit.follow(job, lambda _: None)
+    assert ("kp-1 is drained" in str(caught.value)) != starts
+    assert cancelled == ([] if starts else ["7"])

@@ -57,7 +57,7 @@ class Interval:
 
 
 def _two_digits(value: float) -> str:
-    if value < 100:
+    if value < 99.5:
         return f"{value:.2g}"
-    digits = len(str(int(value))) - 2
+    digits = len(str(round(value))) - 2
     return f"{round(value / 10**digits) * 10**digits:,}"

@@ -298,7 +298,7 @@ def _host_processes(network: Network, steps: int) -> Iterator[Finding]:
 
 
 def _host_input(network: Network) -> Iterator[Finding]:
-    kind = "graded" if network.input.message_bits else "binary"
+    kind = "graded" if network.input.message_bits > 1 else "binary"
     limit, size = round(LINK_RATES[kind] * QUICK_STEP), math.prod(network.input.shape)
     if size > limit:
         yield Finding(

@@ -145,7 +145,8 @@ PILOTNET_LIF = Measurement(
     millijoules=(1.66, 1.09),
     operations=48_267_067,
     operations_source="our count of the golden spikes of one image, in lava-dl's wheel",
-    note="time a step computed from energy and power; one chip",
+    note="time a step computed from energy and power, static power from total and dynamic; "
+    "one chip",
 )
 PILOTNET_SDNN = Measurement(
     "PilotNet SDNN",

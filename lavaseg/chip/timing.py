@@ -81,7 +81,9 @@ class StepTime:
 
     @property
     def limiting(self) -> str:
-        """What decides the least time."""
+        """What takes the largest part of the least time."""
+        if self.barrier > max(self.core, self.link.low):
+            return "the barrier"
         if self.link.low > self.core:
             return "a link between chips"
         return f"a core of {self.slowest}"

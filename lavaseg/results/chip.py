@@ -16,7 +16,7 @@ FIGURES: tuple[tuple[str, str, str, float, str], ...] = (
     ("time", "management_time_per_step", "of it, management", 1.0, "µs"),
     ("time", "host_time_per_step", "of it, host", 1.0, "µs"),
     ("derived", "seconds_per_sample", "time of a sample", 1e3, "ms"),
-    ("derived", "energy_per_sample", "energy of a sample", 1e3, "mJ"),
+    ("derived", "energy_per_sample", "energy of a sample, the whole board", 1e3, "mJ"),
     ("derived", "dynamic_energy_per_sample", "of it, above the idle board", 1e3, "mJ"),
     ("activity", "synaptic_operations", "synaptic operations of the run", 1.0, ""),
     ("activity", "neuron_updates", "neuron updates of the run", 1.0, ""),
@@ -51,3 +51,11 @@ def chip_conditions(profile: Mapping[str, Any]) -> str:
         steps += f", filled up to {profile['period']} with silent ones"
     source = "replayed on the chip" if profile["replayed"] else "streamed from the host"
     return f"{place} ({system['generation']}), {steps}, input {source}"
+
+
+def check_profile(profile: Mapping[str, Any]) -> None:
+    """Raise whatever keeps a profile, as plain data of a file, from being shown."""
+    chip_rows(profile)
+    chip_conditions(profile)
+    if not isinstance(profile["derived"].get("remark", ""), str):
+        raise TypeError("'remark' is no text")

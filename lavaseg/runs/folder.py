@@ -9,6 +9,7 @@ from typing import Any
 from lavaseg.runs.artefacts import Artefact, Kind
 from lavaseg.runs.formats import (
     ARRAYS,
+    BOARD,
     EVALUATION,
     FOLDER,
     JSON,
@@ -131,7 +132,7 @@ class RunFolder:
     chip_profile = Kind(
         "loihi2.json",
         "what a board with Loihi 2 measured: lags, power, time, activity, memory",
-        JSON,
+        BOARD,
         written_by=("run", "collect"),
         made_from=(net,),
     )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar
 from lavaseg import recipes
 from lavaseg.errors import LavasegError
 from lavaseg.recipes import Recipe
+from lavaseg.results.chip import check_profile
 from lavaseg.system.faults import reading
 from lavaseg.system.files import write_atomically
 
@@ -61,6 +62,13 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_atomically(path, json.dumps(value, indent=1))
+
+
+def _read_board(path: Path) -> dict[str, Any]:
+    found = _read_json(path)
+    with reading(path, "is no profile of a board"):
+        check_profile(found)
+    return found
 
 
 _COMPARISON = {"backend": str, "population": str, "compared": int, "differing": int, "spikes": int}
@@ -148,6 +156,7 @@ def _not_ours(path: Path, *_: object) -> NoReturn:
 
 
 JSON: Format[Mapping[str, Any]] = Format(_read_json, _write_json)
+BOARD: Format[Mapping[str, Any]] = Format(_read_board, _write_json)
 RECIPE: Format[Recipe] = Format(recipes.load, _write_recipe)
 TABLE: Format[Rows] = Format(_read_table, _write_table)
 ARRAYS: Format[Arrays] = Format(_read_arrays, _write_arrays)

@@ -20,6 +20,7 @@ from lavaseg.deploy.cloud.bundle import EXPECTED, FORMAT, Bundle
 from lavaseg.deploy.cloud.spikes import activity_from_bytes, activity_to_bytes
 from lavaseg.errors import LavasegError
 from lavaseg.results.activity import Activity
+from lavaseg.results.chip import check_profile
 from lavaseg.system.faults import reading
 from lavaseg.system.files import new_folder
 
@@ -100,6 +101,7 @@ def read_results(place: str | Path, bundle: Bundle | None = None) -> Results:
         facts = json.loads(content[RESULT])
         if not isinstance(facts, dict) or facts.get("format") != RESULT_FORMAT:
             raise LavasegError(f"{place}: {RESULT} is not the one of a bundle's run")
+        _check_facts(facts)
         for name, entry in facts["members"].items():
             if name not in content:
                 raise LavasegError(f"{place} is incomplete: it lacks {name}")
@@ -117,6 +119,23 @@ def read_results(place: str | Path, bundle: Bundle | None = None) -> Results:
     expected = activity_from_bytes(content[EXPECTED], f"{place}: {EXPECTED}")
     found = activity_from_bytes(content[FOUND], f"{place}: {FOUND}")
     return Results(place, facts, manifest, expected, found, doctor)
+
+
+def _check_facts(facts: Mapping[str, Any]) -> None:
+    """Raise unless facts are those that `write_results` was given; to be called while reading."""
+    kinds: Mapping[str, type | tuple[type, ...]] = {
+        "members": dict, "bundle": str, "backend": str, "seconds": (int, float), "machine": dict
+    }  # fmt: skip
+    for name, kind in kinds.items():
+        if not isinstance(facts.get(name), kind):
+            raise LavasegError(f"{RESULT} was changed after the run: its field {name!r} is wrong")
+    if {*facts["members"]} != {MANIFEST, EXPECTED, FOUND, EXAMINED}:
+        raise LavasegError(f"{RESULT} was changed after the run: it lists other files")
+    if not isinstance(facts["machine"].get("node"), str):
+        raise LavasegError(f"{RESULT} was changed after the run: it names no machine")
+    profile = facts.get("profile")
+    if profile is not None and "error" not in profile:
+        check_profile(profile)
 
 
 def check_same_bundle(

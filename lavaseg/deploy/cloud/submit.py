@@ -29,8 +29,9 @@ _LOST = 300.0
 _ARRIVAL = 30.0
 """Seconds that a file of an ended job may take to be seen here: its file system may be remote."""
 _HOPELESS = ("PartitionTimeLimit", "PartitionDown", "PartitionInactive", "BadConstraints")
+"""Reasons for which a job would wait for ever."""
 _DOWN = ("ReqNodeNotAvail", "Nodes_required_for_job_are_DOWN", "Nodes required for job are DOWN")
-"""Reasons for which a job would wait for ever, or until somebody repairs a board."""
+"""Reasons for which it would if its boards are down; they may be reserved for others only."""
 
 _ENDS = {
     "TIMEOUT": "reached its time limit and was ended by Slurm; --time gives it more minutes",
@@ -53,11 +54,14 @@ class Job:
         number: Slurm's.
         folder: its folder.
         bundle: what it runs.
+        partition, board: where, at most one of them; None: Slurm's default partition.
     """
 
     number: str
     folder: Path
     bundle: Bundle
+    partition: str | None = None
+    board: str | None = None
 
 
 def submit(
@@ -107,14 +111,16 @@ def submit(
     given = {"backend": backend, "partition": partition, "board": board, "profile": profile}
     given["loihi-gen"] = generation
     words += [f"--{name}={value}" for name, value in given.items() if value]
-    options += [f"--chdir={script.parent}", f"--output={folder / LOG}"]
+    log = str(folder / LOG).replace("%", "%%")  # which sbatch would take for a pattern
+    # whatever SBATCH_EXPORT says, the job is to find its interpreter
+    options += [f"--chdir={script.parent}", f"--output={log}", "--export=ALL"]
     try:
         with slurm.signals_interrupt():
             number = slurm.submit_script(options, script, words, {"PYTHON": python})
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return Job(number, folder, opened)
+    return Job(number, folder, opened, partition, board)
 
 
 def follow(job: Job, say: Say, *, leave: bool = False) -> Judgement:
@@ -173,13 +179,29 @@ def _wait(job: Job, say: Say) -> slurm.State:
             say(line)
         if state.ended:
             return state
-        if state.name == "PENDING" and state.reason.startswith((*_HOPELESS, *_DOWN)):
+        if state.name == "PENDING" and (why := _obstacle(job, state.reason)):
             _drop(job)
             raise LavasegError(
-                f"job {job.number} cannot start ({state.reason}) and was cancelled; `sinfo` shows "
-                "which boards take jobs"
+                f"job {job.number} cannot start ({state.reason}) and was cancelled; {why}"
             )
         time.sleep(_POLL)
+
+
+def _obstacle(job: Job, reason: str) -> str:
+    """Why a job that waits for `reason` would never start; "" if it may."""
+    if reason.startswith(_HOPELESS):
+        return "`sinfo` shows which boards take jobs"
+    if not reason.startswith(_DOWN):
+        return ""
+    try:
+        cluster = slurm.find_cluster()
+    except LavasegError:  # the next look at the queue says so
+        return ""
+    try:
+        slurm.choose(cluster, job.partition, job.board, None)
+    except LavasegError as error:
+        return str(error)
+    return ""
 
 
 def _perhaps_left(job: Job) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from lavaseg.chip.measured import NOISE, Power
 from lavaseg.deploy.lava.checks import check_lava
 from lavaseg.deploy.lava.session import Progress
 from lavaseg.deploy.loihi2.chip_graph import period_on_chip
@@ -119,14 +120,15 @@ def derived(found: Mapping[str, Any]) -> dict[str, Any]:
 def dynamic_power(busy: Mapping[str, float], idle: Mapping[str, float]) -> tuple[float | None, str]:
     """Power of a run above that of the same board when it idles, W; or None, and why.
 
-    A difference that is negative or smaller than the standard deviation of the samples that it was
-    made of is meaningless: public measurements hold such ones.
+    A difference is meaningless that is negative, or no larger than the standard deviation of the
+    samples that it was made of, or than what a public measurement was wrong by (`NOISE`).
     """
-    difference = busy["total_power"] - idle["total_power"]
-    noise = math.hypot(busy["total_power_deviation"], idle["total_power_deviation"])
-    if difference > noise:
-        return difference, ""
+    scatter = math.hypot(busy["total_power_deviation"], idle["total_power_deviation"])
+    power = Power(busy["total_power"], idle["total_power"], max(NOISE, scatter))
+    if power.meaningful:
+        return power.dynamic, ""
     return None, (
-        f"dynamic power of {1000 * difference:.3g} mW is meaningless: the samples scatter by "
-        f"{1000 * noise:.3g} mW; run longer or on a smaller board"
+        f"dynamic power of {1000 * (power.total - power.static):.3g} mW is meaningless: it may be "
+        f"wrong by {1000 * power.noise:.3g} mW; a board with fewer chips, or a network that uses "
+        "more cores, shows more"
     )

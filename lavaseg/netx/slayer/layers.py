@@ -300,6 +300,10 @@ def _dense(layer: StoredLayer, source: Sheet) -> tuple[Operator, np.ndarray]:
 
 def _dense_sizes(layer: StoredLayer) -> tuple[int, int]:
     """Outputs and inputs of a dense layer."""
+    if layer.has("outFeatures") and layer.has("inFeatures"):
+        stated = _size(layer, "outFeatures", None), _size(layer, "inFeatures", None)
+        if 1 in stated:  # an axis of one may be left out of the weights
+            return stated
     rows, columns = layer.extent("weight", 2)
     return _size(layer, "outFeatures", rows), _size(layer, "inFeatures", columns)
 
