@@ -59,6 +59,22 @@ def test_what_a_size_does_not_allow_is_said_in_the_rows_of_a_table_of_100_column
     assert row.split()[-1] == "yes"
 
 
+def test_a_terminal_of_80_columns_says_of_every_system_whether_it_runs_and_why_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Console, "is_terminal", property(lambda _: True))
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    shown = re.sub(r"\x1b\[[\d;]*m", "", call("--width", "8").stdout)
+    table, _, reasons = shown.partition("Cannot run on Lava")
+    lines = [line.rstrip() for line in table.splitlines()]
+    assert max(map(len, lines)) <= 80
+    for key in SYSTEMS:
+        (row,) = (line for line in lines if line.startswith(f" {key} "))
+        assert row.split()[-1] in ("yes", "no"), key
+        assert (f"  {key}  " in reasons) == (row.split()[-1] == "no"), key
+
+
 def test_one_model_shows_the_layers_that_its_figures_sum_up() -> None:
     row = figures("spiking_deeplab")["spiking_deeplab"]
     assert row["weights"] == row["memory"] == 4_115_136

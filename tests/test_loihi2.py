@@ -401,6 +401,25 @@ def test_profiles_need_a_board(net_file: Path) -> None:
     assert "no profile 'tme'; there are all, power, time, activity, memory" in output
 
 
+@pytest.mark.parametrize("command", ["run", "verify"])
+def test_a_board_is_not_ignored_by_what_runs_on_the_cpu(command: str, net_file: Path) -> None:
+    source = [net_file.with_name("sheet.npy")]
+    words = source if command == "run" else ["--data", *source]
+    code, output = call(command, net_file, *words, "--backend", "lava", "--board", "ncl-og-01")
+    assert code == 2
+    assert "--loihi-gen need --backend loihi2, got lava" in output
+
+
+@pytest.mark.usefixtures("chip")
+def test_power_of_any_board_of_a_partition_is_refused_before_the_run(net_file: Path) -> None:
+    sheet, labels = net_file.with_name("sheet.npy"), net_file.with_name("labels.png")
+    on_any = ("--backend", "loihi2", "--partition", "oheogulch")
+    code, output = call("run", net_file, sheet, *on_any, "--profile", "all", "-o", labels)
+    assert code == 2
+    assert "give --board NAME" in output
+    assert not labels.exists()
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("chip")
 def test_the_command_runs_and_profiles_on_a_board(net_file: Path) -> None:

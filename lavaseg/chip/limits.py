@@ -245,11 +245,11 @@ def _cores(mapping: Mapping, board: Board | None) -> Iterator[Finding]:
         yield Finding(
             "cores",
             largest.name,
-            f"{largest.cores:,} of the {mapping.cores:,} cores of the network, which fill "
-            f"{mapping.chips:,} chips",
+            f"the layer with most cores, {largest.cores:,} of the network's {mapping.cores:,}, "
+            f"which fill {mapping.chips:,} chips",
             f"{room.cores:,} cores, all that {room.name} has",
             "refuses",
-            "make this layer smaller"
+            f"spare {mapping.cores - room.cores:,} cores by fewer channels or a smaller input"
             + ("" if mapping.board is None else f", or take {mapping.board.name}"),
         )
 

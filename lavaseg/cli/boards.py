@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lavaseg.deploy.backends import BACKENDS
+from lavaseg.errors import LavasegError
+
 if TYPE_CHECKING:
     from lavaseg.deploy.loihi2 import System
 
@@ -40,3 +43,11 @@ def system_of(
     from lavaseg.deploy.loihi2 import System
 
     return System(board, partition, host, generation)
+
+
+def check_used(system: System | None, backend: str) -> None:
+    """LavasegError if a board is named for a backend that runs on the CPU of this machine."""
+    if system is not None and not BACKENDS[backend].on_chip:
+        raise LavasegError(
+            f"--board, --partition, --host and --loihi-gen need --backend loihi2, got {backend}"
+        )

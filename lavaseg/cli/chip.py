@@ -203,7 +203,7 @@ def _show(title: str, mapping: Mapping, cores: bool) -> None:
         else f"board        {board.name}, {_count(board.chips, 'chip')}"
     )
     say(f"utilisation  {mapping.utilisation:.0%} of the fullest register, mean over cores")
-    say(f"limits       {_limits(mapping.layers)}")
+    say(f"limited by   {_limits(mapping.layers)}")
 
 
 def _waits(layers: Iterable[LayerMapping]) -> Iterable[list[LayerMapping]]:
@@ -228,7 +228,11 @@ def _row(group: list[LayerMapping], ids: bool) -> tuple[str, ...]:
         f"{first.limiting} {100 * first.share:.0f}%",
         str(sum(layer.cores for layer in group)),
     )
-    return (*found, f"{first.core_ids.start}-{first.core_ids.stop - 1}") if ids else found
+    return (*found, _span(first.core_ids)) if ids else found
+
+
+def _span(ids: range) -> str:
+    return str(ids.start) if len(ids) == 1 else f"{ids.start}-{ids.stop - 1}"
 
 
 def _count(number: int, what: str) -> str:

@@ -96,6 +96,12 @@ USUAL_WIDTH = 100
 """Columns of a terminal that tables are made for."""
 
 
+def is_narrow() -> bool:
+    """Whether stdout is a terminal of less than the usual width; a file or a pipe has no width."""
+    console = Console()
+    return console.is_terminal and console.width < USUAL_WIDTH
+
+
 def print_table(
     title: str,
     columns: Iterable[str],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lavaseg.cli.backends import ALL, backend_option
-from lavaseg.cli.boards import Board, Generation, Host, Partition, system_of
+from lavaseg.cli.boards import Board, Generation, Host, Partition, check_used, system_of
 from lavaseg.cli.console import (
     DIFFERENT,
     check_out,
@@ -236,6 +236,8 @@ def verify(
     check_exists(target)
     with only_json(json):
         system = system_of(board, partition, host, loihi_gen)
+        if backend != ALL:
+            check_used(system, backend)
         everything = COMPARED if system is None else COMPARABLE
         backends = everything if backend == ALL else (backend,)
         run = _exported(target, set_) if target.is_dir() else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lavaseg.cli.backends import backend_option
-from lavaseg.cli.boards import Board, Generation, Host, Partition, system_of
+from lavaseg.cli.boards import Board, Generation, Host, Partition, check_used, system_of
 from lavaseg.cli.console import (
     check_out,
     check_writable,
@@ -131,6 +131,11 @@ def run(
     with only_json(json):
         kinds = profile_kinds(profile, backend)
         system = system_of(board, partition, host, loihi_gen)
+        check_used(system, backend)
+        if kinds:
+            from lavaseg.deploy.loihi2 import check_profile
+
+            check_profile(kinds, system)  # refused before a run, not after it
 
     def ran(
         network: IntegerNetwork, spikes: np.ndarray, progress: Callable[[int, int], None]

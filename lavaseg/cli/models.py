@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lavaseg.cli.console import print_json, print_table, say
+from lavaseg.cli.console import is_narrow, print_json, print_table, say
 from lavaseg.cli.inputs import set_options
 from lavaseg.errors import LavasegError
 
@@ -104,21 +104,31 @@ def _layers(model: Network | AnalogModel) -> list[dict[str, Any]]:
 
 def _list(title: str, rows: dict[str, dict[str, Any]]) -> None:
     cells: list[tuple[str, ...]] = []
+    notes: list[str] = []
     paper = error = None
+    narrow = is_narrow()
     for key, row in rows.items():
         if row["paper"] != paper:
             cells += [("",) * 9] * bool(cells) + [(f"{row['paper']}:", *("",) * 8)]
         if not row["error"]:
-            cells.append((key, *_cells(row)))
+            found = _cells(row)
         else:
             why = "as above" if row["error"] == error else row["error"]
-            cells.append((key, *("-",) * 7, f"cannot be built: {why}"))
+            found = (*("-",) * 7, f"cannot be built: {why}")
+        if narrow and not row["deployable"]:
+            notes.append(f"{key}  {found[-1].removeprefix('no: ')}")
+            found = (*found[:-1], "no")
+        cells.append((key, *found))
         paper, error = row["paper"], row["error"]
     columns = [
-        "system", ">params", ">GMACs", ">neurons", ">latency", ">memory", ">cores", ">chips",
-        "deployable",
+        "system", ">params", ">GMACs", ">neurons", ">late-\nncy", ">mem.\nMiB", ">cores",
+        ">chips", "can\nrun" if narrow else "deployable",
     ]  # fmt: skip
-    print_table(title, columns, cells, wrap="deployable", tight=True)
+    print_table(title, columns, cells, wrap=None if narrow else columns[-1], tight=True)
+    if notes:
+        say("Cannot run on Lava as they are:")
+        for note in notes:
+            say(f"  {note}")
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -127,7 +137,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         f"{row['macs'] / 1e9:.4f}",
         short(row["neurons"]) if row["neurons"] else "-",
         "-" if row["latency"] is None else str(row["latency"]),
-        "-" if row["memory"] is None else _bytes(row["memory"]),
+        "-" if row["memory"] is None else f"{row['memory'] / 2**20:.2f}",
         "-" if row["cores"] is None else f"{row['cores']:,}",
         "-" if row["chips"] is None else f"{row['chips']:,}",
         verdict(row),
@@ -140,10 +150,6 @@ def short(count: int) -> str:
         if count >= unit:
             return f"{count / unit:#.4g} {name}"
     return str(count)
-
-
-def _bytes(count: int) -> str:
-    return f"{count / 2**20:.1f} MiB" if count >= 2**20 else f"{count / 2**10:.0f} KiB"
 
 
 def verdict(row: dict[str, Any]) -> str:

@@ -57,16 +57,9 @@ def profile(
     Raises:
         LavasegError: no extension, no such board, no such profile, or a run that failed.
     """
-    check_extension()
-    _check_kinds(kinds)
+    place = check_profile(kinds, system)
     check_request(net, spikes, ())
     check_lava(net)
-    place = placed(system)
-    if "power" in kinds and place.partition:
-        raise LavasegError(
-            f"power is compared with that of the same board when it idles, and partition "
-            f"{place.partition!r} may give another board each time: give --board NAME"
-        )
     check_place(place)
     sources = sum(p.source == net.network.input.name for p in net.network.projections)
     replay = fits_buffer(spikes, sources)
@@ -88,6 +81,24 @@ def profile(
         if progress is not None:
             progress(number + 1, len(tasks))
     return found | {"derived": derived(found)}
+
+
+def check_profile(kinds: Sequence[str], system: System | None) -> System:
+    """Where profiles are to run, by the options and the environment.
+
+    Raises:
+        LavasegError: no extension, no such profile, no place, or power of whichever board of a
+            partition is free.
+    """
+    check_extension()
+    _check_kinds(kinds)
+    place = placed(system)
+    if "power" in kinds and place.partition:
+        raise LavasegError(
+            f"power is compared with that of the same board when it idles, and partition "
+            f"{place.partition!r} may give another board each time: give --board NAME"
+        )
+    return place
 
 
 def _check_kinds(kinds: Sequence[str]) -> None:
