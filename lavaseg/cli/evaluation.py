@@ -209,7 +209,10 @@ def _show_energy(
     rows = []
     for estimate in estimates(work, account):
         energies = [format_energy(e) for e in estimate.picojoules or ()]
-        ratio = "-" if estimate.ratio is None else f"{estimate.ratio:.3g}x less"
+        ratio = "-"
+        if estimate.ratio is not None:
+            less = estimate.ratio >= 1
+            ratio = f"{estimate.ratio:.3g}x less" if less else f"{1 / estimate.ratio:.3g}x more"
         rows.append((estimate.title, " to ".join(dict.fromkeys(energies)) or "-", ratio))
     counts = f"{work.macs:,} MACs as described"
     if account is not None:
