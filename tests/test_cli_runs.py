@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -88,6 +89,9 @@ def test_operations_of_residual_streams_are_counted_as_trained_and_as_exported(
         macs[target] = energy["macs"]
     floats, integers = found.values()
     assert len(set(macs.values())) == 1  # as described, not as unrolled
+    alone = shutil.copy(folder / "net.net", tmp_path / "alone.net")
+    result = call("evaluate", alone, "--data", "digits-photos", "--limit", 2)
+    assert "not beside it" in " ".join(result.stdout.split())
     assert 0.5 < floats / integers < 2  # other networks: one rounds, their rates are alike
 
 

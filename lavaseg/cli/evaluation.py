@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -96,7 +95,7 @@ def evaluate(
         return
     _show_classes(target, result)
     _show_activity(result, account)
-    _show_energy(work, account, [uncounted, remark])
+    _show_energy(work, account, uncounted, remark)
     warn_if_silent(model, result.rates)
 
 
@@ -202,7 +201,7 @@ def _show_activity(result: Evaluation, account: EnergyAccount | None) -> None:
 
 
 def _show_energy(
-    work: DescribedWork, account: EnergyAccount | None, remarks: Iterable[str]
+    work: DescribedWork, account: EnergyAccount | None, uncounted: str, remark: str
 ) -> None:
     from lavaseg.results.energy import estimates, format_energy
 
@@ -214,7 +213,7 @@ def _show_energy(
             less = estimate.ratio >= 1
             ratio = f"{estimate.ratio:.3g}x less" if less else f"{1 / estimate.ratio:.3g}x more"
         rows.append((estimate.title, " to ".join(dict.fromkeys(energies)) or "-", ratio))
-    counts = f"{work.macs:,} MACs as described"
+    counts = f"{work.macs:,} MACs as {'exported' if remark else 'described'}"
     if account is not None:
         counts += f", {account.synaptic_operations:,.0f} synaptic operations as deployed"
     print_table(
@@ -222,8 +221,8 @@ def _show_energy(
         ["definition", ">energy", ">than the ANN"],
         rows,
     )
-    for remark in filter(None, remarks):
-        say(remark)
+    for sentence in filter(None, (uncounted, remark)):
+        say(sentence)
 
 
 def verify(
