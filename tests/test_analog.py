@@ -140,7 +140,7 @@ def test_an_artificial_network_trains_by_the_same_loop_and_cannot_be_exported(
     again = Run.open(run.path)
     assert again.model == run.model
     assert isinstance(again.model, AnalogModel)
-    assert rows[-1]["energy_uj"] == pytest.approx(4.6e-6 * again.model.macs())
+    assert rows[-1]["energy_uj"] == pytest.approx(4.6e-6 * again.model.kim_macs())
     result = evaluate(again, split="validation", progress=False)
     assert result.miou == pytest.approx(max(row["val_miou"] for row in rows), abs=1e-5)
     assert not trained_model(run).training

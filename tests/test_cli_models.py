@@ -40,6 +40,46 @@ def test_every_system_is_listed_and_every_spiking_one_deploys_or_names_one_that_
             assert not spiking or found[row["deployed_as"]]["deployable"], key
 
 
+def test_energies_of_all_systems_fit_a_terminal_of_80_columns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Console, "is_terminal", property(lambda _: True))
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    shown = call("--energy", "--rate", "0.1", "--steps", "5")
+    assert shown.exit_code == 0, shown.output
+    lines = re.sub(r"\x1b\[[\d;]*m", "", shown.stdout).splitlines()
+    assert max(map(len, lines)) <= 80
+    rows = {words[0]: words[1:] for line in lines if len(words := line.split()) == 4}
+    assert rows.keys() >= set(SYSTEMS)
+    for key, system in SYSTEMS.items():
+        macs = size(system.build(Input("input", (3, 64, 64)), 21)).kim_macs
+        charged = 0.9 * 5 * 0.1 if system.spiking else 4.6
+        flops, total, artificial = map(float, rows[key])
+        assert flops == pytest.approx(2e-9 * macs, abs=1e-4), key
+        assert total == pytest.approx(charged * macs / 1e9, rel=1e-3), key
+        assert artificial == pytest.approx(4.6 * macs / 1e9, rel=1e-3), key
+    assert "0.1 spikes a neuron and step are assumed" in shown.stdout
+
+
+def test_one_system_shows_its_flops_and_energy_at_a_rate() -> None:
+    found = figures("spiking-unet-small", "--rate", "0.5", "--steps", "2")["spiking-unet-small"]
+    assert found["flops"] == 2 * found["kim_macs"]
+    assert found["total_millijoules"] == pytest.approx(0.9 * 2 * 0.5 * found["kim_macs"] / 1e9)
+    shown = call("spiking-unet-small", "--rate", "0.5", "--steps", "2").stdout
+    assert f"FLOPs       {found['flops']:,}" in shown
+    assert "at 0.5 spikes a neuron and step, assumed" in " ".join(shown.split())
+    artificial = call("ann-deeplab").stdout
+    assert "energy      6.309 mJ: 4.6 pJ a MAC" in artificial
+
+
+@pytest.mark.parametrize("words", [("--rate", "1.5"), ("--rate", "-1"), ("unet", "--energy")])
+def test_a_rate_that_no_neuron_has_and_energy_of_one_system_are_refused(
+    words: tuple[str, ...],
+) -> None:
+    assert call(*words).exit_code != 0
+
+
 @pytest.mark.slow
 def test_what_a_size_does_not_allow_is_said_in_the_rows_of_a_table_of_100_columns(
     monkeypatch: pytest.MonkeyPatch,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,12 +80,18 @@ def test_operations_of_residual_streams_are_counted_as_trained_and_as_exported(
     assert trained.exit_code == 0, trained.output
     assert "nan" not in trained.stderr
     assert call("export", folder).exit_code == 0
-    found = {}
+    found, macs = {}, {}
     for target in (folder, folder / "net.net"):
         result = call("evaluate", target, "--json")
         assert result.exit_code == 0, result.output
-        found[target] = json.loads(result.stdout)["energy"]["synaptic_operations"]
+        energy = json.loads(result.stdout)["energy"]
+        found[target] = energy["synaptic_operations"]
+        macs[target] = energy["macs"]
     floats, integers = found.values()
+    assert len(set(macs.values())) == 1  # as described, not as unrolled
+    alone = shutil.copy(folder / "net.net", tmp_path / "alone.net")
+    result = call("evaluate", alone, "--data", "digits-photos", "--limit", 2)
+    assert "not beside it" in " ".join(result.stdout.split())
     assert 0.5 < floats / integers < 2  # other networks: one rounds, their rates are alike
 
 
@@ -95,6 +102,12 @@ def test_where_operations_are_not_counted_another_command_is_named(tmp_path: Pat
     result = call("evaluate", folder)
     assert "pool2 sends sums" in result.stdout
     assert f"`lavaseg record {folder}` counts them" in " ".join(result.stdout.split())
+    for formula in ("Kim et al.'s formula", "MFS-Seg's formula", "Artificial network"):
+        assert formula in result.stdout
+    found = json.loads(call("evaluate", folder, "--json").stdout)["energy"]
+    assert found["synaptic_operations"] is None
+    assert "pool2 sends sums" in found["uncounted"]
+    assert {row["name"] for row in found["energy"]} == {"kim", "mfs-seg", "ann"}
     recorded = call("record", folder, "--samples", 1, "-o", tmp_path / "record.npz", "--json")
     assert recorded.exit_code == 0, recorded.output
 

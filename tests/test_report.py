@@ -19,9 +19,11 @@ from PIL import Image
 
 from lavaseg.chip import map_net, predict
 from lavaseg.errors import LavasegError
+from lavaseg.export.lowering import unrolled
 from lavaseg.network import Conv, Current, Dense, Input, Network, OneToOne, Population, Projection
 from lavaseg.report import Examples, OtherRun, ReportData, render, write_report
 from lavaseg.report.plots import Histogram
+from lavaseg.report.tiles import tiles
 from lavaseg.results.evaluation import Evaluation
 
 CLASSES = ("background", "digit")
@@ -293,7 +295,36 @@ def test_a_network_with_unspiking_currents_gets_no_invented_operations() -> None
     found = Evaluation(np.eye(2, dtype=int), CLASSES, counts, samples=1, steps=4)
     data = ReportData(title="x", network=net, classes=CLASSES, steps=4, trained=found)
     assert data.energy is None
-    assert "No energy account" in _Page(render(data)).text
+    text = _Page(render(data)).text
+    assert "synaptic operations (" not in text
+    assert "Operations of each projection" not in text
+
+
+def test_energy_by_papers_formulas_is_shown_where_operations_are_not_counted() -> None:
+    net = residual()
+    counts = {name: np.ones((2, 4, 4), np.int64) for name in ("picture", "a")}
+    found = Evaluation(np.eye(2, dtype=int), CLASSES, counts, samples=1, steps=4)
+    reason = "synaptic operations are not counted: pool2 sends sums"
+    data = ReportData("x", net, CLASSES, 4, trained=found, uncounted=reason)
+    text = _Page(render(data)).text
+    assert "Synaptic operations are not counted: pool2 sends sums." in text
+    assert [estimate.name for estimate in data.estimates] == ["kim", "mfs-seg", "ann"]
+    for estimate in data.estimates:
+        assert estimate.title in text
+    (tile,) = (tile for tile in tiles(data) if tile.label.startswith("energy"))
+    assert tile.value != "–"
+    assert "Kim et al.'s formula" in tile.note
+
+
+def test_an_exported_network_is_compared_with_the_network_as_described() -> None:
+    """Unrolled, the stream's convolution exists once for each of its sources."""
+    counts = {name: np.ones((2, 4, 4), np.int64) for name in ("picture", "a")}
+    found = Evaluation(np.eye(2, dtype=int), CLASSES, counts, samples=1, steps=4)
+    net = unrolled(residual())
+    data = ReportData("x", net, CLASSES, 4, exported=found, described=residual())
+    assert data.work is not None
+    assert data.work.macs == 2 * (2 * 2 * 16)
+    assert dataclasses.replace(data, described=None).work.macs == 3 * (2 * 2 * 16)  # type: ignore[union-attr]
 
 
 def test_users_text_is_escaped() -> None:

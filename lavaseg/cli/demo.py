@@ -33,7 +33,7 @@ def demo(
     Example: `lavaseg demo --out runs/first`
     """
     from lavaseg import deploy, export, recipes, report
-    from lavaseg.results.energy import account, estimates, format_energy
+    from lavaseg.results.energy import CMOS_45NM, account, format_energy, on_device
     from lavaseg.system.words import percent
     from lavaseg.training import evaluate as evaluate_floats
 
@@ -59,7 +59,7 @@ def demo(
     with _stage(4, "evaluate the integers that Lava runs"):
         result = deploy.evaluate(run)
         work = account(net.network, result.counts, result.samples, result.steps)
-        energy = estimates(work)[0]
+        energy = on_device(work, CMOS_45NM)
         spent = format_energy((energy.picojoules or (0.0, 0.0))[1])
         change = 100 * (result.miou - trained.miou)
         _figure(f"test mIoU {percent(result.miou)} ({change:+.2f} points against the floats)")

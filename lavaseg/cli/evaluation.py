@@ -39,7 +39,7 @@ from lavaseg.system.words import counted, percent
 if TYPE_CHECKING:
     from lavaseg.deploy import Verdict
     from lavaseg.network import Network
-    from lavaseg.results.energy import EnergyAccount
+    from lavaseg.results.energy import DescribedWork, EnergyAccount
     from lavaseg.results.evaluation import Evaluation
     from lavaseg.runs import Run
 
@@ -69,7 +69,8 @@ def evaluate(
 
     Of a run, the float network as trained; of a .net file, the integers that Lava runs. mIoU is
     that of the whole data set's confusion matrix. Operations are counted exactly from the spikes;
-    energies are estimates, each with its definition (--json shows them in full).
+    papers' formulas take the network as described. Energies are estimates, each with its
+    definition (--json shows them in full).
 
     Example: `lavaseg evaluate runs/demo/net.net --limit 100`
     """
@@ -84,15 +85,17 @@ def evaluate(
     if isinstance(model, AnalogModel):
         _show_artificial(target, result, model, json)
         return
-    account, remark = _account(target, model, result)
+    account, uncounted = _account(target, model, result)
+    work, remark = _work(target, model, result)
     if json:
         from lavaseg.results.energy import to_dict
 
-        energy = to_dict(account) if account else None
+        energy = to_dict(work, account, uncounted)
         print_json({"target": target, **result.to_dict(), "energy": energy})
         return
     _show_classes(target, result)
-    _show_activity(result, account, remark)
+    _show_activity(result, account)
+    _show_energy(work, account, uncounted, remark)
     warn_if_silent(model, result.rates)
 
 
@@ -140,18 +143,32 @@ def _account(
     return account(counted, result.counts, result.samples, result.steps), ""
 
 
+def _work(target: Path, network: Network, result: Evaluation) -> tuple[DescribedWork, str]:
+    """The work as papers count it, and "" or a remark on the network that was counted."""
+    from lavaseg.export.lowering import described
+    from lavaseg.results.energy import describe
+
+    remark = ""
+    if target.is_file():
+        run = run_of(target)
+        trained = None if run is None else run.network
+        network, remark = described(network, trained, result.counts)
+    return describe(network, result.counts, result.samples, result.steps), remark
+
+
 def _show_artificial(target: Path, result: Evaluation, model: AnalogModel, json: bool) -> None:
     from lavaseg.results.energy import artificial, format_energy
 
-    estimate = artificial(model.macs())
+    macs = model.kim_macs()
+    estimate = artificial(macs)
     assert estimate.picojoules is not None
     if json:
-        energy = {"macs": model.macs(), "picojoules": estimate.picojoules[0]}
+        energy = {"macs": macs, "picojoules": estimate.picojoules[0]}
         print_json({"target": target, **result.to_dict(), "energy": energy})
         return
     _show_classes(target, result)
     say(
-        f"artificial network: {model.macs():,} MACs a sample, "
+        f"artificial network: {macs:,} MACs a sample, "
         f"{format_energy(estimate.picojoules[0])} (estimate: {estimate.definition})"
     )
 
@@ -167,7 +184,7 @@ def _show_classes(target: Path, result: Evaluation) -> None:
         say(f"only to compare with papers: {name} {percent(value)}")
 
 
-def _show_activity(result: Evaluation, account: EnergyAccount | None, remark: str) -> None:
+def _show_activity(result: Evaluation, account: EnergyAccount | None) -> None:
     print_table(
         f"Spikes in {counted(result.steps, 'step')}",
         ["population", ">per neuron", ">per neuron and step", ">synaptic operations into it"],
@@ -181,22 +198,31 @@ def _show_activity(result: Evaluation, account: EnergyAccount | None, remark: st
             for name, rate in result.rates.items()
         ),
     )
-    if account is None:
-        say(remark)
-        return
 
+
+def _show_energy(
+    work: DescribedWork, account: EnergyAccount | None, uncounted: str, remark: str
+) -> None:
     from lavaseg.results.energy import estimates, format_energy
 
     rows = []
-    for estimate in estimates(account):
+    for estimate in estimates(work, account):
         energies = [format_energy(e) for e in estimate.picojoules or ()]
-        ratio = "-" if estimate.ratio is None else f"{estimate.ratio:.3g}x less"
+        ratio = "-"
+        if estimate.ratio is not None:
+            less = estimate.ratio >= 1
+            ratio = f"{estimate.ratio:.3g}x less" if less else f"{1 / estimate.ratio:.3g}x more"
         rows.append((estimate.title, " to ".join(dict.fromkeys(energies)) or "-", ratio))
+    counts = f"{work.macs:,} MACs as {'exported' if remark else 'described'}"
+    if account is not None:
+        counts += f", {account.synaptic_operations:,.0f} synaptic operations as deployed"
     print_table(
-        f"Energy of a sample, {account.synaptic_operations:,.0f} synaptic operations (estimates)",
+        f"Energy of a sample (estimates): {counts}",
         ["definition", ">energy", ">than the ANN"],
         rows,
     )
+    for sentence in filter(None, (uncounted, remark)):
+        say(sentence)
 
 
 def verify(

@@ -31,6 +31,19 @@ def models(
         ),
     ] = None,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Time steps T of a sample.")] = 20,
+    energy: Annotated[
+        bool, typer.Option("--energy", help="List FLOPs and energies instead of sizes.")
+    ] = False,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            "--rate",
+            min=0,
+            max=1,
+            help="Spikes a neuron and step to assume for energies.",
+            show_default="about that of the papers' networks",
+        ),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="OPTION=VALUE", help="Option of the model; repeatable."),
@@ -45,22 +58,31 @@ def models(
     its parts has an exact counterpart on Lava; otherwise the reason is given, and which system is.
     Cores and chips are those of Loihi 2 by our model of its compiler (`lavaseg map` shows them).
 
+    --energy lists what papers print: GFLOPs are two for each MAC, transposed convolutions counted
+    by their outputs; E_total is 4.6 pJ for each MAC of an artificial network, and 0.9 pJ x T x
+    --rate for each of a spiking one (Su et al. 2024, equation 7). `lavaseg evaluate` measures the
+    rates of a trained network.
+
     Example: `lavaseg models mfs-seg-efs-res54 --input 3x180x240 --classes 12 --steps 5`
     """
     from lavaseg.export.figures import model_figures, system_figures
+    from lavaseg.models.size import ASSUMED_RATE
     from lavaseg.models.systems import SYSTEMS, find
     from lavaseg.network import Input
     from lavaseg.system.progress import track
 
     if set_ and name is None:
         raise LavasegError("--set changes an option of one model: name it")
+    if energy and name is not None:
+        raise LavasegError(f"--energy lists all systems: leave it out, {name!r} shows its energies")
+    assumed = ASSUMED_RATE if rate is None else rate
     source = Input("input", sheet(input_))
     title = f"input {input_}, {classes} classes, T = {steps}"
     if name is not None:
         system = find(name)
         options = set_options(set_ or (), "option=value, such as width=32")
         model = system.build(source, classes, width, options)
-        row = model_figures(system, system.all_options(width, options), model, steps)
+        row = model_figures(system, system.all_options(width, options), model, steps, rate=assumed)
         row["layers"] = _layers(model)
         if any(system.options.get(option) != value for option, value in options.items()):
             row["title"] += ", changed by --set"
@@ -70,13 +92,19 @@ def models(
             _show(f"{name}, {title}", row)
         return
     rows = {
-        system.key: system_figures(system, source, classes, width, steps)
+        system.key: system_figures(
+            system, source, classes, width, steps, assumed, hardware=not energy or json
+        )
         for system in track(SYSTEMS.values(), "models")
     }
     if json:
         print_json(rows)
+        return
+    title = f"Systems, {title}" + (f", width {width}" if width else "")
+    if energy:
+        _list_energies(title, rows, assumed, steps)
     else:
-        _list(f"Systems, {title}" + (f", width {width}" if width else ""), rows)
+        _list(title, rows)
 
 
 def sheet(text: str) -> tuple[int, int, int]:
@@ -129,6 +157,26 @@ def _list(title: str, rows: dict[str, dict[str, Any]]) -> None:
         say("Cannot run on Lava as they are:")
         for note in notes:
             say(f"  {note}")
+
+
+def _list_energies(title: str, rows: dict[str, dict[str, Any]], rate: float, steps: int) -> None:
+    from lavaseg.results.energy import AC_PJ, MAC_PJ
+
+    cells = [
+        (key, *("-",) * 3)
+        if row["error"]
+        else (
+            key,
+            f"{row['flops'] / 1e9:.4f}",
+            f"{row['total_millijoules']:.4g}",
+            f"{row['ann_millijoules']:.4g}",
+        )
+        for key, row in rows.items()
+    ]
+    print_table(title, ["system", ">GFLOPs", ">E_total, mJ", ">as an ANN, mJ"], cells, tight=True)
+    say(f"Estimates: {rate:g} spikes a neuron and step are assumed, not measured.")
+    ratio = f"{MAC_PJ / (AC_PJ * steps * rate):.3g}" if rate else "infinitely many"
+    say(f"At T = {steps} a spiking network then takes {ratio} times less than an artificial one.")
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -186,6 +234,15 @@ def _show(title: str, row: dict[str, Any]) -> None:
         f"MACs        {row['macs']:,}; {row['kim_macs']:,} by Kim et al.'s formula, "
         f"{row['torchstat_macs']:,} as torchstat counts"
     )
+    say(f"FLOPs       {row['flops']:,}, two for each MAC of Kim et al.'s formula")
+    if row["rate"] is None:
+        say(f"energy      {row['total_millijoules']:.4g} mJ: 4.6 pJ a MAC")
+    else:
+        say(
+            f"energy      {row['total_millijoules']:.4g} mJ at {row['rate']:g} spikes a neuron and "
+            f"step, assumed (0.9 pJ x T x rate x MACs); {row['ann_millijoules']:.4g} mJ as an "
+            "artificial network"
+        )
     if row["latency"] is not None:
         say(f"neurons     {row['neurons']:,}, the read-out {row['latency']} steps after the input")
     if row["memory"] is not None:

@@ -12,13 +12,20 @@ from lavaseg.chip import map_net
 from lavaseg.errors import LavasegError
 from lavaseg.export.lowering import deployed, obstacles
 from lavaseg.models.analog import RECTIFIED, AnalogModel
-from lavaseg.models.size import Size, size, synaptic_memory
+from lavaseg.models.size import ASSUMED_RATE, Size, size, synaptic_memory
 from lavaseg.models.systems import System
 from lavaseg.network import Input, Network
 
 
 def system_figures(
-    system: System, sheet: Input, classes: int, width: int | None = None, steps: int = 20
+    system: System,
+    sheet: Input,
+    classes: int,
+    width: int | None = None,
+    steps: int = 20,
+    rate: float = ASSUMED_RATE,
+    *,
+    hardware: bool = True,
 ) -> dict[str, Any]:
     """Figures of a system by name; `error` says why there are none for that input or width.
 
@@ -28,6 +35,8 @@ def system_figures(
         classes: channels of its logits.
         width: channels of the first layer; None: the system's own.
         steps: T of a sample.
+        rate: spikes a neuron and step, for `total_millijoules`.
+        hardware: whether to look how it would lie on hardware, which takes most of the time.
     """
     options = dict(system.options)
     try:
@@ -35,7 +44,7 @@ def system_figures(
         model = system.build(sheet, classes, width)
     except LavasegError as error:
         return model_figures(system, options, None, steps, str(error))
-    return model_figures(system, options, model, steps)
+    return model_figures(system, options, model, steps, rate=rate, hardware=hardware)
 
 
 def model_figures(
@@ -44,17 +53,22 @@ def model_figures(
     model: Network | AnalogModel | None,
     steps: int,
     error: str | None = None,
+    *,
+    rate: float = ASSUMED_RATE,
+    hardware: bool = True,
 ) -> dict[str, Any]:
     """Figures of a model that was built for a system, by name; None if there is no model.
 
     `memory` is in bytes, once deployed. `cores` and `chips` are those of Loihi 2 by our model of
     its compiler (`lavaseg.chip.map_net`), None if a layer fits no core; `misfit` is what does not
     fit. `obstacles` are kinds of parts that stand against deploying, with a sentence for each.
+    Energies are of `Size`; those of what was not asked for are None.
 
     Args:
         options: those that it was built with.
         steps: T of a sample.
         error: why there is no model.
+        rate, hardware: as of `system_figures`.
     """
     row: dict[str, Any] = {
         "title": system.title,
@@ -63,7 +77,7 @@ def model_figures(
         "model": system.model,
         "options": options,
         **{figure.name: None for figure in fields(Size)},
-        "ann_millijoules": None,
+        **dict.fromkeys(("flops", "ann_millijoules", "rate", "total_millijoules")),
         "memory": None,
         **dict.fromkeys(("cores", "chips", "board", "misfit")),
         "deployable": None,
@@ -74,10 +88,17 @@ def model_figures(
     if model is None:
         return row
     found = size(model, steps)
+    row |= {
+        **asdict(found),
+        "flops": found.flops,
+        "ann_millijoules": found.ann_millijoules,
+        "rate": rate if found.neurons else None,
+        "total_millijoules": found.total_millijoules(steps, rate),
+    }
+    if not hardware:
+        return row
     on_hardware, against = _on_hardware(model)
     return row | {
-        **asdict(found),
-        "ann_millijoules": found.ann_millijoules,
         **({} if on_hardware is None else _chip_figures(on_hardware, steps)),
         "deployable": on_hardware is not None,
         "obstacles": against,

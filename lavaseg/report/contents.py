@@ -15,10 +15,12 @@ from lavaseg.models.analog import AnalogModel
 from lavaseg.network import Network
 from lavaseg.report.plots import Histogram
 from lavaseg.results.energy import (
+    DescribedWork,
     EnergyAccount,
     Estimate,
     account,
     artificial,
+    describe,
     estimates,
     uncountable,
 )
@@ -78,6 +80,8 @@ class ReportData:
         counted: the network in which the spikes of that evaluation are counted, if it is not
             `network` as it stands (`lavaseg.export.lowering.countable`).
         uncounted: the reason why they cannot be counted, or "".
+        described: the description whose dense MACs papers would count, if it is not `network`
+            (`lavaseg.export.lowering.described`).
         membranes: histogram of each population's membranes, in units of its threshold.
         chip: how the exported network lies on Loihi 2.
         prediction: its time and energy there, from the spikes on the test set.
@@ -103,6 +107,7 @@ class ReportData:
     board: Mapping[str, Any] | None = None
     counted: Network | None = None
     uncounted: str = ""
+    described: Network | None = None
     examples: Examples | None = None
     membranes: Mapping[str, Histogram] = field(default_factory=dict)
     chip: ChipMapping | None = None
@@ -134,12 +139,21 @@ class ReportData:
             return None
         return account(network, found.counts, found.samples, found.steps)
 
+    @cached_property
+    def work(self) -> DescribedWork | None:
+        """The work of that evaluation as papers count it; None where there is none."""
+        found = self.evaluation
+        if isinstance(self.network, AnalogModel) or found is None:
+            return None
+        network = self.described or self.network
+        return describe(network, found.counts, found.samples, found.steps)
+
     @property
     def estimates(self) -> tuple[Estimate, ...]:
         """The energies to show; the first is the one to quote."""
         if self.artificial is not None:
-            return (artificial(self.artificial.macs()),)
-        return estimates(self.energy) if self.energy else ()
+            return (artificial(self.artificial.kim_macs()),)
+        return estimates(self.work, self.energy) if self.work else ()
 
     @property
     def quantisation_cost(self) -> float | None:

@@ -95,6 +95,7 @@ def collect(run: Run, *, compare: Run | Sequence[Run] = ()) -> ReportData:
         board=results.board,
         counted=counted,
         uncounted=uncounted,
+        described=_described(run, network, exported),
         examples=_examples(run, net, data, notes) if data and results.weights else None,
         membranes=_membrane_histograms(run, data, notes) if data and results.weights else {},
         chip=chip,
@@ -107,7 +108,7 @@ def collect(run: Run, *, compare: Run | Sequence[Run] = ()) -> ReportData:
     )
     shown = run.files.evaluation if exported is None else run.files.net_evaluation
     try:  # counted here, so that counts of another network are known by their file
-        _ = page.energy
+        _ = page.energy, page.work
     except LavasegError as error:
         raise LavasegError(f"{shown.path} does not fit the network: {error}") from None
     return page
@@ -175,6 +176,17 @@ def _counted(
     from lavaseg.export.lowering import countable
 
     return countable(network, shown.counts, run=run.path)
+
+
+def _described(
+    run: Run, network: Network | AnalogModel, exported: Evaluation | None
+) -> Network | None:
+    """The description of an exported network, whose dense MACs papers would count."""
+    if exported is None or isinstance(network, AnalogModel) or isinstance(run.model, AnalogModel):
+        return None
+    from lavaseg.export.lowering import described
+
+    return described(network, run.model, exported.counts)[0]
 
 
 def _recordings(notes: list[str], part: str) -> Callable[..., Iterator[Recording]] | None:

@@ -83,11 +83,13 @@ def _verification_tile(verification: Mapping[str, Any] | None) -> Tile:
 
 def _energy_tile(data: ReportData) -> Tile:
     label = "energy estimate of one sample"
-    if data.energy is None:
+    if not data.estimates:
         note = "not counted, see below" if data.uncounted else "no measured spikes yet"
         return Tile(label, "–", note, "missing")
     estimate = data.estimates[0]
     note = "45 nm, arithmetic only"
+    if data.energy is None:
+        note = f"{estimate.title}, {note}"
     if estimate.ratio is not None:
         note = f"{against_the_ann(estimate)} of the same shape; {note}"
     return Tile(label, energy_range(estimate), note)

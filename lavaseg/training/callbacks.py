@@ -106,7 +106,10 @@ class EpochLines(pl.Callback):
         row = self.history.rows[-1]
         rates = " ".join(f"{v:.2f}" for k, v in row.items() if k.startswith("rate/"))
         best = " *" if row["val_miou"] >= self.history.best else ""
-        energy = f"energy {row['energy_uj']:.2f} uJ  " if "energy_uj" in row else ""
+        # exact where operations can be counted; a network with sums is unrolled only on export
+        spent = row.get("energy_uj", row.get("energy_kim_uj"))
+        by = "" if "energy_uj" in row else " (Kim et al.)"
+        energy = f"energy {spent:.2f} uJ{by}  " if spent is not None else ""
         line(
             f"{self.title} epoch {int(row['epoch']):3d}  loss {row['loss']:.4f}  "
             f"val mIoU {100 * row['val_miou']:.2f} %{best}  "

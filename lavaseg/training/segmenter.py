@@ -10,7 +10,16 @@ import torch
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.network import Current, Node, Population
-from lavaseg.results.energy import CMOS_45NM, MAC_PJ, account, on_device, uncountable
+from lavaseg.results.energy import (
+    CMOS_45NM,
+    MAC_PJ,
+    account,
+    describe,
+    kim_energy,
+    mfs_seg_energy,
+    on_device,
+    uncountable,
+)
 from lavaseg.results.metrics import mean_iou
 from lavaseg.training.batches import Batch
 from lavaseg.training.loss import (
@@ -183,6 +192,10 @@ class SpikingSegmenter(Segmenter):
             if population.threshold is not None:
                 rate = counts[population.name].sum() / network.neurons(population.name) / samples
                 self.log(f"rate/{population.name}", float(rate))
+        work = describe(network, counts, samples, self.plan.encoder.steps)
+        for name, paper in (("kim", kim_energy(work)), ("mfs_seg", mfs_seg_energy(work))):
+            assert paper.picojoules is not None
+            self.log(f"energy_{name}_uj", paper.picojoules[1] / 1e6)
         if uncountable(network) is None:
             energy = account(network, counts, samples, self.plan.encoder.steps)
             self.log("synaptic_operations", float(energy.synaptic_operations))

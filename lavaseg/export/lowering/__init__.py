@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lavaseg.export.lowering.clock import split_clocks
-from lavaseg.export.lowering.counted import countable, unrolled
+from lavaseg.export.lowering.counted import countable, described, unrolled
 from lavaseg.export.lowering.deployable import check_deployable, obstacles
 from lavaseg.export.lowering.fold import fold_averages, fold_input_scale, fold_norms
 from lavaseg.export.lowering.prune import drop_auxiliaries
@@ -53,6 +53,7 @@ __all__ = [
     "choose_quantisation",
     "countable",
     "deployed",
+    "described",
     "drop_auxiliaries",
     "fold_averages",
     "fold_input_scale",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from lavaseg.errors import LavasegError
 from lavaseg.export.lowering.clock import split_clocks
@@ -10,7 +10,7 @@ from lavaseg.export.lowering.fold import fold_averages, fold_norms
 from lavaseg.export.lowering.trial import untrained
 from lavaseg.export.lowering.unroll import unroll_currents
 from lavaseg.network import Network, Relay
-from lavaseg.results.energy import trains_only, uncountable
+from lavaseg.results.energy import fires_as, trains_only, uncountable
 
 
 def unrolled(network: Network) -> Network:
@@ -52,6 +52,33 @@ def countable(
             reason = str(error)
     reason = reason or _unseen_relay(found, network, measured, run)
     return (None, f"synaptic operations are not counted: {reason}") if reason else (found, "")
+
+
+def described(
+    network: Network, trained: Network | None, measured: Mapping[str, object]
+) -> tuple[Network, str]:
+    """The description whose dense MACs papers would count for spikes of `network`.
+
+    Unrolled sums have up to several times the MACs of the residual streams that they were, so an
+    exported network is counted as what it was trained as, less the auxiliary read-outs, which
+    only training has.
+
+    Args:
+        network: as evaluated.
+        trained: the description that it was exported from; None where that is not known.
+        measured: nodes whose spikes were measured.
+
+    Returns:
+        The description, and "" or a remark on what it is.
+    """
+    if trained is not None:
+        without = trained.without_auxiliaries()
+        if fires_as(without, measured):
+            return without, ""
+    return network, (
+        "dense MACs are those of the network as exported, since the description that it was "
+        "trained as is not beside it; residual streams are unrolled there"
+    )
 
 
 def _unseen_relay(

@@ -57,7 +57,7 @@ class AnalogModel:
         """The torch module, with fresh weights."""
         from lavaseg.models.analog.network_torch import AnalogNetwork
 
-        return AnalogNetwork(self.plan.build(), self.input, self.macs())
+        return AnalogNetwork(self.plan.build(), self.input, self.kim_macs())
 
     @cached_property
     def plan(self) -> AnalogPlan:
@@ -105,6 +105,10 @@ class AnalogModel:
     def macs(self) -> int:
         """Multiply-accumulates of one pass."""
         return sum(layer.macs for layer in self.layers)
+
+    def kim_macs(self) -> int:
+        """The same by Kim et al.'s formula: transposed convolutions by their outputs."""
+        return sum(layer.macs * layer.enlarges for layer in self.layers)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; `from_dict` is its inverse."""

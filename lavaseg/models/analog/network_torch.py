@@ -28,7 +28,7 @@ class AnalogNetwork(nn.Module):
     Args:
         body: pictures (N, C, H, W) to `Outputs`.
         input_: what the encoder gives.
-        macs: multiply-accumulates of one pass.
+        macs: multiply-accumulates of one pass, as its energy is estimated from.
     """
 
     def __init__(self, body: nn.Module, input_: Input, macs: int) -> None:

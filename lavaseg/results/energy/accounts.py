@@ -69,7 +69,6 @@ class PopulationAccount:
         spikes: number of spikes over all samples.
         rate: spikes per neuron and step.
         spikes_per_neuron: spikes of a neuron in one sample (Kim et al.'s R_s, may exceed 1).
-        macs: dense MACs of all weighted projections into it, as papers count them.
     """
 
     name: str
@@ -78,7 +77,6 @@ class PopulationAccount:
     spikes: int
     rate: float
     spikes_per_neuron: float
-    macs: int
 
     @property
     def neurons(self) -> int:
@@ -134,7 +132,7 @@ class EnergyAccount:
 
     @property
     def dense_macs(self) -> int:
-        """MACs of one dense pass as papers count them: weighted layers, zero padding included."""
+        """MACs of one dense pass of the network as deployed, zero padding included."""
         return sum(p.dense_macs for p in self.projections if p.weighted)
 
     def operations_into(self, population: str) -> float:

@@ -72,7 +72,7 @@ def account(
         samples,
         steps,
         projections,
-        _populations(network, sheets, projections, samples, steps),
+        _populations(network, sheets, samples, steps),
         _delays(network, sheets, projections, samples, steps),
     )
 
@@ -135,7 +135,6 @@ def _clock(network: Network, name: str, samples: int, steps: int) -> ProjectionA
 def _populations(
     network: Network,
     sheets: Mapping[str, np.ndarray],
-    projections: tuple[ProjectionAccount, ...],
     samples: int,
     steps: int,
 ) -> tuple[PopulationAccount, ...]:
@@ -152,7 +151,6 @@ def _populations(
                 spikes=total,
                 rate=total / (neurons * samples * steps),
                 spikes_per_neuron=total / (neurons * samples),
-                macs=sum(p.dense_macs for p in projections if p.target == name and p.weighted),
             )
         )
     return tuple(found)

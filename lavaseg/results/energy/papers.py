@@ -1,11 +1,14 @@
-"""Energies of an account as papers compute them, each with its definition and source."""
+"""Energies of a network as papers compute them, each with its definition and source."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from lavaseg.results.energy.accounts import EnergyAccount
+from lavaseg.results.energy.described import DescribedWork
 from lavaseg.results.energy.devices import AC_PJ, CMOS_45NM, LOIHI_1, MAC_PJ, Device
 
 
@@ -48,8 +51,14 @@ class Estimate:
         }
 
 
-def on_device(account: EnergyAccount, device: Device) -> Estimate:
-    """The exact operations at a device's published energies."""
+def on_device(
+    account: EnergyAccount, device: Device, work: DescribedWork | None = None
+) -> Estimate:
+    """The exact operations of a network as deployed, at a device's published energies.
+
+    Args:
+        work: the description, whose artificial twin the energy is compared with.
+    """
     impossible = device.multiply_accumulate is None and account.multiply_accumulates > 0
     synaptic = account.accumulates * device.accumulate
     synaptic += account.multiply_accumulates * (device.multiply_accumulate or 0.0)
@@ -60,108 +69,143 @@ def on_device(account: EnergyAccount, device: Device) -> Estimate:
     if device.neuron_update[1]:
         low, high = device.neuron_update
         terms.append(f"{low:g} to {high:g} pJ × neurons × steps")
-    definition = " + ".join(terms) + f"; {device.note}"
+    definition = " + ".join(terms) + "; counted in the network as deployed, whose sums are unrolled"
+    definition += f"; {device.note}"
     if impossible:
         definition += "; no figure: this device has no graded spikes, the network does"
     return Estimate(
         name=device.name,
-        title=f"{device.title}, exact operations",
+        title=f"Deployed: {device.title}, exact operations",
         picojoules=None if impossible else (least, most),
-        reference=_real_pass(account) if device is CMOS_45NM else None,
+        reference=work.real_pass if work is not None and device is CMOS_45NM else None,
         definition=definition,
         source=device.source,
     )
 
 
-def kim_energy(account: EnergyAccount) -> Estimate:
+def kim_picojoules(layers: Iterable[tuple[float, float]]) -> float:
+    """Energy by Kim et al. 2022 of layers given as (dense MACs, spikes of a neuron R_s)."""
+    return AC_PJ * sum(macs * spikes for macs, spikes in layers)
+
+
+def mfs_seg_picojoules(
+    blocks: Iterable[tuple[float, float]], steps: int, multiplied: float = 0
+) -> float:
+    """Energy by equation 7 of Su et al. 2024.
+
+    Args:
+        blocks: (dense MACs, firing rate per neuron and step) of each.
+        steps: T.
+        multiplied: MACs of the layers that see values instead of spikes, charged once.
+    """
+    return AC_PJ * steps * sum(macs * rate for macs, rate in blocks) + MAC_PJ * multiplied
+
+
+def kim_energy(work: DescribedWork) -> Estimate:
     """The formula of Kim et al. 2022, as published."""
-    energy = sum(p.macs * p.spikes_per_neuron for p in account.populations)
-    energy *= AC_PJ
+    energy = kim_picojoules((layer.macs, layer.own) for layer in work.layers)
     return Estimate(
         name="kim",
         title="Kim et al.'s formula",
         picojoules=(energy, energy),
-        reference=_padded_pass(account.dense_macs),
+        reference=MAC_PJ * work.macs,
         definition="sum over layers of dense MACs × the layer's own output spikes of a neuron "
         "in one inference × 0.9 pJ, as published: it uses the output rate where the input "
-        "rate causes the work, and charges nothing for a read-out that never fires",
+        "rate causes the work, and charges nothing for a read-out that never fires; a layer that "
+        "ends in a sum without neurons takes the spikes in front of it",
         source="Kim et al., Neuromorphic Computing and Engineering 2022 (Spiking-DeepLab)",
     )
 
 
-def mfs_seg_energy(account: EnergyAccount) -> Estimate:
+def mfs_seg_energy(work: DescribedWork) -> Estimate:
     """The formula of MFS-Seg (Su et al. 2024), its equation 7."""
-    energy = AC_PJ * account.steps * account.rate * account.dense_macs
+    energy = mfs_seg_picojoules(
+        ((layer.macs, layer.arriving / work.steps) for layer in work.layers if not layer.graded),
+        work.steps,
+        sum(layer.macs for layer in work.layers if layer.graded),
+    )
     return Estimate(
         name="mfs-seg",
         title="MFS-Seg's formula",
         picojoules=(energy, energy),
-        reference=_padded_pass(account.dense_macs),
-        definition="0.9 pJ × T × mean firing rate × dense MACs of the whole network; the mean "
-        "is taken here over all neurons that can fire; graded input is not charged as MACs",
+        reference=MAC_PJ * work.macs,
+        definition="0.9 pJ × T × sum over blocks of firing rate × dense MACs, + 4.6 pJ × MACs of "
+        "layers that see graded input, once; a block is a layer here, and its rate that of the "
+        "neurons in front of it (the paper's tables take one mean rate for the whole network, and "
+        "leave the second term out)",
         source="Su et al. 2024 (MFS-Seg), equation 7",
     )
 
 
-def same_shape(account: EnergyAccount) -> Estimate:
-    """The artificial network of the same shape as the network of an account, one pass."""
-    energy = _real_pass(account)
+def same_shape(work: DescribedWork) -> Estimate:
+    """The artificial network of the same shape as a description, one pass."""
+    energy = MAC_PJ * work.macs
+    definition = (
+        "4.6 pJ × MACs of one dense pass of the network as described, zero padding included and "
+        "transposed convolutions by their outputs, as papers count"
+    )
+    if work.real_pass is not None:
+        definition += (
+            f"; the deployed operations are compared with {format_energy(work.real_pass)}, in "
+            "which border padding is not charged, and additions in layers without weights are, "
+            "0.9 pJ each"
+        )
     return Estimate(
         name="ann",
         title="Artificial network of the same shape",
         picojoules=(energy, energy),
         reference=None,
-        definition="4.6 pJ × MACs of one dense pass (0.9 pJ × additions in layers without "
-        "weights), border padding not charged, as for the spiking network; with padding, as "
-        f"papers count: {format_energy(_padded_pass(account.dense_macs))}",
+        definition=definition,
         source=CMOS_45NM.source,
     )
 
 
 def artificial(macs: int) -> Estimate:
     """One pass of an artificial network of `macs` MACs, as Kim et al. 2022 count it."""
-    energy = _padded_pass(macs)
+    energy = MAC_PJ * macs
     return Estimate(
         name="ann",
         title="Artificial network",
         picojoules=(energy, energy),
         reference=None,
-        definition="4.6 pJ × MACs of one pass, zero padding included",
+        definition="4.6 pJ × MACs of one pass, zero padding included and transposed convolutions "
+        "by their outputs",
         source=CMOS_45NM.source,
     )
 
 
-def estimates(account: EnergyAccount) -> tuple[Estimate, ...]:
-    """All energies of one sample; the first is the one to quote."""
+def estimates(work: DescribedWork, account: EnergyAccount | None = None) -> tuple[Estimate, ...]:
+    """All energies of one sample; the first is the one to quote.
+
+    Args:
+        work: the network as described, with its spikes.
+        account: exact operations of the network as deployed; None where they are not counted.
+    """
+    described = (kim_energy(work), mfs_seg_energy(work), same_shape(work))
+    if account is None:
+        return described
     return (
-        on_device(account, CMOS_45NM),
-        same_shape(account),
-        kim_energy(account),
-        mfs_seg_energy(account),
+        on_device(account, CMOS_45NM, work),
+        *described,
         on_device(account, LOIHI_1),
     )
 
 
-def to_dict(account: EnergyAccount) -> dict[str, Any]:
-    """An account and its estimates as plain data for JSON; figures of one sample."""
-    return account.figures() | {"energy": [e.to_dict() for e in estimates(account)]}
+def to_dict(
+    work: DescribedWork, account: EnergyAccount | None = None, uncounted: str = ""
+) -> dict[str, Any]:
+    """A description's work and energies, and the exact counts, as plain data for JSON.
 
-
-def _padded_pass(macs: int) -> float:
-    """One dense pass in pJ, zero padding included (Kim et al.)."""
-    return MAC_PJ * macs
-
-
-def _real_pass(account: EnergyAccount) -> float:
-    """One dense pass in pJ, of the synapses that exist: MACs, and sums where there are no weights.
-
-    Clocks are left out: an artificial network has no steps.
+    Figures of one sample. `synaptic_operations` is None where they are not counted, and
+    `uncounted` then says why.
     """
-    return sum(
-        p.synapses * (MAC_PJ if p.weighted else AC_PJ)
-        for p in account.projections
-        if p.kind != "clock"
-    )
+    counts = {"synaptic_operations": None} if account is None else account.figures()
+    return counts | {
+        "uncounted": uncounted or None,
+        "macs": work.macs,
+        "layers": [dataclasses.asdict(layer) for layer in work.layers],
+        "energy": [e.to_dict() for e in estimates(work, account)],
+    }
 
 
 def format_energy(picojoules: float) -> str:
