@@ -96,6 +96,10 @@ class Events:
         span = (int(t[0]), int(t[-1]) + 1) if len(t) else (self.span[0], self.span[0] + 1)
         return self._part(part, span)
 
+    def where(self, kept: np.ndarray) -> Events:
+        """The events of a mask, bool (n,), in the same span."""
+        return self._part(kept, self.span)
+
     def moved(self, x: np.ndarray, y: np.ndarray, sensor: Size) -> Events:
         """The events at other places; those that leave the sensor are dropped.
 
@@ -120,7 +124,7 @@ class Events:
         ink = np.einsum("phw,pc->chw", counts / np.maximum(total, 1), 255.0 - np.array([_ON, _OFF]))
         return np.rint(255 - ink * level).astype(np.uint8)
 
-    def _part(self, part: slice, span: tuple[int, int]) -> Events:
+    def _part(self, part: slice | np.ndarray, span: tuple[int, int]) -> Events:
         return Events(
             self.t[part], self.x[part], self.y[part], self.polarity[part], self.sensor, span
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from lavaseg.cli.backends import ALL, backend_option
 from lavaseg.cli.boards import Board, Generation, Host, Partition, check_used, system_of
+from lavaseg.cli.conditions import Conditions, NoiseSeed, NoiseWord, Steps, kept_clean
 from lavaseg.cli.console import (
     DIFFERENT,
     check_out,
@@ -38,6 +40,7 @@ from lavaseg.system.words import counted, percent
 
 if TYPE_CHECKING:
     from lavaseg.deploy import Verdict
+    from lavaseg.encoders import Encoder
     from lavaseg.network import Network
     from lavaseg.results.energy import DescribedWork, EnergyAccount
     from lavaseg.results.evaluation import Evaluation
@@ -63,6 +66,9 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="At most this many test samples.")
     ] = None,
+    noise: NoiseWord = None,
+    noise_seed: NoiseSeed = 0,
+    steps: Steps = None,
     json: Json = False,
 ) -> None:
     """Measure mIoU, spike rates, synaptic operations and energy on test data.
@@ -70,20 +76,23 @@ def evaluate(
     Of a run, the float network as trained; of a .net file, the integers that Lava runs. mIoU is
     that of the whole data set's confusion matrix. Operations are counted exactly from the spikes;
     papers' formulas take the network as described. Energies are estimates, each with its
-    definition (--json shows them in full).
+    definition (--json shows them in full). With --noise or --steps the result is shown and not
+    kept, and compared with the clean one where that is kept.
 
     Example: `lavaseg evaluate runs/demo/net.net --limit 100`
     """
     check_exists(target)
+    conditions = Conditions.of(noise, noise_seed, steps)
     with only_json(json):
         if target.is_dir():
             if data is not None:
                 raise LavasegError("a run is evaluated on its own data: leave out --data")
-            result, model = _evaluate_run(target, set_, limit)
+            found = _evaluate_run(target, set_, limit, conditions)
         else:
-            result, model = _evaluate_net(target, data, set_ or [], limit)
+            found = _evaluate_net(target, data, set_ or [], limit, conditions)
+    result, model = found.result, found.model
     if isinstance(model, AnalogModel):
-        _show_artificial(target, result, model, json)
+        _show_artificial(target, found, model, conditions, json)
         return
     account, uncounted = _account(target, model, result)
     work, remark = _work(target, model, result)
@@ -91,27 +100,41 @@ def evaluate(
         from lavaseg.results.energy import to_dict
 
         energy = to_dict(work, account, uncounted)
-        print_json({"target": target, **result.to_dict(), "energy": energy})
+        facts = conditions.facts(found.encoder, result, found.clean)
+        print_json({"target": target, **result.to_dict(), **facts, "energy": energy})
         return
     _show_classes(target, result)
+    conditions.show(found.encoder, result, found.clean)
     _show_activity(result, account)
     _show_energy(work, account, uncounted, remark)
     warn_if_silent(model, result.rates)
 
 
+@dataclass(frozen=True)
+class _Found:
+    """An evaluation, of which model and code, and the clean one of the same where it is kept."""
+
+    result: Evaluation
+    model: Network | AnalogModel
+    encoder: Encoder
+    clean: Evaluation | None = None
+
+
 def _evaluate_run(
-    path: Path, set_: list[str] | None, limit: int | None
-) -> tuple[Evaluation, Network | AnalogModel]:
+    path: Path, set_: list[str] | None, limit: int | None, conditions: Conditions
+) -> _Found:
     run = open_run(path, set_)
 
     from lavaseg.training import evaluate as evaluate_run
 
-    return evaluate_run(run, limit=limit), run.model
+    found = evaluate_run(run, limit=limit, noise=conditions.noise, steps=conditions.steps)
+    clean = kept_clean(run.files.evaluation, found)
+    return _Found(found, run.model, run.recipe.encoder_object, clean)
 
 
 def _evaluate_net(
-    path: Path, name: str | None, set_: list[str], limit: int | None
-) -> tuple[Evaluation, Network]:
+    path: Path, name: str | None, set_: list[str], limit: int | None, conditions: Conditions
+) -> _Found:
     beside = data_beside(path)
     options = set_options(set_, DATA_OPTION)
     own = beside is not None and name in (None, beside.name) and options.keys() <= {"root"}
@@ -124,10 +147,15 @@ def _evaluate_net(
 
     from lavaseg.deploy import evaluate as evaluate_net
 
+    noise, steps = conditions.noise, conditions.steps
     if run:  # its own network on its own test data, so that its folder keeps the result
-        return evaluate_net(run, limit=limit), net.network
-    found = evaluate_net(net, data.test, limit=limit, ignore_index=data.ignore_index)
-    return found, net.network
+        found = evaluate_net(run, limit=limit, noise=noise, steps=steps)
+        clean = kept_clean(run.files.net_evaluation, found)
+        return _Found(found, net.network, net.encoder, clean)
+    found = evaluate_net(
+        net, data.test, limit=limit, ignore_index=data.ignore_index, noise=noise, steps=steps
+    )
+    return _Found(found, net.network, net.encoder)
 
 
 def _account(
@@ -156,17 +184,22 @@ def _work(target: Path, network: Network, result: Evaluation) -> tuple[Described
     return describe(network, result.counts, result.samples, result.steps), remark
 
 
-def _show_artificial(target: Path, result: Evaluation, model: AnalogModel, json: bool) -> None:
+def _show_artificial(
+    target: Path, found: _Found, model: AnalogModel, conditions: Conditions, json: bool
+) -> None:
     from lavaseg.results.energy import artificial, format_energy
 
     macs = model.kim_macs()
     estimate = artificial(macs)
     assert estimate.picojoules is not None
+    result = found.result
     if json:
         energy = {"macs": macs, "picojoules": estimate.picojoules[0]}
-        print_json({"target": target, **result.to_dict(), "energy": energy})
+        facts = conditions.facts(found.encoder, result, found.clean)
+        print_json({"target": target, **result.to_dict(), **facts, "energy": energy})
         return
     _show_classes(target, result)
+    conditions.show(found.encoder, result, found.clean)
     say(
         f"artificial network: {macs:,} MACs a sample, "
         f"{format_energy(estimate.picojoules[0])} (estimate: {estimate.definition})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
@@ -11,14 +12,19 @@ from lavaseg.data.labelled import check_labelled
 from lavaseg.data.split import Subset
 from lavaseg.deploy.simulator import Simulator
 from lavaseg.deploy.targets import Target, network_of, run_with_data
+from lavaseg.encoders import Noise, NoiseLike, as_noise
 from lavaseg.errors import LavasegError
+from lavaseg.network import STATE_LIMIT
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.results import metrics
+from lavaseg.results.activity import Activity
 from lavaseg.results.evaluation import Evaluation, Meter
 from lavaseg.runs import Run
 from lavaseg.system.progress import bar
 
 BATCH = 64
+_BATCH_BYTES = 2**28
+"""Memory that the encoded input of a batch aims to stay below."""
 
 
 def evaluate(
@@ -28,6 +34,8 @@ def evaluate(
     seed: int = 0,
     limit: int | None = None,
     ignore_index: int | None = None,
+    noise: NoiseLike = None,
+    steps: int | None = None,
     device: str = "cpu",
     progress: bool = True,
 ) -> Evaluation:
@@ -35,28 +43,36 @@ def evaluate(
 
     Args:
         net: a network in integers; or a run, whose exported network is evaluated. The folder of
-            a run keeps the result on its whole test set, with the usual seed.
+            a run keeps the result on its whole test set, with the usual seed, T and no noise.
         samples: labelled pictures or recordings of the size that the network takes; by default
             the run's test data.
         seed: of the encoder's draws; sample k is drawn as number k.
         limit: at most this many samples, the first ones; all by default.
         ignore_index: label that does not count, or None; by default that of the run's own data.
+        noise: noise on the input: `lavaseg.encoders.Noise`, the sigma of Gaussian noise, or a word
+            such as "salt-pepper:0.05". Its draws follow from its own seed and the sample's number.
+        steps: another T than the network's own, by the rule of `lavaseg.network.steps`.
         device: "cpu" or "cuda".
         progress: show a progress bar.
 
     Raises:
         LavasegError: the run has no current export, a network came without samples, pictures of
-            another size, labels out of range, nothing to evaluate.
+            another size, labels out of range, nothing to evaluate; noise that the input cannot
+            have, a T that it cannot have or in which the read-out's membranes leave their range.
     """
-    integers = network_of(net)
+    trained, noise = network_of(net), as_noise(noise)
+    integers = trained if steps is None else trained.with_steps(steps)
     whole = False
     if samples is None:
         run = run_with_data(net)
         samples = run.data.test
-        usual = seed == 0 and ignore_index in (None, run.ignore_index)
+        usual = seed == 0 and noise is None and integers is trained
+        usual = usual and ignore_index in (None, run.ignore_index)
         whole = usual and (limit is None or limit >= len(samples))
         ignore_index = run.ignore_index if ignore_index is None else ignore_index
-    found = _evaluated(integers, samples, seed, limit, ignore_index, device, progress)
+    found = _evaluated(
+        integers, samples, seed, limit, ignore_index, noise, trained.steps, device, progress
+    )
     if isinstance(net, Run) and whole:
         net.files.net_evaluation.save(found)
     return found
@@ -68,6 +84,8 @@ def _evaluated(
     seed: int,
     limit: int | None,
     ignore_index: int | None,
+    noise: Noise | None,
+    trained_steps: int,
     device: str,
     progress: bool,
 ) -> Evaluation:
@@ -76,15 +94,18 @@ def _evaluated(
         raise LavasegError("there are no samples to evaluate")
     check_labelled(Subset(samples, np.arange(count)), "evaluated", ignore_index, net.encoder)
     simulator = Simulator(net, device=device)
-    meter = Meter(net.classes, net.steps, ignore_index)
+    meter = Meter(net.classes, net.steps, ignore_index, None if noise is None else str(noise))
+    batch = max(1, min(BATCH, _BATCH_BYTES // (net.steps * math.prod(net.network.input.shape))))
     started = time.monotonic()
     with bar("evaluate", show=progress) as report:
-        for first in range(0, count, BATCH):
-            numbers = range(first, min(first + BATCH, count))
+        for first in range(0, count, batch):
+            numbers = range(first, min(first + batch, count))
             stimuli, whole = zip(*(samples[i] for i in numbers), strict=True)
             labels = np.stack([label[net.encoder.window(label.shape)] for label in whole])
-            spikes = net.encoder.encode(stimuli, seed=seed, samples=numbers)
+            spikes = net.encoder.encode(stimuli, seed=seed, samples=numbers, noise=noise)
             activity = simulator.run(spikes)
+            if net.steps != trained_steps:
+                _check_readout(net, activity)
             size = (labels.shape[1], labels.shape[2])
             logits = metrics.resize(net.logits(activity.readout), size)
             loss = metrics.cross_entropy(logits, labels, ignore_index)
@@ -92,3 +113,13 @@ def _evaluated(
             meter.add(predicted, labels, activity.counts, loss)
             report(first + len(numbers), count)
     return meter.result(time.monotonic() - started)
+
+
+def _check_readout(net: IntegerNetwork, activity: Activity) -> None:
+    """Refuse a read-out that fired, which clears it, or was clipped: T is too long for it."""
+    fired = activity.counts[net.network.readout].any()
+    if fired or np.abs(activity.readout).max(initial=0) >= STATE_LIMIT:
+        raise LavasegError(
+            f"read-out {net.network.readout!r}: its membranes leave the 24 bits that they have "
+            f"within {net.steps} steps, so they say nothing: evaluate it with fewer steps"
+        )

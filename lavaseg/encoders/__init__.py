@@ -19,6 +19,7 @@ from lavaseg.encoders.events import (
     EventPresence,
     EventVoxelGrid,
 )
+from lavaseg.encoders.noise import Noise, NoiseError, NoiseLike, as_noise
 from lavaseg.encoders.pictures import (
     PICTURE_ENCODERS,
     Direct,
@@ -39,9 +40,13 @@ __all__ = [
     "EventPresence",
     "EventVoxelGrid",
     "Frames",
+    "Noise",
+    "NoiseError",
+    "NoiseLike",
     "OnOffPoisson",
     "PictureEncoder",
     "Poisson",
+    "as_noise",
     "encoder_from_dict",
 ]
 

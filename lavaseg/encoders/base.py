@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from lavaseg.encoders.noise import Noise
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus
 from lavaseg.network import Shape, Size
@@ -95,12 +96,38 @@ class Encoder:
         """Spikes or messages of one stimulus, (T, C, H, W)."""
         raise NotImplementedError
 
+    def _noisy(self, stimulus: Any, seed: int, sample: int, noise: Noise) -> np.ndarray:
+        """As `_spikes`, with noise on the stimulus or on its frames."""
+        raise NotImplementedError
+
+    def noise_in_words(self, noise: Noise) -> str:
+        """What noise does to the input of this code, and on which scale."""
+        return noise.described("messages", f"on event frames of 0 to {self.largest_message}")
+
+    def with_steps(self, steps: int) -> Encoder:
+        """The same code for another number of steps.
+
+        Raises:
+            EncoderError: the number is out of range, or the stimuli fix it.
+        """
+        return dataclasses.replace(self, steps=steps)
+
+    def other_slices(self, steps: int) -> str:
+        """How the slices of a recording change with `steps` steps; empty where there are none."""
+        return ""
+
+    @property
+    def largest_message(self) -> int:
+        """The largest number that a spike carries; 1 for binary spikes."""
+        return 2**self.message_bits - 1 if self.message_bits else 1
+
     def encode(
         self,
         stimuli: Sequence[Stimulus] | np.ndarray,
         *,
         seed: int = 0,
         samples: Sequence[int] | None = None,
+        noise: Noise | None = None,
     ) -> np.ndarray:
         """Spikes of a batch of pictures or recordings.
 
@@ -109,19 +136,25 @@ class Encoder:
                 an encoder of events, a list of `Events`.
             seed: seed of the random draws.
             samples: the number that keys each stimulus's draws; 0 .. N-1 by default.
+            noise: noise on the input, drawn by its own seed and the same numbers; None: none.
 
         Returns:
             uint8 (N, T, C, H, W): 0/1, or the message of a graded spike.
 
         Raises:
             EncoderError: stimuli of another kind, type or shape than the encoder's.
+            NoiseError: noise that such stimuli cannot have.
         """
         checked = self._check(stimuli)
         numbers = range(len(checked)) if samples is None else samples
         first = self.shape(checked[0].shape) if len(checked) else (0, 0, 0)
         out = np.empty((len(checked), self.steps, *first), np.uint8)
-        for row, stimulus, number in zip(out, checked, numbers, strict=True):
-            row[...] = interleaved(self._spikes(stimulus, seed, int(number)), self.interleave)
+        for row, stimulus, number in zip(out, checked, map(int, numbers), strict=True):
+            if noise is None:
+                spikes = self._spikes(stimulus, seed, number)
+            else:
+                spikes = self._noisy(stimulus, seed, number, noise)
+            row[...] = interleaved(spikes, self.interleave)
         return out
 
     def to_dict(self) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from lavaseg.encoders.base import Encoder, EncoderError, Graded, check_range
+from lavaseg.encoders.noise import Noise
 from lavaseg.events import Events, Stimulus
 from lavaseg.network import Shape, Size
+from lavaseg.system.words import counted
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,24 @@ class EventEncoder(Encoder):
             for part in self.slices(stimulus)
         )
         return np.stack([self._messages(part) for part in parts])
+
+    def other_slices(self, steps: int) -> str:
+        if not self.size:
+            part = "time" if self.slicing == "time" else "events"
+            return (
+                f"the {part} of each recording is divided into {counted(steps, 'slice')} instead "
+                f"of {self.steps}"
+            )
+        unit = "microseconds" if self.slicing == "time" else "events"
+        place = "first" if self.anchor == "start" else "last"
+        return (
+            f"of each recording the {place} {counted(steps, 'slice')} of {self.size:,} {unit} are "
+            f"seen instead of {self.steps}"
+        )
+
+    def _noisy(self, stimulus: Events, seed: int, sample: int, noise: Noise) -> np.ndarray:
+        frames = self._spikes(noise.on_recording(stimulus, sample), seed, sample)
+        return noise.on_frames(frames, self.largest_message, sample)
 
     def _messages(self, events: Events) -> np.ndarray:
         """Messages of a slice, (channels, H, W)."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from lavaseg.encoders.base import Encoder, EncoderError, Graded, draws
 from lavaseg.encoders.events import EVENT_ENCODERS
+from lavaseg.encoders.noise import Noise, NoiseError
 from lavaseg.events import Events, Stimulus
 from lavaseg.network import Shape
 
@@ -39,6 +40,22 @@ class PictureEncoder(Encoder):
                 f"{pictures.dtype} {pictures.shape}"
             )
         return pictures
+
+    def _noisy(self, stimulus: np.ndarray, seed: int, sample: int, noise: Noise) -> np.ndarray:
+        if noise.kind == "drop-events":
+            raise NoiseError(
+                f"{noise.kind} is noise of recordings of an event camera, and the {self.kind} "
+                "encoder takes pictures: use gaussian or salt-pepper"
+            )
+        return self._noisy_picture(stimulus, seed, sample, noise)
+
+    def noise_in_words(self, noise: Noise) -> str:
+        return noise.described("pixels", "before they are coded")
+
+    def _noisy_picture(
+        self, stimulus: np.ndarray, seed: int, sample: int, noise: Noise
+    ) -> np.ndarray:
+        return self._spikes(noise.on_picture(stimulus, sample), seed, sample)
 
 
 @dataclass(frozen=True)
@@ -144,6 +161,24 @@ class Frames(Graded, PictureEncoder):
     def _spikes(self, stimulus: np.ndarray, seed: int, sample: int) -> np.ndarray:
         frames = stimulus.reshape(self.steps, -1, *stimulus.shape[1:])
         return frames >> (8 - self.bits) if self.bits else frames > 0
+
+    def noise_in_words(self, noise: Noise) -> str:
+        return Encoder.noise_in_words(self, noise)
+
+    def with_steps(self, steps: int) -> Encoder:
+        if steps != self.steps:
+            raise EncoderError(
+                f"the {self.kind} encoder shows the {self.steps} frames of each sample, one a "
+                f"step, so it has no {steps} steps: train with other frames (data option 'frames')"
+            )
+        return self
+
+    def _noisy_picture(
+        self, stimulus: np.ndarray, seed: int, sample: int, noise: Noise
+    ) -> np.ndarray:
+        # on the levels, half of all empty pixels of a binary code would spike at any sigma
+        frames = self._spikes(stimulus, seed, sample)
+        return noise.on_frames(frames, self.largest_message, sample)
 
 
 PICTURE_ENCODERS: tuple[type[PictureEncoder], ...] = (Poisson, OnOffPoisson, Direct, Frames)

@@ -6,6 +6,7 @@ builder, the energy account and every report read.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.network.base import NEVER, STATE_SCALE
 from lavaseg.network.graph import Network
 from lavaseg.network.nodes import Population, Projection
+from lavaseg.network.steps import clock_at
 
 if TYPE_CHECKING:
     from lavaseg.encoders import Encoder
@@ -159,6 +161,22 @@ class IntegerNetwork:
     def steps(self) -> int:
         """Logical time steps of one sample, T."""
         return self.encoder.steps
+
+    def with_steps(self, steps: int) -> IntegerNetwork:
+        """The network for another number of steps T, by the rule of `lavaseg.network.steps`.
+
+        Raises:
+            LavasegError: the encoder does not have that many steps, or a clock's current cannot be
+                held with 8 bits.
+        """
+        if steps == self.steps:
+            return self
+        clocks = {
+            p.name: clock_at(self.clocks[p.name], steps, p.current_decay)
+            for p in self.network.populations
+            if p.name in self.clocks
+        }
+        return dataclasses.replace(self, encoder=self.encoder.with_steps(steps), clocks=clocks)
 
     def threshold(self, population: Population) -> int:
         """Threshold mantissa as deployed: `NEVER` for a population that must not fire."""

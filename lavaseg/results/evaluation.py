@@ -39,6 +39,7 @@ class Evaluation:
         loss: mean loss of a sample, or None where it was not computed.
         seconds: wall time.
         comparison: other papers' metrics, under names that say which.
+        noise: noise on the input, such as "gaussian:0.1, seed 0"; None: clean.
     """
 
     confusion: np.ndarray
@@ -49,6 +50,7 @@ class Evaluation:
     loss: float | None = None
     seconds: float = 0.0
     comparison: Mapping[str, float] = field(default_factory=dict)
+    noise: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))
@@ -73,6 +75,14 @@ class Evaluation:
     def accuracy(self) -> float:
         """Share of the pixels whose class is right."""
         return metrics.pixel_accuracy(self.confusion)
+
+    def drop_from(self, clean: Evaluation) -> float:
+        """(clean - this) / clean mIoU: the metric of Kim et al. 2022, figure 11; nan if clean is 0.
+
+        Args:
+            clean: the same network on the same samples without noise.
+        """
+        return (clean.miou - self.miou) / clean.miou if clean.miou else math.nan
 
     @property
     def rates(self) -> dict[str, float]:
@@ -101,6 +111,7 @@ class Evaluation:
                 "loss": self.loss,
                 "seconds": self.seconds,
                 "comparison": self.comparison,
+                "noise": self.noise,
                 "populations": {
                     name: {
                         "neurons": count.size,
@@ -147,6 +158,7 @@ class Evaluation:
                 comparison={
                     k: math.nan if v is None else float(v) for k, v in data["comparison"].items()
                 },
+                noise=None if data.get("noise") is None else str(data["noise"]),
             )
             found._check_range()
             return found
@@ -169,11 +181,13 @@ class Meter:
         classes: class names.
         steps: logical steps T.
         ignore_index: label that does not count, or None.
+        noise: noise on the input, as `Evaluation` names it.
     """
 
     classes: tuple[str, ...]
     steps: int
     ignore_index: int | None = None
+    noise: str | None = None
 
     def __post_init__(self) -> None:
         self._confusion = np.zeros((len(self.classes),) * 2, np.int64)
@@ -232,6 +246,7 @@ class Meter:
             loss=self._loss / self._loss_samples if self._loss_samples else None,
             seconds=seconds,
             comparison=comparison,
+            noise=self.noise,
         )
 
 

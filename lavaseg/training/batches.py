@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lavaseg.data.augment import augmented
 from lavaseg.data.base import Samples
-from lavaseg.encoders import Direct, Encoder
+from lavaseg.encoders import Direct, Encoder, Noise
 from lavaseg.events import Stimulus
 from lavaseg.recipes import Augment
 
@@ -23,7 +23,11 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 def messages(
-    stimuli: Sequence[Stimulus], encoder: Encoder, seed: int, numbers: Sequence[int]
+    stimuli: Sequence[Stimulus],
+    encoder: Encoder,
+    seed: int,
+    numbers: Sequence[int],
+    noise: Noise | None = None,
 ) -> torch.Tensor:
     """Encoded pictures or events as a network takes them: float32 (N, C, H, W, T).
 
@@ -32,7 +36,7 @@ def messages(
     steps = encoder.steps
     if isinstance(encoder, Direct):
         encoder = dataclasses.replace(encoder, steps=1)
-    spikes = torch.from_numpy(encoder.encode(stimuli, seed=seed, samples=numbers))
+    spikes = torch.from_numpy(encoder.encode(stimuli, seed=seed, samples=numbers, noise=noise))
     return spikes.float().permute(0, 2, 3, 4, 1).expand(-1, -1, -1, -1, steps)
 
 
@@ -86,12 +90,14 @@ def loader(
     shuffle: bool,
     augment: Augment | None = None,
     ignore_index: int | None = None,
+    noise: Noise | None = None,
 ) -> DataLoader:
     """Batches of `samples`; shuffled, without the last smaller one, while training.
 
     Args:
         augment: how training samples are changed at random; None: not at all.
         ignore_index: label of what lies beyond the border of a changed picture.
+        noise: noise on the input; None: none.
     """
     draws = seed + TRAINING_SEED if shuffle else seed
     if not shuffle or augment == Augment():
@@ -100,7 +106,7 @@ def loader(
     def collate(items: list[tuple[Stimulus, np.ndarray, int]]) -> Batch:
         stimuli, labels, numbers = zip(*items, strict=True)
         seen = [label[encoder.window(label.shape)] for label in labels]
-        encoded = messages(stimuli, encoder, draws, numbers)
+        encoded = messages(stimuli, encoder, draws, numbers, noise)
         return encoded, torch.from_numpy(np.stack(seen).astype(np.int64))
 
     return DataLoader(

@@ -14,9 +14,11 @@ from lavaseg import data, models
 from lavaseg.data.base import DataSet, Samples
 from lavaseg.data.labelled import check_labelled
 from lavaseg.data.split import Subset, hold_out
+from lavaseg.encoders import Encoder, NoiseLike, as_noise
+from lavaseg.errors import LavasegError
 from lavaseg.models.analog import AnalogModel
 from lavaseg.models.analog.network_torch import AnalogNetwork
-from lavaseg.network import Current, Input, Network, Node
+from lavaseg.network import STATE_LIMIT, STATE_SCALE, Current, Input, Network, Node
 from lavaseg.recipes import Recipe
 from lavaseg.results import metrics
 from lavaseg.results.evaluation import Evaluation, Meter
@@ -32,6 +34,7 @@ from lavaseg.training.network import SpikingNetwork
 from lavaseg.training.plan import Plan
 from lavaseg.training.resuming import check_free, note_surroundings
 from lavaseg.training.segmenter import check_plan
+from lavaseg.training.slayer.neurons import FLOAT_SCALE
 from lavaseg.training.weights import Module, draw_weights, restore, seed_weights
 
 _FLOAT_BYTES = 4
@@ -200,39 +203,89 @@ def evaluate(
     *,
     limit: int | None = None,
     split: Literal["test", "validation"] = "test",
+    noise: NoiseLike = None,
+    steps: int | None = None,
     progress: bool = True,
 ) -> Evaluation:
-    """Evaluate the float network; the result on the whole test set stays in the run's folder.
+    """Evaluate the float network.
+
+    The result on the whole test set, at the trained T and without noise, stays in the run's folder.
 
     Args:
         limit: at most this many samples, the first ones; all by default.
         split: which part of the data.
+        noise: noise on the input: `lavaseg.encoders.Noise`, the sigma of Gaussian noise, or a word
+            such as "salt-pepper:0.05". Its draws follow from its own seed and the sample's number.
+        steps: another T than the trained one, by the rule of `lavaseg.network.steps`.
+
+    Raises:
+        LavasegError: no weights yet, noise that the input cannot have, a T that it cannot have or
+            in which the read-out's membranes leave their range.
     """
+    noise, trained_steps = as_noise(noise), run.recipe.encoder_object.steps
+    encoder = _encoder_at(run, steps)
     samples = run.data.test if split == "test" else training_parts(run.recipe, run.data)[1]
-    encoder = run.recipe.encoder_object
     samples = first(samples, limit)
     check_labelled(samples, split, run.ignore_index, encoder)
     model = trained_model(run)
+    if isinstance(model, SpikingNetwork) and encoder.steps != trained_steps:
+        model.set_steps(encoder.steps)
     batches = loader(
         samples,
         encoder,
-        batch_size=run.recipe.training.batch_size,
+        # as many steps of all samples at a time as the recipe has
+        batch_size=max(1, run.recipe.training.batch_size * trained_steps // encoder.steps)
+        if encoder.steps > trained_steps
+        else run.recipe.training.batch_size,
         seed=run.recipe.seed,
         shuffle=False,
+        noise=noise,
     )
-    meter = Meter(run.classes, encoder.steps, run.ignore_index)
+    meter = Meter(
+        run.classes, encoder.steps, run.ignore_index, None if noise is None else str(noise)
+    )
     started = time.monotonic()
     with torch.no_grad():
         for messages, labels in track(batches, "evaluate", show=progress):
             readout, counts = _activity(model, messages)
+            if encoder.steps != trained_steps:
+                _check_readout(readout, encoder.steps)
             logits = readout.float() / encoder.steps
             loss = segmentation_loss(logits, labels, ignore_index=run.ignore_index)
             predicted = metrics.predict(logits.numpy(), (labels.shape[1], labels.shape[2]))
             meter.add(predicted, labels.numpy(), counts, float(loss))
     result = meter.result(time.monotonic() - started)
-    if split == "test" and limit is None:
+    usual = noise is None and encoder.steps == trained_steps
+    if usual and split == "test" and limit is None:
         run.files.evaluation.save(result)
     return result
+
+
+def _encoder_at(run: Run, steps: int | None) -> Encoder:
+    """The run's encoder with `steps` steps; None: its own.
+
+    Raises:
+        LavasegError: an artificial network, or steps that the encoder cannot have.
+    """
+    encoder = run.recipe.encoder_object
+    if steps in (None, encoder.steps):
+        return encoder
+    if isinstance(run.model, AnalogModel):
+        raise LavasegError(
+            f"{run.path} holds the artificial network {run.model.name!r}, which makes one pass and "
+            "has no steps: convert it, and evaluate the spiking network at other steps"
+        )
+    return encoder.with_steps(steps)
+
+
+def _check_readout(readout: torch.Tensor, steps: int) -> None:
+    """Refuse membranes that were clipped: T is too long for them."""
+    limit = STATE_LIMIT // (STATE_SCALE * FLOAT_SCALE)
+    if float(readout.abs().max()) >= limit:
+        raise LavasegError(
+            f"the read-out's membranes reach {limit + 1}, where they are clipped, within {steps} "
+            "steps, so they say nothing: evaluate it with fewer steps"
+        )
 
 
 def _activity(

@@ -21,6 +21,7 @@ from lavaseg.network import (
     Relay,
 )
 from lavaseg.network.integers import IntegerNetwork
+from lavaseg.network.steps import clock_at
 from lavaseg.recipes import Surrogate
 from lavaseg.results.activity import Activity
 from lavaseg.training.norm import (
@@ -254,6 +255,19 @@ class SpikingNetwork(nn.Module):
         biases = {name: bias.state_units / STATE_SCALE for name, bias in net.biases.items()}
         model.set_values(net.weights, biases, net.clocks)
         return model.eval()
+
+    @torch.no_grad()
+    def set_steps(self, steps: int) -> None:
+        """Take another number of steps T, by the rule of `lavaseg.network.steps`."""
+        for norm in self.norms.values():
+            if isinstance(norm, StepNorm):
+                norm.set_steps(steps)
+        for population in self.network.populations:
+            name = population.name
+            if name in self.clocks:
+                clock = self.clocks[name].detach().numpy()
+                held = clock_at(clock, steps, population.current_decay)
+                self.clocks[name] = nn.Parameter(torch.from_numpy(held))
 
     @torch.no_grad()
     def set_values(

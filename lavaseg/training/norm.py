@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from lavaseg.errors import LavasegError
+from lavaseg.network.steps import steps_taken
 from lavaseg.training.slayer.neurons import over_time, time_first, time_last
 
 Affine = tuple[torch.Tensor, torch.Tensor]
@@ -95,6 +96,18 @@ class StepNorm(nn.Module):
         unbiased = variance * (count / max(count - 1, 1))
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(unbiased, self.momentum)
+
+    @torch.no_grad()
+    def set_steps(self, steps: int) -> None:
+        """Take another number of steps, by the rule of `lavaseg.network.steps`."""
+        taken = torch.from_numpy(steps_taken(len(self.running_mean), steps))
+        taken = taken.to(self.running_mean.device)
+        self.running_mean = self.running_mean[taken]
+        if self.bias is not None:  # shared: one variance and scale
+            self.bias = nn.Parameter(self.bias[taken])
+            return
+        self.running_var = self.running_var[taken]
+        self.weight = nn.Parameter(self.weight[taken])
 
     def folded(self) -> Affine:
         """The norm in eval mode: scale, (T, channels) or (channels,); shift, (T, channels)."""
