@@ -25,19 +25,21 @@ def _decayed(x, keep):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _filter_block(x, out, scale, keep, first, last):  # type: ignore[no-untyped-def]
-    u = np.zeros(last - first, np.int32)
+def _filter_block(x, out, state, scale, keep, first, last):  # type: ignore[no-untyped-def]
+    u = state[first:last].copy()
     for t in range(x.shape[0]):
         for j in range(last - first):
             u[j] = _decayed(u[j], keep) + np.int32(x[t, first + j] * scale)
             out[t, first + j] = np.float32(u[j]) / scale
+    for j in range(last - first):
+        state[first + j] = u[j]
 
 
 @numba.njit(nogil=True, cache=True)
 def _fire_block(  # type: ignore[no-untyped-def]
-    x, spikes, membrane, last_membrane, scale, keep, limit, fires, soft, record, first, last
+    x, spikes, membrane, state, scale, keep, limit, fires, soft, record, first, last
 ):
-    v = np.zeros(last - first, np.int32)
+    v = state[first:last].copy()
     inverse = np.float32(1.0) / scale  # a power of two: the product is exact
     for t in range(x.shape[0]):
         for j in range(last - first):
@@ -57,7 +59,7 @@ def _fire_block(  # type: ignore[no-untyped-def]
             else:
                 v[j] = 0 if fired else y
     for j in range(last - first):
-        last_membrane[first + j] = v[j]
+        state[first + j] = v[j]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -122,22 +124,30 @@ def respond_to_sums(  # type: ignore[no-untyped-def]
                     words[first_sheet + t, first_row + y, x, w] = word(fired, WORD * w)
 
 
-def filter_current(synaptic: np.ndarray, *, decay: int, scale: int = STATE_SCALE) -> np.ndarray:
+def filter_current(
+    synaptic: np.ndarray, *, decay: int, scale: int = STATE_SCALE, state: np.ndarray | None = None
+) -> np.ndarray:
     """The current filter u of the equations.
 
     Args:
         synaptic: float32 (steps, neurons), contiguous, in weight units.
         decay: d_u in 1/4096.
         scale: state units for each unit of `synaptic`, a power of two (64: Loihi's own).
+        state: u before the first step, in state units, int32 (neurons,); that after the last one
+            is left there. None: zeros.
 
     Returns:
         u / scale, float32 (steps, neurons); exact while |u| < 2^24.
     """
     out = np.empty_like(synaptic)
     keep = np.int32(4096 - decay)
+    if state is None:
+        state = np.zeros(synaptic.shape[1], np.int32)
     over_blocks(
         synaptic.shape[1],
-        lambda first, last: _filter_block(synaptic, out, np.float32(scale), keep, first, last),
+        lambda first, last: _filter_block(
+            synaptic, out, state, np.float32(scale), keep, first, last
+        ),
     )
     return out
 
@@ -150,6 +160,7 @@ def fire(
     soft_reset: bool = False,
     scale: int = STATE_SCALE,
     record: bool = True,
+    state: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
     """Integrate `current` (u + bias), fire and reset: the fused kernel.
 
@@ -159,6 +170,7 @@ def fire(
         voltage_decay: d_v in 1/4096.
         scale: state units for each unit of `current`, a power of two.
         record: also return the membrane at every step.
+        state: membranes before the first step, in state units, int32 (neurons,). None: zeros.
 
     Returns:
         spikes (float32 0/1, (steps, neurons)); membranes before reset in the unit of `current`
@@ -167,7 +179,7 @@ def fire(
     steps, count = current.shape
     spikes = np.empty((steps, count), np.float32)
     membrane = np.empty((steps, count) if record else (1, 1), np.float32)
-    last_membrane = np.empty(count, np.int32)
+    last_membrane = np.zeros(count, np.int32) if state is None else state.copy()
     limit = np.int32(0 if threshold is None else int(threshold * scale))
     keep = np.int32(4096 - voltage_decay)
     over_blocks(

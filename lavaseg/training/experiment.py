@@ -30,7 +30,7 @@ from lavaseg.system.progress import line, track
 from lavaseg.training.batches import loader
 from lavaseg.training.fit import fit, going_on
 from lavaseg.training.loss import class_weights, segmentation_loss
-from lavaseg.training.network import SpikingNetwork
+from lavaseg.training.network import Carried, SpikingNetwork
 from lavaseg.training.plan import Plan
 from lavaseg.training.resuming import check_free, note_surroundings
 from lavaseg.training.segmenter import check_plan
@@ -230,13 +230,12 @@ def evaluate(
     model = trained_model(run)
     if isinstance(model, SpikingNetwork) and encoder.steps != trained_steps:
         model.set_steps(encoder.steps)
+    # as many steps of all samples at a time as in training, which bounds the memory
+    at_once = run.recipe.training.batch_size * trained_steps
     batches = loader(
         samples,
         encoder,
-        # as many steps of all samples at a time as the recipe has
-        batch_size=max(1, run.recipe.training.batch_size * trained_steps // encoder.steps)
-        if encoder.steps > trained_steps
-        else run.recipe.training.batch_size,
+        batch_size=max(1, min(run.recipe.training.batch_size, at_once // encoder.steps)),
         seed=run.recipe.seed,
         shuffle=False,
         noise=noise,
@@ -247,7 +246,7 @@ def evaluate(
     started = time.monotonic()
     with torch.no_grad():
         for messages, labels in track(batches, "evaluate", show=progress):
-            readout, counts = _activity(model, messages)
+            readout, counts = _activity(model, messages, at_once)
             if encoder.steps != trained_steps:
                 _check_readout(readout, encoder.steps)
             logits = readout.float() / encoder.steps
@@ -289,18 +288,29 @@ def _check_readout(readout: torch.Tensor, steps: int) -> None:
 
 
 def _activity(
-    model: SpikingNetwork | AnalogNetwork, messages: torch.Tensor
+    model: SpikingNetwork | AnalogNetwork, messages: torch.Tensor, at_once: int
 ) -> tuple[torch.Tensor, dict[str, np.ndarray]]:
-    """Read-out, and spikes of each neuron (N, C, H, W) for each population; none if artificial."""
+    """Read-out, and spikes of each neuron (N, C, H, W) for each population; none if artificial.
+
+    Args:
+        at_once: steps that are computed at a time, summed over the samples.
+    """
     if isinstance(model, AnalogNetwork):
         return model(messages), {}
     counts = {model.network.input.name: (messages != 0).sum(-1).numpy()}
 
     def count(node: Node, spikes: torch.Tensor, _: torch.Tensor | None) -> None:
         if not isinstance(node, Current):
-            counts[node.name] = (spikes != 0).sum(-1).numpy()
+            fired = (spikes != 0).sum(-1).numpy()
+            counts[node.name] = counts[node.name] + fired if node.name in counts else fired
 
-    return model(messages, count), counts
+    samples, steps = len(messages), messages.shape[-1]
+    if samples * steps <= at_once:
+        return model(messages, count), counts
+    carried = Carried()
+    for piece in messages.split(max(1, at_once // samples), -1):
+        readout = model(piece, count, carried=carried)
+    return readout, counts
 
 
 def first(samples: Samples, limit: int | None) -> Samples:

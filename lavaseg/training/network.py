@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from lavaseg.network import (
     Network,
     Node,
     Population,
+    Projection,
     Relay,
 )
 from lavaseg.network.integers import IntegerNetwork
@@ -32,8 +35,24 @@ from lavaseg.training.norm import (
     make_norm,
     needed,
 )
-from lavaseg.training.slayer.neurons import FLOAT_SCALE, FusedNeuron, Record
+from lavaseg.training.slayer.neurons import FLOAT_SCALE, FusedNeuron, NeuronState, Record
 from lavaseg.training.slayer.synapses import Synapse
+
+
+@dataclass
+class Carried:
+    """What a network keeps from one piece of a sample to the next, for `SpikingNetwork.forward`.
+
+    Args:
+        step: steps that have passed.
+        neurons: for each population, what its neurons keep.
+        late: for each delayed projection, the current that is still on its way; None: none.
+    """
+
+    step: int = 0
+    neurons: dict[str, NeuronState] = field(default_factory=dict)
+    late: dict[str, torch.Tensor | None] = field(default_factory=dict)
+
 
 Observer = Callable[[Node, torch.Tensor, "torch.Tensor | None"], None]
 """Called with each population, its spikes and its membranes before reset, (N, C, H, W, T), with
@@ -122,7 +141,12 @@ class SpikingNetwork(nn.Module):
                 nn.init.kaiming_normal_(synapse.synapse.weight, nonlinearity="relu")
 
     def forward(
-        self, messages: torch.Tensor, observe: Observer | None = None, *, membranes: Record = "none"
+        self,
+        messages: torch.Tensor,
+        observe: Observer | None = None,
+        *,
+        membranes: Record = "none",
+        carried: Carried | None = None,
     ) -> torch.Tensor:
         """Membrane of the read-out after the last step, (N, K, H, W), in the unit of the weights.
 
@@ -131,24 +155,29 @@ class SpikingNetwork(nn.Module):
             observe: called with each node as it is computed.
             membranes: the steps of which `observe` gets the membranes of spiking populations; of
                 read-outs it gets at least the last.
+            carried: the messages are the next steps of a sample, in eval mode on the CPU: begin
+                where the steps before have left off, as is kept there. None: a whole sample.
         """
         net = self.network
         emitted = {net.input.name: messages * self.input_scale}
         readout = torch.empty(0)
         for node in net.ordered:
             arriving = [
-                self._delayed(self.synapses[p.name](emitted[p.source]), p.delay)
+                self._late(p, self.synapses[p.name](emitted[p.source]), carried)
                 for p in net.incoming(node.name)
                 if not p.recurrent
             ]
             current = arriving[0]
             for other in arriving[1:]:
                 current = current + other
-            norm = self.norm(node.name) if node.name in self.norms else None
+            norm = self._norm_from(node.name, carried)
             bias = self.bias(node.name)
             clock = self.clock(node.name)
             if clock is not None:
-                check_steps(current, len(clock), "clock")
+                if carried is None:
+                    check_steps(current, len(clock), "clock")
+                else:
+                    clock = clock[carried.step : carried.step + current.shape[-1]]
                 current = current + clock.T.view(1, -1, 1, 1, len(clock))
             if not isinstance(node, Population):
                 current = current if norm is None else norm(current)
@@ -159,7 +188,7 @@ class SpikingNetwork(nn.Module):
                     observe(node, emitted[node.name], None)
                 continue
             record = "last" if node.threshold is None and membranes == "none" else membranes
-            spikes, membrane = self._respond(node, current, norm, bias, record)
+            spikes, membrane = self._respond(node, current, norm, bias, record, carried)
             emitted[node.name] = spikes
             if node.name == net.readout:
                 assert membrane is not None
@@ -167,15 +196,18 @@ class SpikingNetwork(nn.Module):
                 readout = after_reset(node, spikes[..., -seen:], membrane)[..., -1]
             if observe is not None:
                 observe(node, spikes, membrane)
+        if carried is not None:
+            carried.step += messages.shape[-1]
         return readout
 
     def _respond(
         self,
         node: Population,
         current: torch.Tensor,
-        norm: nn.Module | None,
+        norm: Callable[[torch.Tensor], torch.Tensor] | None,
         bias: torch.Tensor | None,
         record: Record,
+        carried: Carried | None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Spikes of a population and membranes as `record` asks, recurrent projections included.
 
@@ -183,16 +215,36 @@ class SpikingNetwork(nn.Module):
         gradients, as the shortest delay has.
         """
         neuron = self.neuron(node.name)
-        spikes, membrane = neuron.respond(current, norm, bias, record=record)
+        state = None if carried is None else carried.neurons.get(node.name)
         loops = [p for p in self.network.incoming(node.name) if p.recurrent]
+        late = {} if carried is None else {p.name: carried.late.get(p.name) for p in loops}
+
+        def respond(current: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+            if carried is None:
+                return neuron.respond(current, norm, bias, record=record)
+            spikes, membrane, carried.neurons[node.name] = neuron.respond_from(
+                state, current, norm, bias, record=record
+            )
+            return spikes, membrane
+
+        def fed_back(spikes: torch.Tensor) -> torch.Tensor:
+            total = current
+            for p in loops:
+                if carried is not None:  # each round begins where the steps before have left off
+                    carried.late[p.name] = late[p.name]
+                total = total + self._late(p, self.synapses[p.name](spikes), carried)
+            return total
+
+        first = current if carried is None or not loops else fed_back(torch.zeros_like(current))
+        spikes, membrane = respond(first)
         shortest = min((p.delay for p in loops), default=current.shape[-1])
         for _ in range(shortest, current.shape[-1], shortest):
-            before, total = spikes, current
-            for p in loops:
-                total = total + self._delayed(self.synapses[p.name](spikes), p.delay)
-            spikes, membrane = neuron.respond(total, norm, bias, record=record)
+            before = spikes
+            spikes, membrane = respond(fed_back(spikes))
             if not torch.is_grad_enabled() and torch.equal(before, spikes):
                 break
+        if carried is not None and loops:
+            fed_back(spikes)  # what is still on its way
         return spikes, membrane
 
     def _is_gate(self, population: Population) -> bool:
@@ -238,6 +290,30 @@ class SpikingNetwork(nn.Module):
             return None
         hook = self.clock_hooks.get(name)
         return self.clocks[name] if hook is None else hook(self.clocks[name])
+
+    def _norm_from(
+        self, name: str, carried: Carried | None
+    ) -> Callable[[torch.Tensor], torch.Tensor] | None:
+        """The norm of a node, or None; that of a step begins with the one that comes next."""
+        if name not in self.norms:
+            return None
+        norm = self.norm(name)
+        if carried is None or not isinstance(norm, StepNorm):
+            return norm
+        return partial(norm, first=carried.step)
+
+    def _late(
+        self, projection: Projection, sent: torch.Tensor, carried: Carried | None
+    ) -> torch.Tensor:
+        """What arrives of what a projection sends, both (N, C, H, W, T), after its delay."""
+        if carried is None or projection.delay == 0:
+            return self._delayed(sent, projection.delay)
+        before = carried.late.get(projection.name)
+        if before is None:
+            before = sent.new_zeros((*sent.shape[:-1], projection.delay))
+        both = torch.cat([before, sent], -1)
+        carried.late[projection.name] = both[..., sent.shape[-1] :].clone()
+        return both[..., : sent.shape[-1]]
 
     @staticmethod
     def _delayed(x: torch.Tensor, delay: int) -> torch.Tensor:

@@ -73,8 +73,10 @@ class StepNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(steps, channels))
         self.register_buffer("running_var", torch.ones(own))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        check_steps(x, len(self.running_mean), "norm")
+    def forward(self, x: torch.Tensor, first: int | None = None) -> torch.Tensor:
+        """The norm of x; in eval mode, x may be the steps of a sample from number `first` on."""
+        if first is None:
+            check_steps(x, len(self.running_mean), "norm")
         sheets = time_first(x)
         shift: torch.Tensor | None
         if self.training:
@@ -88,6 +90,8 @@ class StepNorm(nn.Module):
             shift = self.bias
         else:
             scale, shift = self.folded()
+            seen = slice(first or 0, (first or 0) + len(sheets))
+            scale, shift = scale if self.shared else scale[seen], shift[seen]
         y = sheets * (scale if self.shared else _sheet(scale))
         return time_last(y if shift is None else y + _sheet(shift))
 

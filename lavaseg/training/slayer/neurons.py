@@ -7,6 +7,7 @@ SLAYER's Python loop over time; elsewhere the same integer steps run as torch op
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numba
@@ -193,6 +194,24 @@ def _backward_steps(
     return grad
 
 
+@dataclass(frozen=True)
+class NeuronState:
+    """What neurons keep from step to step.
+
+    Args:
+        current: u in state units, int32 (neurons,), in the order of (N, H, W, C).
+        membrane: v after reset, likewise.
+    """
+
+    current: np.ndarray
+    membrane: np.ndarray
+
+    @classmethod
+    def rest(cls, neurons: int) -> NeuronState:
+        """The state in which a sample begins."""
+        return cls(np.zeros(neurons, np.int32), np.zeros(neurons, np.int32))
+
+
 class FusedNeuron(cuba.Neuron):
     """A population's neurons: SLAYER's `cuba.Neuron` with the fused kernel inside.
 
@@ -230,7 +249,7 @@ class FusedNeuron(cuba.Neuron):
     def respond(
         self,
         synaptic: torch.Tensor,
-        norm: torch.nn.Module | None = None,
+        norm: Callable[[torch.Tensor], torch.Tensor] | None = None,
         bias: torch.Tensor | None = None,
         *,
         record: Record = "none",
@@ -249,25 +268,74 @@ class FusedNeuron(cuba.Neuron):
         spikes, membrane = _Fire.apply(time_first(current), self, record)
         return time_last(spikes), None if membrane is None else time_last(membrane)
 
+    def respond_from(
+        self,
+        state: NeuronState | None,
+        synaptic: torch.Tensor,
+        norm: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        bias: torch.Tensor | None = None,
+        *,
+        record: Record = "none",
+    ) -> tuple[torch.Tensor, torch.Tensor | None, NeuronState]:
+        """As `respond` on the CPU, without gradients, for the next steps of a sample.
+
+        Args:
+            state: what the steps before have left; None: the sample begins.
+        """
+        x = time_first(synaptic)
+        if state is None:
+            state = NeuronState.rest(x[0].numel())
+        u = state.current.copy()
+        if self.population.current_decay != DECAY_UNITY:
+            filtered = filter_current(
+                _contiguous(x).numpy(),
+                decay=self.population.current_decay,
+                scale=self.s_scale,
+                state=u,
+            )
+            x = torch.from_numpy(filtered).view_as(x)
+        x = time_first(_shifted(time_last(x), norm, bias))
+        fired, volts, v = fire(
+            _contiguous(x).numpy(),
+            threshold=None if self.population.threshold is None else self.threshold,
+            voltage_decay=self.population.voltage_decay,
+            soft_reset=self.population.reset == "soft",
+            scale=self.s_scale,
+            record=record != "none",
+            state=state.membrane,
+        )
+        spikes = time_last(torch.from_numpy(fired).view_as(x))
+        if volts is None:
+            return spikes, None, NeuronState(u, v)
+        membrane = time_last(torch.from_numpy(volts).view_as(x))
+        return spikes, membrane[..., -1:] if record == "last" else membrane, NeuronState(u, v)
+
     def current(
         self,
         synaptic: torch.Tensor,
-        norm: torch.nn.Module | None = None,
+        norm: Callable[[torch.Tensor], torch.Tensor] | None = None,
         bias: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """u + bias: the filtered, normalised current that enters v, (N, C, H, W, T)."""
         if self.population.current_decay != DECAY_UNITY:
             u = _Filter.apply(time_first(synaptic), self.population.current_decay, self.s_scale)
             synaptic = time_last(u)
-        if norm is not None:
-            synaptic = norm(synaptic)
-        if bias is not None:
-            synaptic = synaptic + bias.view(1, -1, 1, 1, 1)
-        return synaptic
+        return _shifted(synaptic, norm, bias)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Spikes for an input current, both (N, C, H, W, T): SLAYER's interface."""
         return self.respond(input)[0]
+
+
+def _shifted(
+    current: torch.Tensor,
+    norm: Callable[[torch.Tensor], torch.Tensor] | None,
+    bias: torch.Tensor | None,
+) -> torch.Tensor:
+    """A filtered current (N, C, H, W, T) after the norm and with the bias."""
+    if norm is not None:
+        current = norm(current)
+    return current if bias is None else current + bias.view(1, -1, 1, 1, 1)
 
 
 def over_time(module: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
@@ -289,6 +357,7 @@ def over_time(module: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -
 __all__ = [
     "FLOAT_SCALE",
     "FusedNeuron",
+    "NeuronState",
     "over_time",
     "surrogate_derivative",
     "time_first",
