@@ -90,6 +90,21 @@ def test_network_of_events_is_verified_evaluated_and_survives_its_file(
     assert np.trace(result.confusion) == right
 
 
+def test_dropped_events_and_other_slices_are_said(shared_data: Path, tmp_path: Path) -> None:
+    write(small_net(ENCODERS[2]), tmp_path / "a.net")
+    own = ("evaluate", "a.net", "--data", "nmnist", "--set", f"root={shared_data}", "--limit", "2")
+    clean, fewer, none = (
+        json.loads(call(*own, "--json", *noise).stdout)["populations"]["input"]["spikes"]
+        for noise in ((), ("--noise", "drop-events:0.5"), ("--noise", "drop-events:1"))
+    )
+    assert clean > fewer > none == 0
+    result = call(*own, "--noise", "drop-events:0.5", "--steps", "6")
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.stdout.split())
+    assert "50 % of the events dropped, before they are sliced" in said
+    assert "of each recording the first 6 slices of 20,000 microseconds are seen" in said
+
+
 @pytest.mark.parametrize("encoder", ENCODERS, ids=lambda e: e.kind)
 def test_training_batches_are_the_code_of_deployment(
     encoder: EventPresence, shared_data: Path

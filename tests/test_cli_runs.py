@@ -71,6 +71,48 @@ def test_run_is_evaluated_in_floats_and_its_net_in_integers_on_the_same_data(run
         assert (run / kept).is_file()
 
 
+def test_noise_is_compared_with_the_clean_evaluation_that_the_run_keeps(run: Path) -> None:
+    for target, kept in ((run, "evaluation.json"), (run / "net.net", "evaluation-net.json")):
+        (run / kept).unlink(missing_ok=True)
+        noisy = ("evaluate", target, "--noise", "salt-pepper:0.5")
+        unknown = call(*noisy)
+        assert unknown.exit_code == 0, unknown.output
+        assert "salt and pepper on 50 % of the pixels" in unknown.stdout
+        assert "unknown" in unknown.stdout
+        assert json.loads(call(*noisy, "--json").stdout)["drop"] is None
+        assert not (run / kept).exists()
+        clean = json.loads(call("evaluate", target, "--json").stdout)
+        before = (run / kept).read_bytes()
+        found = json.loads(call(*noisy, "--json").stdout)
+        assert found["noise"] == "salt-pepper:0.5, seed 0"
+        assert found["clean_miou"] == clean["miou"]
+        assert found["drop"] == pytest.approx((clean["miou"] - found["miou"]) / clean["miou"])
+        other = json.loads(call(*noisy, "--noise-seed", 1, "--json").stdout)
+        assert other["populations"]["input"] != found["populations"]["input"]
+        assert "clean mIoU" in call(*noisy).stdout
+        assert json.loads(call(*noisy, "--limit", 2, "--json").stdout)["drop"] is None
+        assert (run / kept).read_bytes() == before
+
+
+def test_another_t_is_evaluated_and_its_rule_said(run: Path) -> None:
+    for target in (run, run / "net.net"):
+        result = call("evaluate", target, "--steps", 5)
+        assert result.exit_code == 0, result.output
+        assert "evaluated at 5 steps, trained with 2" in result.stdout
+        assert "repeats the last one" in result.stdout
+        own = call("evaluate", target, "--steps", 2)
+        assert "trained with" not in own.stdout
+        assert json.loads(call("evaluate", target, "--steps", 5, "--json").stdout)["steps"] == 5
+
+
+def test_noise_and_steps_that_make_no_sense_are_one_sentence(run: Path) -> None:
+    for target in (run, run / "net.net"):
+        refused(call("evaluate", target, "--noise", "fog:1"), "'fog'", "salt-pepper")
+        refused(call("evaluate", target, "--noise", "drop-events:0.1"), "recordings", "direct")
+        refused(call("evaluate", target, "--steps", 5000), "5000", "4096")
+        assert call("evaluate", target, "--steps", 0).exit_code == 2
+
+
 def test_operations_of_residual_streams_are_counted_as_trained_and_as_exported(
     tmp_path: Path,
 ) -> None:

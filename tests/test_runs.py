@@ -254,13 +254,89 @@ def test_a_run_stands_for_its_exported_network_and_its_test_data(run: Run) -> No
         lambda run: evaluated(run, run.data.train),
         lambda run: lavaseg.evaluate(run, limit=2, progress=False),
         lambda run: lavaseg.record(run, samples=1),
+        lambda run: lavaseg.evaluate(run, noise=0.1, progress=False),
+        lambda run: evaluated(run, noise="salt-pepper:0"),
+        lambda run: lavaseg.evaluate(run, steps=3, progress=False),
+        lambda run: evaluated(run, steps=1),
     ],
-    ids=["verify net", "evaluate net", "limit", "seed", "other data", "floats, limit", "record"],
-)
+    ids=[
+        "verify net", "evaluate net", "limit", "seed", "other data", "floats, limit", "record",
+        "floats, noise", "noise", "floats, steps", "steps",
+    ],
+)  # fmt: skip
 def test_other_results_are_only_returned(run: Run, call: Callable[[Run], object]) -> None:
     before = sorted(run.path.iterdir())
     call(run)
     assert sorted(run.path.iterdir()) == before
+
+
+def floats(run: Run, **arguments: Any) -> Any:
+    return lavaseg.evaluate(run, progress=False, **arguments)
+
+
+@pytest.mark.parametrize("call", [floats, evaluated])
+def test_an_evaluation_says_its_noise_and_none_of_it_changes_nothing(
+    run: Run, call: Callable[..., Any]
+) -> None:
+    clean, none, noisy = (call(run, noise=noise) for noise in (None, 0.0, "salt-pepper:0.9"))
+    assert (clean.noise, none.noise) == (None, "gaussian:0, seed 0")
+    np.testing.assert_array_equal(clean.confusion, none.confusion)
+    for name, count in clean.counts.items():
+        np.testing.assert_array_equal(count, none.counts[name])
+    assert (clean.counts["input"] != noisy.counts["input"]).any()
+    assert none.drop_from(clean) == 0
+    assert noisy.drop_from(clean) == pytest.approx((clean.miou - noisy.miou) / clean.miou)
+
+
+def test_floats_and_integers_see_the_same_noise(run: Run) -> None:
+    # the demo's seed of the code is that of evaluate_net, so the spikes are the same, too
+    assert run.recipe.seed == 0
+    ours, theirs = (call(run, noise=0.3) for call in (floats, evaluated))
+    np.testing.assert_array_equal(ours.counts["input"], theirs.counts["input"])
+
+
+@pytest.mark.parametrize("call", [floats, evaluated])
+@pytest.mark.parametrize("steps", [1, 2, 200])
+def test_an_evaluation_at_another_t_counts_its_steps(
+    run: Run, call: Callable[..., Any], steps: int
+) -> None:
+    found = call(run, steps=steps, limit=2)
+    assert (found.steps, found.samples) == (steps, 2)
+    assert found.counts["input"].max() <= 2 * steps
+    assert found.counts["input"].max() > 2 * (steps - 1) * 0.9  # bright pixels spike nearly always
+    own = call(run, limit=2)
+    if steps == own.steps:
+        assert found.to_dict() | {"seconds": 0} == own.to_dict() | {"seconds": 0}
+
+
+def test_membranes_of_a_float_read_out_that_are_clipped_at_another_t_are_refused(run: Run) -> None:
+    into = next(p.name for p in run.network.incoming(run.network.readout))
+    arrays = run.files.weights.load()
+    changed = [name for name in arrays if f".{into}." in name]
+    assert changed
+    louder = {name: 3e3 * v if name in changed else v for name, v in arrays.items()}
+    run.files.weights.save(louder)
+    with pytest.raises(LavasegError, match="within 200 steps"):
+        floats(run, steps=200)
+
+
+def test_an_integer_read_out_that_would_fire_at_another_t_is_refused() -> None:
+    from lavaseg.encoders import Direct
+    from lavaseg.network import Network, OneToOne, Population, Projection
+
+    network = Network(
+        Input("input", (2, 4, 4), 8),
+        (Population("readout", None, 4096, 0),),
+        (Projection("input", "readout", OneToOne()),),
+        "readout",
+    )
+    net = lavaseg.IntegerNetwork(
+        network, {"input_to_readout": np.array([254, 2], np.int16)}, Direct(1), ("a", "b")
+    )
+    samples = [(np.full((2, 4, 4), 255, np.uint8), np.zeros((4, 4), np.uint8))]
+    assert evaluated(net, samples, steps=2).miou == 1
+    with pytest.raises(LavasegError, match=r"'readout'.*within 3 steps"):
+        evaluated(net, samples, steps=3)
 
 
 @pytest.mark.parametrize("call", [verified, evaluated, Run.net])
