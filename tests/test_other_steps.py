@@ -21,9 +21,10 @@ from lavaseg.encoders import (
     encoder_from_dict,
 )
 from lavaseg.models import build
-from lavaseg.network import Current, Input, Node
+from lavaseg.network import Conv, Current, Input, Network, Node, Population, Projection
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.network.steps import clock_at, steps_taken
+from lavaseg.training import experiment
 from lavaseg.training.network import Carried, SpikingNetwork
 from lavaseg.training.norm import StepNorm
 
@@ -217,3 +218,35 @@ def test_a_trained_network_in_pieces_and_at_its_own_t_is_as_it_was(norm: str) ->
     model.set_steps(8)
     longer = torch.cat([sent, sent[..., :3]], -1)
     assert model(longer).shape == expected.shape
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("leak", [0, 100])
+def test_the_read_out_of_many_pieces_is_that_of_a_sample_at_once_and_beyond_its_clip(
+    leak: int,
+) -> None:
+    network = Network(
+        Input("input", (1, 2, 2)),
+        (Population("hidden", 0.5, voltage_decay=40), Population("readout", None, 4096, leak)),
+        (
+            Projection("input", "hidden", Conv(2, 1)),
+            Projection("hidden", "readout", Conv(2, 1)),
+        ),
+        "readout",
+    )
+    model = SpikingNetwork(network).eval()
+    for name, values in (("input_to_hidden", [0.25, 0.75]), ("hidden_to_readout", [1.0, -3.0])):
+        weight = model.synapse(name).synapse.weight
+        weight.copy_(torch.tensor(values).view(2, 1).expand(2, weight[0].numel()).view_as(weight))
+    sent = torch.ones(1, 1, 2, 2, 90)
+    at_once, counts = experiment._activity(model, sent, 90)
+    readout, counted = experiment._activity(model, sent, 7)
+    assert torch.equal(readout.float(), at_once)
+    for name, count in counts.items():
+        np.testing.assert_array_equal(counted[name], count)
+    assert counts["hidden"].any()
+    if leak:
+        return
+    far, _ = experiment._activity(model, sent.repeat(1, 1, 1, 1, 90), 90)
+    torch.testing.assert_close(far / 90, at_once.double(), rtol=0.05, atol=0)
+    assert far.abs().max() > 2048  # where the membrane itself is clipped

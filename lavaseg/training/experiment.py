@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -38,6 +40,8 @@ from lavaseg.training.slayer.neurons import FLOAT_SCALE
 from lavaseg.training.weights import Module, draw_weights, restore, seed_weights
 
 _FLOAT_BYTES = 4
+_INPUT_BYTES = 2**28
+"""Memory that a batch's input aims to stay below at more steps than trained."""
 
 
 def train(
@@ -230,12 +234,13 @@ def evaluate(
     model = trained_model(run)
     if isinstance(model, SpikingNetwork) and encoder.steps != trained_steps:
         model.set_steps(encoder.steps)
-    # as many steps of all samples at a time as in training, which bounds the memory
-    at_once = run.recipe.training.batch_size * trained_steps
+    sample_bytes = _FLOAT_BYTES * encoder.steps * math.prod(encoder.shape(run.picture_shape))
     batches = loader(
         samples,
         encoder,
-        batch_size=max(1, min(run.recipe.training.batch_size, at_once // encoder.steps)),
+        batch_size=run.recipe.training.batch_size
+        if encoder.steps <= trained_steps
+        else max(1, min(run.recipe.training.batch_size, _INPUT_BYTES // sample_bytes)),
         seed=run.recipe.seed,
         shuffle=False,
         noise=noise,
@@ -246,9 +251,7 @@ def evaluate(
     started = time.monotonic()
     with torch.no_grad():
         for messages, labels in track(batches, "evaluate", show=progress):
-            readout, counts = _activity(model, messages, at_once)
-            if encoder.steps != trained_steps:
-                _check_readout(readout, encoder.steps)
+            readout, counts = _activity(model, messages, trained_steps)
             logits = readout.float() / encoder.steps
             loss = segmentation_loss(logits, labels, ignore_index=run.ignore_index)
             predicted = metrics.predict(logits.numpy(), (labels.shape[1], labels.shape[2]))
@@ -293,7 +296,9 @@ def _activity(
     """Read-out, and spikes of each neuron (N, C, H, W) for each population; none if artificial.
 
     Args:
-        at_once: steps that are computed at a time, summed over the samples.
+        at_once: the most steps that are computed at a time, those of training, which bounds the
+            memory. The membranes of a read-out without leak are summed over the pieces, and so
+            reach beyond their clip.
     """
     if isinstance(model, AnalogNetwork):
         return model(messages), {}
@@ -304,13 +309,22 @@ def _activity(
             fired = (spikes != 0).sum(-1).numpy()
             counts[node.name] = counts[node.name] + fired if node.name in counts else fired
 
-    samples, steps = len(messages), messages.shape[-1]
-    if samples * steps <= at_once:
+    if messages.shape[-1] <= at_once:
         return model(messages, count), counts
-    carried = Carried()
-    for piece in messages.split(max(1, at_once // samples), -1):
+    carried, name = Carried(), model.network.readout
+    leaks = model.neuron(name).population.voltage_decay > 0
+    total: torch.Tensor | float = 0.0
+    for piece in messages.split(at_once, -1):
         readout = model(piece, count, carried=carried)
-    return readout, counts
+        _check_readout(readout, messages.shape[-1])
+        if leaks:
+            total = readout
+            continue
+        total = total + readout.double()
+        kept = carried.neurons[name]
+        carried.neurons[name] = replace(kept, membrane=np.zeros_like(kept.membrane))
+    assert isinstance(total, torch.Tensor)
+    return total, counts
 
 
 def first(samples: Samples, limit: int | None) -> Samples:
