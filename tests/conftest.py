@@ -73,8 +73,8 @@ EXTENSION = Path(__file__).parent / "loihi2_extension"
 """The test double of Intel's extension of Lava for Loihi 2."""
 SINFO = """#!/bin/sh
 case "$*" in
-  *-N*) printf 'ncl-og-01|idle\\nncl-og-02|down*\\n' ;;
-  *-h*) printf 'oheogulch|up\\nkp|down\\n' ;;
+  *--Node*) printf '%s\\n' 'ncl-og-01|oheogulch|up|idle' 'ncl-og-02|oheogulch|up|down*' \\
+    'ncl-vx-01|kp|down|idle' ;;
   *) printf 'PARTITION AVAIL TIMELIMIT NODES STATE NODELIST\\noheogulch* up infinite 1 idle\\n' ;;
 esac
 """

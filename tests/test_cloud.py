@@ -27,7 +27,7 @@ from lavaseg.deploy.cloud import entry, spikes
 from lavaseg.deploy.cloud.archive import read_archive, write_archive
 from lavaseg.deploy.cloud.bundle import EXPECTED, FORMAT, NETWORK, Bundle, make_bundle
 from lavaseg.deploy.cloud.collect import collect
-from lavaseg.deploy.cloud.results import FOUND, RESULT, write_results
+from lavaseg.deploy.cloud.results import FOUND, RESULT, read_results, write_results
 from lavaseg.encoders import Direct, Poisson
 from lavaseg.errors import LavasegError
 from lavaseg.network import Conv, Input, Network, Population, Projection
@@ -154,6 +154,9 @@ def test_a_bundle_runs_without_torch_from_its_own_sources_and_is_equal(
     assert [row.population for row in judgement.rows] == ["hidden", "more", "out", "out"]
     assert judgement.rows[0].found == simulate(tiny(), encoded(tiny())).counts["hidden"].sum() > 0
     assert judgement.facts["backend"] == "lava"
+    examined = read_results(tmp_path / "results").doctor
+    assert examined["able"]["lava"], "what lacks torch alone can run networks on Lava"
+    assert "doctor:" not in ran.stdout
 
 
 def test_a_run_that_gives_other_spikes_exits_with_1_and_names_the_layer(
@@ -425,18 +428,3 @@ def test_facts_that_no_run_wrote_are_refused_in_one_sentence(
     assert code == 2, output
     assert output.startswith(f"error: {results}")
     assert output.count("\n") == 1
-
-
-def test_a_bundle_is_made_by_the_command_and_says_what_it_compares(tmp_path: Path) -> None:
-    write(tiny(), tmp_path / "tiny.net")
-    archive = tmp_path / "b.zip"
-    code, output = lavaseg("bundle", tmp_path / "tiny.net", "-n", 1, "-o", archive, "--json")
-    assert code == 0, output
-    made = json.loads(output[output.index("{") :])
-    assert made["bundle"] == Bundle.open(archive).identity
-    assert made["samples"] == 1
-    assert made["recorded"] == ["hidden", "more", "out"]
-    members = Bundle.open(archive).archive.members
-    assert members[NETWORK] == (tmp_path / "tiny.net").read_bytes()
-    code, output = lavaseg("bundle", tmp_path / "nothing.net")
-    assert code == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -20,7 +21,7 @@ from lavaseg.deploy.cloud import slurm as queue
 from lavaseg.deploy.cloud.bundle import Bundle, make_bundle
 from lavaseg.deploy.cloud.collect import Judgement, collect
 from lavaseg.deploy.cloud.results import read_results
-from lavaseg.deploy.cloud.submit import Job, follow, submit
+from lavaseg.deploy.cloud.submit import Job, follow, prepare, submit, submit_and_follow
 from lavaseg.deploy.loihi2.system import System, check_place, use
 from lavaseg.encoders import Poisson
 from lavaseg.errors import LavasegError
@@ -105,7 +106,7 @@ def followed(job: Job, during: Callable[[], object]) -> tuple[str, list[str]]:
 
 def test_a_bundle_through_sbatch_gives_what_it_gives_here(bundle: Bundle, out: Path) -> None:
     lines: list[str] = []
-    job = submit(bundle.path, out, backend="lava-inprocess", partition="kp", minutes=5)
+    job = submit(prepare(bundle.path, out, backend="lava-inprocess", partition="kp", minutes=5))
     judgement: Judgement = follow(job, lines.append)
     assert judgement.ok, lines
     assert not judgement.unread
@@ -128,7 +129,7 @@ def test_a_folder_of_any_name_and_a_closed_environment_change_nothing(
     monkeypatch.setenv("SBATCH_EXPORT", "NONE")  # the job would take another Python
     out = tmp_path / "100%j of 'job \"$(touch evil); %x"
     lines: list[str] = []
-    assert follow(submit(bundle.path, out, backend="lava-inprocess"), lines.append).ok
+    assert follow(submit(prepare(bundle.path, out, backend="lava-inprocess")), lines.append).ok
     assert any(line.startswith("equal: every spike") for line in lines), lines
     assert sorted(p.name for p in out.iterdir()) == ["bundle", "log.txt", "results"]
     assert list(tmp_path.iterdir()) == [out]
@@ -160,14 +161,14 @@ def test_what_slurm_itself_refuses_leaves_nothing(
     monkeypatch.setenv("SBATCH_ACCOUNT", "nobody")
     monkeypatch.setenv("SBATCH_GRES", "loihi:99")
     with pytest.raises(LavasegError, match=r"Slurm's sbatch failed: sbatch: error: .*gres"):
-        submit(bundle.path, out)
+        submit(prepare(bundle.path, out))
     assert nothing_is_left(out)
 
 
 def test_a_job_ended_by_scancel_is_said_and_leaves_nothing(
     bundle: Bundle, out: Path, waiting: str
 ) -> None:
-    job = submit(bundle.path, out, python=waiting)
+    job = submit(prepare(bundle.path, out, python=waiting))
     sentence, lines = followed(job, lambda: subprocess.run(["scancel", job.number], check=True))
     assert sentence == f"job {job.number} was cancelled (scancel) before it had ended"
     assert f"job {job.number} running on board-1" in lines
@@ -181,16 +182,42 @@ def update(*words: str) -> None:
 def test_a_job_whose_board_goes_down_is_said_and_leaves_nothing(
     bundle: Bundle, out: Path, waiting: str
 ) -> None:
-    job = submit(bundle.path, out, python=waiting)
+    job = submit(prepare(bundle.path, out, python=waiting))
     try:
         sentence, _ = followed(job, lambda: update("nodename=board-1", "state=down", "reason=test"))
         assert sentence == f"job {job.number} was lost: its board failed while it ran"
         assert nothing_is_left(out)
         with pytest.raises(LavasegError, match="'kp' takes no job: board-1 is down"):
-            submit(bundle.path, out)
+            submit(prepare(bundle.path, out))
     finally:
         update("nodename=board-1", "state=idle")
-        when(lambda: queue.find_cluster().boards["board-1"].state == "idle")
+        when(lambda: queue.find_cluster().boards["board-1"].node.state == "idle")
+
+
+@pytest.mark.parametrize("followed_then", [True, False])
+def test_an_interrupt_in_the_moment_after_sbatch_leaves_no_job(
+    bundle: Bundle,
+    out: Path,
+    waiting: str,
+    followed_then: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A program in the place of `sbatch` submits, and interrupts whoever called it."""
+    there = shutil.which("sbatch")
+    folder = tmp_path / "interrupting"
+    folder.mkdir()
+    script = folder / "sbatch"
+    script.write_text(f'#!/bin/sh\n{there} "$@"\nkill -INT $PPID\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+    prepared = prepare(bundle.path, out, python=waiting)
+    act = (
+        (lambda: submit_and_follow(prepared, print)) if followed_then else lambda: submit(prepared)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        act()
+    assert nothing_is_left(out)
 
 
 def test_a_job_that_cannot_start_is_taken_back(
@@ -200,10 +227,10 @@ def test_a_job_that_cannot_start_is_taken_back(
     update("partitionname=kp", "state=down")
     try:
         with pytest.raises(LavasegError, match="partition 'kp' takes no job: it is not up"):
-            submit(bundle.path, out)
+            submit(prepare(bundle.path, out))
         # and where it goes down in the moment after it was looked at
         monkeypatch.setattr(queue, "find_cluster", lambda: before)
-        job = submit(bundle.path, out, python=waiting)
+        job = submit(prepare(bundle.path, out, python=waiting))
         sentence, _ = followed(job, lambda: None)
         assert f"job {job.number} cannot start (PartitionDown) and was cancelled" in sentence
         assert nothing_is_left(out)
@@ -212,7 +239,7 @@ def test_a_job_that_cannot_start_is_taken_back(
 
 
 def test_a_job_that_fails_is_said_in_its_own_words(bundle: Bundle, out: Path) -> None:
-    job = submit(bundle.path, out, python="/nowhere/python")
+    job = submit(prepare(bundle.path, out, python="/nowhere/python"))
     with pytest.raises(LavasegError, match=f"job {job.number} failed: .*python: not found"):
         follow(job, lambda _: None)
     assert nothing_is_left(out)
@@ -264,7 +291,9 @@ def test_an_interrupt_leaves_the_job_where_that_was_asked_for(
 def test_a_job_that_reaches_its_limit_is_said_and_leaves_nothing(
     bundle: Bundle, out: Path, waiting: str
 ) -> None:
-    sentence, _ = followed(submit(bundle.path, out, minutes=1, python=waiting), lambda: None)
+    sentence, _ = followed(
+        submit(prepare(bundle.path, out, minutes=1, python=waiting)), lambda: None
+    )
     assert "reached its time limit and was ended by Slurm; --time gives it more minutes" in sentence
     assert nothing_is_left(out)
 
@@ -275,7 +304,9 @@ def test_lavas_own_names_of_boards_and_variables_are_those_that_a_job_gets(
     from lava.utils import loihi
     from lava.utils import slurm as lavas
 
-    when(lambda: queue.find_cluster().boards["board-1"].state == "idle")  # Lava shortens others
+    when(
+        lambda: queue.find_cluster().boards["board-1"].node.state == "idle"
+    )  # Lava shortens others
     # lava-nc 0.10.0 stumbles over the line break at the end of what sinfo prints
     with pytest.raises(IndexError):
         lavas.get_boards()
@@ -286,8 +317,8 @@ def test_lavas_own_names_of_boards_and_variables_are_those_that_a_job_gets(
     for board in lavas.get_boards():
         ours = cluster.boards[board.nodename]
         assert board.partition.rstrip("*") in ours.partitions
-        assert board.state.rstrip("*") == ours.state
-        assert board.state.endswith("*") is not ours.responds
+        assert board.state.rstrip("*") == ours.node.state.rstrip("*")
+        assert board.state.endswith("*") is ours.node.state.endswith("*")
     names = {item.name.removesuffix("*") for item in lavas.get_partitions()}
     assert names == set(cluster.partitions)
     names_of = ("SLURM", "NOSLURM", "BOARD", "PARTITION", "NXSDKHOST", "LOIHI_GEN")
@@ -306,7 +337,7 @@ def test_lavas_own_names_of_boards_and_variables_are_those_that_a_job_gets(
         loihi.use_slurm_host(board="board-2")
     monkeypatch.setattr(lavas, "try_run_command", ask)
     assert left_by(lambda: use(System(board="board-1", generation=generation.value))) == theirs
-    with pytest.raises(LavasegError, match="'board-2' is down"):
+    with pytest.raises(LavasegError, match="'board-2' takes no job: board-2 is down"):
         check_place(System(board="board-2"))
 
 
@@ -315,7 +346,7 @@ def test_a_bundle_through_slurm_on_the_double_of_a_board_is_equal_and_profiled(
     bundle: Bundle, out: Path, extension: Path
 ) -> None:
     lines: list[str] = []
-    job = submit(bundle.path, out, backend="loihi2", board="board-1", profile="time")
+    job = submit(prepare(bundle.path, out, backend="loihi2", board="board-1", profile="time"))
     judgement = follow(job, lines.append)
     assert judgement.ok, lines
     assert not judgement.unread
@@ -331,7 +362,7 @@ def test_a_bundle_through_slurm_on_the_double_of_a_board_is_equal_and_profiled(
 def test_without_intels_extension_a_job_says_so_and_leaves_nothing(
     bundle: Bundle, out: Path
 ) -> None:
-    job = submit(bundle.path, out, backend="loihi2", partition="kp")
+    job = submit(prepare(bundle.path, out, backend="loihi2", partition="kp"))
     sentence, _ = followed(job, lambda: None)
     assert sentence.startswith(f"job {job.number} failed: backend 'loihi2' needs Intel's extension")
     assert nothing_is_left(out)

@@ -10,6 +10,7 @@ from packaging.requirements import Requirement
 
 from lavaseg.deploy.cloud import environment, slurm, submit
 from lavaseg.deploy.cloud.slurm import Board, Cluster, Partition, State, choose, minutes
+from lavaseg.deploy.slurm import Node
 from lavaseg.errors import LavasegError
 
 if sys.version_info >= (3, 11):
@@ -39,7 +40,10 @@ def test_limits_of_slurm_are_read_in_all_its_forms() -> None:
 
 def test_a_board_is_chosen_with_a_partition_that_it_belongs_to() -> None:
     cluster = Cluster(
-        {"og-1": Board("og-1", ("og",), "idle"), "kp-1": Board("kp-1", ("kp",), "mixed")},
+        {
+            "og-1": Board(Node("og-1", "og", True, "idle"), ("og",)),
+            "kp-1": Board(Node("kp-1", "kp", True, "mixed"), ("kp",)),
+        },
         {
             "og": Partition("og", True, 20, True),
             "kp": Partition("kp", True, None, False),
@@ -60,7 +64,8 @@ def test_a_job_is_only_given_up_if_its_board_can_take_none(
 ) -> None:
     """Slurm gives the same reason where boards are down and where others are to go first."""
     cluster = Cluster(
-        {"kp-1": Board("kp-1", ("kp",), state)}, {"kp": Partition("kp", True, None, True)}
+        {"kp-1": Board(Node("kp-1", "kp", True, state), ("kp",))},
+        {"kp": Partition("kp", True, None, True)},
     )
     why = "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority parti"
     cancelled: list[str] = []

@@ -94,6 +94,16 @@ def test_torch_and_lava_equal_the_simulator_on_interleaved_networks(
     assert verdict.ok, str(verdict.first_difference)
 
 
+@settings(relaxed, max_examples=max(2, EXAMPLES // 40))
+@given(data=st.data())
+def test_the_multi_process_runtime_equals_the_simulator_on_interleaved_networks(
+    data: st.DataObject, graph_networks: Networks, random_spikes: Spikes
+) -> None:
+    narrow, _ = _narrowed(data, data.draw(graph_networks(most_populations=5, most_steps=20)))
+    verdict = verify_spikes(narrow, random_spikes(narrow, 2), backends=("lava",), progress=False)
+    assert verdict.ok, str(verdict.first_difference)
+
+
 def _net(network: Network, encoder: object, seed: int = 0) -> IntegerNetwork:
     """Random even weights; biases where the description has them."""
     rng = np.random.default_rng(seed)

@@ -52,7 +52,7 @@ def test_padding_steps_change_no_spike_and_no_readout(
 def test_padding_steps_change_nothing_on_the_multi_process_runtime(
     data: st.DataObject, graph_networks: Networks, random_spikes: Spikes
 ) -> None:
-    net = data.draw(graph_networks(most_populations=5, most_steps=11))
+    net = data.draw(graph_networks(most_populations=5, most_steps=20))
     spikes = random_spikes(net, 3)
     expected = simulate(net, spikes, record="all")
     found = run_multiprocess(net, spikes, record="all", period=net.steps + 5)

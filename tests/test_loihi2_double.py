@@ -154,6 +154,17 @@ BROKEN = {
         "eio.spike.PyToN3ConvAdapter(shape=(3, 3, 1), compression='DENSE')",
         "is no Compression",
     ),
+    "columns of a convolution": (
+        """
+        process = eio.spike.PyToN3ConvAdapter(shape=(255, 1, 1))
+        conv = Conv(weight=np.full((1, 1, 1, 1), 2), input_shape=(255, 1, 1))
+        process.out.connect(conv.s_in)
+        neurons = lif((255, 1, 1))
+        conv.a_out.connect(neurons.a_in)
+        compiled(neurons)
+        """,
+        "reads 255 columns",
+    ),
     "name of an argument": ("eio.spike.PyToNxAdapter(size=(3,))", "size"),
     "name of a profiler's argument": ("Loihi2Power(steps=4)", "steps"),
     "no adapter": (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from typer.testing import CliRunner
 import lavaseg
 from lavaseg.chip import BOARDS, CORES_PER_CHIP, Mapping, map_layers, map_net, smallest_board
 from lavaseg.chip.known import WIDEST
-from lavaseg.chip.layers import Synapses, chip_layers, weight_bits
+from lavaseg.chip.layers import weight_bits
 from lavaseg.chip.profiles import PROFILES
 from lavaseg.chip.published import PUBLISHED, PublishedTable, differences
 from lavaseg.chip.resources import fields_of_view, overlaps
@@ -37,7 +36,6 @@ from lavaseg.network import (
     Population,
     Projection,
 )
-from lavaseg.network.grids import matrix
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.network.interleave import interleave
 from lavaseg.netx import write
@@ -128,48 +126,7 @@ def test_bits_of_weights_are_those_that_lava_stores(values: list[int]) -> None:
 
 
 # --------------------------------------------------------------------------------------------
-# The layers are what the graph consists of
-
-
-def test_every_neuron_and_synapse_process_of_the_graph_is_a_layer(
-    graph_networks: Networks, random_spikes: Callable[..., np.ndarray]
-) -> None:
-    from lavaseg.deploy.lava.graph import build
-
-    forms = {"Conv": "conv", "Dense": "dense", "Sparse": "sparse", "DelaySparse": "sparse"}
-
-    @settings(max_examples=40, deadline=None)
-    @given(graph_networks(most_populations=6))
-    def check(net: IntegerNetwork) -> None:
-        graph = build(net, random_spikes(net, 1), {})
-        neurons: Counter[int] = Counter()
-        synapses: Counter[str] = Counter()
-        for process in graph.processes:
-            kind = type(process).__name__
-            if kind in ("LIFReset", "GradedVec"):
-                neurons[int(np.prod(process.s_out.shape))] += 1
-            elif kind in forms:
-                joins = "Sparse" in kind and not process.weights.get().nnz
-                synapses[forms[kind]] += not joins
-        graph.release()
-        layers = chip_layers(net, replay=True)
-        sheets = [layer for layer in layers if layer.kind not in ("input", "clock")]
-        assert Counter(layer.neurons for layer in sheets) == neurons
-        incoming = [item for layer in layers for item in layer.incoming]
-        assert all(item.source in {layer.name for layer in layers} for item in incoming)
-        found = Counter(item.form for item in incoming if _exists(net, item))
-        assert found == +synapses
-
-    check()
-
-
-def _exists(net: IntegerNetwork, item: Synapses) -> bool:
-    """Whether a list of synapses is not empty; weights of zero leave no sparse synapse."""
-    if item.form != "sparse" or item.name not in net.weights:
-        return True
-    projection = net.network.projection(item.name)
-    source = net.network.shape(projection.source)
-    return bool(matrix(projection.operator, net.weights[item.name], source).nnz)
+# Tiles
 
 
 def test_a_mapping_covers_every_neuron_and_overfills_no_core(graph_networks: Networks) -> None:

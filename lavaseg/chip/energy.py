@@ -17,6 +17,7 @@ from lavaseg.chip.boards import chips_for
 from lavaseg.chip.interval import Interval
 from lavaseg.chip.mapping import Mapping as ChipMapping
 from lavaseg.chip.measured import PILOTNET_LIF, S4D, YOLO_KP
+from lavaseg.chip.period import padded
 from lavaseg.chip.timing import StepTime, step_time
 from lavaseg.chip.work import total, work
 from lavaseg.network import Network
@@ -117,14 +118,6 @@ class Prediction:
             "chips": self.chips,
             **{name: [value.low, value.high] for name, value in ranges.items()},
         }
-
-
-def padded(steps: int) -> int:
-    """The steps that a sample of T steps takes on the chip, whose reset interval is a power of two.
-
-    (Source: lava-dl, tutorials/lava/lib/dl/netx/mnist/run.ipynb.)
-    """
-    return 1 << (steps - 1).bit_length()
 
 
 def predict(

@@ -1,7 +1,7 @@
 """A network as the layers that a chip holds: populations, relays, waiting spikes, clocks.
 
-These are the processes that `lavaseg/deploy/lava/graph.py` makes, one layer for each group of
-neurons, with the synapses that lead into it.
+These are the processes that `lavaseg/deploy/loihi2/chip_graph.py` puts on the chip, one layer for
+each group of neurons, with the synapses that lead into it. Spikes wait in relays alone there.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from lavaseg.chip.period import padded
 from lavaseg.errors import LavasegError
 from lavaseg.network import (
     Conv,
@@ -49,7 +50,6 @@ class Synapses:
         geometry: the connections.
         channels: channels of the source that have synapses.
         bits: of a weight.
-        delay: steps that they hold spikes back.
     """
 
     name: str
@@ -58,13 +58,12 @@ class Synapses:
     geometry: Geometry
     channels: int
     bits: int = WEIGHT_BITS
-    delay: int = 0
 
     @property
     def plain(self) -> bool:
         """Whether the compiler's public tables show synapses of this kind."""
         geometry = self.geometry
-        whole = self.channels == geometry.source[0] and not self.delay
+        whole = self.channels == geometry.source[0]
         shared = self.form == "conv" and geometry.groups == 1 and geometry.enlarges == (1, 1)
         return whole and (shared or self.form == "dense")
 
@@ -83,8 +82,8 @@ class ChipLayer:
     Args:
         name: of the node; helpers are named after what they serve.
         kind: what its neurons do. "wait": they pass spikes on one step later; "echo": they repeat
-            a population that feeds back; "clock": a buffer that plays T steps over and over;
-            "input": such a buffer for the stimulus.
+            a population that feeds back; "clock": a buffer that plays a sample's steps over and
+            over; "input": such a buffer for the stimulus.
         shape: (channels, height, width).
         units: words of state that each neuron takes.
         incoming: the synapses that lead into it.
@@ -137,7 +136,8 @@ def chip_layers(
                 f"current {node.name!r} has no neurons: export unrolls it, map the exported network"
             )
     steps = steps if integer is None else integer.steps
-    return _Layers(network, integer, steps, plan(network, steps), replay).build()
+    waits = plan(network, steps, delay_synapses=False)
+    return _Layers(network, integer, steps, waits, replay).build()
 
 
 def weight_bits(weights: np.ndarray, mixed: bool | None = None) -> int:
@@ -192,16 +192,13 @@ class _Layers:
         sheet = self.network.shape(projection.source)
         source = self._tap(projection)
         seen = self.found[source].shape[0] if source in self.found else sheet[0]
-        held = self.plan.synapses.get(projection.name, 0)
-        form = "sparse" if held else _form(projection, sheet, narrow=seen < sheet[0])
-        if held and projection.channels is not None:
-            seen = len(projection.channels)
+        form = _form(projection, sheet, narrow=seen < sheet[0])
         bits = WEIGHT_BITS
         if self.net is not None:
             mixed = True if form != "conv" else None
             bits = weight_bits(self.net.weights[projection.name], mixed)
         geometry = self.network.geometry(projection)
-        return Synapses(projection.name, source, form, geometry, seen, bits, held)
+        return Synapses(projection.name, source, form, geometry, seen, bits)
 
     def _tap(self, projection: Projection) -> str:
         """The layer whose spikes a projection sees."""
@@ -212,7 +209,7 @@ class _Layers:
             return self._play(delay, wait)
         if wait == 0 and delay:
             return f"{source} echo"
-        if wait == 0 or projection.name in self.plan.synapses:
+        if wait == 0:
             return source
         before = source
         for link in range(1, wait + 1):
@@ -265,8 +262,8 @@ class _Layers:
         return name
 
     def _buffer(self) -> int:
-        """Words of a neuron that plays T steps from the chip."""
-        return -(-self.steps * REPLAY_BITS // 64)
+        """Words of a neuron that plays a sample's steps from the chip, the silent ones included."""
+        return -(-padded(self.steps) * REPLAY_BITS // 64)
 
 
 def _form(

@@ -22,13 +22,13 @@ from lavaseg.chip.known import (
     WIDEST,
 )
 from lavaseg.chip.mapping import Mapping, map_net
+from lavaseg.chip.period import padded
 from lavaseg.chip.profiles import TITLES
 from lavaseg.errors import LavasegError
-from lavaseg.network.delays import plan
 from lavaseg.network.graph import Network
 from lavaseg.network.integers import IntegerNetwork, RangeError
 from lavaseg.network.interleave import factors, sends_columns
-from lavaseg.network.nodes import Population, Relay
+from lavaseg.network.nodes import Relay
 from lavaseg.network.operators import Dense
 from lavaseg.network.ranges import check_loops, check_ranges
 
@@ -109,7 +109,7 @@ def find_limits(
         found += _ranges(net)
     found += _cores(mapping, board)
     found += _port_views(network)
-    found += _host_processes(network, steps or _MANY_STEPS)
+    found += _host_processes(network)
     found += _host_input(network)
     return tuple(found)
 
@@ -131,15 +131,6 @@ def grouped(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         elif finding.layer not in before.layer.split(", "):
             found[key] = replace(before, layer=f"{before.layer}, {finding.layer}")
     return tuple(found.values())
-
-
-_MANY_STEPS = 4096
-"""Stands for a T that is not known, so that no delay is cut."""
-
-
-def padded(steps: int) -> int:
-    """The least power of two that is at least `steps`."""
-    return 1 << (steps - 1).bit_length()
 
 
 def _reset_interval(steps: int) -> Iterator[Finding]:
@@ -208,10 +199,13 @@ def _convolutions(network: Network, profile: str) -> Iterator[Finding]:
 
 
 def _ranges(net: IntegerNetwork) -> Iterator[Finding]:
-    checks: tuple[Callable[[IntegerNetwork], object], ...] = (check_ranges, check_loops)
+    checks: tuple[Callable[[], object], ...] = (
+        lambda: check_ranges(net),
+        lambda: check_loops(net, padded(net.steps)),
+    )
     for check in checks:
         try:
-            check(net)
+            check()
         except RangeError as error:
             yield Finding(
                 "ranges",
@@ -270,30 +264,17 @@ def _port_views(network: Network) -> Iterator[Finding]:
             )
 
 
-def _host_processes(network: Network, steps: int) -> Iterator[Finding]:
-    waiting = plan(network, steps)
-    relays = [node.name for node in network.nodes if isinstance(node, Relay)]
-    clocks = [node.name for node in network.nodes if isinstance(node, Population) and node.clock]
-    held = [source for source, delay in waiting.chains if delay] + list(waiting.echoes)
-    groups = (
-        (relays, "GradedVec", "train with pooling that the next convolution can take over"),
-        (waiting.synapses, "DelaySparse", "leave out skips between layers far apart"),
-        (clocks, "RingBuffer, which plays its clock", "train with norm 'batch'"),
-        (
-            list(dict.fromkeys(held)),
-            "RingBuffer, which holds its last spikes of a sample back",
-            "leave out delays and feedback",
-        ),
-    )
-    for names, process, remedy in groups:
-        for name in names:
+def _host_processes(network: Network) -> Iterator[Finding]:
+    for node in network.nodes:
+        if isinstance(node, Relay):
             yield Finding(
                 "host processes",
-                name,
-                f"Lava's {process}",
+                node.name,
+                "Lava's GradedVec",
                 "a process with a model for neuro-cores, and nothing public says that it has one",
                 "warns",
-                f"if it falls back to the host, {remedy}",
+                "if it falls back to the host, train with pooling that the next convolution can "
+                "take over",
             )
 
 

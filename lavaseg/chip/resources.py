@@ -1,7 +1,7 @@
 """What a tile of a layer takes of a core's registers.
 
 The rules were read from tables that Intel's compiler printed (docs/loihi2.md); they reproduce every
-register of these. What no table shows (grouped, transposed, sparse and delayed synapses, several
+register of these. What no table shows (grouped, transposed and sparse synapses, several
 projections into one layer, clocks) follows the same rules as far as they go, and is our model.
 """
 
@@ -25,8 +25,6 @@ LIST_HEADER = 8
 """Bits in front of each list of synapses; the tables allow 5 to 12."""
 INDEX_BITS = 12
 """Bits that name the target of a synapse whose weight is not shared: a core has 4,096 places."""
-DELAY_BITS = 6
-"""Bits of a synapse's delay of up to 62 steps (our model)."""
 DESTINATIONS = 4
 """Destination cores that a word of outgoing axons names."""
 
@@ -118,7 +116,7 @@ def list_words(layer: ChipLayer, item: Synapses, tile: Tile) -> int:
     synapses = tile.neurons
     if item.form == "sparse":
         synapses = -(-_synapses(layer, item, tile) // max(1, _lists(layer, item, tile)))
-    return words(synapses, item.bits + INDEX_BITS + (DELAY_BITS if item.delay else 0))
+    return words(synapses, item.bits + INDEX_BITS)
 
 
 def _lists(layer: ChipLayer, item: Synapses, tile: Tile) -> int:

@@ -13,6 +13,7 @@ from lavaseg.cli.backends import backend_option
 from lavaseg.cli.boards import Generation
 from lavaseg.cli.console import (
     DIFFERENT,
+    check_out,
     check_writable,
     only_json,
     print_json,
@@ -30,6 +31,7 @@ from lavaseg.cli.inputs import (
 )
 from lavaseg.data.inputs import choose_inputs
 from lavaseg.deploy.backends import BACKENDS
+from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
     from lavaseg.deploy.cloud.collect import Judgement
@@ -97,10 +99,14 @@ def bundle(
         name = target.resolve().name if run else target.stem
         out = out_ or Path(f"{name}-bundle.zip")
         net = open_net(path)
+        if out.exists() and not out.is_file():
+            raise LavasegError(f"--out {out} is no file: expected an archive to write")
+        check_out(out, [path])
         check_writable(out.resolve().parent)
         options = set_options(set_ or (), DATA_OPTION)
         sources = [] if data is None else [data]
         found = choose_inputs(net, sources, data_beside(path), options, samples, seed)
+        check_out(out, [Path(data)] if data is not None else [])
 
         from lavaseg.deploy.cloud.bundle import make_bundle
         from lavaseg.system.progress import bar
@@ -196,11 +202,11 @@ def submit(
 
     Example: `lavaseg submit demo.zip --backend loihi2 --partition kp --time 10`
     """
-    from lavaseg.deploy.cloud.submit import follow
+    from lavaseg.deploy.cloud.submit import prepare, submit_and_follow
     from lavaseg.deploy.cloud.submit import submit as submit_bundle
 
     out = out_ or Path(f"{archive.stem}-job")
-    job = submit_bundle(
+    prepared = prepare(
         archive,
         out,
         backend=backend,
@@ -212,13 +218,14 @@ def submit(
         python=python,
     )
     if detach:
+        job = submit_bundle(prepared)
         if json:
             print_json({"job": job.number, "folder": out})
             return
         say(f"submitted: job {job.number}; `scancel {job.number}` ends it")
         say(f"Next: `lavaseg collect {out}` when it has ended")
         return
-    judgement = follow(job, lambda line: typer.echo(line, err=True), leave=leave)
+    judgement = submit_and_follow(prepared, lambda line: typer.echo(line, err=True), leave=leave)
     _show(judgement, out, json)
 
 

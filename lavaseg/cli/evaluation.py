@@ -32,8 +32,9 @@ from lavaseg.cli.inputs import (
     run_of,
     set_options,
 )
+from lavaseg.cli.limits import say_remarks
 from lavaseg.data.inputs import check_fits, choose_inputs, load_data
-from lavaseg.deploy.backends import COMPARABLE, COMPARED
+from lavaseg.deploy.backends import BACKENDS, COMPARABLE, COMPARED
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import AnalogModel
 from lavaseg.system.words import counted, percent
@@ -308,6 +309,8 @@ def verify(
 
         from lavaseg.deploy import verify as verify_net
 
+        if any(BACKENDS[name].on_chip for name in backends):
+            say_remarks(net)
         verdict = verify_net(
             run or net,
             inputs.stimuli,

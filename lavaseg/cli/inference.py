@@ -20,9 +20,10 @@ from lavaseg.cli.console import (
     warn_if_silent,
 )
 from lavaseg.cli.inputs import DATA_OPTION, data_beside, open_net, set_options
+from lavaseg.cli.limits import say_remarks
 from lavaseg.cli.profiles import profile_on_chip, show_profile
 from lavaseg.data.inputs import Inputs, load_inputs
-from lavaseg.deploy.backends import RUNTIMES
+from lavaseg.deploy.backends import BACKENDS, RUNTIMES
 from lavaseg.deploy.loihi2.job import profile_kinds
 from lavaseg.errors import LavasegError
 from lavaseg.system.words import counted
@@ -141,6 +142,9 @@ def run(
         network: IntegerNetwork, spikes: np.ndarray, progress: Callable[[int, int], None]
     ) -> Activity:
         from lavaseg.deploy import run as run_net
+
+        if BACKENDS[backend].on_chip:
+            say_remarks(network)
 
         return run_net(
             network, spikes, backend=backend, timeout=timeout, system=system, progress=progress

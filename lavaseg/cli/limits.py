@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import typer
+
 from lavaseg.cli.console import say
 
 if TYPE_CHECKING:
     from lavaseg.chip import Finding
+    from lavaseg.network.integers import IntegerNetwork
 
 
 def say_limits(findings: Iterable[Finding]) -> None:
@@ -19,6 +22,20 @@ def say_limits(findings: Iterable[Finding]) -> None:
     say(f"Loihi 2     {_verdict(found)}")
     for finding in found:
         say(f"  {finding.severity:<8}  {finding}")
+
+
+def say_remarks(net: IntegerNetwork) -> None:
+    """Before a board runs a network, on stderr: what is repaired, and what nobody knows.
+
+    Raises:
+        LavasegError: as of `check_limits`, or there is no extension for a board.
+    """
+    from lavaseg.deploy.loihi2 import check_limits
+    from lavaseg.deploy.loihi2.system import check_extension
+
+    check_extension()
+    for finding in check_limits(net):
+        typer.echo(f"{finding.severity}: {finding}", err=True)
 
 
 def _verdict(found: Iterable[Finding]) -> str:

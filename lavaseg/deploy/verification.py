@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lavaseg.deploy.backends import BACKENDS, COMPARABLE, COMPARED, REFERENCE, check_backend
+from lavaseg.deploy.loihi2.limits import check_limits
 from lavaseg.deploy.loihi2.system import check_extension
 from lavaseg.deploy.targets import Target, first_stimuli, network_of
 from lavaseg.errors import LavasegError
@@ -176,6 +177,7 @@ def verify_spikes(
         check_backend(backend, COMPARABLE)
         if BACKENDS[backend].on_chip:
             check_extension()  # before the others take their time
+            check_limits(net)
     for check in (BACKENDS[backend].check for backend in backends):
         if check is not None:  # as early
             check(net, spikes, "all")

@@ -110,7 +110,7 @@ def synaptic_memory(network: Network, steps: int) -> int:
     """Bytes that the synapses of a network hold as it runs on hardware.
 
     One for each weight, or gain of an operator without weights, shared ones once. A clock has T
-    axons with a weight for each channel (`lavaseg/deploy/lava/graph.py`). Neurons, biases and what
+    axons with a weight for each channel (`lavaseg/deploy/lava/lines.py`). Neurons, biases and what
     delays need are not counted.
 
     Args:

@@ -53,11 +53,17 @@ def restored(sheets: np.ndarray, factor: int) -> np.ndarray:
 def sends_columns(network: Network, name: str) -> bool:
     """Whether a node's spikes, or its clock's, reach neurons by their column.
 
-    All-to-all synapses tell no columns, and the membrane of a read-out is not sent.
+    All-to-all synapses tell no columns unless the spikes wait: relays hear them one to one. The
+    membrane of a read-out is not sent.
     """
-    node = None if name == network.input.name else network[name]
-    clock = isinstance(node, Population) and node.clock
-    return clock or any(not isinstance(p.operator, Dense) for p in network.outgoing(name))
+    outgoing = network.outgoing(name)
+    if any(not isinstance(p.operator, Dense) for p in outgoing):
+        return True
+    if name == network.input.name:
+        return False
+    node = network[name]
+    waits = any(network.waits[p.name] for p in outgoing)
+    return waits or (isinstance(node, Population) and node.clock)
 
 
 def factors(network: Network, widest: int) -> Factors:

@@ -174,7 +174,7 @@ class Brake:
 
 
 def brake(net: IntegerNetwork, population: Population, period: int | None = None) -> Brake:
-    """The brake of a population that feeds back after one step (`lavaseg/deploy/lava/graph.py`).
+    """The brake of a population that feeds back after one step (`lavaseg/deploy/lava/lines.py`).
 
     Args:
         period: physical steps from reset to reset; T by default.
@@ -203,8 +203,11 @@ def brake(net: IntegerNetwork, population: Population, period: int | None = None
     return Brake(message, weights)
 
 
-def check_loops(net: IntegerNetwork) -> None:
+def check_loops(net: IntegerNetwork, period: int | None = None) -> None:
     """Prove that every population that feeds back after one step can be held down on Lava.
+
+    Args:
+        period: physical steps from reset to reset; T by default.
 
     Raises:
         RangeError: one cannot; names it.
@@ -212,4 +215,4 @@ def check_loops(net: IntegerNetwork) -> None:
     for name in plan(net.network, net.steps).echoes:
         population = net.network[name]
         assert isinstance(population, Population)
-        brake(net, population)
+        brake(net, population, period)

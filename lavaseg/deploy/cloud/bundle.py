@@ -112,8 +112,9 @@ def make_bundle(
         progress: called with (units of the simulation done, units in all).
 
     Raises:
-        LavasegError: no network, samples that do not fit it, an unknown population or backend,
-            or the file cannot be written.
+        LavasegError: no network, samples that do not fit it, an unknown population or backend, a
+            limit of the chip that is broken where it is to run on one, or the file cannot be
+            written.
     """
     check_backend(backend, tuple(BACKENDS))
     net, path = Path(net), Path(path)
@@ -121,11 +122,14 @@ def make_bundle(
     recorded = spikes.recorded(network, len(samples), record)
     pins = environment.requirements()
 
+    from lavaseg.deploy.loihi2.limits import check_limits
     from lavaseg.deploy.requests import check_request
     from lavaseg.network.ranges import check_ranges
 
     check_request(network, samples, recorded)
     check_ranges(network)
+    if BACKENDS[backend].on_chip:
+        check_limits(network)
     expected = BACKENDS[REFERENCE].run(network, samples, recorded, None, progress)
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     facts = {

@@ -95,7 +95,7 @@ def _run(folder: Path, manifest: Mapping[str, Any], options: argparse.Namespace)
     kinds = profile_kinds(options.profile, options.backend)
     if BACKENDS[options.backend].on_chip:
         check_extension()
-    doctor = _examine(folder)
+    doctor = _examine(folder, _purpose(options.backend))
 
     from lavaseg.deploy.requests import check_request
     from lavaseg.network.ranges import check_ranges
@@ -148,11 +148,18 @@ def _profile(
         return {"error": str(error)}
 
 
-def _examine(folder: Path) -> Any:
-    """What `lavaseg doctor` says of this machine; its lines that are wrong are printed."""
+def _purpose(backend: str) -> str:
+    """What the machine is wanted for, as `lavaseg doctor --for` names it."""
+    if BACKENDS[backend].on_chip:
+        return "loihi2"
+    return "lava" if BACKENDS[backend].on_lava else "simulate"
+
+
+def _examine(folder: Path, purpose: str) -> Any:
+    """What `lavaseg doctor` says of this machine; what hinders the purpose is printed."""
     paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
     called = subprocess.run(
-        [sys.executable, "-m", "lavaseg", "doctor", "--json"],
+        [sys.executable, "-m", "lavaseg", "doctor", "--for", purpose, "--json"],
         capture_output=True,
         text=True,
         check=False,
@@ -166,7 +173,7 @@ def _examine(folder: Path) -> Any:
         _say(f"doctor: could not look at this machine: {last}")
         return None
     for check in found["checks"]:
-        if check.get("state") == "wrong":
+        if check.get("state") != "good" and purpose in check.get("needed_for", ()):
             _say(f"doctor: {check.get('name')}: {check.get('found')}; {check.get('remedy')}")
     return found
 

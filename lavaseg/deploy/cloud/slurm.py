@@ -11,46 +11,41 @@ import os
 import secrets
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from lavaseg.deploy.loihi2.system import System
+from lavaseg.deploy.slurm import Node, call, find_nodes
 from lavaseg.errors import LavasegError
 
-_PATIENCE = 60
-"""Seconds that a command of Slurm may take; they wait for its controller."""
-_UNUSABLE = ("down", "drain", "fail", "maint", "unk", "power", "reboot", "inval")
-"""How the states of nodes begin that take no job."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
 class Board:
-    """A node of Slurm: on a Loihi cloud, the host of one board.
+    """A node of Slurm, in all its partitions.
 
     Args:
-        name: of the node.
+        node: as the first partition shows it.
         partitions: those that it belongs to.
-        state: in Slurm's words, such as idle or down.
-        responds: its daemon answers Slurm.
     """
 
-    name: str
+    node: Node
     partitions: tuple[str, ...]
-    state: str
-    responds: bool = True
+
+    @property
+    def name(self) -> str:
+        return self.node.name
 
     @property
     def usable(self) -> bool:
         """Whether it takes jobs, now or when those before are done."""
-        return self.responds and not self.state.startswith(_UNUSABLE)
+        return self.node.takes_jobs
 
     def __str__(self) -> str:
-        takes_jobs = not self.state.startswith(_UNUSABLE)
-        silent = " but does not answer" if takes_jobs and not self.responds else ""
-        return f"{self.name} is {self.state}{silent}"
+        return str(self.node)
 
 
 @dataclass(frozen=True)
@@ -103,14 +98,11 @@ def find_cluster() -> Cluster:
         LavasegError: there is no Slurm here, or it does not answer.
     """
     boards: dict[str, Board] = {}
-    for line in _call(["sinfo", "-h", "-N", "-o", "%N|%R|%T"]).splitlines():
-        name, partition, state = line.split("|")
-        before = boards[name].partitions if name in boards else ()
-        # a star marks a node that does not answer; the other marks are of saving power and the like
-        responds = not state.endswith("*")
-        boards[name] = Board(name, (*before, partition), state.rstrip("*~#!%$@^-+"), responds)
+    for node in find_nodes():
+        before = boards[node.name].partitions if node.name in boards else ()
+        boards[node.name] = Board(node, (*before, node.partition))
     partitions = {}
-    for line in _call(["sinfo", "-h", "-s", "-o", "%P|%a|%l"]).splitlines():
+    for line in call(["sinfo", "-h", "-s", "-o", "%P|%a|%l"]).splitlines():
         name, available, limit = line.split("|")
         own = name.removesuffix("*")
         partitions[own] = Partition(own, available == "up", minutes(limit), own != name)
@@ -203,8 +195,8 @@ def submit_script(
     name = f"lavaseg-{secrets.token_hex(4)}"  # by which it is found if no number comes back
     command = ["sbatch", "--parsable", "--no-requeue", f"--job-name={name}", *options, str(script)]
     try:
-        with _deferred_signals():
-            answer = _call([*command, *words], {**os.environ, **environment})
+        with deferred_signals():
+            answer = call([*command, *words], {**os.environ, **environment})
     except BaseException:  # an interrupt that waited is raised when the block has ended
         subprocess.run(["scancel", f"--name={name}"], capture_output=True, check=False)
         raise
@@ -219,7 +211,7 @@ def state_of(job: str) -> State:
     """
     command = ["squeue", "-h", "-j", job, "-t", "all", "-o", "%T|%r|%N"]
     try:
-        answer = _call(command).strip()
+        answer = call(command).strip()
     except LavasegError as error:
         if "Invalid job id" in str(error):
             return State("")
@@ -233,38 +225,19 @@ def cancel(job: str) -> None:
     Raises:
         LavasegError: Slurm does not answer.
     """
-    _call(["scancel", job])
-
-
-def _call(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
-    """What a command of Slurm prints.
-
-    Raises:
-        LavasegError: it is not installed, failed or took too long.
-    """
-    try:
-        ended = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=_PATIENCE, env=environment
-        )
-    except FileNotFoundError:
-        raise LavasegError(
-            f"Slurm is not installed here ({command[0]} is not found): unpack the bundle where it "
-            "is to run, and see its README.txt"
-        ) from None
-    except subprocess.TimeoutExpired:
-        raise LavasegError(f"Slurm does not answer: {command[0]} took {_PATIENCE} s") from None
-    if ended.returncode:
-        words = " ".join(ended.stderr.split()) or f"exit code {ended.returncode}"
-        raise LavasegError(f"Slurm's {command[0]} failed: {words}")
-    return ended.stdout
+    call(["scancel", job])
 
 
 @contextmanager
-def _deferred_signals() -> Iterator[None]:
-    """While open, signals that would end this process wait: what is begun is finished."""
+def deferred_signals() -> Iterator[Callable[[], object]]:
+    """While open, signals that would end this process wait: what is begun is finished.
+
+    Yields:
+        What lets them in before the block ends.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
-        yield
+        yield lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

@@ -64,7 +64,27 @@ class Job:
     board: str | None = None
 
 
-def submit(
+@dataclass(frozen=True)
+class Prepared:
+    """A bundle unpacked into the folder of a job that is not submitted yet.
+
+    Args:
+        bundle, folder: what it runs, and its folder.
+        options, script, words, python: for `slurm.submit_script`.
+        partition, board: as of `Job`.
+    """
+
+    bundle: Bundle
+    folder: Path
+    options: list[str]
+    script: Path
+    words: list[str]
+    python: str
+    partition: str | None
+    board: str | None
+
+
+def prepare(
     bundle: str | Path,
     folder: str | Path,
     *,
@@ -75,8 +95,8 @@ def submit(
     minutes: int | None = None,
     profile: str | None = None,
     python: str = sys.executable,
-) -> Job:
-    """Unpack a bundle into a new folder and submit it to Slurm.
+) -> Prepared:
+    """Unpack a bundle into a new folder, from which it can be submitted to Slurm.
 
     The folder must be one that the boards' hosts see, too, such as one in a home on a cloud.
 
@@ -114,22 +134,59 @@ def submit(
     log = str(folder / LOG).replace("%", "%%")  # which sbatch would take for a pattern
     # whatever SBATCH_EXPORT says, the job is to find its interpreter
     options += [f"--chdir={script.parent}", f"--output={log}", "--export=ALL"]
+    return Prepared(opened, folder, options, script, words, python, partition, board)
+
+
+def submit(prepared: Prepared) -> Job:
+    """Submit to Slurm, without following it; an interrupt leaves no job in the queue.
+
+    Raises:
+        LavasegError: Slurm refuses it. Nothing is left behind then.
+        KeyboardInterrupt: Ctrl-C, SIGTERM or SIGHUP; nothing is left behind, either.
+    """
+    job: Job | None = None
     try:
-        with slurm.signals_interrupt():
-            number = slurm.submit_script(options, script, words, {"PYTHON": python})
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        with slurm.signals_interrupt(), slurm.deferred_signals():
+            job = _hand_over(prepared)
+    except KeyboardInterrupt:
+        if job is not None:
+            _drop(job)
         raise
-    return Job(number, folder, opened, partition, board)
+    return job
 
 
-def follow(job: Job, say: Say, *, leave: bool = False) -> Judgement:
+def submit_and_follow(prepared: Prepared, say: Say, *, leave: bool = False) -> Judgement:
+    """`submit` and `follow`, with no instruction between them at which an interrupt loses the job.
+
+    Raises:
+        LavasegError, KeyboardInterrupt: as both.
+    """
+    with slurm.signals_interrupt(), slurm.deferred_signals() as resume:
+        job = _hand_over(prepared)
+        return follow(job, say, leave=leave, resume=resume)
+
+
+def _hand_over(prepared: Prepared) -> Job:
+    try:
+        number = slurm.submit_script(
+            prepared.options, prepared.script, prepared.words, {"PYTHON": prepared.python}
+        )
+    except BaseException:
+        shutil.rmtree(prepared.folder, ignore_errors=True)
+        raise
+    return Job(number, prepared.folder, prepared.bundle, prepared.partition, prepared.board)
+
+
+def follow(
+    job: Job, say: Say, *, leave: bool = False, resume: Callable[[], object] | None = None
+) -> Judgement:
     """Wait for a job, saying its states and what it prints, and judge its results.
 
     Args:
         say: called with each line.
         leave: an interrupt leaves the job in the queue; else it is cancelled, and its folder
             removed.
+        resume: lets signals in that wait, once they are provided for.
 
     Raises:
         LavasegError: the job failed, was cancelled, reached its limit, cannot start, or Slurm does
@@ -138,6 +195,8 @@ def follow(job: Job, say: Say, *, leave: bool = False) -> Judgement:
     """
     try:
         with slurm.signals_interrupt():
+            if resume is not None:
+                resume()
             state = _wait(job, say)
     except KeyboardInterrupt:
         if leave:

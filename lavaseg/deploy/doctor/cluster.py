@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from lavaseg.deploy.doctor.check import GOOD, MISSING, WRONG, Check
 from lavaseg.deploy.doctor.probes import Answer, Probes
+from lavaseg.deploy.slurm import NODES, Node, nodes_of
 
 PATIENCE = 5.0
 """Seconds that Slurm's commands have; a controller that is away makes them wait for minutes."""
@@ -19,39 +19,12 @@ LAVA_PATIENCE = 1.0
 GENERATIONS = ("N2A2", "N3B2", "N3B3", "N3C1", "N3D1")
 """Values of LOIHI_GEN: `lava.utils.loihi.ChipGeneration`."""
 
-_SINFO = ("sinfo", "--noheader", "--Node", "--format=%N|%R|%a|%T")
-"""A line for each node of each partition: node, partition, up or down, state of the node."""
-_AWAY = ("down", "drain", "fail", "maint", "unk", "no_resp", "power_down", "inval", "boot")
-"""How the states begin in which a node takes no job."""
-
-
-@dataclass(frozen=True)
-class Node:
-    """A node of a partition, as `sinfo` shows it."""
-
-    name: str
-    partition: str
-    partition_up: bool
-    state: str
-
-    @property
-    def up(self) -> bool:
-        """Whether jobs can start on it, now or when it is free."""
-        # a star marks a node that does not answer its controller
-        return self.partition_up and not self.state.startswith(_AWAY) and "*" not in self.state
-
 
 def cluster(probes: Probes) -> list[Check]:
     """Slurm with its partitions and nodes, and what the environment asks of it."""
-    answer = probes.ask(_SINFO, PATIENCE)
-    nodes = [] if answer is None or answer.fault else _nodes(answer.output)
+    answer = probes.ask(NODES, PATIENCE)
+    nodes = () if answer is None or answer.fault else nodes_of(answer.output)
     return [_slurm(answer, nodes), *_away(nodes), _board(probes, nodes)]
-
-
-def _nodes(output: str) -> list[Node]:
-    """The nodes that the output of `_SINFO` lists; lines of another form are passed over."""
-    rows = (line.strip().split("|") for line in output.splitlines())
-    return [Node(r[0], r[1], r[2] == "up", r[3].lower()) for r in rows if len(r) == 4]
 
 
 def _slurm(answer: Answer | None, nodes: Sequence[Node]) -> Check:

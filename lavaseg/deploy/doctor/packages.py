@@ -146,7 +146,10 @@ def _lava_version() -> Check:
     if found == pinned:
         return Check("Lava", GOOD, words, needed_for=ON_LAVA)
     state = MISSING if None in found.values() else WRONG
-    return Check("Lava", state, f"{words}; tested: {', '.join(LAVA)}", LAVA_COMMAND, ON_LAVA)
+    # lava-nc alone runs networks; lava-dl, which holds SLAYER, trains them
+    runs = found["lava-nc"] == pinned["lava-nc"]
+    needed_for = ("demo",) if runs else ON_LAVA
+    return Check("Lava", state, f"{words}; tested: {', '.join(LAVA)}", LAVA_COMMAND, needed_for)
 
 
 def _lava_run(probes: Probes) -> Check:

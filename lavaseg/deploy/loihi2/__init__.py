@@ -12,11 +12,20 @@ from lavaseg.lazy import on_first_use
 
 if TYPE_CHECKING:
     from lavaseg.deploy.loihi2.job import PROFILES
+    from lavaseg.deploy.loihi2.limits import check_limits
     from lavaseg.deploy.loihi2.profiles import check_profile, profile
     from lavaseg.deploy.loihi2.run import run_loihi2
     from lavaseg.deploy.loihi2.system import GENERATIONS, System
 
-__all__ = ["GENERATIONS", "PROFILES", "System", "check_profile", "profile", "run_loihi2"]
+__all__ = [
+    "GENERATIONS",
+    "PROFILES",
+    "System",
+    "check_limits",
+    "check_profile",
+    "profile",
+    "run_loihi2",
+]
 
 __getattr__, __dir__ = on_first_use(
     __name__,
@@ -24,6 +33,7 @@ __getattr__, __dir__ = on_first_use(
         "GENERATIONS": "system",
         "PROFILES": "job",
         "System": "system",
+        "check_limits": "limits",
         "check_profile": "profiles",
         "profile": "profiles",
         "run_loihi2": "run",

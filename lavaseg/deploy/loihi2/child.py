@@ -15,9 +15,10 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.runtime.runtime import Runtime
 
+from lavaseg.chip.period import padded
 from lavaseg.deploy.lava.job import Job, Outcome
 from lavaseg.deploy.lava.session import make_recorders
-from lavaseg.deploy.loihi2.chip_graph import build_on_chip, period_on_chip
+from lavaseg.deploy.loihi2.chip_graph import build_on_chip
 from lavaseg.deploy.loihi2.job import IDLE, LAGS, RUN, ChipTask
 from lavaseg.deploy.loihi2.lags import build_probe, result_shapes
 from lavaseg.deploy.loihi2.models import check_placement, hardware_config
@@ -47,7 +48,7 @@ def do_task(job: Job, folder: Path, attach: Attach, detach: Callable[[], None]) 
     recorders = {}
     if task.kind == RUN:
         recorders = make_recorders(
-            net.network, len(job.spikes), net.steps, names, folder, period=period_on_chip(net.steps)
+            net.network, len(job.spikes), net.steps, names, folder, period=padded(net.steps)
         )
     graph = build_on_chip(net, job.spikes, recorders, task.timing, replay=task.replay)
     profiler = PROFILERS[task.kind](graph.steps) if task.kind in PROFILERS else None

@@ -11,6 +11,7 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.run_configs import RunConfig
 from lava.proc.conv.process import Conv
 
+from lavaseg.chip.period import padded
 from lavaseg.deploy.lava.graph import Graph, build
 from lavaseg.deploy.lava.record import Recorder
 from lavaseg.deploy.loihi2.sinks import Model, Spikes, States, listen, watch
@@ -18,14 +19,6 @@ from lavaseg.deploy.loihi2.sources import ChipSources
 from lavaseg.deploy.loihi2.timing import Timing
 from lavaseg.network import Relay
 from lavaseg.network.integers import IntegerNetwork
-
-
-def period_on_chip(steps: int) -> int:
-    """The least power of two that is at least `steps`: the chip resets neurons at no other.
-
-    Source: the notebook `netx/mnist/run.ipynb` of lava-dl.
-    """
-    return 1 << (steps - 1).bit_length()
 
 
 @dataclass(frozen=True)
@@ -81,7 +74,7 @@ def build_on_chip(
         timing: steps between host and chip.
         replay: the input comes from the chip's buffer.
     """
-    period = period_on_chip(net.steps)
+    period = padded(net.steps)
     delays = [min(p.delay, net.steps) for p in net.network.projections]
     sources = ChipSources(timing, replay, max(delays) if timing.buffer else 0)
     graph = build(net, spikes, {}, period, sources)

@@ -19,7 +19,7 @@ from lava.proc.lif.process import LIFReset
 from lava.utils.weightutils import SignMode
 
 from lavaseg.deploy.lava.errors import LavaError
-from lavaseg.deploy.lava.graph import LINK_WEIGHT
+from lavaseg.deploy.lava.lines import LINK_WEIGHT
 from lavaseg.deploy.loihi2.sinks import Model, Spikes, States, listen, watch
 from lavaseg.deploy.loihi2.sources import from_host, replayed
 from lavaseg.deploy.loihi2.timing import Timing

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from lavaseg.chip.measured import NOISE, Power
+from lavaseg.chip.period import padded
 from lavaseg.deploy.lava.checks import check_lava
 from lavaseg.deploy.lava.session import Progress
-from lavaseg.deploy.loihi2.chip_graph import period_on_chip
 from lavaseg.deploy.loihi2.job import IDLE, PROFILES, ChipTask
+from lavaseg.deploy.loihi2.limits import check_limits
 from lavaseg.deploy.loihi2.run import do, measure_lags
 from lavaseg.deploy.loihi2.sources import fits_buffer
 from lavaseg.deploy.loihi2.system import System, check_extension, check_place, placed
@@ -60,6 +61,7 @@ def profile(
     place = check_profile(kinds, system)
     check_request(net, spikes, ())
     check_lava(net)
+    check_limits(net)
     check_place(place)
     sources = sum(p.source == net.network.input.name for p in net.network.projections)
     replay = fits_buffer(spikes, sources)
@@ -70,7 +72,7 @@ def profile(
         "system": place.to_dict(),
         "samples": len(spikes),
         "steps": net.steps,
-        "period": period_on_chip(net.steps),
+        "period": padded(net.steps),
         "replayed": replay,
         "lags": timing.to_dict(),
     }

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from lavaseg.chip.period import padded
 from lavaseg.deploy.lava.checks import check_lava
 from lavaseg.deploy.lava.errors import LavaError
 from lavaseg.deploy.lava.job import Job, Outcome
 from lavaseg.deploy.lava.multiprocess import supervise
 from lavaseg.deploy.lava.session import Progress, make_activity, open_recorders
-from lavaseg.deploy.loihi2.chip_graph import period_on_chip
 from lavaseg.deploy.loihi2.job import LAGS, RUN, ChipTask
+from lavaseg.deploy.loihi2.limits import check_limits
 from lavaseg.deploy.loihi2.system import System, check_extension, check_place, placed
 from lavaseg.deploy.loihi2.timing import Timing
 from lavaseg.deploy.requests import check_request
@@ -52,12 +53,13 @@ def run_loihi2(
         progress: called with physical steps (done, in all) while it runs.
 
     Raises:
-        LavasegError: no extension, no such board, wrong spikes, a network that cannot be deployed,
-            or a run that failed.
+        LavasegError: no extension, no such board, wrong spikes, a network that cannot be deployed
+            or breaks a limit of the chip, or a run that failed.
     """
     check_extension()
     names = check_request(net, spikes, record)
     check_lava(net)
+    check_limits(net)
     place = placed(system)
     check_place(place)
     if timing is None:
@@ -92,7 +94,7 @@ def do(
     Raises:
         LavaError: it failed, or the time was up.
     """
-    steps = (len(spikes) + 1) * period_on_chip(net.steps) + max(net.network.latencies.values())
+    steps = (len(spikes) + 1) * padded(net.steps) + max(net.network.latencies.values())
     limit = _PATIENCE + _SECONDS_PER_STEP * steps if timeout is None else timeout
     prefix = shared_memory_prefix(folder)
     job = Job(net, spikes, record, True, net.steps, limit, prefix, task.to_dict())

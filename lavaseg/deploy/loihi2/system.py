@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lavaseg.deploy.slurm import Node, find_nodes
 from lavaseg.errors import LavasegError
 
 GENERATIONS = ("N3B3", "N3C1", "N3B2")
@@ -125,21 +126,21 @@ def check_place(system: System) -> None:
     """
     if system.host or _told(system):
         return
-    from lava.utils import slurm
-
     try:
-        answers = slurm.is_available()
-    except OSError:
-        answers = False
-    if not answers:
+        nodes = find_nodes()
+    except LavasegError:
         raise LavasegError(
             "Slurm does not answer: `sinfo` fails; without Slurm, give --host ADDRESS of a board's "
             "host"
-        )
+        ) from None
     if system.board:
-        _check_listed("board", system.board, ["sinfo", "-h", "-N", "-o", "%N|%t"])
-    else:
-        _check_listed("partition", str(system.partition), ["sinfo", "-h", "-o", "%R|%a"])
+        _check_listed("board", system.board, {node.name: node for node in nodes})
+        return
+    groups: dict[str, Node] = {}
+    for node in nodes:  # of a partition, a node that takes jobs if there is one
+        if node.partition not in groups or node.up:
+            groups[node.partition] = node
+    _check_listed("partition", str(system.partition), groups)
 
 
 def use(system: System) -> None:
@@ -169,15 +170,10 @@ def use(system: System) -> None:
     os.environ.update(variables(system))
 
 
-def _check_listed(what: str, name: str, command: list[str]) -> None:
-    from lava.utils import slurm
-
-    states: dict[str, str] = {}
-    for line in slurm.try_run_command(command):
-        entry, _, state = line.strip().partition("|")
-        if entry:
-            states[entry] = state
-    if name not in states:
-        raise LavasegError(f"Slurm has no {what} {name!r}; there are {', '.join(sorted(states))}")
-    if any(word in states[name] for word in ("down", "drain", "fail", "inact")):
-        raise LavasegError(f"{what} {name!r} is {states[name]}, as `sinfo` says: choose another")
+def _check_listed(what: str, name: str, nodes: Mapping[str, Node]) -> None:
+    if name not in nodes:
+        raise LavasegError(f"Slurm has no {what} {name!r}; there are {', '.join(sorted(nodes))}")
+    node = nodes[name]
+    if not node.up:
+        why = str(node) if node.partition_up else f"partition {node.partition!r} is down"
+        raise LavasegError(f"{what} {name!r} takes no job: {why}, as `sinfo` says: choose another")

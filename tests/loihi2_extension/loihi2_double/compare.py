@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from lavaseg import netx
+from lavaseg.chip.period import padded
 from lavaseg.deploy import simulate
 from lavaseg.deploy.lava.session import make_activity, make_recorders
-from lavaseg.deploy.loihi2.chip_graph import build_on_chip, period_on_chip
+from lavaseg.deploy.loihi2.chip_graph import build_on_chip
 from lavaseg.deploy.loihi2.models import check_placement, hardware_config
 from lavaseg.deploy.loihi2.timing import Timing
 from lavaseg.deploy.verification import compare, first_difference
@@ -28,7 +29,7 @@ def on_chip(net: IntegerNetwork, spikes: np.ndarray, timing: Timing, replay: boo
     """The activity of a network on the double's chip, every population heard."""
     lags.DEFAULTS.update(timing.to_dict())
     names = [net.network.input.name, *(node.name for node in net.network.ordered)]
-    period = period_on_chip(net.steps)
+    period = padded(net.steps)
     recorders = make_recorders(net.network, len(spikes), net.steps, names, period=period)
     graph = build_on_chip(net, spikes, recorders, timing, replay=replay)
     executable = graph.compile(hardware_config(graph.processes, graph.on_host))

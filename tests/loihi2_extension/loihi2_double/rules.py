@@ -16,6 +16,7 @@ from lava.utils.loihi import ChipGeneration
 THRESHOLD = 2**17 - 1
 BIAS = -(2**12), 2**12 - 1
 WEIGHTS = -256, 254
+COLUMNS = 254
 ENTRIES: dict[str, tuple[type, ...]] = {
     "PyToN3ConvAdapter": (Conv,),
     "PyToNxAdapter": (Dense, Sparse),
@@ -45,6 +46,11 @@ def check_process(process: AbstractProcess) -> None:
     elif isinstance(process, LIF):
         _check_neurons(process)
     elif isinstance(process, (Conv, Dense)):
+        if isinstance(process, Conv) and process.input_shape[0] > COLUMNS:
+            raise ChipRefusal(
+                f"Conv {process.name} reads {process.input_shape[0]} columns: spikes beyond "
+                f"{COLUMNS} may be dropped"
+            )
         _check_weights(process, process.weight if isinstance(process, Conv) else process.weights)
     elif isinstance(process, Sparse):
         _check_weights(process, process.weights)
