@@ -383,9 +383,7 @@ def test_map_predicts_from_the_spikes_of_an_evaluated_run(run: Run) -> None:
 
 def test_map_says_what_it_lacks_where_spikes_are_not_known(run: Run) -> None:
     run.files.net_evaluation.remove()
-    assert "not predicted without spikes: `lavaseg evaluate` it, or give --rate" in call(
-        str(run.path)
-    )
+    assert "not predicted without its spikes: `lavaseg evaluate` it" in call(str(run.path))
     assert json.loads(call(str(run.path), "--json"))["prediction"] is None
     assert "by an assumed rate of 0.25" in call(str(run.path), "--rate", "0.25")
     for rate in ("-0.1", "1.5", "nan"):

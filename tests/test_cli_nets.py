@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import subprocess
@@ -236,15 +235,15 @@ def test_verify_passes_on_random_pictures_and_says_so(net_file: Path) -> None:
 def test_verify_exits_1_and_names_the_first_difference(
     net_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lavaseg.deploy import BACKENDS, simulate
+    from lavaseg.deploy import simulate
     from lavaseg.results.activity import Activity
 
-    def wrong(net: IntegerNetwork, spikes: np.ndarray, *_: object) -> Activity:
+    def wrong(net: IntegerNetwork, spikes: np.ndarray, **_: object) -> Activity:
         activity = simulate(net, spikes, record="all")
         activity.spikes["hidden"][1, 2, 3, 4, 5] ^= 1
         return activity
 
-    monkeypatch.setitem(BACKENDS, "lava", dataclasses.replace(BACKENDS["lava"], run=wrong))
+    monkeypatch.setattr("lavaseg.deploy.lava.run_multiprocess", wrong)
     arguments = ("verify", net_file, "--backend", "lava", "-n", "2")
     result = call(*arguments)
     assert result.exit_code == 1

@@ -216,7 +216,7 @@ def test_what_a_board_took_is_said_and_kept_in_the_folder_of_its_run(
     }  # fmt: skip
     system = {"board": "og-1", "partition": None, "host": None, "generation": "N3B3"}
     profile = {"power": {"total_power": 0.679}, "derived": derived, "system": system}
-    profile |= {"samples": 2, "steps": 4, "period": 4, "replayed": True}
+    profile |= {"samples": 2, "steps": 4, "period": 4, "replayed": True, "extension": "0.7.0"}
     results = answer(bundle, tmp_path / "good", profile=profile)
     _, output = lavaseg("collect", results)
     assert "time of a sample: 2.448 ms" in output

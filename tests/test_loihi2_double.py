@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -239,12 +241,16 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     path = tmp_path_factory.mktemp("double") / "found.json"
     script += f"\nopen({str(path)!r}, 'w').write(json.dumps(found))\nos._exit(0)\n"
     root = Path(__file__).resolve().parents[1]
-    subprocess.run(
+    child = subprocess.Popen(
         [sys.executable, "-c", script],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(EXTENSION)])},
-        check=True,
-        timeout=300,
+        start_new_session=True,
     )
+    try:
+        assert child.wait(timeout=300) == 0
+    finally:
+        with suppress(ProcessLookupError):  # a runtime that refused to start leaves its processes
+            os.killpg(child.pid, signal.SIGKILL)
     found: dict[str, str] = json.loads(path.read_text())
     return found
 

@@ -253,7 +253,7 @@ def test_a_difference_is_an_alarm_that_names_its_place() -> None:
 def test_what_a_board_measured_stands_beside_the_verdict() -> None:
     profile = {
         "system": {"board": "ncl-og-01", "partition": None, "host": None, "generation": "N3B3"},
-        "samples": 8, "steps": 5, "period": 8, "replayed": True,
+        "samples": 8, "steps": 5, "period": 8, "replayed": True, "extension": None,
         "idle": {"total_power": 1.0}, "power": {"total_power": 1.25, "vdd_power": 0.75},
         "time": {"execution_time_per_step": 25.0}, "activity": {"synaptic_operations": 123456},
         "derived": {"seconds_per_sample": 0.0002, "dynamic_power": None, "remark": "within noise"},
@@ -263,6 +263,7 @@ def test_what_a_board_measured_stands_beside_the_verdict() -> None:
     text = _Page(render(dataclasses.replace(data, board=profile))).text
     for words in (
         "ncl-og-01 (N3B3), 8 samples of 5 steps, filled up to 8 with silent ones, input replayed",
+        "through an extension of Lava that names no version",
         "power of the board 1.25 W",
         "above the idle board meaningless",
         "time of a sample 0.2 ms",

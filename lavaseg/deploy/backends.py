@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from lavaseg.errors import LavasegError
@@ -32,76 +33,82 @@ class Backend:
 
     Args:
         title: its description, on one line.
-        run: (network, spikes uint8 (N, T, C, H, W), record, timeout, progress, system=None) ->
-            Activity. The timeout, in seconds or None, is for backends that can give a run up; the
-            system, for those that need a board.
+        module, function: what runs it, in this package.
+        takes: which of "timeout", "progress" and "system" the function knows.
         on_lava: it runs Lava's processes.
         on_chip: it needs a board, so it runs only where it is asked for by name.
-        check: (network, spikes, record); raises a LavasegError that says what the machine lacks.
+        checks: name of the module's function of (network, spikes, record) that raises a
+            LavasegError if the machine lacks something; "" if nothing can be missing.
     """
 
     title: str
-    run: Callable[..., Activity]
+    module: str
+    function: str
+    takes: tuple[str, ...] = ()
     on_lava: bool = False
     on_chip: bool = False
-    check: Callable[[IntegerNetwork, np.ndarray, Record], None] | None = None
+    checks: str = ""
 
+    def load(self) -> ModuleType:
+        """Its module; a LavasegError names what is not installed."""
+        with optional():
+            return importlib.import_module(f"lavaseg.deploy.{self.module}")
 
-def _on_first_use(module: str, name: str, *takes: str) -> Callable[..., Activity]:
-    """`Backend.run` of a function of this package, whose module is imported when it runs.
-
-    Args:
-        takes: which of "timeout", "progress" and "system" the function knows; the others are
-            dropped.
-    """
+    def check(self, net: IntegerNetwork, spikes: np.ndarray, record: Record) -> None:
+        """Raise LavasegError if the machine lacks what the run needs."""
+        if self.checks:
+            getattr(self.load(), self.checks)(net, spikes, record)
 
     def run(
+        self,
         net: IntegerNetwork,
         spikes: np.ndarray,
         record: Record,
-        timeout: float | None,
-        progress: Progress | None,
+        timeout: float | None = None,
+        progress: Progress | None = None,
         system: System | None = None,
     ) -> Activity:
+        """Run it.
+
+        Args:
+            spikes: uint8 (N, T, C, H, W).
+            record: populations whose spikes are kept.
+            timeout: seconds, for backends that can give a run up.
+            system: for those that need a board.
+        """
         with optional():
-            function = getattr(importlib.import_module(f"lavaseg.deploy.{module}"), name)
-        options = {"timeout": timeout, "progress": progress, "system": system}
-        found: Activity = function(
-            net, spikes, record=record, **{option: options[option] for option in takes}
-        )
+            function = getattr(self.load(), self.function)
+        given = {"timeout": timeout, "progress": progress, "system": system}
+        options = {name: given[name] for name in self.takes}
+        found: Activity = function(net, spikes, record=record, **options)
         return found
-
-    return run
-
-
-def _check_for_lava(net: IntegerNetwork, spikes: np.ndarray, record: Record) -> None:
-    with optional():
-        from lavaseg.deploy.lava import check_machine
-    check_machine(net, spikes, record)
 
 
 BACKENDS: Mapping[str, Backend] = {
-    "simulator": Backend(
-        "the bit-exact simulator", _on_first_use("simulator", "simulate", "progress")
-    ),
+    "simulator": Backend("the bit-exact simulator", "simulator", "simulate", ("progress",)),
     "torch": Backend(
-        "SLAYER's synapses and the fused neuron, as in training",
-        _on_first_use("torch_backend", "run_slayer"),
+        "SLAYER's synapses and the fused neuron, as in training", "torch_backend", "run_slayer"
     ),
     "lava-inprocess": Backend(
         "Lava's compiled processes, run in this one (faster)",
-        _on_first_use("lava", "run_inprocess", "progress"),
+        "lava",
+        "run_inprocess",
+        ("progress",),
         on_lava=True,
     ),
     "lava": Backend(
         "Lava's own multi-process runtime",
-        _on_first_use("lava", "run_multiprocess", "timeout", "progress"),
+        "lava",
+        "run_multiprocess",
+        ("timeout", "progress"),
         on_lava=True,
-        check=_check_for_lava,
+        checks="check_machine",
     ),
     "loihi2": Backend(
         "a board with Loihi 2, through Intel's extension of Lava",
-        _on_first_use("loihi2", "run_loihi2", "timeout", "progress", "system"),
+        "loihi2",
+        "run_loihi2",
+        ("timeout", "progress", "system"),
         on_lava=True,
         on_chip=True,
     ),

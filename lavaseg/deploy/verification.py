@@ -178,9 +178,10 @@ def verify_spikes(
         if BACKENDS[backend].on_chip:
             check_extension()  # before the others take their time
             check_limits(net)
-    for check in (BACKENDS[backend].check for backend in backends):
-        if check is not None:  # as early
-            check(net, spikes, "all")
+    for backend in backends:  # as early: torch is not installed, or Lava lacks memory
+        BACKENDS[backend].load()
+    for backend in backends:
+        BACKENDS[backend].check(net, spikes, "all")
     reference = BACKENDS[REFERENCE].run(net, spikes, "all", None, None)
     seconds = {REFERENCE: reference.seconds}
     rows: list[Comparison] = []

@@ -50,7 +50,9 @@ def chip_conditions(profile: Mapping[str, Any]) -> str:
     if profile["period"] != profile["steps"]:
         steps += f", filled up to {profile['period']} with silent ones"
     source = "replayed on the chip" if profile["replayed"] else "streamed from the host"
-    return f"{place} ({system['generation']}), {steps}, input {source}"
+    version = profile["extension"]
+    through = f"lava-loihi {version}" if version else "an extension of Lava that names no version"
+    return f"{place} ({system['generation']}), {steps}, input {source}, through {through}"
 
 
 def check_profile(profile: Mapping[str, Any]) -> None:

@@ -21,8 +21,8 @@ from lavaseg.deploy.cloud.archive import MANIFEST
 from lavaseg.deploy.cloud.collect import judge, say_judgement
 from lavaseg.deploy.cloud.results import read_results, write_results
 from lavaseg.deploy.cloud.spikes import spikes_from_bytes
-from lavaseg.deploy.loihi2.job import PROFILES, profile_kinds
-from lavaseg.deploy.loihi2.system import GENERATIONS, System, check_extension
+from lavaseg.deploy.loihi2.job import PROFILES, check_power, profile_kinds
+from lavaseg.deploy.loihi2.system import GENERATIONS, System, check_extension, placed
 from lavaseg.errors import LavasegError
 from lavaseg.system.extras import optional
 from lavaseg.system.faults import explanation
@@ -95,6 +95,9 @@ def _run(folder: Path, manifest: Mapping[str, Any], options: argparse.Namespace)
     kinds = profile_kinds(options.profile, options.backend)
     if BACKENDS[options.backend].on_chip:
         check_extension()
+        check_power(kinds, placed(system).partition)  # refused before the run, not after it
+    elif system.given:
+        _say(f"on {options.backend} no chip is used: --backend loihi2 takes the board")
     doctor = _examine(folder, _purpose(options.backend))
 
     from lavaseg.deploy.requests import check_request

@@ -14,7 +14,7 @@ from lavaseg.deploy.cloud import slurm
 from lavaseg.deploy.cloud.bundle import Bundle
 from lavaseg.deploy.cloud.collect import Judgement, judge
 from lavaseg.deploy.cloud.results import LOG, RESULT, RESULTS, read_results
-from lavaseg.deploy.loihi2.job import profile_kinds
+from lavaseg.deploy.loihi2.job import check_power, profile_kinds
 from lavaseg.deploy.loihi2.system import System
 from lavaseg.errors import LavasegError
 from lavaseg.system.files import new_folder
@@ -118,7 +118,8 @@ def prepare(
     if backend is not None:
         check_backend(backend, tuple(BACKENDS))
     System(board, partition, generation=generation)
-    profile_kinds(profile, backend or opened.manifest["backend"])
+    kinds = profile_kinds(profile, backend or opened.manifest["backend"])
+    check_power(kinds, None if board else partition)
     options = slurm.choose(slurm.find_cluster(), partition, board, minutes)
     folder = Path(folder).resolve()
     if folder.exists():

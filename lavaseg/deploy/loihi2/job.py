@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -62,3 +62,12 @@ def profile_kinds(profile: str | None, backend: str) -> tuple[str, ...]:
         if kind not in PROFILES:
             raise LavasegError(f"no profile {kind!r}; there are all, {', '.join(PROFILES)}")
     return kinds
+
+
+def check_power(kinds: Sequence[str], partition: str | None) -> None:
+    """Raise LavasegError if power would be that of whichever board of a partition is free."""
+    if "power" in kinds and partition:
+        raise LavasegError(
+            f"power is compared with that of the same board when it idles, and partition "
+            f"{partition!r} may give another board each time: give --board NAME"
+        )

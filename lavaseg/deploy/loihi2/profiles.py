@@ -17,11 +17,17 @@ from lavaseg.chip.measured import NOISE, Power
 from lavaseg.chip.period import padded
 from lavaseg.deploy.lava.checks import check_lava
 from lavaseg.deploy.lava.session import Progress
-from lavaseg.deploy.loihi2.job import IDLE, PROFILES, ChipTask
+from lavaseg.deploy.loihi2.job import IDLE, PROFILES, ChipTask, check_power
 from lavaseg.deploy.loihi2.limits import check_limits
 from lavaseg.deploy.loihi2.run import do, measure_lags
 from lavaseg.deploy.loihi2.sources import fits_buffer
-from lavaseg.deploy.loihi2.system import System, check_extension, check_place, placed
+from lavaseg.deploy.loihi2.system import (
+    System,
+    check_extension,
+    check_place,
+    extension_version,
+    placed,
+)
 from lavaseg.deploy.loihi2.timing import Timing
 from lavaseg.deploy.requests import check_request
 from lavaseg.errors import LavasegError
@@ -75,6 +81,7 @@ def profile(
         "period": padded(net.steps),
         "replayed": replay,
         "lags": timing.to_dict(),
+        "extension": extension_version(),
     }
     for number, kind in enumerate(tasks):
         with temporary_folder() as folder:
@@ -95,11 +102,7 @@ def check_profile(kinds: Sequence[str], system: System | None) -> System:
     check_extension()
     _check_kinds(kinds)
     place = placed(system)
-    if "power" in kinds and place.partition:
-        raise LavasegError(
-            f"power is compared with that of the same board when it idles, and partition "
-            f"{place.partition!r} may give another board each time: give --board NAME"
-        )
+    check_power(kinds, place.partition)
     return place
 
 
