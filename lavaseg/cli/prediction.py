@@ -81,8 +81,8 @@ def predicted(
 def show(prediction: Prediction | None, spikes: Spikes | None) -> None:
     """Print time and energy as ranges, or what would let them be predicted."""
     if prediction is None or spikes is None:
-        say("time         not predicted without its spikes: `lavaseg evaluate` it (again, if it was")
-        say("             exported since), or give --rate")
+        say("time         not predicted without its spikes: `lavaseg evaluate` it (again, if")
+        say("             it was exported since), or give --rate")
         return
     step, whole = prediction.step, prediction.seconds
     say(f"time         {step.seconds.in_words('s')} a step, most in {step.limiting}")
