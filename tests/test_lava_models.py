@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 
 from lavaseg.deploy.lava import run_inprocess
 from lavaseg.deploy.lava.arithmetic import Convolution
-from lavaseg.deploy.lava.graph import LIFReset
+from lavaseg.deploy.lava.lines import LIFReset
 from lavaseg.deploy.lava.process_models import (
     FastConv,
     FastDense,

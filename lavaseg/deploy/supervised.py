@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -25,8 +27,10 @@ def main(folder: Path) -> None:
 
 def _leave(folder: Path) -> None:
     """Remove all that the job has made."""
-    for process in multiprocessing.active_children():  # they could make more
-        process.kill()
+    for process in multiprocessing.active_children():
+        # they could make more; killed, they would be a failure, upon which this process ends early
+        with suppress(OSError, TypeError):
+            os.kill(process.pid, signal.SIGSTOP)  # type: ignore[arg-type]
     with suppress(OSError, ValueError, KeyError):
         sweep_shared_memory(json.loads((folder / "job.json").read_text("utf-8"))["prefix"])
     remove(folder)

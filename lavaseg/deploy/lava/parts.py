@@ -32,9 +32,10 @@ def count_parts(net: IntegerNetwork) -> Parts:
     sources = set(played.values())
     links = sum(delays.chains.values())
     held = len(delays.echoes) + sum(delay > 0 for _, delay in delays.chains)
-    clocks = len(net.clocks) + sum(name in net.clocks for name in delays.echoes)
+    clocks = len(net.clocks)
+    beats = clocks + sum(name in net.clocks for name in delays.echoes)  # an echo hears it, too
     into_echoes = sum(len(network.incoming(name)) for name in delays.echoes)
-    synapses = len(network.projections) + into_echoes + links + held + clocks
+    synapses = len(network.projections) + into_echoes + links + held + beats
     synapses += _joins(net, played, sources)
     others = len(sources) + len(network.nodes) + len(delays.echoes) + links + held + clocks
     return Parts(synapses + others, 2 * synapses)  # one channel into each synapse, one out of it
