@@ -32,6 +32,7 @@ from lavaseg.cli.inputs import (
 from lavaseg.data.inputs import choose_inputs
 from lavaseg.deploy.backends import BACKENDS
 from lavaseg.errors import LavasegError
+from lavaseg.system.words import counted
 
 if TYPE_CHECKING:
     from lavaseg.deploy.cloud.collect import Judgement
@@ -128,7 +129,8 @@ def bundle(
         facts = {key: value for key, value in manifest.items() if key != "members"}
         print_json({"file": out, "bundle": made.identity, "bytes": out.stat().st_size, **facts})
         return
-    say(f"bundled: {out} ({out.stat().st_size / 1e6:.1f} MB), {manifest['samples']} samples")
+    held = counted(manifest["samples"], "sample")
+    say(f"bundled: {out} ({out.stat().st_size / 1e6:.1f} MB), {held}")
     if found.remark:
         say(found.remark)
     spikes_of = [name for name in manifest["populations"] if name in manifest["recorded"]]

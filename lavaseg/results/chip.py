@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lavaseg.system.words import counted
+
 FIGURES: tuple[tuple[str, str, str, float, str], ...] = (
     ("idle", "total_power", "power of the idle board", 1.0, "W"),
     ("power", "total_power", "power of the board", 1.0, "W"),
@@ -46,7 +48,7 @@ def chip_conditions(profile: Mapping[str, Any]) -> str:
     """What was run, and where, in words."""
     system = profile["system"]
     place = system["board"] or system["host"] or f"partition {system['partition']}"
-    steps = f"{profile['samples']} samples of {profile['steps']} steps"
+    steps = f"{counted(profile['samples'], 'sample')} of {counted(profile['steps'], 'step')}"
     if profile["period"] != profile["steps"]:
         steps += f", filled up to {profile['period']} with silent ones"
     source = "replayed on the chip" if profile["replayed"] else "streamed from the host"

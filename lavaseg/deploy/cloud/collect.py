@@ -15,6 +15,7 @@ from lavaseg.deploy.verification import Difference, earliest_difference
 from lavaseg.errors import LavasegError
 from lavaseg.results.activity import Activity
 from lavaseg.results.chip import chip_conditions, chip_rows
+from lavaseg.system.words import counted
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def say_judgement(judgement: Judgement, say: Callable[[str], None]) -> None:
     if judgement.unread:
         say(f"not read back, so not compared: {', '.join(judgement.unread)}")
     first = judgement.first_difference
-    what = f"{judgement.samples} samples, {judgement.steps} steps each"
+    what = f"{counted(judgement.samples, 'sample')}, {counted(judgement.steps, 'step')} each"
     if judgement.ok:
         kinds = {row.kind for row in judgement.rows if row.read}
         names = {"spikes": "every spike", "counts": "every neuron's count", "membrane": "read-outs"}

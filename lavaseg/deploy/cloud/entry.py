@@ -26,6 +26,7 @@ from lavaseg.deploy.loihi2.system import GENERATIONS, System, check_extension, p
 from lavaseg.errors import LavasegError
 from lavaseg.system.extras import optional
 from lavaseg.system.faults import explanation
+from lavaseg.system.words import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,7 +113,8 @@ def _run(folder: Path, manifest: Mapping[str, Any], options: argparse.Namespace)
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     if here != manifest["python"]:
         _say(f"this is Python {here}, and the bundle was made with {manifest['python']}")
-    _say(f"running {len(samples)} samples of {net.steps} steps on {options.backend}")
+    what = f"{counted(len(samples), 'sample')} of {counted(net.steps, 'step')}"
+    _say(f"running {what} on {options.backend}")
     found = BACKENDS[options.backend].run(net, samples, record, options.timeout, None, system)
     facts = {
         "backend": options.backend,
