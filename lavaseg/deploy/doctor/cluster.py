@@ -34,7 +34,9 @@ def _slurm(answer: Answer | None, nodes: Sequence[Node]) -> Check:
         return Check(name, MISSING, "no sinfo on the path", remedy, needed_for)
     if answer.fault:
         remedy = "scontrol ping says whether the controller answers"
-        return Check(name, WRONG, f"sinfo: {answer.fault}", remedy, needed_for)
+        return Check(
+            name, WRONG, f"sinfo: {answer.fault.removeprefix('sinfo: ')}", remedy, needed_for
+        )
     if not nodes:
         remedy = "ask the cluster's administrators for a partition"
         return Check(name, WRONG, "sinfo lists no node", remedy, needed_for)

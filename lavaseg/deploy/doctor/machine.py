@@ -96,9 +96,11 @@ def _held() -> set[str]:
 
 def start_method(_: Probes) -> list[Check]:
     """Whether processes can be forked, as Lava's runtime does in a process of its own."""
-    chosen = multiprocessing.get_start_method(allow_none=True) or "none"
+    chosen = multiprocessing.get_start_method(allow_none=True)
     if "fork" in multiprocessing.get_all_start_methods():
-        found = f"fork is available; chosen in this process: {chosen}"
+        found = "fork is available" + (
+            f"; this process starts others by {chosen}" if chosen else ""
+        )
         return [Check("start method", GOOD, found, needed_for=ON_LAVA)]
     remedy = "use Linux, or on Windows its subsystem: wsl --install"
     return [Check("start method", MISSING, "no fork, which Lava needs", remedy, ON_LAVA)]
