@@ -117,7 +117,7 @@ def test_script_tries_files_of_a_run_in_a_process_of_its_own(tmp_path: Path) -> 
     result = subprocess.run([*command, "--json"], capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
     counts = {row["name"]: sum(row["outcomes"].values()) for row in json.loads(result.stdout)}
-    assert counts == {"a.npy": 60, "run/surroundings.json": 60, "run/verify.json": 7}
+    assert counts == {"a.npy": 60, "run/surroundings.json": 60, "run/verify.json": 60 // 10}  # slow
 
 
 def test_faults_of_readers_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
