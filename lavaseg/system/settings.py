@@ -28,7 +28,15 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Puts into quotes the words that `_Loader` would take for numbers."""
+    """Puts into quotes the words that `_Loader` would take for numbers, and odd line breaks."""
+
+    def represent_text(self, text: str) -> yaml.Node:
+        """Text; YAML folds Unicode's own line breaks into spaces unless they are escaped."""
+        style = '"' if {*text} & {"\x85", "\u2028", "\u2029"} else None
+        return self.represent_scalar(_STR, text, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
 
 
 for _kind in (_Loader, _Dumper):
