@@ -64,7 +64,7 @@ def demo(
         change = 100 * (result.miou - trained.miou)
         _figure(f"test mIoU {percent(result.miou)} ({change:+.2f} points against the floats)")
         _figure(f"{work.synaptic_operations:,.0f} synaptic operations a picture")
-        _figure(f"{spent} a picture by {energy.title} (estimate)")
+        _figure(f"{spent} a picture ({energy.title[0].lower()}{energy.title[1:]}; an estimate)")
 
     with _stage(5, "report"):
         page = report.write_report(run)
