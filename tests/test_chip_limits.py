@@ -84,7 +84,7 @@ def test_a_reset_interval_that_is_no_power_of_two_is_padded(steps: int, period: 
     assert kinds(found) == (["reset interval"] if steps != period else [])
     if found:
         assert found[0].severity == "repaired"
-        assert f"{period} steps there, of which {period - steps} are silent" in found[0].repaired_by
+        assert f"{period} steps there, of which {period - steps} are silent" in found[0].remedy
         assert legal(found)
 
 

@@ -136,7 +136,7 @@ def test_a_mapping_covers_every_neuron_and_overfills_no_core(graph_networks: Net
         mapping = map_net(net, profile=profile, replay=True)
         for layer in mapping.layers:
             x, y, c = layer.tile
-            assert layer.cores * x * y * c >= layer.neurons
+            assert layer.cores * x * y * c >= np.prod(layer.shape)
             assert layer.fits
             assert layer.share <= 1
         ids = sorted(core for layer in mapping.layers for core in layer.core_ids)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lavaseg.chip.boards import BOARDS, CORES_PER_CHIP
+from lavaseg.chip.measured import PILOTNET_LIF
 
 WIDEST = 254
 """Columns of a sheet whose spikes a convolution of Loihi 2 surely sees: x_in is 0 to 253."""
@@ -14,7 +15,8 @@ LARGEST_COMPILED = (16, 224, 224)
 """The largest convolution, (channels, height, width), in a public table of the newer compiler."""
 LINK_RATES = {"graded": 67_000_000, "binary": 100_000_000}
 """Spikes a second over one link between chips."""
-QUICK_STEP = 153e-6
+assert PILOTNET_LIF.seconds_per_step is not None
+QUICK_STEP = PILOTNET_LIF.seconds_per_step
 """Seconds of a step of the quickest convolutional network that is published, PilotNet's LIF."""
 
 

@@ -31,6 +31,7 @@ from lavaseg.network.grids import fan_out, phase_kernel
 from lavaseg.network.integers import IntegerNetwork
 
 Kind = Literal["input", "population", "relay", "wait", "echo", "clock"]
+Form = Literal["conv", "dense", "sparse"]
 
 WEIGHT_BITS = 8
 """Bits of weights that are not known yet."""
@@ -54,7 +55,7 @@ class Synapses:
 
     name: str
     source: str
-    form: Literal["conv", "dense", "sparse"]
+    form: Form
     geometry: Geometry
     channels: int
     bits: int = WEIGHT_BITS
@@ -209,11 +210,9 @@ class _Layers:
             return self._play(delay, wait)
         if wait == 0 and delay:
             return f"{source} echo"
-        if wait == 0:
-            return source
         before = source
         for link in range(1, wait + 1):
-            name = f"{source} delay {delay} wait {link}" if delay else f"{source} wait {link}"
+            name = _waiting_name(source, delay, link)
             if name not in self.found:
                 self._link(name, before, source, delay, first=link == 1)
             before = name
@@ -225,7 +224,7 @@ class _Layers:
         channels = sheet[0] if kept is None else len(kept)
         shape = (channels, *sheet[1:])
         if isinstance(self.network[source], Relay):
-            form: Literal["conv", "sparse"] = "sparse"
+            form: Form = "sparse"
             geometry = OneToOne().geometry(sheet)
         else:
             form = "conv"
@@ -255,7 +254,7 @@ class _Layers:
     def _play(self, delay: int, wait: int) -> str:
         name = self.network.input.name
         if delay or wait:
-            name = f"{name} wait {wait}" if not delay else f"{name} delay {delay} wait {wait}"
+            name = _waiting_name(name, delay, wait)
         if self.replay and name not in self.found:
             shape = self.network.input.shape
             self.found[name] = ChipLayer(name, "input", shape, self._buffer())
@@ -266,9 +265,11 @@ class _Layers:
         return -(-padded(self.steps) * REPLAY_BITS // 64)
 
 
-def _form(
-    projection: Projection, source: Shape, narrow: bool
-) -> Literal["conv", "dense", "sparse"]:
+def _waiting_name(source: str, delay: int, wait: int) -> str:
+    return f"{source} delay {delay} wait {wait}" if delay else f"{source} wait {wait}"
+
+
+def _form(projection: Projection, source: Shape, narrow: bool) -> Form:
     """How the graph makes synapses of an operator (`lavaseg/deploy/lava/synapses.py`).
 
     Args:

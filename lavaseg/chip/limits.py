@@ -61,11 +61,6 @@ class Finding:
         """The public text that the limit comes from."""
         return LIMITS[self.kind].source
 
-    @property
-    def repaired_by(self) -> str:
-        """The repair that is applied, or ""."""
-        return self.remedy if self.severity == "repaired" else ""
-
     def __str__(self) -> str:
         return f"{self.layer}: {self.number}; the limit is {self.limit}: {self.remedy}"
 
@@ -231,7 +226,7 @@ def _cores(mapping: Mapping, board: Board | None) -> Iterator[Finding]:
                 "give it fewer inputs: fewer channels, a smaller kernel, or a stride or pool "
                 "before it",
             )
-    if not all(layer.fits for layer in mapping.layers):
+    if not mapping.placed:
         return  # how many cores it would take nobody can say
     largest = max(mapping.layers, key=lambda layer: layer.cores)
     room = board or BOARDS[-1]
@@ -279,7 +274,7 @@ def _host_processes(network: Network) -> Iterator[Finding]:
 
 
 def _host_input(network: Network) -> Iterator[Finding]:
-    kind = "graded" if network.input.message_bits > 1 else "binary"
+    kind = "graded" if network.input.graded else "binary"
     limit, size = round(LINK_RATES[kind] * QUICK_STEP), math.prod(network.input.shape)
     if size > limit:
         yield Finding(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lavaseg.chip.boards import CORES_PER_CHIP, Board, chips_for, smallest_board
+from lavaseg.chip.boards import Board, chips_for, smallest_board
 from lavaseg.chip.layers import ChipLayer, Kind, chip_layers, outgoing
 from lavaseg.chip.partition import Partitioner
 from lavaseg.chip.profiles import NEWEST, TITLES, CompilerProfile, Registers
@@ -15,6 +15,7 @@ from lavaseg.chip.resources import Tile
 from lavaseg.network import Network
 from lavaseg.network.base import Shape
 from lavaseg.network.integers import IntegerNetwork
+from lavaseg.system.words import counted
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,6 @@ class LayerMapping:
     def fits(self) -> bool:
         """Whether each of its tiles fits a core."""
         return not self.violations
-
-    @property
-    def neurons(self) -> int:
-        """Number of neurons of the layer."""
-        channels, height, width = self.shape
-        return channels * height * width
 
 
 @dataclass(frozen=True)
@@ -119,19 +114,14 @@ class Mapping:
     @property
     def summary(self) -> str:
         """Cores, chips and board in a few words."""
-        chips = f"{self.chips:,} chip{'s' if self.chips != 1 else ''}"
         board = self.board
         where = "more than any board has" if board is None else f"smallest board {board.name}"
-        return f"{self.cores:,} core{'s' if self.cores != 1 else ''} on {chips}, {where}"
+        return f"{counted(self.cores, 'core')} on {counted(self.chips, 'chip')}, {where}"
 
     @property
     def utilisation(self) -> float:
         """Mean share of the limiting register over all cores."""
         return sum(layer.share * layer.cores for layer in self.layers) / max(1, self.cores)
-
-    def chip_of(self, core: int) -> int:
-        """The chip that a core lies on."""
-        return core // CORES_PER_CHIP
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
@@ -156,16 +146,11 @@ class Mapping:
                     "limiting": layer.limiting,
                     "share": layer.share,
                     "fits": layer.fits,
-                    "model": model_name(layer),
+                    "model": "tables" if layer.tabled else "ours",
                 }
                 for layer in self.layers
             ],
         }
-
-
-def model_name(layer: LayerMapping) -> str:
-    """Where the numbers of a layer come from: the compiler's tables, or our model."""
-    return "tables" if layer.tabled else "ours"
 
 
 def map_net(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lavaseg.errors import LavasegError
+from lavaseg.network.delays import MOST_AXONS
 
 TITLES: Mapping[str, str] = {
     "axon_in": "AxonIn",
@@ -96,7 +97,7 @@ class CompilerProfile:
         }
 
 
-_WIDE = {"axon_in": 16000, "neuron_groups": 8, "neurons": 4095, "axon_map": 16000}
+_WIDE = {"axon_in": MOST_AXONS, "neuron_groups": 8, "neurons": 4095, "axon_map": 16000}
 
 PROFILES: Mapping[str, CompilerProfile] = {
     item.name: item

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lavaseg.chip.layers import ChipLayer, Synapses
+from lavaseg.chip.layers import ChipLayer, Form, Synapses
 from lavaseg.chip.mapping import LayerMapping
 from lavaseg.chip.profiles import TITLES, CompilerProfile
 from lavaseg.network import Conv, Dense, Operator
@@ -107,8 +107,10 @@ def _chain(
     before, shape = "input", source
     for name, operator, bits in steps:
         geometry = operator.geometry(shape)
-        form = "sparse" if name in sparse else "dense" if isinstance(operator, Dense) else "conv"
-        item = Synapses(name, before, form, geometry, shape[0], bits)  # type: ignore[arg-type]
+        form: Form = "dense" if isinstance(operator, Dense) else "conv"
+        if name in sparse:
+            form = "sparse"
+        item = Synapses(name, before, form, geometry, shape[0], bits)
         size = (units or {}).get(name, 1)
         layers.append(ChipLayer(name, "population", geometry.target, size, (item,)))
         before, shape = name, geometry.target

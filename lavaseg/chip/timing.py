@@ -14,6 +14,7 @@ import numpy as np
 
 from lavaseg.chip.boards import CORES_PER_CHIP
 from lavaseg.chip.interval import Interval
+from lavaseg.chip.known import LINK_RATES
 from lavaseg.chip.mapping import LayerMapping
 from lavaseg.chip.measured import YOLO_KP
 from lavaseg.chip.work import LayerWork, Traffic, chips_of
@@ -39,8 +40,8 @@ CONSTANTS: Mapping[str, Constant] = {
     "synaptic operation": Constant(0.66e-9, "s", _SOURCE),
     "neuron update": Constant(4e-9, "s", _SOURCE),
     "barrier": Constant(10e-6, "s", _SOURCE),
-    "graded spikes over a link": Constant(67e6, "1/s", _SOURCE),
-    "binary spikes over a link": Constant(100e6, "1/s", _SOURCE),
+    "graded spikes over a link": Constant(LINK_RATES["graded"], "1/s", _SOURCE),
+    "binary spikes over a link": Constant(LINK_RATES["binary"], "1/s", _SOURCE),
 }
 """The constants of the model of time."""
 

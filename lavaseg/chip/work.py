@@ -17,7 +17,7 @@ from lavaseg.chip.layers import ChipLayer, Synapses, chip_layers
 from lavaseg.chip.mapping import LayerMapping
 from lavaseg.chip.mapping import Mapping as ChipMapping
 from lavaseg.errors import LavasegError
-from lavaseg.network import Network, Relay
+from lavaseg.network import Network
 from lavaseg.network.geometry import Axis
 from lavaseg.network.integers import IntegerNetwork
 
@@ -126,13 +126,10 @@ class _Sent:
         """Whether a layer's spikes carry numbers."""
         layer = self.layers.get(name)
         if layer is None or layer.kind == "input":
-            return self.network.input.message_bits > 1
+            return self.network.input.graded
         if layer.kind == "wait":
             return self.graded(layer.incoming[0].source)
-        return layer.kind == "relay" or isinstance(self._node(name), Relay)
-
-    def _node(self, name: str) -> object:
-        return next((node for node in self.network.nodes if node.name == name), None)
+        return layer.kind == "relay"
 
     def _counted(self, name: str) -> np.ndarray:
         shape = self.network.shape(name)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lavaseg.encoders.noise import Noise
+from lavaseg.encoders.noise import Noise, stream
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus
 from lavaseg.network import Shape, Size
@@ -22,8 +22,7 @@ class EncoderError(LavasegError):
 
 def draws(seed: int, sample: int, shape: tuple[int, ...]) -> np.ndarray:
     """Uniform uint16 draws of sample number `sample`: Philox, keyed by seed and sample."""
-    generator = np.random.Generator(np.random.Philox(key=[seed % 2**64, sample % 2**64]))
-    return np.frombuffer(generator.bytes(2 * int(np.prod(shape))), "<u2").reshape(shape)
+    return np.frombuffer(stream(seed, sample).bytes(2 * int(np.prod(shape))), "<u2").reshape(shape)
 
 
 def check_range(name: str, value: Any, low: int, high: int) -> None:

@@ -23,6 +23,12 @@ _COUNTER = 1 << 192
 """Where its draws begin in a Philox stream: those of the codes begin at 0 and never get here."""
 
 
+def stream(seed: int, sample: int, counter: int = 0) -> np.random.Generator:
+    """The random numbers of a sample: Philox, keyed by seed and sample, from a counter on."""
+    key = [seed % 2**64, sample % 2**64]
+    return np.random.Generator(np.random.Philox(counter=counter, key=key))
+
+
 class NoiseError(LavasegError):
     """Noise that is unknown, out of range, or that this kind of input cannot have."""
 
@@ -132,8 +138,7 @@ class Noise:
         return np.where(drawn < self.amount, extreme, values).astype(np.uint8)
 
     def _generator(self, sample: int) -> np.random.Generator:
-        key = [self.seed % 2**64, sample % 2**64]
-        return np.random.Generator(np.random.Philox(counter=_COUNTER, key=key))
+        return stream(self.seed, sample, _COUNTER)
 
 
 NoiseLike: TypeAlias = "Noise | float | str | None"

@@ -49,7 +49,7 @@ def build(name: str, input_: Input, classes: int, **options: Any) -> Network | A
             raise LavasegError(
                 f"model {name!r} has no option {option!r}; it has {', '.join(known)}"
             )
-    wrong = wrong_option(MODELS[name] if name in MODELS else constructor(name), options)
+    wrong = wrong_option(_function(name), options)
     if wrong is not None:
         raise LavasegError(f"model {name!r}: option {wrong[0]} must be {wrong[1]}")
     try:
@@ -64,5 +64,8 @@ def build(name: str, input_: Input, classes: int, **options: Any) -> Network | A
 
 def option_names(name: str) -> list[str]:
     """Names of the options that a model has."""
-    function = MODELS[name] if name in MODELS else constructor(name)
-    return list(inspect.signature(function).parameters)[2:]
+    return list(inspect.signature(_function(name)).parameters)[2:]
+
+
+def _function(name: str) -> Callable[..., object]:
+    return MODELS[name] if name in MODELS else constructor(name)

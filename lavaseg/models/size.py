@@ -75,7 +75,7 @@ def layers(model: Network | AnalogModel) -> tuple[Layer, ...]:
             shape = model.weight_shape(p)
             if shape is not None:
                 weights = model.synapse_count(p)
-                macs = model.share(p, p.operator.macs(model.shape(p.source)))
+                macs = model.dense_macs(p)
                 sheet = model.shape(node.name)
                 enlarges = math.prod(model.geometry(p).enlarges)
                 found.append(

@@ -238,6 +238,10 @@ class Network:
         """Weights or gains of a projection, shared ones counted once."""
         return self.share(projection, math.prod(self.synapse_shape(projection)))
 
+    def dense_macs(self, projection: Projection) -> int:
+        """Multiply-accumulates of one dense pass through a projection."""
+        return self.share(projection, projection.operator.macs(self.shapes[projection.source]))
+
     @cached_property
     def latencies(self) -> Mapping[str, int]:
         """Steps on hardware from the input to each node, on the longest path.
@@ -289,7 +293,7 @@ class Network:
 
     def macs(self) -> int:
         """Multiply-accumulates of one dense pass through all projections."""
-        return sum(self.share(p, p.operator.macs(self.shapes[p.source])) for p in self.projections)
+        return sum(map(self.dense_macs, self.projections))
 
     def weight_count(self) -> int:
         """Synaptic weights, shared ones counted once; norms and biases not included."""

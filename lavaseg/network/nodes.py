@@ -49,6 +49,11 @@ class Input:
         """The largest value that one spike carries (1 for binary spikes)."""
         return 2**self.message_bits - 1 if self.message_bits else 1
 
+    @property
+    def graded(self) -> bool:
+        """Whether its spikes carry numbers; those of one bit are 1 whenever they are sent."""
+        return self.message_bits > 1
+
 
 @dataclass(frozen=True)
 class Population:

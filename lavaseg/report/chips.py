@@ -16,6 +16,7 @@ from matplotlib.patches import Patch
 from lavaseg.chip import CORES_PER_CHIP, LayerMapping, Mapping
 from lavaseg.report.plots import FAINT, INK, Figure, without_formulas
 from lavaseg.system.files import write_atomically
+from lavaseg.system.words import counted
 
 COLUMNS = 12
 """Cores of a chip in a row of the picture; where they lie on the chip is not public."""
@@ -85,11 +86,9 @@ def chip_map(mapping: Mapping, title: str = "") -> Figure:
     box = figure.legend(
         handles=handles, loc="outside lower left", ncols=4, frameon=False, fontsize=7.5
     )
-    text = f"{mapping.cores:,} of {chips * CORES_PER_CHIP:,} cores of {chips:,} chip"
+    text = f"{mapping.cores:,} of {chips * CORES_PER_CHIP:,} cores of {counted(chips, 'chip')}"
     text = f"{title}: {text}" if title else text
-    heading = figure.suptitle(
-        text + ("s" if chips > 1 else ""), fontsize=10, color=INK, x=0.01, ha="left"
-    )
+    heading = figure.suptitle(text, fontsize=10, color=INK, x=0.01, ha="left")
     without_formulas([heading, *box.get_texts()])
     return figure
 

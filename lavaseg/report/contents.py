@@ -148,7 +148,7 @@ class ReportData:
         network = self.described or self.network
         return describe(network, found.counts, found.samples, found.steps)
 
-    @property
+    @cached_property
     def estimates(self) -> tuple[Estimate, ...]:
         """The energies to show; the first is the one to quote."""
         if self.artificial is not None:

@@ -27,7 +27,7 @@ def layer_rows(data: ReportData) -> list[dict[str, str]]:
         return []
     rates = data.evaluation.rates_per_step if data.evaluation else {}
     counted = {p.name for p in energy.populations} if energy else set()
-    kind = "input, graded" if net.input.message_bits > 1 else "input"
+    kind = "input, graded" if net.input.graded else "input"
     rows = [_node_row(net, net.input.name, kind, "–", rates)]
     for node in net.ordered:
         if isinstance(node, Population):

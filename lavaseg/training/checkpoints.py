@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from lavaseg.errors import LavasegError
+from lavaseg.runs.run import make_folder
 from lavaseg.system.faults import memory_failed
 from lavaseg.system.files import replacing
 from lavaseg.system.progress import line
@@ -39,10 +40,7 @@ class WholeCheckpoints(TorchCheckpointIO):
             LavasegError: it cannot be written; the old ones are left.
         """
         path = Path(path)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise LavasegError(f"{path.parent} cannot be made: {error.strerror}") from None
+        make_folder(path.parent)
         with replacing(path) as part:
             content = io.BytesIO()  # on a full disk torch's own writer does not say so
             torch.save(checkpoint, content)

@@ -234,13 +234,14 @@ def evaluate(
     model = trained_model(run)
     if isinstance(model, SpikingNetwork) and encoder.steps != trained_steps:
         model.set_steps(encoder.steps)
-    sample_bytes = _FLOAT_BYTES * encoder.steps * math.prod(encoder.shape(run.picture_shape))
+    batch_size = run.recipe.training.batch_size
+    if encoder.steps > trained_steps:
+        sample_bytes = _FLOAT_BYTES * encoder.steps * math.prod(encoder.shape(run.picture_shape))
+        batch_size = max(1, min(batch_size, _INPUT_BYTES // sample_bytes))
     batches = loader(
         samples,
         encoder,
-        batch_size=run.recipe.training.batch_size
-        if encoder.steps <= trained_steps
-        else max(1, min(run.recipe.training.batch_size, _INPUT_BYTES // sample_bytes)),
+        batch_size=batch_size,
         seed=run.recipe.seed,
         shuffle=False,
         noise=noise,

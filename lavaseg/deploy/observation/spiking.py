@@ -88,7 +88,7 @@ class SpikingRecorder:
             shape=network.shape(node.name),
             rates=one_figure(share),
             macs=sum(
-                network.share(p, p.operator.macs(network.shape(p.source)))
+                network.dense_macs(p)
                 for p in network.incoming(node.name)
                 if network.weight_shape(p) is not None
             ),

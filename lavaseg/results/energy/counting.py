@@ -80,7 +80,7 @@ def account(
 def _graded(network: Network) -> set[str]:
     """Nodes that send graded spikes."""
     graded = {node.name for node in network.nodes if isinstance(node, Relay)}
-    if network.input.message_bits > 1:
+    if network.input.graded:
         graded.add(network.input.name)
     return graded
 
@@ -104,7 +104,7 @@ def _projections(
                 analog=p.source in graded,
                 weighted=p.operator.weight_shape(shape) is not None,
                 synapses=int(synapses.sum()),
-                dense_macs=network.share(p, p.operator.macs(shape)),
+                dense_macs=network.dense_macs(p),
                 spikes=int(spikes.sum()),
                 operations=int((sheets[p.source] * synapses).sum()),
             )

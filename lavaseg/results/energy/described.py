@@ -171,14 +171,13 @@ class _Rates:
 
 def _macs(network: Network, projection: Projection) -> int:
     """Dense MACs of a projection with weights, a transposed convolution by its outputs."""
-    inputs = projection.operator.macs(network.shape(projection.source))
-    return network.share(projection, inputs) * math.prod(network.geometry(projection).enlarges)
+    return network.dense_macs(projection) * math.prod(network.geometry(projection).enlarges)
 
 
 def _graded(network: Network, name: str) -> bool:
     """Whether a node sends the values of a graded input, or of a relay."""
     if name == network.input.name:
-        return network.input.message_bits > 1
+        return network.input.graded
     node = network[name]
     if not isinstance(node, Current):
         return isinstance(node, Relay)

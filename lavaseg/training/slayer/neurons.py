@@ -90,14 +90,39 @@ def _contiguous(x: torch.Tensor) -> torch.Tensor:
     return x.contiguous().reshape(len(x), -1)
 
 
+def _filtered(
+    x: torch.Tensor, decay: int, scale: int, state: np.ndarray | None = None
+) -> torch.Tensor:
+    """`filter_current` of (T, N, H, W, C), on the CPU."""
+    out = filter_current(_contiguous(x).numpy(), decay=decay, scale=scale, state=state)
+    return torch.from_numpy(out).view_as(x)
+
+
+def _fired(
+    x: torch.Tensor, neuron: FusedNeuron, record: bool, state: np.ndarray | None = None
+) -> tuple[torch.Tensor, torch.Tensor | None, np.ndarray]:
+    """`fire` with the currents (T, N, H, W, C) of a population, on the CPU."""
+    population = neuron.population
+    fired, volts, last = fire(
+        _contiguous(x).numpy(),
+        threshold=None if population.threshold is None else neuron.threshold,
+        voltage_decay=population.voltage_decay,
+        soft_reset=population.reset == "soft",
+        scale=neuron.s_scale,
+        record=record,
+        state=state,
+    )
+    membrane = None if volts is None else torch.from_numpy(volts).view_as(x)
+    return torch.from_numpy(fired).view_as(x), membrane, last
+
+
 class _Filter(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, decay: int, scale: int) -> torch.Tensor:
         ctx.keep = 1 - decay / DECAY_UNITY
         if x.is_cuda:
             return filter_current_steps(x, decay, scale)
-        out = filter_current(_contiguous(x).numpy(), decay=decay, scale=scale)
-        return torch.from_numpy(out).view_as(x)
+        return _filtered(x, decay, scale)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
@@ -112,22 +137,14 @@ class _Fire(torch.autograd.Function):
     def forward(
         ctx: Any, x: torch.Tensor, neuron: FusedNeuron, record: Record
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        theta = None if neuron.population.threshold is None else neuron.threshold
-        decay, soft = neuron.population.voltage_decay, neuron.population.reset == "soft"
         membrane: torch.Tensor | None
         if x.is_cuda:
+            theta = None if neuron.population.threshold is None else neuron.threshold
+            decay, soft = neuron.population.voltage_decay, neuron.population.reset == "soft"
             spikes, membrane, _ = fire_steps(x, theta, decay, soft, neuron.s_scale)
         else:
-            fired, volts, _ = fire(
-                _contiguous(x.detach()).numpy(),
-                threshold=theta,
-                voltage_decay=decay,
-                soft_reset=soft,
-                scale=neuron.s_scale,
-                record=record != "none" or ctx.needs_input_grad[0],
-            )
-            spikes = torch.from_numpy(fired).view_as(x)
-            membrane = None if volts is None else torch.from_numpy(volts).view_as(x)
+            seen = record != "none" or ctx.needs_input_grad[0]
+            spikes, membrane, _ = _fired(x.detach(), neuron, seen)
         ctx.set_materialize_grads(False)
         ctx.neuron = neuron
         if membrane is not None:
@@ -287,28 +304,12 @@ class FusedNeuron(cuba.Neuron):
             state = NeuronState.rest(x[0].numel())
         u = state.current.copy()
         if self.population.current_decay != DECAY_UNITY:
-            filtered = filter_current(
-                _contiguous(x).numpy(),
-                decay=self.population.current_decay,
-                scale=self.s_scale,
-                state=u,
-            )
-            x = torch.from_numpy(filtered).view_as(x)
+            x = _filtered(x, self.population.current_decay, self.s_scale, u)
         x = time_first(_shifted(time_last(x), norm, bias))
-        fired, volts, v = fire(
-            _contiguous(x).numpy(),
-            threshold=None if self.population.threshold is None else self.threshold,
-            voltage_decay=self.population.voltage_decay,
-            soft_reset=self.population.reset == "soft",
-            scale=self.s_scale,
-            record=record != "none",
-            state=state.membrane,
-        )
-        spikes = time_last(torch.from_numpy(fired).view_as(x))
-        if volts is None:
-            return spikes, None, NeuronState(u, v)
-        membrane = time_last(torch.from_numpy(volts).view_as(x))
-        return spikes, membrane[..., -1:] if record == "last" else membrane, NeuronState(u, v)
+        spikes, membrane, v = _fired(x, self, record != "none", state.membrane)
+        if membrane is not None:
+            membrane = time_last(membrane[-1:] if record == "last" else membrane)
+        return time_last(spikes), membrane, NeuronState(u, v)
 
     def current(
         self,
