@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from lavaseg.deploy.loihi2.system import GENERATIONS, System, check_extension, p
 from lavaseg.errors import LavasegError
 from lavaseg.system.extras import optional
 from lavaseg.system.faults import explanation
+from lavaseg.system.versions import version_of
 from lavaseg.system.words import counted
 
 if TYPE_CHECKING:
@@ -184,18 +184,12 @@ def _examine(folder: Path, purpose: str) -> Any:
 
 
 def _machine() -> dict[str, Any]:
-    def installed(name: str) -> str | None:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            return None
-
     packages = ("numpy", "numba", "lava-nc", "lava-loihi")
     return {
         "node": platform.node(),
         "system": platform.platform(),
         "python": platform.python_version(),
-        **{name: installed(name) for name in packages},
+        **{name: version_of(name) for name in packages},
     }
 
 

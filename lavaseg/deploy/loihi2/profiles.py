@@ -21,18 +21,13 @@ from lavaseg.deploy.loihi2.job import IDLE, PROFILES, ChipTask, check_power
 from lavaseg.deploy.loihi2.limits import check_limits
 from lavaseg.deploy.loihi2.run import do, measure_lags
 from lavaseg.deploy.loihi2.sources import fits_buffer
-from lavaseg.deploy.loihi2.system import (
-    System,
-    check_extension,
-    check_place,
-    extension_version,
-    placed,
-)
+from lavaseg.deploy.loihi2.system import System, check_extension, check_place, placed
 from lavaseg.deploy.loihi2.timing import Timing
 from lavaseg.deploy.requests import check_request
 from lavaseg.errors import LavasegError
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.system.session import temporary_folder
+from lavaseg.system.versions import version_of
 
 
 def profile(
@@ -81,7 +76,7 @@ def profile(
         "period": padded(net.steps),
         "replayed": replay,
         "lags": timing.to_dict(),
-        "extension": extension_version(),
+        "extension": version_of("lava-loihi"),  # None of one that is no such package
     }
     for number, kind in enumerate(tasks):
         with temporary_folder() as folder:

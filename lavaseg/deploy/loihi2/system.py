@@ -9,7 +9,6 @@ import importlib.util
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from lavaseg.deploy.slurm import Node, find_nodes
@@ -101,14 +100,6 @@ def check_extension() -> None:
             "which is not installed: members of Intel's neuromorphic research community (INRC) "
             "get it from Intel"
         )
-
-
-def extension_version() -> str | None:
-    """Version of the package lava-loihi; None if the extension is no such package, as a double."""
-    try:
-        return version("lava-loihi")
-    except PackageNotFoundError:
-        return None
 
 
 def variables(system: System) -> dict[str, str]:
