@@ -17,6 +17,7 @@ from lavaseg.cli import app
 from lavaseg.deploy import verify_spikes
 from lavaseg.deploy.loihi2 import System, profile, run_loihi2
 from lavaseg.deploy.loihi2.system import check_place, placed, use, variables
+from lavaseg.deploy.slurm import Node
 from lavaseg.errors import LavasegError
 from lavaseg.network.interleave import interleave
 
@@ -41,6 +42,17 @@ def test_a_board_that_cannot_be_had_is_named(
     net = like_the_demo()
     with pytest.raises(LavasegError, match=words):
         run_loihi2(net, random_spikes(net, 1), system=system)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_board_that_one_of_its_partitions_gives_can_be_had(
+    order: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [Node("kp-1", "kp", True, "idle"), Node("kp-1", "old", False, "idle")]
+    monkeypatch.setattr("lavaseg.deploy.loihi2.system.find_nodes", lambda: nodes[::order])
+    check_place(System(board="kp-1"))
+    with pytest.raises(LavasegError, match="partition 'old' takes no job"):
+        check_place(System(partition="old"))
 
 
 def test_two_places_are_refused() -> None:

@@ -153,7 +153,8 @@ def _partition_of(cluster: Cluster, board: str) -> str:
     if not found.usable:
         usable = [other.name for other in cluster.boards.values() if other.usable]
         raise LavasegError(f"board {found}; boards that take jobs: {_names(usable)}")
-    return found.partitions[0]
+    up = [name for name in found.partitions if cluster.partitions[name].up]
+    return (up or found.partitions)[0]
 
 
 def _check_partition(cluster: Cluster, name: str, limit: int | None) -> None:

@@ -133,14 +133,14 @@ def check_place(system: System) -> None:
             "Slurm does not answer: `sinfo` fails; without Slurm, give --host ADDRESS of a board's "
             "host"
         ) from None
-    if system.board:
-        _check_listed("board", system.board, {node.name: node for node in nodes})
-        return
-    groups: dict[str, Node] = {}
-    for node in nodes:  # of a partition, a node that takes jobs if there is one
-        if node.partition not in groups or node.up:
-            groups[node.partition] = node
-    _check_listed("partition", str(system.partition), groups)
+    found: dict[str, Node] = {}
+    for node in nodes:  # of a partition, or of a board in several, one that takes jobs if any does
+        name = node.name if system.board else node.partition
+        if name not in found or node.up:
+            found[name] = node
+    _check_listed(
+        "board" if system.board else "partition", system.board or str(system.partition), found
+    )
 
 
 def use(system: System) -> None:
