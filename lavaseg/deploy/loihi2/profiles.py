@@ -59,7 +59,7 @@ def profile(
     Raises:
         LavasegError: no extension, no such board, no such profile, or a run that failed.
     """
-    place = check_profile(kinds, system)
+    place = check_profiling(kinds, system)
     check_request(net, spikes, ())
     check_lava(net)
     check_limits(net)
@@ -87,7 +87,7 @@ def profile(
     return found | {"derived": derived(found)}
 
 
-def check_profile(kinds: Sequence[str], system: System | None) -> System:
+def check_profiling(kinds: Sequence[str], system: System | None) -> System:
     """Where profiles are to run, by the options and the environment.
 
     Raises:
