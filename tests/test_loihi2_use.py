@@ -68,9 +68,12 @@ def test_the_environment_says_where_unless_it_is_told() -> None:
     environment = {"PARTITION": "kp", "LOIHI_GEN": "N3C1"}
     assert placed(None, environment) == System(partition="kp", generation="N3C1")
     assert placed(BOARD, environment) == System(board="ncl-og-01", generation="N3C1")
-    assert placed(None, {"NOSLURM": "1", "NXSDKHOST": "10.1.1.1", "BOARD": "x"}) == System(
-        host="10.1.1.1", generation="N3B3"
-    )
+    host = System(host="10.1.1.1", generation="N3B3")
+    assert placed(None, {"NOSLURM": "1", "NXSDKHOST": "10.1.1.1", "BOARD": "x"}) == host
+    assert placed(None, {"NXSDKHOST": "10.1.1.1"}) == host, "as `lavaseg doctor` advises"
+    with pytest.raises(LavasegError, match="where is the board"):
+        placed(None, {"NXSDKHOST": "10.1.1.1", "SLURM": "1"})
+    assert placed(None, {"NXSDKHOST": "10.1.1.1", "BOARD": "x"}).board == "x"
 
 
 @pytest.mark.parametrize(

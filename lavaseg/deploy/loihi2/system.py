@@ -74,11 +74,11 @@ def placed(system: System | None, variables: Mapping[str, str] = os.environ) -> 
     generation = system.generation or variables.get("LOIHI_GEN") or GENERATIONS[0]
     if system.given:
         return System(system.board, system.partition, system.host, generation)
-    names = ("NXSDKHOST",) if variables.get("NOSLURM") == "1" else ("BOARD", "PARTITION")
-    board, partition, host = (
-        variables.get(name) if name in names else None
-        for name in ("BOARD", "PARTITION", "NXSDKHOST")
-    )
+    board, partition, host = (variables.get(name) for name in _PLACES)
+    if variables.get("NOSLURM") == "1":
+        board = partition = None
+    elif board or partition or variables.get("SLURM") == "1":
+        host = None
     found = System(board, partition, host, generation)
     if not found.given:
         raise LavasegError(
