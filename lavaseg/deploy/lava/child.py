@@ -89,7 +89,7 @@ class _Watch:
     def _watch(self) -> None:
         while True:
             actors = self._actors()
-            for sentinel in _ended([*actors], 0.2):
+            for sentinel in connection.wait([*actors], timeout=0.2):
                 if self._runtime is not None:
                     self.fail(self._obituary(*actors[sentinel]))
             if time.monotonic() > self._deadline:
@@ -118,14 +118,6 @@ class _Watch:
 def _in_words(error: BaseException) -> str:
     """An exception and, if the system or a library gave up, what can be done about it."""
     return f"{type(error).__name__}: {explanation(error) or error}"
-
-
-def _ended(sentinels: list[Any], seconds: float) -> list[Any]:
-    """Those of the sentinels that are ready within so many seconds."""
-    if sentinels:
-        return connection.wait(sentinels, timeout=seconds)
-    time.sleep(seconds)
-    return []
 
 
 def main(folder: Path) -> None:
