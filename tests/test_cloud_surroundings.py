@@ -58,6 +58,14 @@ def test_a_board_is_chosen_with_a_partition_that_it_belongs_to() -> None:
         choose(without, None, None, None)
 
 
+def test_a_board_in_two_partitions_goes_through_the_one_that_is_up() -> None:
+    cluster = Cluster(
+        {"kp-1": Board(Node("kp-1", "old", False, "idle"), ("old", "kp"))},
+        {name: Partition(name, name == "kp", None, False) for name in ("old", "kp")},
+    )
+    assert choose(cluster, None, "kp-1", None) == ["--partition=kp", "--nodelist=kp-1"]
+
+
 @pytest.mark.parametrize(("state", "starts"), [("reserved", True), ("drained", False)])
 def test_a_job_is_only_given_up_if_its_board_can_take_none(
     state: str, starts: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

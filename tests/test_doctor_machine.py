@@ -117,12 +117,12 @@ def test_lava_that_cannot_be_imported_or_has_another_version_is_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake(tmp_path, monkeypatch, "lava/__init__.py", "raise SyntaxError('not for this Python')")
-    monkeypatch.setattr(packages, "_version", lambda package: "0.9.0")
+    monkeypatch.setattr(packages, "version_of", lambda package: "0.9.0")
     found = look(packages.lava)
     assert_mendable(found["Lava"], doctor.WRONG, "lava-nc 0.9.0", "tested: lava-nc==0.10.0")
     assert_mendable(found["Lava's runtime"], doctor.WRONG, "not for this Python")
     assert_mendable(found["Loihi extension"], doctor.WRONG)
-    monkeypatch.setattr(packages, "_version", lambda package: None)
+    monkeypatch.setattr(packages, "version_of", lambda package: None)
     assert_mendable(packages._lava_version(), doctor.MISSING, "lava-nc missing")
 
 
@@ -130,7 +130,7 @@ def test_without_lava_dl_networks_run_and_only_the_demo_does_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     there = {"lava-nc": "0.10.0"}
-    monkeypatch.setattr(packages, "_version", there.get)
+    monkeypatch.setattr(packages, "version_of", there.get)
     monkeypatch.setattr(doctor, "EXAMINATIONS", (packages.lava,))
     checks = doctor.examine()
     (lava,) = (check for check in checks if check.name == "Lava")

@@ -17,6 +17,7 @@ from lavaseg.cli import app
 from lavaseg.deploy import verify_spikes
 from lavaseg.deploy.loihi2 import System, profile, run_loihi2
 from lavaseg.deploy.loihi2.system import check_place, placed, use, variables
+from lavaseg.deploy.slurm import Node
 from lavaseg.errors import LavasegError
 from lavaseg.network.interleave import interleave
 
@@ -43,6 +44,17 @@ def test_a_board_that_cannot_be_had_is_named(
         run_loihi2(net, random_spikes(net, 1), system=system)
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_board_that_one_of_its_partitions_gives_can_be_had(
+    order: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [Node("kp-1", "kp", True, "idle"), Node("kp-1", "old", False, "idle")]
+    monkeypatch.setattr("lavaseg.deploy.loihi2.system.find_nodes", lambda: nodes[::order])
+    check_place(System(board="kp-1"))
+    with pytest.raises(LavasegError, match="partition 'old' takes no job"):
+        check_place(System(partition="old"))
+
+
 def test_two_places_are_refused() -> None:
     with pytest.raises(LavasegError, match="board 'a' and partition 'b' were both given"):
         System(board="a", partition="b")
@@ -56,9 +68,12 @@ def test_the_environment_says_where_unless_it_is_told() -> None:
     environment = {"PARTITION": "kp", "LOIHI_GEN": "N3C1"}
     assert placed(None, environment) == System(partition="kp", generation="N3C1")
     assert placed(BOARD, environment) == System(board="ncl-og-01", generation="N3C1")
-    assert placed(None, {"NOSLURM": "1", "NXSDKHOST": "10.1.1.1", "BOARD": "x"}) == System(
-        host="10.1.1.1", generation="N3B3"
-    )
+    host = System(host="10.1.1.1", generation="N3B3")
+    assert placed(None, {"NOSLURM": "1", "NXSDKHOST": "10.1.1.1", "BOARD": "x"}) == host
+    assert placed(None, {"NXSDKHOST": "10.1.1.1"}) == host, "as `lavaseg doctor` advises"
+    with pytest.raises(LavasegError, match="where is the board"):
+        placed(None, {"NXSDKHOST": "10.1.1.1", "SLURM": "1"})
+    assert placed(None, {"NXSDKHOST": "10.1.1.1", "BOARD": "x"}).board == "x"
 
 
 @pytest.mark.parametrize(

@@ -27,20 +27,19 @@ def doctor(
 
     Example: `lavaseg doctor --for lava`
     """
-    from lavaseg.deploy.doctor import PURPOSES, examine, obstacles
+    from lavaseg.deploy.doctor import PURPOSES, as_plain, examine, obstacles
 
     obstacles((), purpose)  # an unknown purpose is refused before anything is looked at
     checks = examine()
-    able = {name: not obstacles(checks, name) for name in PURPOSES}
     if json:
-        print_json({"checks": [_json(check) for check in checks], "able": able})
+        print_json(as_plain(checks))
     else:
         _show(checks)
         for name, title in PURPOSES.items():
             hindering = ", ".join(check.name for check in obstacles(checks, name))
-            say(f"{name:10}{'yes' if able[name] else 'no '}  {title}"
+            say(f"{name:10}{'no ' if hindering else 'yes'}  {title}"
                 f"{'; mend: ' + hindering if hindering else ''}")  # fmt: skip
-    if not able[purpose]:
+    if obstacles(checks, purpose):
         raise typer.Exit(UNABLE)
 
 
@@ -53,13 +52,3 @@ def _show(checks: tuple[Check, ...]) -> None:
         if check.remedy:
             rows.append(("", "", f"-> {check.remedy}"))
     print_table(f"lavaseg {__version__} on this machine", ("", "what", "found"), rows, "found")
-
-
-def _json(check: Check) -> dict[str, object]:
-    return {
-        "name": check.name,
-        "state": check.state,
-        "found": check.found,
-        "remedy": check.remedy,
-        "needed_for": list(check.needed_for),
-    }

@@ -134,9 +134,9 @@ def run(
         system = system_of(board, partition, host, loihi_gen)
         check_used(system, backend)
         if kinds:
-            from lavaseg.deploy.loihi2 import check_profile
+            from lavaseg.deploy.loihi2 import check_profiling
 
-            check_profile(kinds, system)  # refused before a run, not after it
+            check_profiling(kinds, system)  # refused before a run, not after it
 
     def ran(
         network: IntegerNetwork, spikes: np.ndarray, progress: Callable[[int, int], None]

@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lavaseg.errors import LavasegError
 from lavaseg.system.extras import optional
@@ -38,7 +38,7 @@ class Backend:
         on_lava: it runs Lava's processes.
         on_chip: it needs a board, so it runs only where it is asked for by name.
         checks: name of the module's function of (network, spikes, record) that raises a
-            LavasegError if the machine lacks something; "" if nothing can be missing.
+            LavasegError if the run would be refused; "" if only an installation can be missing.
     """
 
     title: str
@@ -57,7 +57,12 @@ class Backend:
     def check(self, net: IntegerNetwork, spikes: np.ndarray, record: Record) -> None:
         """Raise LavasegError if the machine lacks what the run needs."""
         if self.checks:
-            getattr(self.load(), self.checks)(net, spikes, record)
+            self._named(self.checks)(net, spikes, record)
+
+    def _named(self, name: str) -> Any:
+        """A function of its module, which may import more on its first use."""
+        with optional():
+            return getattr(self.load(), name)
 
     def run(
         self,
@@ -76,11 +81,9 @@ class Backend:
             timeout: seconds, for backends that can give a run up.
             system: for those that need a board.
         """
-        with optional():
-            function = getattr(self.load(), self.function)
         given = {"timeout": timeout, "progress": progress, "system": system}
         options = {name: given[name] for name in self.takes}
-        found: Activity = function(net, spikes, record=record, **options)
+        found: Activity = self._named(self.function)(net, spikes, record=record, **options)
         return found
 
 
@@ -111,6 +114,7 @@ BACKENDS: Mapping[str, Backend] = {
         ("timeout", "progress", "system"),
         on_lava=True,
         on_chip=True,
+        checks="check_board",
     ),
 }
 """Every backend gives the same `Activity` for the same spikes."""

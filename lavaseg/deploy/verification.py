@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lavaseg.deploy.backends import BACKENDS, COMPARABLE, COMPARED, REFERENCE, check_backend
-from lavaseg.deploy.loihi2.limits import check_limits
-from lavaseg.deploy.loihi2.system import check_extension
 from lavaseg.deploy.targets import Target, first_stimuli, network_of
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus
@@ -175,12 +173,9 @@ def verify_spikes(
         )
     for backend in backends:
         check_backend(backend, COMPARABLE)
-        if BACKENDS[backend].on_chip:
-            check_extension()  # before the others take their time
-            check_limits(net)
-    for backend in backends:  # as early: torch is not installed, or Lava lacks memory
+    for backend in backends:  # before any takes its time: torch is not installed
         BACKENDS[backend].load()
-    for backend in backends:
+    for backend in backends:  # as early: a limit of the chip, or Lava lacks memory
         BACKENDS[backend].check(net, spikes, "all")
     reference = BACKENDS[REFERENCE].run(net, spikes, "all", None, None)
     seconds = {REFERENCE: reference.seconds}

@@ -12,8 +12,13 @@ def versions() -> dict[str, str]:
     """The version of Python and of each of `PACKAGES`."""
     found = {"Python": platform.python_version()}
     for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "not installed as a package"
+        found[package] = version_of(package) or "not installed as a package"
     return found
+
+
+def version_of(package: str) -> str | None:
+    """The version of a package; None if there is no such package here."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

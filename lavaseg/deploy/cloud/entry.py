@@ -7,11 +7,9 @@ import json
 import os
 import platform
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +19,13 @@ from lavaseg.deploy.cloud.archive import MANIFEST
 from lavaseg.deploy.cloud.collect import judge, say_judgement
 from lavaseg.deploy.cloud.results import read_results, write_results
 from lavaseg.deploy.cloud.spikes import spikes_from_bytes
+from lavaseg.deploy.doctor import as_plain, examine, obstacles
 from lavaseg.deploy.loihi2.job import PROFILES, check_power, profile_kinds
 from lavaseg.deploy.loihi2.system import GENERATIONS, System, check_extension, placed
 from lavaseg.errors import LavasegError
 from lavaseg.system.extras import optional
 from lavaseg.system.faults import explanation
+from lavaseg.system.versions import version_of
 from lavaseg.system.words import counted
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _run(folder: Path, manifest: Mapping[str, Any], options: argparse.Namespace)
         check_power(kinds, placed(system).partition)  # refused before the run, not after it
     elif system.given:
         _say(f"on {options.backend} no chip is used: --backend loihi2 takes the board")
-    doctor = _examine(folder, _purpose(options.backend))
+    doctor = _examine(_purpose(options.backend))
 
     from lavaseg.deploy.requests import check_request
     from lavaseg.network.ranges import check_ranges
@@ -160,42 +160,21 @@ def _purpose(backend: str) -> str:
     return "lava" if BACKENDS[backend].on_lava else "simulate"
 
 
-def _examine(folder: Path, purpose: str) -> Any:
+def _examine(purpose: str) -> dict[str, Any]:
     """What `lavaseg doctor` says of this machine; what hinders the purpose is printed."""
-    paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
-    called = subprocess.run(
-        [sys.executable, "-m", "lavaseg", "doctor", "--for", purpose, "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-    )
-    try:
-        found = json.loads(called.stdout)
-    except ValueError:
-        lines = [line for line in called.stderr.splitlines() if any(map(str.isalpha, line))]
-        last = lines[-1].strip("│ ") if lines else f"exit code {called.returncode}"
-        _say(f"doctor: could not look at this machine: {last}")
-        return None
-    for check in found["checks"]:
-        if check.get("state") != "good" and purpose in check.get("needed_for", ()):
-            _say(f"doctor: {check.get('name')}: {check.get('found')}; {check.get('remedy')}")
-    return found
+    checks = examine()
+    for check in obstacles(checks, purpose):
+        _say(f"doctor: {check.name}: {check.found}; {check.remedy}")
+    return as_plain(checks)
 
 
 def _machine() -> dict[str, Any]:
-    def installed(name: str) -> str | None:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            return None
-
     packages = ("numpy", "numba", "lava-nc", "lava-loihi")
     return {
         "node": platform.node(),
         "system": platform.platform(),
         "python": platform.python_version(),
-        **{name: installed(name) for name in packages},
+        **{name: version_of(name) for name in packages},
     }
 
 

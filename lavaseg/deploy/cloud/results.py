@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from lavaseg.deploy.cloud.archive import MANIFEST, identity_of, listed
-from lavaseg.deploy.cloud.bundle import EXPECTED, FORMAT, Bundle
+from lavaseg.deploy.cloud.archive import MANIFEST, identity_of, listed, manifest_bytes
+from lavaseg.deploy.cloud.bundle import EXPECTED, FORMAT, NETWORK, Bundle
 from lavaseg.deploy.cloud.spikes import activity_from_bytes, activity_to_bytes
 from lavaseg.errors import LavasegError
 from lavaseg.results.activity import Activity
@@ -53,11 +53,6 @@ class Results:
     found: Activity
     doctor: Any
 
-    @property
-    def bundle(self) -> str:
-        """Identity of the bundle that ran."""
-        return identity_of(self.manifest)
-
 
 def write_results(
     folder: Path,
@@ -73,7 +68,7 @@ def write_results(
         LavasegError: the folder exists or cannot be written.
     """
     content = {
-        MANIFEST: json.dumps(manifest, indent=1, sort_keys=True).encode(),
+        MANIFEST: manifest_bytes(manifest),
         EXPECTED: expected,
         FOUND: activity_to_bytes(found),
         EXAMINED: json.dumps(doctor, indent=1).encode(),
@@ -144,7 +139,7 @@ def check_same_bundle(
     """LavasegError unless results are of `bundle`."""
     if identity == bundle.identity:
         return
-    own, other = (m["members"]["network.net"]["sha256"] for m in (bundle.manifest, manifest))
+    own, other = (m["members"][NETWORK]["sha256"] for m in (bundle.manifest, manifest))
     what = "bundle" if own == other else "network"
     raise LavasegError(
         f"{place} holds the results of another {what}, {manifest['name']!r}, not of {bundle.path}"
@@ -178,18 +173,19 @@ def _of_folder(place: Path) -> dict[str, bytes]:
     if not (folder / RESULT).exists():
         raise LavasegError(
             f"{place} holds no results: it lacks {RESULT}, which a run writes when it has ended"
-            f"{_last_words(place / LOG)}"
+            + (f"; its log ends: {last}" if (last := last_line(place / LOG)) else "")
         )
     with reading(folder):
         return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
 
 
-def _last_words(log: Path) -> str:
-    """What a job printed last, if it printed anything."""
-    if not log.is_file():
+def last_line(log: Path) -> str:
+    """What a job printed last; "" if it printed nothing."""
+    try:
+        lines = log.read_text("utf-8", "replace").splitlines()
+    except OSError:  # it has not begun, or its file system is away
         return ""
-    lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
-    return f"; its log ends: {lines[-1]}" if lines else ""
+    return next((line for line in reversed(lines) if line.strip()), "")
 
 
 def _chosen(place: Path, sizes: Mapping[str, int], content: Any) -> dict[str, bytes]:

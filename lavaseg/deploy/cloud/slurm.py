@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lavaseg.deploy.loihi2.system import System
 from lavaseg.deploy.slurm import Node, call, find_nodes
 from lavaseg.errors import LavasegError
 
@@ -125,13 +124,13 @@ def choose(
     """Options of `sbatch` for a partition, or a board, or neither, which is Slurm's default.
 
     Args:
+        partition, board: at most one of them.
         limit: minutes that the job may take; None: as the partition says.
 
     Raises:
-        LavasegError: both are given, there is no such partition or board, it takes no jobs, or
-            the job may take longer than the partition lets any.
+        LavasegError: there is no such partition or board, it takes no jobs, or the job may take
+            longer than the partition lets any.
     """
-    System(board, partition)  # at most one of them
     if board:
         partition = _partition_of(cluster, board)
     elif not partition:
@@ -154,7 +153,8 @@ def _partition_of(cluster: Cluster, board: str) -> str:
     if not found.usable:
         usable = [other.name for other in cluster.boards.values() if other.usable]
         raise LavasegError(f"board {found}; boards that take jobs: {_names(usable)}")
-    return found.partitions[0]
+    up = [name for name in found.partitions if cluster.partitions[name].up]
+    return (up or found.partitions)[0]
 
 
 def _check_partition(cluster: Cluster, name: str, limit: int | None) -> None:

@@ -13,7 +13,7 @@ from lavaseg.deploy.backends import BACKENDS, check_backend
 from lavaseg.deploy.cloud import slurm
 from lavaseg.deploy.cloud.bundle import Bundle
 from lavaseg.deploy.cloud.collect import Judgement, judge
-from lavaseg.deploy.cloud.results import LOG, RESULT, RESULTS, read_results
+from lavaseg.deploy.cloud.results import LOG, RESULT, RESULTS, last_line, read_results
 from lavaseg.deploy.loihi2.job import check_power, profile_kinds
 from lavaseg.deploy.loihi2.system import System
 from lavaseg.errors import LavasegError
@@ -304,8 +304,7 @@ def _end(job: Job, state: slurm.State) -> str:
     """Why a job left no results."""
     if state.name in _ENDS:
         return f"job {job.number} {_ENDS[state.name]}"
-    lines = _LogTail(job.folder / LOG).lines()
-    last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
+    last = last_line(job.folder / LOG) or "it printed nothing"
     return f"job {job.number} failed: {last.removeprefix('error: ')}"
 
 

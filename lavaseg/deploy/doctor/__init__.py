@@ -16,11 +16,12 @@ from lavaseg.deploy.doctor.check import (
     PURPOSES,
     WRONG,
     Check,
+    as_plain,
     obstacles,
 )
 from lavaseg.deploy.doctor.probes import Probes
 
-__all__ = ["GOOD", "MISSING", "PURPOSES", "WRONG", "Check", "examine", "obstacles"]
+__all__ = ["GOOD", "MISSING", "PURPOSES", "WRONG", "Check", "as_plain", "examine", "obstacles"]
 
 Examination = Callable[[Probes], list[Check]]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from lavaseg.errors import LavasegError
 
@@ -59,3 +60,11 @@ def obstacles(checks: Iterable[Check], purpose: str) -> tuple[Check, ...]:
     if purpose not in PURPOSES:
         raise LavasegError(f"no purpose {purpose!r}; there are {', '.join(PURPOSES)}")
     return tuple(check for check in checks if not check.good and purpose in check.needed_for)
+
+
+def as_plain(checks: Sequence[Check]) -> dict[str, Any]:
+    """Plain data for JSON: the checks, and for each of `PURPOSES` whether they allow it."""
+    return {
+        "checks": [asdict(check) for check in checks],
+        "able": {purpose: not obstacles(checks, purpose) for purpose in PURPOSES},
+    }

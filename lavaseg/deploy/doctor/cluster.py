@@ -10,14 +10,13 @@ from collections.abc import Mapping, Sequence
 
 from lavaseg.deploy.doctor.check import GOOD, MISSING, WRONG, Check
 from lavaseg.deploy.doctor.probes import Answer, Probes
+from lavaseg.deploy.loihi2.system import GENERATIONS
 from lavaseg.deploy.slurm import NODES, Node, nodes_of
 
 PATIENCE = 5.0
 """Seconds that Slurm's commands have; a controller that is away makes them wait for minutes."""
 LAVA_PATIENCE = 1.0
 """Seconds that `lava.utils.slurm` gives `sinfo`; after them it says that there is no Slurm."""
-GENERATIONS = ("N2A2", "N3B2", "N3B3", "N3C1", "N3D1")
-"""Values of LOIHI_GEN: `lava.utils.loihi.ChipGeneration`."""
 
 
 def cluster(probes: Probes) -> list[Check]:
@@ -88,7 +87,7 @@ def _contradiction(asked: Mapping[str, str]) -> tuple[str, str] | None:
         return "a host and Slurm exclude each other", "unset SLURM; export NOSLURM=1"
     generation = asked.get("LOIHI_GEN", GENERATIONS[0])
     if generation not in GENERATIONS:
-        return f"generations are {', '.join(GENERATIONS)}", "export LOIHI_GEN=N3B3"
+        return f"generations are {', '.join(GENERATIONS)}", f"export LOIHI_GEN={GENERATIONS[0]}"
     return None
 
 

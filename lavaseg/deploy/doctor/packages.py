@@ -12,6 +12,7 @@ from importlib import metadata
 from lavaseg.deploy.doctor.check import GOOD, MISSING, ON_LAVA, PURPOSES, WRONG, Check
 from lavaseg.deploy.doctor.probes import Probes
 from lavaseg.system.extras import EXTRAS, LAVA, LAVA_COMMAND, Extra, package_of
+from lavaseg.system.versions import version_of
 
 OLDEST, NEWEST = (3, 10), (3, 13)
 """Versions of Python that the package is tested on."""
@@ -141,7 +142,7 @@ def lava(probes: Probes) -> list[Check]:
 
 def _lava_version() -> Check:
     pinned = dict(word.split("==") for word in LAVA)
-    found = {package: _version(package) for package in pinned}
+    found = {package: version_of(package) for package in pinned}
     words = ", ".join(f"{package} {version or 'missing'}" for package, version in found.items())
     if found == pinned:
         return Check("Lava", GOOD, words, needed_for=ON_LAVA)
@@ -171,7 +172,7 @@ def _extension(probes: Probes) -> Check:
     found = answer.output.split()
     if not found:
         return _no_extension()
-    version = _version("lava-loihi") or "version unknown"
+    version = version_of("lava-loihi") or "version unknown"
     if len(found) == len(EXTENSION):
         return Check("Loihi extension", GOOD, f"lava-loihi, {version}", needed_for=("loihi2",))
     absent = ", ".join(set(EXTENSION) - set(found))
@@ -185,13 +186,6 @@ def _no_extension() -> Check:
         "pip install the archive that you are given"
     )
     return Check("Loihi extension", MISSING, "lava-loihi is not installed", remedy, ("loihi2",))
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _there(module: str) -> bool:

@@ -109,9 +109,9 @@ class Probes:
             wrong = errors.read().decode("utf-8", "replace")
         return Answer(code, said, wrong, time.monotonic() - started)
 
-    def ask_python(self, *arguments: str, patience: float | None = None) -> Answer:
+    def ask_python(self, *arguments: str) -> Answer:
         """The answer of this Python, with this package, to `arguments`."""
-        answer = self.ask([sys.executable, *arguments], patience)
+        answer = self.ask([sys.executable, *arguments])
         return answer or Answer(1, "", f"{sys.executable} cannot be started", 0.0)
 
 

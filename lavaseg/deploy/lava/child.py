@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing import (
     active_children,
@@ -24,11 +24,14 @@ from multiprocessing import (
 from pathlib import Path
 from typing import Any, NoReturn
 
+from lava.magma.compiler.builders.py_builder import PyProcessBuilder
+from lava.magma.compiler.executable import Executable
 from lava.magma.core.process.message_interface_enum import ActorType
+from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.runtime.runtime import Runtime
 
-from lavaseg.deploy.lava.graph import Graph, build
+from lavaseg.deploy.lava.graph import build
 from lavaseg.deploy.lava.job import Job, Outcome
 from lavaseg.deploy.lava.needs import make_room, use_few_files
 from lavaseg.deploy.lava.process_models import run_config
@@ -51,13 +54,25 @@ class _Watch:
     def start(self) -> None:
         threading.Thread(target=self._watch, daemon=True).start()
 
-    def attach(self, runtime: Runtime, names: Sequence[str]) -> None:
-        """Watch the OS processes of a runtime; `names` are in the order of their creation."""
-        self._names, self._runtime = names, runtime
+    def run(
+        self, executable: Executable, steps: int, name: Callable[[AbstractProcess], str]
+    ) -> float:
+        """Seconds that an executable takes for so many steps, its OS processes being watched.
 
-    def detach(self) -> None:
-        """From now on OS processes may end."""
-        self._runtime = None
+        Args:
+            name: of a process, for messages.
+        """
+        builders: Mapping[AbstractProcess, Any] = executable.proc_builders
+        # those that become OS processes, in the order of their creation
+        self._names = [name(p) for p, b in builders.items() if isinstance(b, PyProcessBuilder)]
+        self._runtime = runtime = Runtime(executable, ActorType.MultiProcessing)
+        runtime.initialize()
+        start = time.perf_counter()
+        runtime.start(RunSteps(num_steps=steps))
+        seconds = time.perf_counter() - start
+        self._runtime = None  # from now on they may end
+        runtime.stop()
+        return seconds
 
     def fail(self, message: str) -> NoReturn:
         """Write down what happened (the first message stays) and end the session."""
@@ -74,7 +89,7 @@ class _Watch:
     def _watch(self) -> None:
         while True:
             actors = self._actors()
-            for sentinel in _ended([*actors], 0.2):
+            for sentinel in connection.wait([*actors], timeout=0.2):
                 if self._runtime is not None:
                     self.fail(self._obituary(*actors[sentinel]))
             if time.monotonic() > self._deadline:
@@ -105,14 +120,6 @@ def _in_words(error: BaseException) -> str:
     return f"{type(error).__name__}: {explanation(error) or error}"
 
 
-def _ended(sentinels: list[Any], seconds: float) -> list[Any]:
-    """Those of the sentinels that are ready within so many seconds."""
-    if sentinels:
-        return connection.wait(sentinels, timeout=seconds)
-    time.sleep(seconds)
-    return []
-
-
 def main(folder: Path) -> None:
     """Run the job in `folder` and write its outcome there."""
     job = Job.load(folder)
@@ -139,13 +146,15 @@ def _on_cpus(job: Job, folder: Path, watch: _Watch) -> Outcome:
         net.network, len(job.spikes), net.steps, job.record, folder, period=job.period
     )
     graph = build(net, job.spikes, recorders, job.period)
-    return Outcome(_run(graph, job.fast, watch))
+    executable = graph.compile(run_config(graph.processes, job.fast))
+    make_room(executable)
+    return Outcome(watch.run(executable, graph.steps, graph.name))
 
 
 def _on_chip(job: Job, folder: Path, watch: _Watch) -> Outcome:
     from lavaseg.deploy.loihi2.child import do_task
 
-    return do_task(job, folder, watch.attach, watch.detach)
+    return do_task(job, folder, watch.run)
 
 
 def _collect() -> None:
@@ -166,17 +175,3 @@ def _own_shared_memory(prefix: str) -> None:
     shared_memory._SHM_NAME_PREFIX = f"/{prefix}"  # type: ignore[attr-defined]
     shared_memory._SHM_SAFE_NAME_LENGTH = 30  # type: ignore[attr-defined]  # macOS: 31
     current_process()._config["semprefix"] = f"/{prefix}"  # type: ignore[attr-defined]
-
-
-def _run(graph: Graph, fast: bool, watch: _Watch) -> float:
-    executable = graph.compile(run_config(graph.processes, fast))
-    make_room(executable)
-    runtime = Runtime(executable, ActorType.MultiProcessing)
-    watch.attach(runtime, [graph.name(process) for process in executable.proc_builders])
-    runtime.initialize()
-    start = time.perf_counter()
-    runtime.start(RunSteps(num_steps=graph.steps))
-    seconds = time.perf_counter() - start
-    watch.detach()
-    runtime.stop()
-    return seconds

@@ -12,8 +12,8 @@ from lavaseg.lazy import on_first_use
 
 if TYPE_CHECKING:
     from lavaseg.deploy.loihi2.job import PROFILES
-    from lavaseg.deploy.loihi2.limits import check_limits
-    from lavaseg.deploy.loihi2.profiles import check_profile, profile
+    from lavaseg.deploy.loihi2.limits import check_board, check_limits
+    from lavaseg.deploy.loihi2.profiles import check_profiling, profile
     from lavaseg.deploy.loihi2.run import run_loihi2
     from lavaseg.deploy.loihi2.system import GENERATIONS, System
 
@@ -21,8 +21,9 @@ __all__ = [
     "GENERATIONS",
     "PROFILES",
     "System",
+    "check_board",
     "check_limits",
-    "check_profile",
+    "check_profiling",
     "profile",
     "run_loihi2",
 ]
@@ -33,8 +34,9 @@ __getattr__, __dir__ = on_first_use(
         "GENERATIONS": "system",
         "PROFILES": "job",
         "System": "system",
+        "check_board": "limits",
         "check_limits": "limits",
-        "check_profile": "profiles",
+        "check_profiling": "profiles",
         "profile": "profiles",
         "run_loihi2": "run",
     },

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from lava.magma.compiler.builders.py_builder import PyProcessBuilder
 from lava.magma.compiler.executable import Executable
-from lava.magma.core.process.message_interface_enum import ActorType
 from lava.magma.core.process.process import AbstractProcess
-from lava.magma.core.run_conditions import RunSteps
-from lava.magma.runtime.runtime import Runtime
 
 from lavaseg.chip.period import padded
 from lavaseg.deploy.lava.job import Job, Outcome
@@ -25,11 +19,11 @@ from lavaseg.deploy.loihi2.models import check_placement, hardware_config
 from lavaseg.deploy.loihi2.profilers import PROFILERS, idle_power
 from lavaseg.deploy.loihi2.system import use
 
-Attach = Callable[[Runtime, Sequence[str]], None]
-"""Called with a runtime that is about to start, and the names of its processes on the host."""
+Run = Callable[[Executable, int, Callable[[AbstractProcess], str]], float]
+"""Called with an executable, steps and what names its processes; seconds that the run took."""
 
 
-def do_task(job: Job, folder: Path, attach: Attach, detach: Callable[[], None]) -> Outcome:
+def do_task(job: Job, folder: Path, run: Run) -> Outcome:
     """Do a job's task on a board; its figures are in the outcome, spikes in the recorders' files.
 
     Raises:
@@ -38,11 +32,10 @@ def do_task(job: Job, folder: Path, attach: Attach, detach: Callable[[], None]) 
     assert job.chip is not None
     task = ChipTask.from_dict(job.chip)
     use(task.system)
-    runner = _Runner(attach, detach)
     if task.kind == IDLE:
         return Outcome(data=idle_power())
     if task.kind == LAGS:
-        return _measure_lags(runner, folder)
+        return _measure_lags(run, folder)
     assert task.timing is not None
     net, names = job.net, job.record
     recorders = {}
@@ -56,12 +49,12 @@ def do_task(job: Job, folder: Path, attach: Attach, detach: Callable[[], None]) 
     config = hardware_config(graph.processes, graph.on_host, callbacks)
     executable = graph.compile(config)
     hosted = check_placement(executable, graph.on_host)
-    seconds = runner.run(executable, graph.steps, graph.name)
+    seconds = run(executable, graph.steps, graph.name)
     figures = {} if profiler is None else profiler.figures()
     return Outcome(seconds, data={**figures, "steps": graph.steps, "on_host": hosted})
 
 
-def _measure_lags(runner: _Runner, folder: Path) -> Outcome:
+def _measure_lags(run: Run, folder: Path) -> Outcome:
     first, states = (
         np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.int32, shape=shape)
         for name, shape in zip(("first", "states"), result_shapes(), strict=True)
@@ -69,30 +62,5 @@ def _measure_lags(runner: _Runner, folder: Path) -> Outcome:
     probe = build_probe(first, states)
     executable = probe.source.compile(hardware_config(probe.processes, probe.on_host))
     check_placement(executable, probe.on_host)
-    seconds = runner.run(
-        executable, probe.steps, lambda process: f"Lava's {type(process).__name__}"
-    )
+    seconds = run(executable, probe.steps, lambda process: f"Lava's {type(process).__name__}")
     return Outcome(seconds, data=probe.timing().to_dict())
-
-
-class _Runner:
-    """Runs an executable while its processes are watched."""
-
-    def __init__(self, attach: Attach, detach: Callable[[], None]) -> None:
-        self._attach, self._detach = attach, detach
-
-    def run(
-        self, executable: Executable, steps: int, name: Callable[[AbstractProcess], str]
-    ) -> float:
-        """Seconds that so many steps take."""
-        builders: Mapping[AbstractProcess, Any] = executable.proc_builders
-        names = [name(p) for p, b in builders.items() if isinstance(b, PyProcessBuilder)]
-        runtime = Runtime(executable, ActorType.MultiProcessing)
-        self._attach(runtime, names)
-        runtime.initialize()
-        start = time.perf_counter()
-        runtime.start(RunSteps(num_steps=steps))
-        seconds = time.perf_counter() - start
-        self._detach()
-        runtime.stop()
-        return seconds

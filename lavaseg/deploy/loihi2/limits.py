@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import numpy as np
+
 from lavaseg.chip.limits import Finding, find_limits, grouped
+from lavaseg.deploy.loihi2.system import check_extension
 from lavaseg.errors import LavasegError
 from lavaseg.network.integers import IntegerNetwork
 
@@ -19,3 +24,9 @@ def check_limits(net: IntegerNetwork) -> tuple[Finding, ...]:
         more = f" (and {len(refused) - 1} more: `lavaseg map NET --check`)" * (len(refused) > 1)
         raise LavasegError(f"Loihi 2 does not take this network: {refused[0]}{more}")
     return found
+
+
+def check_board(net: IntegerNetwork, spikes: np.ndarray, record: Iterable[str] | str) -> None:
+    """Raise LavasegError if no board could run the network from here, whichever it is."""
+    check_extension()
+    check_limits(net)

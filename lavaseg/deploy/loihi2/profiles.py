@@ -21,18 +21,13 @@ from lavaseg.deploy.loihi2.job import IDLE, PROFILES, ChipTask, check_power
 from lavaseg.deploy.loihi2.limits import check_limits
 from lavaseg.deploy.loihi2.run import do, measure_lags
 from lavaseg.deploy.loihi2.sources import fits_buffer
-from lavaseg.deploy.loihi2.system import (
-    System,
-    check_extension,
-    check_place,
-    extension_version,
-    placed,
-)
+from lavaseg.deploy.loihi2.system import System, check_extension, check_place, placed
 from lavaseg.deploy.loihi2.timing import Timing
 from lavaseg.deploy.requests import check_request
 from lavaseg.errors import LavasegError
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.system.session import temporary_folder
+from lavaseg.system.versions import version_of
 
 
 def profile(
@@ -64,7 +59,7 @@ def profile(
     Raises:
         LavasegError: no extension, no such board, no such profile, or a run that failed.
     """
-    place = check_profile(kinds, system)
+    place = check_profiling(kinds, system)
     check_request(net, spikes, ())
     check_lava(net)
     check_limits(net)
@@ -81,7 +76,7 @@ def profile(
         "period": padded(net.steps),
         "replayed": replay,
         "lags": timing.to_dict(),
-        "extension": extension_version(),
+        "extension": version_of("lava-loihi"),  # None of one that is no such package
     }
     for number, kind in enumerate(tasks):
         with temporary_folder() as folder:
@@ -92,7 +87,7 @@ def profile(
     return found | {"derived": derived(found)}
 
 
-def check_profile(kinds: Sequence[str], system: System | None) -> System:
+def check_profiling(kinds: Sequence[str], system: System | None) -> System:
     """Where profiles are to run, by the options and the environment.
 
     Raises:

@@ -9,7 +9,6 @@ import importlib.util
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from lavaseg.deploy.slurm import Node, find_nodes
@@ -75,11 +74,11 @@ def placed(system: System | None, variables: Mapping[str, str] = os.environ) -> 
     generation = system.generation or variables.get("LOIHI_GEN") or GENERATIONS[0]
     if system.given:
         return System(system.board, system.partition, system.host, generation)
-    names = ("NXSDKHOST",) if variables.get("NOSLURM") == "1" else ("BOARD", "PARTITION")
-    board, partition, host = (
-        variables.get(name) if name in names else None
-        for name in ("BOARD", "PARTITION", "NXSDKHOST")
-    )
+    board, partition, host = (variables.get(name) for name in _PLACES)
+    if variables.get("NOSLURM") == "1":
+        board = partition = None
+    elif board or partition or variables.get("SLURM") == "1":
+        host = None
     found = System(board, partition, host, generation)
     if not found.given:
         raise LavasegError(
@@ -101,14 +100,6 @@ def check_extension() -> None:
             "which is not installed: members of Intel's neuromorphic research community (INRC) "
             "get it from Intel"
         )
-
-
-def extension_version() -> str | None:
-    """Version of the package lava-loihi; None if the extension is no such package, as a double."""
-    try:
-        return version("lava-loihi")
-    except PackageNotFoundError:
-        return None
 
 
 def variables(system: System) -> dict[str, str]:
@@ -142,14 +133,14 @@ def check_place(system: System) -> None:
             "Slurm does not answer: `sinfo` fails; without Slurm, give --host ADDRESS of a board's "
             "host"
         ) from None
-    if system.board:
-        _check_listed("board", system.board, {node.name: node for node in nodes})
-        return
-    groups: dict[str, Node] = {}
-    for node in nodes:  # of a partition, a node that takes jobs if there is one
-        if node.partition not in groups or node.up:
-            groups[node.partition] = node
-    _check_listed("partition", str(system.partition), groups)
+    found: dict[str, Node] = {}
+    for node in nodes:  # of a partition, or of a board in several, one that takes jobs if any does
+        name = node.name if system.board else node.partition
+        if name not in found or node.up:
+            found[name] = node
+    _check_listed(
+        "board" if system.board else "partition", system.board or str(system.partition), found
+    )
 
 
 def use(system: System) -> None:
