@@ -24,7 +24,6 @@ from lavaseg.cli.limits import say_remarks
 from lavaseg.cli.profiles import profile_on_chip, show_profile
 from lavaseg.data.inputs import Inputs, load_inputs
 from lavaseg.deploy.backends import BACKENDS, RUNTIMES
-from lavaseg.deploy.loihi2.job import profile_kinds
 from lavaseg.errors import LavasegError
 from lavaseg.system.words import counted
 
@@ -129,6 +128,8 @@ def run(
     Example: `lavaseg run runs/demo/net.net digits-photos:0-4 --backend lava`
     On a board: `lavaseg run runs/demo/net.net digits-photos:0-4 --backend loihi2 --board ncl-og-01`
     """
+    from lavaseg.deploy.loihi2.job import profile_kinds
+
     with only_json(json):
         kinds = profile_kinds(profile, backend)
         system = system_of(board, partition, host, loihi_gen)
