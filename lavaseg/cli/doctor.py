@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lavaseg.cli.console import UNABLE, print_json, print_table, say
+from lavaseg.cli.inputs import Json
 
 if TYPE_CHECKING:
     from lavaseg.deploy.doctor import Check
@@ -17,7 +18,7 @@ def doctor(
         str,
         typer.Option("--for", help="What must work: simulate, lava, demo, slurm or loihi2."),
     ] = "demo",
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Say what this machine can do, and which command mends what is missing or wrong.
 
@@ -33,7 +34,7 @@ def doctor(
     checks = examine()
     able = {name: not obstacles(checks, name) for name in PURPOSES}
     if json:
-        print_json({"checks": [_json(check) for check in checks], "able": able})
+        print_json({"checks": [vars(check) for check in checks], "able": able})
     else:
         _show(checks)
         for name, title in PURPOSES.items():
@@ -53,13 +54,3 @@ def _show(checks: tuple[Check, ...]) -> None:
         if check.remedy:
             rows.append(("", "", f"-> {check.remedy}"))
     print_table(f"lavaseg {__version__} on this machine", ("", "what", "found"), rows, "found")
-
-
-def _json(check: Check) -> dict[str, object]:
-    return {
-        "name": check.name,
-        "state": check.state,
-        "found": check.found,
-        "remedy": check.remedy,
-        "needed_for": list(check.needed_for),
-    }
