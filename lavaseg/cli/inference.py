@@ -11,7 +11,7 @@ import typer
 from lavaseg.cli.backends import backend_option
 from lavaseg.cli.boards import Board, Generation, Host, Partition, check_used, system_of
 from lavaseg.cli.console import (
-    check_out,
+    check_outs,
     check_writable,
     only_json,
     print_json,
@@ -228,7 +228,7 @@ def _targets(found: Inputs, out_: Path | None, net: Path) -> list[Path]:
                 f"{first[target]} and {source} would both write {target}: rename one of them"
             )
         first[target] = source
-        check_out(target, (*found.files, net))
+    check_outs(targets, (*found.files, net))
     check_writable(targets[0].parent)
     return targets
 
