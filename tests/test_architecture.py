@@ -137,7 +137,10 @@ def test_facade_declares_the_same_names_to_type_checkers_as_at_run_time() -> Non
     assert declared == set(lavaseg.__all__) == set(lavaseg._SOURCES)
 
 
-HEAVY = {"torch", "lightning", "lava", "matplotlib", "sklearn", "scipy", "h5py", "numba"}
+HEAVY = {
+    *("torch", "lightning", "lava", "matplotlib", "sklearn", "scipy", "h5py", "numba"),
+    "pydantic",
+}
 
 
 @pytest.mark.parametrize(
@@ -145,11 +148,14 @@ HEAVY = {"torch", "lightning", "lava", "matplotlib", "sklearn", "scipy", "h5py",
     [
         ("import lavaseg", set()),
         ("from lavaseg.cli import app; app(['--help'], standalone_mode=False)", set()),
-        ("from lavaseg.cli import app; app(['recipes'], standalone_mode=False)", set()),
-        ("from lavaseg.cli import app; app(['data', 'list'], standalone_mode=False)", {"h5py"}),
+        ("from lavaseg.cli import app; app(['recipes'], standalone_mode=False)", {"pydantic"}),
+        (
+            "from lavaseg.cli import app; app(['data', 'list'], standalone_mode=False)",
+            {"h5py", "pydantic"},
+        ),
         (
             "from lavaseg.cli import app; app(['models', '--width', '4'], standalone_mode=False)",
-            {"scipy", "numba"},
+            {"scipy", "numba", "pydantic"},
         ),
     ],
 )

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from lavaseg import recipes
 from lavaseg.cli import app
-from lavaseg.cli.inputs import DATA_OPTION, set_options
+from lavaseg.cli.inputs import data_options, set_options
 from lavaseg.errors import LavasegError
 from lavaseg.system.settings import read_yaml, write_yaml
 
@@ -99,7 +99,7 @@ def test_of_a_field_that_is_set_twice_the_last_value_holds_and_that_is_said(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     items = ["classes=3", "test=5", "classes=[a, b]"]
-    assert set_options(items, DATA_OPTION) == {"classes": ["a", "b"], "test": 5}
+    assert data_options(items) == {"classes": ["a", "b"], "test": 5}
     said = "--set gives classes 2 times: the last one holds, 'classes=[a, b]'\n"
     assert capsys.readouterr().err == said
     ended = CliRunner().invoke(app, ["train", "demo", "--set", "seed=1", "--set", "seed=-1"])

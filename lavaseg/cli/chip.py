@@ -17,10 +17,12 @@ from lavaseg.cli.console import (
     print_table,
     say,
 )
-from lavaseg.cli.inputs import open_net, open_run
+from lavaseg.cli.inputs import Json, open_net, open_run
 from lavaseg.cli.limits import say_limits
+from lavaseg.cli.models import sheet
 from lavaseg.cli.prediction import predicted, show, spikes_of
 from lavaseg.errors import LavasegError
+from lavaseg.system.words import counted
 
 if TYPE_CHECKING:
     from lavaseg.chip import LayerMapping, Mapping
@@ -76,7 +78,7 @@ def map_(
         float | None,
         typer.Option("--rate", help="Spikes a neuron and step to assume for time and energy."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Show how a network lies on Loihi 2: tiles, registers, cores, chips, board, time, energy.
 
@@ -147,7 +149,6 @@ def _network(
     if path.exists() or path.suffix == ".net":
         net = open_net(path)
         return target, net, net.steps
-    from lavaseg.cli.models import sheet
     from lavaseg.export.lowering import deployed
     from lavaseg.models.analog import AnalogModel
     from lavaseg.models.systems import find
@@ -195,12 +196,12 @@ def _show(title: str, mapping: Mapping, cores: bool) -> None:
         say("* our model: no public table of the compiler shows such a layer")
     if not mapping.placed:
         return
-    say(f"cores        {mapping.cores:,} on {_count(mapping.chips, 'chip')}{_of_helpers(mapping)}")
+    say(f"cores        {mapping.cores:,} on {counted(mapping.chips, 'chip')}{_of_helpers(mapping)}")
     board = mapping.board
     say(
         "board        none has so many cores"
         if board is None
-        else f"board        {board.name}, {_count(board.chips, 'chip')}"
+        else f"board        {board.name}, {counted(board.chips, 'chip')}"
     )
     say(f"utilisation  {mapping.utilisation:.0%} of the fullest register, mean over cores")
     say(f"limited by   {_limits(mapping.layers)}")
@@ -235,10 +236,6 @@ def _span(ids: range) -> str:
     return str(ids.start) if len(ids) == 1 else f"{ids.start}-{ids.stop - 1}"
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" + ("s" if number != 1 else "")
-
-
 def _of_helpers(mapping: Mapping) -> str:
     """How many cores serve no neurons of the description."""
     words = {
@@ -263,4 +260,4 @@ def _limits(layers: Iterable[LayerMapping]) -> str:
         for name, group in groupby(by_register, key=lambda layer: layer.limiting)
     }
     ordered = sorted(found.items(), key=lambda item: -item[1])
-    return ", ".join(f"{name} on {_count(cores, 'core')}" for name, cores in ordered)
+    return ", ".join(f"{name} on {counted(cores, 'core')}" for name, cores in ordered)

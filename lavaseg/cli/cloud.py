@@ -21,13 +21,14 @@ from lavaseg.cli.console import (
     say,
 )
 from lavaseg.cli.inputs import (
-    DATA_OPTION,
+    DataOptions,
+    Json,
     check_exists,
     data_beside,
+    data_options,
     open_net,
     open_run,
     run_of,
-    set_options,
 )
 from lavaseg.data.inputs import choose_inputs
 from lavaseg.deploy.backends import BACKENDS
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from lavaseg.deploy.cloud.collect import Judgement
 
 Archive = Annotated[Path, typer.Argument(help="Archive that `lavaseg bundle` wrote.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def bundle(
@@ -54,12 +54,7 @@ def bundle(
             show_default="test data of the run, else noise",
         ),
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="FIELD=VALUE", help="Option of the data set; may be repeated."
-        ),
-    ] = None,
+    set_: DataOptions = None,
     samples: Annotated[
         int, typer.Option("--samples", "-n", min=1, help="At most this many samples.")
     ] = 4,
@@ -94,17 +89,15 @@ def bundle(
     check_exists(target)
     with only_json(json):
         run = open_run(target) if target.is_dir() else None
-        if run is not None:
-            run.net()  # says so if there is no current export
         path = run.files.net.path if run else target
+        net = run.net() if run else open_net(path)
         name = target.resolve().name if run else target.stem
         out = out_ or Path(f"{name}-bundle.zip")
-        net = open_net(path)
         if out.exists() and not out.is_file():
             raise LavasegError(f"--out {out} is no file: expected an archive to write")
         check_out(out, [path])
         check_writable(out.resolve().parent)
-        options = set_options(set_ or (), DATA_OPTION)
+        options = data_options(set_)
         sources = [] if data is None else [data]
         found = choose_inputs(net, sources, data_beside(path), options, samples, seed)
         check_out(out, [Path(data)] if data is not None else [])

@@ -161,9 +161,21 @@ def say(text: str, style: str = "") -> None:
 
 def check_out(out: Path, inputs: Iterable[Path]) -> None:
     """LavasegError if what a command would write is one of the files that it reads."""
-    for path in inputs:
-        if out.exists() and path.exists() and out.samefile(path):
+    check_outs([out], inputs)
+
+
+def check_outs(outs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """As `check_out`, for many files: each of them is looked at once."""
+    taken = {_identity(path): path for path in inputs if path.exists()}
+    for out in outs:
+        if out.exists() and (path := taken.get(_identity(out))) is not None:
             raise LavasegError(f"--out {out} would overwrite the input {path}: give another name")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """What two names of one file share."""
+    state = path.stat()
+    return state.st_dev, state.st_ino
 
 
 def check_writable(folder: Path) -> None:

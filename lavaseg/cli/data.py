@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lavaseg.cli.console import MISTAKE, print_json, print_table, say
-from lavaseg.cli.inputs import DATA_OPTION, set_options
+from lavaseg.cli.inputs import DataOptions, Json, data_options
 from lavaseg.errors import LavasegError
 from lavaseg.system.words import counted
 
@@ -29,15 +29,9 @@ FEW, MANY = 2, 40
 OWN = ("folder", "event-folder")
 """Data sets whose option `classes` says what label maps hold."""
 
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="FIELD=VALUE", help="Option of the data set; may be repeated."),
-]
-
 
 @app.command("list")
-def list_(json: _Json = False) -> None:
+def list_(json: Json = False) -> None:
     """List the data sets: what each one is, and where its files are or how to get them.
 
     Files are looked for in the folder that LAVASEG_DATA names, else in ./data.
@@ -67,12 +61,12 @@ def check(
     folder: Annotated[
         Path | None, typer.Argument(metavar="[DIR]", help="Its folder (data option root).")
     ] = None,
-    set_: _Set = None,
+    set_: DataOptions = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Contact sheet to write.", show_default="NAME.png"),
     ] = None,
-    json: _Json = False,
+    json: Json = False,
 ) -> None:
     """Read every sample: counts, shapes, label histogram, and files that are unsound.
 
@@ -119,7 +113,7 @@ def show(
         typer.Option("--out", "-o", help="Picture to write.", show_default="NAME-INDEX.png"),
     ] = None,
     part: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-    set_: _Set = None,
+    set_: DataOptions = None,
 ) -> None:
     """Draw one sample with its label laid over it.
 
@@ -194,7 +188,7 @@ def _png(path: Path) -> Path:
 def _load(name: str, folder: Path | None, items: list[str] | None) -> DataSet:
     from lavaseg.data import load
 
-    options = set_options(items or (), DATA_OPTION)
+    options = data_options(items)
     if folder is not None:
         options["root"] = str(folder)
     return load(name, **options)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lavaseg.cli.console import UNABLE, print_json, print_table, say
+from lavaseg.cli.inputs import Json
 
 if TYPE_CHECKING:
     from lavaseg.deploy.doctor import Check
@@ -17,7 +18,7 @@ def doctor(
         str,
         typer.Option("--for", help="What must work: simulate, lava, demo, slurm or loihi2."),
     ] = "demo",
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Say what this machine can do, and which command mends what is missing or wrong.
 

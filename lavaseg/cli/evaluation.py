@@ -22,15 +22,16 @@ from lavaseg.cli.console import (
     warn_if_silent,
 )
 from lavaseg.cli.inputs import (
-    DATA_OPTION,
     ROOT,
+    DataOptions,
+    Json,
     Moved,
     check_exists,
     data_beside,
+    data_options,
     open_net,
     open_run,
     run_of,
-    set_options,
 )
 from lavaseg.cli.limits import say_remarks
 from lavaseg.data.inputs import check_fits, choose_inputs, load_data
@@ -48,11 +49,6 @@ if TYPE_CHECKING:
     from lavaseg.runs import Run
 
 Target = Annotated[Path, typer.Argument(metavar="RUN|NET", help="A run folder or a .net file.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="FIELD=VALUE", help="Option of the data set; may be repeated."),
-]
 
 
 def evaluate(
@@ -63,7 +59,7 @@ def evaluate(
             "--data", help="Data set for a .net file.", show_default="that of its run folder"
         ),
     ] = None,
-    set_: Set = None,
+    set_: DataOptions = None,
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="At most this many test samples.")
     ] = None,
@@ -137,7 +133,7 @@ def _evaluate_net(
     path: Path, name: str | None, set_: list[str], limit: int | None, conditions: Conditions
 ) -> _Found:
     beside = data_beside(path)
-    options = set_options(set_, DATA_OPTION)
+    options = data_options(set_)
     own = beside is not None and name in (None, beside.name) and options.keys() <= {"root"}
     run = run_of(path) if own and path.is_file() else None
     net = run.net() if run else open_net(path)
@@ -270,7 +266,7 @@ def verify(
             show_default="test data of the run, else noise",
         ),
     ] = None,
-    set_: Set = None,
+    set_: DataOptions = None,
     samples: Annotated[
         int, typer.Option("--samples", "-n", min=1, help="At most this many samples.")
     ] = 16,
@@ -304,7 +300,7 @@ def verify(
         net_path = run.files.net.path if run else target
         net = run.net() if run else open_net(net_path)
         sources = [] if data is None else [data]
-        options = set_options(set_ or (), DATA_OPTION)
+        options = data_options(set_)
         inputs = choose_inputs(net, sources, data_beside(net_path), options, samples, seed)
 
         from lavaseg.deploy import verify as verify_net

@@ -11,7 +11,7 @@ import typer
 from lavaseg.cli.backends import backend_option
 from lavaseg.cli.boards import Board, Generation, Host, Partition, check_used, system_of
 from lavaseg.cli.console import (
-    check_out,
+    check_outs,
     check_writable,
     only_json,
     print_json,
@@ -19,12 +19,11 @@ from lavaseg.cli.console import (
     say,
     warn_if_silent,
 )
-from lavaseg.cli.inputs import DATA_OPTION, data_beside, open_net, set_options
+from lavaseg.cli.inputs import DataOptions, Json, data_beside, data_options, open_net
 from lavaseg.cli.limits import say_remarks
 from lavaseg.cli.profiles import profile_on_chip, show_profile
 from lavaseg.data.inputs import Inputs, load_inputs
 from lavaseg.deploy.backends import BACKENDS, RUNTIMES
-from lavaseg.deploy.loihi2.job import profile_kinds
 from lavaseg.errors import LavasegError
 from lavaseg.system.words import counted
 
@@ -59,11 +58,6 @@ Out = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the encoder's random draws.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="FIELD=VALUE", help="Option of the data set; may be repeated."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def simulate(
@@ -72,7 +66,7 @@ def simulate(
     out_: Out = None,
     seed: Seed = 0,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
-    set_: Set = None,
+    set_: DataOptions = None,
     json: Json = False,
 ) -> None:
     """Run pictures through the bit-exact simulator: the same spikes as Lava, much faster.
@@ -116,7 +110,7 @@ def run(
             "own; kept in the folder of the run that NET belongs to.",
         ),
     ] = None,
-    set_: Set = None,
+    set_: DataOptions = None,
     json: Json = False,
 ) -> None:
     """Run pictures through the network as a graph of Lava processes.
@@ -129,6 +123,8 @@ def run(
     Example: `lavaseg run runs/demo/net.net digits-photos:0-4 --backend lava`
     On a board: `lavaseg run runs/demo/net.net digits-photos:0-4 --backend loihi2 --board ncl-og-01`
     """
+    from lavaseg.deploy.loihi2.job import profile_kinds
+
     with only_json(json):
         kinds = profile_kinds(profile, backend)
         system = system_of(board, partition, host, loihi_gen)
@@ -170,7 +166,7 @@ def _infer(
     """Everything that both commands do, given their runner, and a profiler if there is one."""
     with only_json(json):
         network = open_net(net)
-        options = set_options(set_ or (), DATA_OPTION)
+        options = data_options(set_)
         found = load_inputs(source, network, data_beside(net), options)
         targets = _targets(found, out_, net)
 
@@ -232,7 +228,7 @@ def _targets(found: Inputs, out_: Path | None, net: Path) -> list[Path]:
                 f"{first[target]} and {source} would both write {target}: rename one of them"
             )
         first[target] = source
-        check_out(target, (*found.files, net))
+    check_outs(targets, (*found.files, net))
     check_writable(targets[0].parent)
     return targets
 

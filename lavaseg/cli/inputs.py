@@ -87,17 +87,30 @@ def say_repeated(items: Sequence[str]) -> None:
             line(f"--set gives {field} {number} times: the last one holds, {last!r}")
 
 
-DATA_OPTION = "field=value, such as test=100"
-"""The form that `--set` expects where it sets options of a data set."""
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DataOptions = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Option of the data set; may be repeated."),
+]
 
 
-def set_options(items: Iterable[str], example: str) -> dict[str, Any]:
-    """Options from the FIELD=VALUE words of `--set`; values are YAML. `example` is one of them."""
+def data_options(items: Iterable[str] | None) -> dict[str, Any]:
+    """Options of a data set from the words of `--set`; fields may be spelled as in a recipe."""
+    return set_options(items or (), "field=value, such as test=100", prefix="data.options.")
+
+
+def set_options(items: Iterable[str], example: str, *, prefix: str = "") -> dict[str, Any]:
+    """Options from the FIELD=VALUE words of `--set`; values are YAML.
+
+    Args:
+        example: one of them, for messages.
+        prefix: what a field may begin with.
+    """
     items, options = tuple(items), {}
     say_repeated(items)
     for item in items:
         field, equals, value = item.partition("=")
-        field = field.removeprefix("data.options.") if example is DATA_OPTION else field
+        field = field.removeprefix(prefix)
         if not field or not equals:
             raise LavasegError(f"--set {item!r}: expected {example}")
         with reading(f"--set {item!r}: {value!r}", "is not a YAML value"):

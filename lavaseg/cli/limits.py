@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lavaseg.cli.console import say
+from lavaseg.system.words import counted
 
 if TYPE_CHECKING:
     from lavaseg.chip import Finding
@@ -47,7 +48,4 @@ def _verdict(found: Iterable[Finding]) -> str:
     if not refused:
         state = "no known limit is broken"
     remarks = severities.count("warns")
-    return (
-        f"{state}, {repaired} repaired, {remarks} remark{'s' * (remarks != 1)} "
-        "(never run on a chip)"
-    )
+    return f"{state}, {repaired} repaired, {counted(remarks, 'remark')} (never run on a chip)"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lavaseg.cli.console import is_narrow, print_json, print_table, say
-from lavaseg.cli.inputs import set_options
+from lavaseg.cli.inputs import Json, set_options
 from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def models(
         list[str] | None,
         typer.Option("--set", metavar="OPTION=VALUE", help="Option of the model; repeatable."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """List the systems of the papers with their size, or show the layers of one.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lavaseg.cli.console import check_out, check_writable, only_json, print_json, print_table, say
-from lavaseg.cli.inputs import Moved, open_net, open_run, set_options
+from lavaseg.cli.inputs import Json, Moved, open_net, open_run, set_options
 from lavaseg.cli.limits import say_limits
 from lavaseg.errors import LavasegError
 
@@ -148,7 +148,7 @@ def _schema(wanted: bool) -> None:
 
 def info(
     net: Annotated[Path, typer.Argument(help="A .net file (NetX HDF5).")],
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
     schema: Annotated[
         bool,
         typer.Option(

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lavaseg.cli.console import print_table, say
-from lavaseg.runs import RunFolder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +25,7 @@ def profile_on_chip(
 ) -> dict[str, Any]:
     """Profile a network; if its file is that of a run, the run's folder keeps the figures."""
     from lavaseg.deploy.loihi2 import profile
+    from lavaseg.runs import RunFolder
     from lavaseg.system.progress import bar
 
     with bar("profile loihi2") as progress:

@@ -16,12 +16,13 @@ from lavaseg.cli.console import (
     say,
 )
 from lavaseg.cli.inputs import (
-    DATA_OPTION,
+    DataOptions,
+    Json,
     check_exists,
     data_beside,
+    data_options,
     open_net,
     open_run,
-    set_options,
 )
 from lavaseg.data.inputs import Trained, choose_inputs
 from lavaseg.errors import LavasegError
@@ -73,13 +74,8 @@ def record(
             show_default="the recipe's, 0 for a .net",
         ),
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="FIELD=VALUE", help="Option of the data set; may be repeated."
-        ),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    set_: DataOptions = None,
+    json: Json = False,
 ) -> None:
     """Record what every layer does: spikes, membranes, rates, synaptic operations.
 
@@ -137,7 +133,7 @@ def _opened(
     else:
         opened = taker = open_net(path)
         beside = data_beside(path)
-    options = set_options(set_, DATA_OPTION)
+    options = data_options(set_)
     return opened, choose_inputs(taker, sources, beside, options, samples, seed or 0)
 
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lavaseg.cli.console import check_writable, print_json, print_table, say
-from lavaseg.cli.inputs import say_repeated
+from lavaseg.cli.inputs import Json, say_repeated
 
 if TYPE_CHECKING:
     from lavaseg.runs import Run
 
 
 def recipes(
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """List the recipes that ship, with the paper and table that each reproduces.
 

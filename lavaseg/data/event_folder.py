@@ -21,7 +21,7 @@ from lavaseg.data.event_files import SUFFIXES, TEXT_SUFFIXES, read_recording
 from lavaseg.data.event_text import TextFormat, judged_format, text_format
 from lavaseg.data.folder import data_set, files_of
 from lavaseg.data.label_classes import LabelClasses, label_classes
-from lavaseg.data.pairs import Files, check_classes
+from lavaseg.data.pairs import Files
 from lavaseg.data.sound_events import SoundEvents, check_bad_events
 from lavaseg.errors import LavasegError
 from lavaseg.events import Events
@@ -111,7 +111,6 @@ class RecordingPairs:
                 f"label map {file} is {label.shape[0]} x {label.shape[1]}, the sensor "
                 f"{self.sensor[0]} x {self.sensor[1]} (height x width)"
             )
-        check_classes(label, file, len(self.classes.names), self.classes.ignore)
         sound = SoundEvents(recording) if self.drops else None
         events = read_recording(recording, self.sensor, self.text, sound)
         if sound is not None and sound.remark and recording not in self.said:

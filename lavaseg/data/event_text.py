@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from itertools import chain, islice
@@ -118,23 +119,19 @@ def read_text(
         yield from _Reader(path, file, sensor, given).events(make)
 
 
-class _naming:
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
     """Errors of reading name the file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, UnicodeDecodeError):
-            raise LavasegError(f"{self.path} is no text file") from None
-        if isinstance(error, ValueError):
-            raise LavasegError(
-                f"{self.path} must hold a line 't x y p' for each event, separated by blanks or "
-                "commas, or another order in the option columns: "
-                + one_line(str(error).partition(";")[0])
-            ) from None
+    try:
+        yield
+    except UnicodeDecodeError:
+        raise LavasegError(f"{path} is no text file") from None
+    except ValueError as error:
+        raise LavasegError(
+            f"{path} must hold a line 't x y p' for each event, separated by blanks or "
+            "commas, or another order in the option columns: "
+            + one_line(str(error).partition(";")[0])
+        ) from None
 
 
 class _Reader:

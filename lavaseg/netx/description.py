@@ -15,7 +15,6 @@ from lavaseg.encoders import ENCODERS, Encoder, encoder_from_dict
 from lavaseg.errors import LavasegError
 from lavaseg.network import OPERATORS, Input, Network, Node, Projection
 from lavaseg.network.integers import BIAS_EXPONENT_MAX, SCALE_MAX, IntegerNetwork
-from lavaseg.netx.json_types import check_object, fits
 from lavaseg.netx.layout import DESCRIPTION, LAYOUTS
 from lavaseg.netx.limits import (
     MAX_DESCRIPTION,
@@ -24,6 +23,7 @@ from lavaseg.netx.limits import (
     check_count,
     check_limits,
 )
+from lavaseg.system.json_types import check_object, fits
 
 NODES: dict[str, type[Any]] = {cls.__name__.lower(): cls for cls in typing.get_args(Node)}
 """The kinds of nodes, by their names in the description."""

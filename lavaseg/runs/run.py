@@ -15,10 +15,10 @@ from lavaseg.errors import LavasegError
 from lavaseg.models.analog import RECTIFIED, AnalogModel
 from lavaseg.network import Network, Shape
 from lavaseg.netx.description import parse_network
-from lavaseg.netx.json_types import fits
 from lavaseg.runs.folder import RunFolder
 from lavaseg.runs.formats import Rows
 from lavaseg.system.faults import reading
+from lavaseg.system.json_types import fits
 
 if TYPE_CHECKING:
     from lavaseg.network.integers import IntegerNetwork

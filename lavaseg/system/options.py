@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from lavaseg.system.json_types import fits
 
 _WORDS = {
     int: ("a whole number", "whole numbers"),
@@ -42,19 +42,11 @@ def wrong_option(
 
 def _fits(hint: Any, value: Any) -> bool:
     try:
-        text = json.dumps(value, default=_plain)
+        plain = json.loads(json.dumps(value, default=_plain))
     except (TypeError, ValueError, RecursionError):
         return True  # an object of Python, which no recipe holds: the function judges it
-    adapter = TypeAdapter[Any](hint)
-    items = get_args(hint)
-    alone = get_origin(hint) is tuple and items[-1:] == (...,)  # one stands for a list of one
-    for candidate in (text, f"[{text}]") if alone else (text,):
-        try:
-            adapter.validate_json(candidate, strict=True)
-        except ValidationError:
-            continue
-        return True
-    return False
+    alone = get_origin(hint) is tuple and get_args(hint)[-1:] == (...,)
+    return fits(plain, hint) or (alone and fits([plain], hint))  # one stands for a list of one
 
 
 def _plain(value: Any) -> Any:

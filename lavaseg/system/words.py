@@ -1,4 +1,4 @@
-"""Numbers in sentences: '1 sample', '2 samples', '95.30 %'."""
+"""Numbers in sentences: '1 sample', '2 samples', '95.30%'."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether JSON values have exactly the types that a dataclass declares.
+"""Whether JSON values have exactly the types that a dataclass or a function declares.
 
 A constructor turns 3.7 into 3, or true into 1, before anything can object; so the values are
 looked at as they stand in the file.
@@ -11,7 +11,7 @@ import functools
 import reprlib
 import types
 import typing
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from lavaseg.errors import LavasegError
@@ -57,6 +57,8 @@ def fits(value: Any, hint: Any) -> bool:
 
     Whole numbers are numbers; booleans are none, and a float is no int, be it whole.
     """
+    if hint is Any:
+        return True
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return any(fits(value, argument) for argument in arguments)
@@ -68,6 +70,10 @@ def fits(value: Any, hint: Any) -> bool:
         if arguments[-1] is Ellipsis:
             return all(fits(item, arguments[0]) for item in value)
         return len(value) == len(arguments) and all(map(fits, value, arguments))
+    if origin in (list, Sequence):
+        return isinstance(value, list) and all(fits(item, arguments[0]) for item in value)
+    if origin in (dict, Mapping):  # keys are text in JSON
+        return isinstance(value, dict) and all(fits(v, arguments[1]) for v in value.values())
     return type(value) in (int, float) if hint is float else type(value) is hint
 
 
