@@ -51,11 +51,9 @@ def attempt(read: Callable[[Path], Any], path: Path) -> Outcome:
         read(path)
     except LavasegError as error:
         refused, fault = True, _wrong_words(str(error), path)
-    except (Exception, SystemExit) as error:
-        fault = f"{type(error).__name__}: {error}"
-    except BaseException as error:  # panics of foreign libraries
-        if isinstance(error, KeyboardInterrupt):
-            raise
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # panics of foreign libraries, and ends of the program, too
         fault = f"{type(error).__name__}: {error}"
     seconds, memory = time.process_time() - started, max(0, _status("VmHWM") - before)
     if not fault and seconds > LONGEST:

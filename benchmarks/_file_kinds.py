@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import io
-import itertools
 import json
-import pickle
 import shutil
 import struct
-import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +16,23 @@ from typing import Any
 import _recordings as recordings
 import h5py
 import numpy as np
-from _damage import CANARY, damaged
+from _damage import damaged
+from _hostile import (
+    aedat4_bombs,
+    array_bombs,
+    gif_bombs,
+    huge_hdf5,
+    idx_bombs,
+    json_bombs,
+    mat_bombs,
+    npy_bombs,
+    npz_bombs,
+    pickles,
+    png_bombs,
+    text_bombs,
+    tiff_bombs,
+    yaml_bombs,
+)
 from PIL import Image
 
 from lavaseg import netx, recipes
@@ -113,60 +125,14 @@ def _recipe(path: Path) -> None:
     path.write_text(recipes.dump(recipes.load("demo")), "utf-8")
 
 
-def _yaml_bombs(path: Path) -> list[bytes]:
-    names = "abcdefghij"
-    laughs = ["a: &a [lol, lol, lol, lol, lol, lol, lol, lol, lol]"]
-    laughs += [
-        f"{new}: &{new} [{', '.join(['*' + old] * 9)}]" for old, new in itertools.pairwise(names)
-    ]
-    itself = b"data: &x {options: *x}\n"
-    python = f"name: !!python/object/apply:pathlib.Path.touch [{path.parent / CANARY}]"
-    nested = [b"[" * 100_000, b"{a: " * 50_000, b"a: " + b"9" * 100_000, b"? " * 50_000]
-    return ["\n".join(laughs).encode("ascii"), itself, python.encode("utf-8"), *nested]
-
-
-def _json_bombs(path: Path) -> list[bytes]:
-    deep = [b"[" * 100_000, b'{"a":' * 100_000, b'{"network": ' + b"9" * 100_000 + b"}"]
-    return [*deep, b'"\\ud800"', b"\xef\xbb\xbf{}", b'{"a": 1e999, "a": NaN}']
-
-
 def _arrays(path: Path) -> None:
     formats.ARRAYS.write(path, {"a": np.arange(6.0).reshape(2, 3), "b": np.ones(4, np.int64)})
-
-
-def _array_bombs(path: Path) -> list[bytes]:
-    def tensors(shape: list[int], end: int, size: int | None = None) -> bytes:
-        head = json.dumps({"a": {"dtype": "F32", "shape": shape, "data_offsets": [0, end]}})
-        return struct.pack("<Q", len(head) if size is None else size) + head.encode("ascii")
-
-    return [tensors([2**40], 2**42), tensors([0, 2**62], 0), tensors([1], 4, 2**62)]
 
 
 def _checkpoint(path: Path) -> None:
     import torch
 
     torch.save({"state_dict": {"a": torch.ones(3)}, "optimizer_states": [], "epoch": 1}, path)
-
-
-class _Harm:
-    """A pickle that makes the canary, if it is opened."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __reduce__(self) -> Any:
-        return Path.touch, (self.folder / CANARY,)
-
-
-def _pickles(path: Path) -> list[bytes]:
-    harm = pickle.dumps(_Harm(path.parent), protocol=2)
-    inside, array = io.BytesIO(), io.BytesIO()
-    with zipfile.ZipFile(inside, "w") as archive:
-        archive.writestr("archive/data.pkl", harm)
-        archive.writestr("archive/version", "3\n")
-    np.save(array, np.array([_Harm(path.parent)], object), allow_pickle=True)
-    batch = pickle.dumps({"data": np.zeros((1, 3072), np.uint8), "labels": [0]}, protocol=2)
-    return [harm, inside.getvalue(), array.getvalue(), batch]
 
 
 def _picture(path: Path) -> None:
@@ -179,28 +145,6 @@ def _labels(path: Path) -> None:
     if path.suffix == ".png":
         label.putpalette([0, 0, 0, 9, 9, 9, 200, 0, 0])
     label.save(path)
-
-
-def _chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
-def _png(width: int, height: int, *chunks: bytes) -> bytes:
-    head = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + b"".join(chunks) + _chunk(b"IEND", b"")
-
-
-def _png_bombs(path: Path) -> list[bytes]:
-    zeros = zlib.compress(bytes(2**28))
-    data = _chunk(b"IDAT", zlib.compress(bytes(11 * 10)))
-    return [
-        _png(2**31 - 1, 2**31 - 1, data),
-        _png(60_000, 60_000, _chunk(b"IDAT", zeros)),
-        _png(13_000, 13_000, _chunk(b"IDAT", zeros)),
-        _png(10, 10, _chunk(b"zTXt", b"a\0\0" + zeros), data),
-        _png(10, 10, _chunk(b"iCCP", b"a\0\0" + zeros), data),
-        _png(10, 10, _chunk(b"acTL", struct.pack(">II", 2**31 - 1, 0)), data),
-    ]
 
 
 def _with_crcs(content: bytes) -> bytes:
@@ -216,38 +160,12 @@ def _with_crcs(content: bytes) -> bytes:
     return bytes(found)
 
 
-def _tiff_bombs(path: Path) -> list[bytes]:
-    def tiff(width: int, height: int, following: int = 0) -> bytes:
-        tags = ((256, width), (257, height), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1))
-        tags += ((278, height), (279, min(width * height, 2**32 - 1)))
-        body = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
-        return b"II*\0" + struct.pack("<IH", 8, len(tags)) + body + struct.pack("<I", following)
-
-    return [tiff(2**31 - 1, 2**31 - 1), tiff(60_000, 60_000), tiff(12_000, 12_000), tiff(5, 5, 8)]
-
-
-def _gif_bombs(path: Path) -> list[bytes]:
-    head = b"GIF89a" + struct.pack("<HHBBB", 65_535, 65_535, 0x80, 0, 0) + bytes(6)
-    frame = b"," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
-    return [head + frame + b";", head + frame * 50_000 + b";"]
-
-
 def _npy(shape: tuple[int, ...], kind: type) -> Callable[[Path], None]:
     def write(path: Path) -> None:
         rng = np.random.default_rng(0)
         np.save(path, rng.integers(0, 2, shape).astype(kind))
 
     return write
-
-
-def _npy_bombs(path: Path) -> list[bytes]:
-    found = []
-    for shape in ((3, 2**20, 2**20), (3, 0, 2**40), (2**62, 2**62, 2**62), (10**30,), (-1, 3, 3)):
-        text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}\n"
-        found.append(b"\x93NUMPY\x01\0" + struct.pack("<H", len(text)) + text.encode("ascii"))
-    nested = "(" * 3_000
-    found.append(b"\x93NUMPY\x02\0" + struct.pack("<I", len(nested)) + nested.encode("ascii"))
-    return [*found, b"\x93NUMPY\x02\0" + struct.pack("<I", 2**32 - 1), *_pickles(path)]
 
 
 def _mat(path: Path) -> None:
@@ -257,22 +175,9 @@ def _mat(path: Path) -> None:
     savemat(path, {"GTcls": {"Segmentation": np.ones((9, 8), np.uint8)}}, do_compression=packed)
 
 
-def _mat_bombs(path: Path) -> list[bytes]:
-    head = b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack("<HH", 0x0100, 0x4D49)
-    zeros = zlib.compress(struct.pack("<II", 14, 2**31) + bytes(2**28))
-    return [head + struct.pack("<II", 15, len(zeros)) + zeros]
-
-
 def _idx(path: Path) -> None:
     content = struct.pack(">IIII", 2051, 3, 28, 28) + bytes(range(196)) * 12
     path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
-
-
-def _idx_bombs(path: Path) -> list[bytes]:
-    content = struct.pack(">IIII", 2051, 2**32 - 1, 28, 28) + bytes(2**20)
-    packed = gzip.compress(content, 9)
-    block = gzip.compress(bytes(2**27), 9)
-    return [packed + block * 40] if path.suffix == ".gz" else [content]
 
 
 def _gzipped(content: bytes) -> bytes:
@@ -288,65 +193,10 @@ def _npz(path: Path) -> None:
     np.savez_compressed(path, x_train=np.zeros((5, 32, 32, 3), np.uint8))
 
 
-def _npz_bombs(path: Path) -> list[bytes]:
-    found = []
-    for content in (*_npy_bombs(path), b""):
-        inside = io.BytesIO()
-        with zipfile.ZipFile(inside, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("x_train.npy", content)
-        found.append(inside.getvalue())
-    inside = io.BytesIO()
-    text = "{'descr': '|u1', 'fortran_order': False, 'shape': (1048576, 32, 32, 3), }\n"
-    with (
-        zipfile.ZipFile(inside, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-        archive.open("x_train.npy", "w", force_zip64=True) as file,
-    ):
-        file.write(b"\x93NUMPY\x01\0" + struct.pack("<H", len(text)) + text.encode("ascii"))
-        for _ in range(3 * 2**9):  # 1.5 GiB
-            file.write(bytes(2**20))
-    return [*found, inside.getvalue()]
-
-
 def _batch(path: Path) -> None:
-    path.write_bytes(_pickles(path)[-1])
+    path.write_bytes(pickles(path)[-1])
     for number in range(2, 6):
-        path.with_name(f"data_batch_{number}").write_bytes(_pickles(path)[-1])
-
-
-def _aedat4_bombs(path: Path) -> list[bytes]:
-    import lz4.frame
-    import zstandard
-    from _recordings import _aedat4_head
-
-    found = []
-    for number, pack in ((1, lz4.frame.compress), (3, zstandard.compress)):
-        packed = pack(struct.pack("<I", 2**32 - 1) + bytes(2**29))
-        found.append(_aedat4_head(number) + struct.pack("<ii", 0, len(packed)) + packed)
-    return [*found, _aedat4_head(0) + struct.pack("<ii", 0, 2**31 - 1)]
-
-
-def _text_bombs(path: Path) -> list[bytes]:
-    lines = (b"9" * 100_000 + b" 1 1 1", b"1e400 1 1 1", b"1 1 1 1\n1e300 1 1 1", b"1 1e300 1 1")
-    return [*lines, b"999999999 999999999\n1 1 1 1", b"0 " * 1_000_000, b"\xff\xfe1\0 \x001\0"]
-
-
-def _huge_hdf5(*paths: str) -> Callable[[Path], list[bytes]]:
-    """Files whose arrays promise far more than is stored."""
-
-    def hostile(path: Path) -> list[bytes]:
-        found = []
-        for chunked in (False, True):
-            memory = io.BytesIO()
-            with h5py.File(memory, "w") as file:
-                for place in paths:
-                    options = {"chunks": (2**16,), "compression": "gzip"} if chunked else {}
-                    file.create_dataset(place, (2**33,), "u4", **options)
-                if "t_offset" not in file:
-                    file["t_offset"] = 0
-            found.append(memory.getvalue())
-        return found
-
-    return hostile
+        path.with_name(f"data_batch_{number}").write_bytes(pickles(path)[-1])
 
 
 def _evaluation(path: Path) -> None:
@@ -367,7 +217,7 @@ def _packed_counts(path: Path) -> list[bytes]:
                 data["counts"]["hidden"][key] = packed
         data["counts"]["hidden"]["shape"] = shape
         found.append(json.dumps(data).encode("ascii"))
-    return [*found, *_json_bombs(path)]
+    return [*found, *json_bombs(path)]
 
 
 def _table(path: Path) -> None:
@@ -417,52 +267,52 @@ KINDS = (
     Kind("results.zip", _results, read_results),
     Kind("a.net", _net, netx.read, _with_header),
     Kind("slayer.net", _slayer, partial(netx.read_stock, steps=4, input_shape=(12, 1, 1))),
-    Kind("a.yaml", _recipe, recipes.load, hostile=_yaml_bombs),
-    Kind("a.safetensors", _arrays, formats.ARRAYS.read, hostile=_array_bombs),
-    Kind("a.ckpt", _checkpoint, newest, hostile=_pickles),
-    Kind("a.png", _picture, read_picture, _with_crcs, _png_bombs),
-    Kind("label.png", _labels, read_label_map, _with_crcs, _png_bombs),
+    Kind("a.yaml", _recipe, recipes.load, hostile=yaml_bombs),
+    Kind("a.safetensors", _arrays, formats.ARRAYS.read, hostile=array_bombs),
+    Kind("a.ckpt", _checkpoint, newest, hostile=pickles),
+    Kind("a.png", _picture, read_picture, _with_crcs, png_bombs),
+    Kind("label.png", _labels, read_label_map, _with_crcs, png_bombs),
     Kind("a.jpg", _picture, read_picture),
-    Kind("a.tif", _labels, read_label_map, hostile=_tiff_bombs),
+    Kind("a.tif", _labels, read_label_map, hostile=tiff_bombs),
     Kind("a.bmp", _picture, read_picture),
-    Kind("a.gif", _labels, read_label_map, hostile=_gif_bombs),
+    Kind("a.gif", _labels, read_label_map, hostile=gif_bombs),
     Kind("a.webp", _picture, read_picture),
-    Kind("a.npy", _npy((3, 8, 9), np.uint8), read_picture, hostile=_npy_bombs),
-    Kind("frames.npy", _npy((200, 346, 6), np.float32), read_histograms, hostile=_npy_bombs),
-    Kind("packed.mat", _mat, read_mat, hostile=_mat_bombs),
+    Kind("a.npy", _npy((3, 8, 9), np.uint8), read_picture, hostile=npy_bombs),
+    Kind("frames.npy", _npy((200, 346, 6), np.float32), read_histograms, hostile=npy_bombs),
+    Kind("packed.mat", _mat, read_mat, hostile=mat_bombs),
     Kind("plain.mat", _mat, read_mat),
-    Kind("images-idx3-ubyte", _idx, _MNIST, hostile=_idx_bombs),
-    Kind("images-idx3-ubyte.gz", _idx, _MNIST, _gzipped, _idx_bombs),
-    Kind("cifar10.npz", _npz, _read_pictures, hostile=_npz_bombs),
+    Kind("images-idx3-ubyte", _idx, _MNIST, hostile=idx_bombs),
+    Kind("images-idx3-ubyte.gz", _idx, _MNIST, _gzipped, idx_bombs),
+    Kind("cifar10.npz", _npz, _read_pictures, hostile=npz_bombs),
     Kind(
         "data_batch_1",
         _batch,
         lambda path: _read_pictures(path.parent),
-        hostile=_pickles,
+        hostile=pickles,
         sound=False,
     ),
-    Kind("a.aedat4", recordings.aedat4, read_recording, hostile=_aedat4_bombs),
+    Kind("a.aedat4", recordings.aedat4, read_recording, hostile=aedat4_bombs),
     Kind("lz4.aedat4", recordings.aedat4, read_recording),
     Kind("zstd.aedat4", recordings.aedat4, read_recording),
     Kind("a.bin", recordings.orchard, _read_events),
     Kind("evt2.raw", recordings.evt2, read_recording),
     Kind("evt21.raw", recordings.evt21, read_recording),
     Kind("evt3.raw", recordings.evt3, read_recording),
-    Kind("a.txt", recordings.text, _read_events, hostile=_text_bombs),
-    Kind("a.csv", recordings.table, _read_events, hostile=_text_bombs),
+    Kind("a.txt", recordings.text, _read_events, hostile=text_bombs),
+    Kind("a.csv", recordings.table, _read_events, hostile=text_bombs),
     Kind(
         "events.h5",
         recordings.dsec,
         partial(read_before, time=69_000, events=100),
-        hostile=_huge_hdf5("events/t", "events/x", "events/y", "events/p", "ms_to_idx"),
+        hostile=huge_hdf5("events/t", "events/x", "events/y", "events/p", "ms_to_idx"),
     ),
     Kind(
-        "rectify_map.h5", recordings.rectify_map, rectified_places, None, _huge_hdf5("rectify_map")
+        "rectify_map.h5", recordings.rectify_map, rectified_places, None, huge_hdf5("rectify_map")
     ),
     Kind("evaluation.json", _evaluation, Evaluation.load, hostile=_packed_counts),
-    Kind("network.json", _json, formats.JSON.read, hostile=_json_bombs),
-    Kind("verify.json", _verdict, formats.VERDICT.read, hostile=_json_bombs),
-    Kind("metrics.csv", _table, formats.TABLE.read, hostile=_text_bombs),
+    Kind("network.json", _json, formats.JSON.read, hostile=json_bombs),
+    Kind("verify.json", _verdict, formats.VERDICT.read, hostile=json_bombs),
+    Kind("metrics.csv", _table, formats.TABLE.read, hostile=text_bombs),
     Kind("trainaug.txt", _stem_list, _stems),
     Kind("objectInfo150.txt", _class_list, read_classes),
 )
@@ -488,4 +338,13 @@ def contents(
         content = damaged(sound, rng, others)
         found.append(kind.repair(content) if kind.repair and rng.integers(2) else content)
     kind.write(path)  # hostile files may have been written there
+    return found
+
+
+def sound_contents(folder: Path) -> list[bytes]:
+    """The content of a sound file of each of `KINDS`; they are written into `folder`."""
+    found = []
+    for kind in KINDS:
+        kind.write(folder / kind.name)
+        found.append((folder / kind.name).read_bytes())
     return found

@@ -76,10 +76,10 @@ def aedat4(path: Path) -> None:
         number, pack = 1, lz4.frame.compress
     elif "zstd" in path.name:
         number, pack = 3, zstandard.compress
-    path.write_bytes(_aedat4_head(number) + b"".join(_aedat4_packets(pack)))
+    path.write_bytes(aedat4_head(number) + b"".join(_aedat4_packets(pack)))
 
 
-def _aedat4_head(packing: int) -> bytes:
+def aedat4_head(packing: int) -> bytes:
     """A FlatBuffers table of three fields: packing, where a table of packets is, description."""
     height, width = SENSOR
     xml = (

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from _file_kinds import Kind, _json_bombs
+from _file_kinds import Kind
+from _hostile import json_bombs
 
 import lavaseg
 from lavaseg import recipes
@@ -103,5 +104,5 @@ def run_kinds(folder: Path) -> tuple[Kind, ...]:
             Kind(f"run/{name}", copied, read, slow=read is _report)
             for name, read in readers.items()
         ),
-        Kind("run/conversion.json", _conversion, _load, hostile=_json_bombs),
+        Kind("run/conversion.json", _conversion, _load, hostile=json_bombs),
     )

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from _damage import LONGEST, Outcome, attempt
-from _file_kinds import KINDS, Kind, contents
+from _file_kinds import KINDS, Kind, contents, sound_contents
 from _list_kinds import LISTS
 from _run_files import run_kinds
 
@@ -71,7 +71,8 @@ class Tally:
 def _work(place: Place, todo: Sequence[int], options: Options, pipe: Connection) -> None:
     """Tries files from `place` on; says where it is before each, and then what came of it."""
     kinds = _kinds(options.folder)
-    others = _sound_contents(KINDS, options.folder)
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        others = sound_contents(Path(name))
     for number in todo:
         if number < place.kind:
             continue
@@ -88,16 +89,6 @@ def _work(place: Place, todo: Sequence[int], options: Options, pipe: Connection)
 
 def _kinds(folder: Path) -> tuple[Kind, ...]:
     return (*KINDS, *LISTS, *run_kinds(folder / "run"))
-
-
-def _sound_contents(kinds: Sequence[Kind], folder: Path) -> list[bytes]:
-    found = []
-    with tempfile.TemporaryDirectory(dir=folder) as name:
-        for kind in kinds:
-            path = Path(name) / kind.name
-            kind.write(path)
-            found.append(path.read_bytes())
-    return found
 
 
 def try_kinds(kinds: Sequence[Kind], todo: Sequence[int], options: Options) -> Iterator[Tally]:

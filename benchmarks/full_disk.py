@@ -44,8 +44,6 @@ _CLONE_NEWNS = 0x20000
 """Linux's flag for a process that sees file systems of its own (mount_namespaces(7))."""
 PAGE = 2**12
 """Bytes by which a file in memory grows."""
-SHARE = {"train": 0.36, "export": 0.24, "run": 0.16, "record": 0.12, "report": 0.12}
-"""Of the points, by command."""
 
 
 @dataclass
@@ -55,34 +53,52 @@ class Case:
     Args:
         name: of the command.
         words: its arguments; "{disk}" is the mounted folder.
+        share: of the points.
         stages: of a run that are there before.
         again: further arguments where it is repeated with room.
+        replaces: files, one after the other: each is whole, of before or of now.
         scratch: bytes that it needs in the temporary folder meanwhile, or for parts of files.
     """
 
     name: str
     words: Sequence[str]
+    share: float
     stages: Sequence[str] = ()
     again: Sequence[str] = ()
+    replaces: Sequence[str] = ()
     scratch: int = 16 * PAGE
 
 
 TRAIN = ["train", "demo", *(word for item in FIELDS for word in ("--set", item))]
 CASES = (
-    Case("train", [*TRAIN, "-o", "{disk}/run"], again=("--resume",)),
-    Case("export", ["export", "{disk}/run"], ("train",)),
+    Case("train", [*TRAIN, "-o", "{disk}/run"], 0.36, again=("--resume",)),
+    Case(
+        "export",
+        ["export", "{disk}/run"],
+        0.24,
+        ("train",),
+        replaces=(
+            "run/finetune.csv",
+            "run/finetuned.json",
+            "run/finetuned.safetensors",
+            "run/checkpoints/finetune.ckpt",
+            "run/net.net",
+        ),
+    ),
     Case(
         "run",
         ["run", "{disk}/run/net.net", "digits-photos:0-2", "-o", "{disk}/labels"],
+        0.16,
         ("train", "export"),
         scratch=130 * PAGE,
     ),
     Case(
         "record",
         ["record", "{disk}/run", "-n", "2", "-o", "{disk}/record.npz"],
+        0.12,
         ("train", "export"),
     ),
-    Case("report", ["report", "{disk}/run"], ("train", "export")),
+    Case("report", ["report", "{disk}/run"], 0.12, ("train", "export")),
 )
 
 
@@ -241,8 +257,7 @@ def try_point(case: Case, left: int, disk: Path, ready: Path, weights: str) -> R
         _check_words(row, disk)
     after = hashes(disk)
     for name, value in before.items():
-        may_change = case.name == "train" or name in CHANGING
-        if result.code and not may_change and after.get(name) != value:
+        if result.code and name not in case.replaces and after.get(name) != value:
             row.faults.append(f"{name} was changed or lost")
     row.faults += [f"{name} is left over" for name in after if ".part" in name]
     row.faults += [f"{name} is left over" for name in after if name.startswith("tmp/")]
@@ -257,16 +272,6 @@ def try_point(case: Case, left: int, disk: Path, ready: Path, weights: str) -> R
     if case.name == "train" and hashes(disk)["run/model.safetensors"] != weights:
         row.faults.append("other weights than those of an uninterrupted run")
     return row
-
-
-CHANGING = (
-    "run/finetune.csv",
-    "run/finetuned.json",
-    "run/finetuned.safetensors",
-    "run/checkpoints/finetune.ckpt",
-    "run/net.net",
-)
-"""What export replaces, one after the other: each is whole, of before or of now."""
 
 
 def _check_words(row: Row, disk: Path) -> None:
@@ -298,7 +303,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--json", action="store_true", help="print JSON instead of lines")
     options.add_argument("--points", type=int, default=50)
-    options.add_argument("--commands", nargs="*", default=list(SHARE), choices=list(SHARE))
+    names = [case.name for case in CASES]
+    options.add_argument("--commands", nargs="*", default=names, choices=names)
     chosen = options.parse_args(arguments)
     rows = []
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing stays mounted
@@ -306,7 +312,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         needs = prepare(disk, ready)
         weights = hashes(ready / "train")["model.safetensors"]
         for case in CASES:
-            count = max(2, round(SHARE[case.name] * chosen.points))
+            count = max(2, round(case.share * chosen.points))
             for k in range(count if case.name in chosen.commands else 0):
                 left = round(k / (count - 1) * needs[case.name] / PAGE) * PAGE
                 rows.append(try_point(case, left, disk, ready, weights))

@@ -20,7 +20,7 @@ from lavaseg.chip.profiles import PROFILES
 from lavaseg.chip.published import PUBLISHED, differences
 from lavaseg.errors import LavasegError
 from lavaseg.export.lowering import deployed
-from lavaseg.models.systems import SU, SYSTEMS, System
+from lavaseg.models.systems import SU, SYSTEMS
 from lavaseg.network import Input
 
 SIZES = {SU: ((3, 180, 240), 12, 5)}
@@ -62,7 +62,7 @@ def system_rows(quick: bool = False) -> list[dict[str, Any]]:
             continue
         sheet, classes, steps = SIZES.get(system.paper, USUAL)
         try:
-            network = deployed(_built(system, sheet, classes))
+            network = deployed(system.build(Input("input", sheet), classes))
         except LavasegError:
             continue
         mapping = map_net(network, steps=steps)
@@ -83,10 +83,6 @@ def system_rows(quick: bool = False) -> list[dict[str, Any]]:
             }
         )
     return found
-
-
-def _built(system: System, sheet: tuple[int, int, int], classes: int) -> Any:
-    return system.build(Input("input", sheet), classes)
 
 
 def _limits(mapping: Mapping) -> str:
@@ -130,14 +126,7 @@ def system_lines(quick: bool = False) -> list[str]:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in system_rows(quick):
-        figures = (
-            "does not fit",
-            "",
-            "",
-            "",
-            "",
-            row["misfit"],
-        )
+        figures = ("does not fit", "", "", "", "", row["misfit"])
         if not row["misfit"]:
             figures = (
                 f"{row['cores']:,}",

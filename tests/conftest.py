@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -92,6 +94,25 @@ def extension(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         monkeypatch.setenv(name, "")  # so that what tests set is taken back
         monkeypatch.delenv(name)
     return folder
+
+
+@pytest.fixture
+def ask_double(extension: Path) -> Callable[[str, Path], str]:
+    """Function that runs a module of the double on a folder; returns what it prints."""
+
+    def ask(module: str, folder: Path) -> str:
+        root = Path(__file__).resolve().parents[1]
+        result = subprocess.run(
+            [sys.executable, "-m", f"loihi2_double.{module}", str(folder)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(extension)])},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    return ask
 
 
 @pytest.fixture

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +18,7 @@ from lavaseg.network.integers import IntegerNetwork
 
 
 def test_every_process_on_the_chip_is_a_layer_or_leads_into_one(
-    chip: Path,
+    ask_double: Callable[[str, Path], str],
     tmp_path: Path,
     graph_networks: Callable[..., st.SearchStrategy[IntegerNetwork]],
 ) -> None:
@@ -35,23 +32,9 @@ def test_every_process_on_the_chip_is_a_layer_or_leads_into_one(
         nets.append(net)
 
     draw()
-    for net, built in zip(nets, built_on_the_chip(chip, tmp_path), strict=True):
+    for net, built in zip(nets, json.loads(ask_double("census", tmp_path)), strict=True):
         for replay, found in zip((False, True), built, strict=True):
             assert mapped(net, replay) == found
-
-
-def built_on_the_chip(chip: Path, folder: Path) -> Any:
-    """What a process that has the double builds of the networks in a folder."""
-    root = Path(__file__).resolve().parents[1]
-    result = subprocess.run(
-        [sys.executable, "-m", "loihi2_double.census", str(folder)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(chip)])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)
 
 
 def mapped(net: IntegerNetwork, replay: bool) -> dict[str, Any]:

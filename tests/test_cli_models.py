@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -28,6 +29,21 @@ def figures(*words: str) -> dict[str, dict[str, Any]]:
     return found
 
 
+@pytest.fixture
+def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Function that calls the command on a terminal so many columns wide; text without colours."""
+
+    def show(columns: int, *words: str) -> str:
+        monkeypatch.setattr(Console, "is_terminal", property(lambda _: True))
+        monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.setenv("TERM", "xterm")
+        shown = call(*words)
+        assert shown.exit_code == 0, shown.output
+        return re.sub(r"\x1b\[[\d;]*m", "", shown.stdout)
+
+    return show
+
+
 @pytest.mark.slow
 def test_every_system_is_listed_and_every_spiking_one_deploys_or_names_one_that_does() -> None:
     found = figures("--input", "3x32x32", "--classes", "2", "--width", "8", "--steps", "3")
@@ -41,14 +57,10 @@ def test_every_system_is_listed_and_every_spiking_one_deploys_or_names_one_that_
 
 
 def test_energies_of_all_systems_fit_a_terminal_of_80_columns(
-    monkeypatch: pytest.MonkeyPatch,
+    on_terminal: Callable[..., str],
 ) -> None:
-    monkeypatch.setattr(Console, "is_terminal", property(lambda _: True))
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("TERM", "xterm")
-    shown = call("--energy", "--rate", "0.1", "--steps", "5")
-    assert shown.exit_code == 0, shown.output
-    lines = re.sub(r"\x1b\[[\d;]*m", "", shown.stdout).splitlines()
+    shown = on_terminal(80, "--energy", "--rate", "0.1", "--steps", "5")
+    lines = shown.splitlines()
     assert max(map(len, lines)) <= 80
     rows = {words[0]: words[1:] for line in lines if len(words := line.split()) == 4}
     assert rows.keys() >= set(SYSTEMS)
@@ -59,7 +71,7 @@ def test_energies_of_all_systems_fit_a_terminal_of_80_columns(
         assert flops == pytest.approx(2e-9 * macs, abs=1e-4), key
         assert total == pytest.approx(charged * macs / 1e9, rel=1e-3), key
         assert artificial == pytest.approx(4.6 * macs / 1e9, rel=1e-3), key
-    assert "0.1 spikes a neuron and step are assumed" in shown.stdout
+    assert "0.1 spikes a neuron and step are assumed" in shown
 
 
 def test_one_system_shows_its_flops_and_energy_at_a_rate() -> None:
@@ -82,12 +94,9 @@ def test_a_rate_that_no_neuron_has_and_energy_of_one_system_are_refused(
 
 @pytest.mark.slow
 def test_what_a_size_does_not_allow_is_said_in_the_rows_of_a_table_of_100_columns(
-    monkeypatch: pytest.MonkeyPatch,
+    on_terminal: Callable[..., str],
 ) -> None:
-    monkeypatch.setattr(Console, "is_terminal", property(lambda _: True))
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setenv("TERM", "xterm")
-    table = re.sub(r"\x1b\[[\d;]*m", "", call("--input", "3x30x30", "--width", "8").stdout)
+    table = on_terminal(100, "--input", "3x30x30", "--width", "8")
     lines = [line.rstrip() for line in table.splitlines()]
     assert max(map(len, lines)) <= 100
     for key in SYSTEMS:
@@ -100,13 +109,9 @@ def test_what_a_size_does_not_allow_is_said_in_the_rows_of_a_table_of_100_column
 
 
 def test_a_terminal_of_80_columns_says_of_every_system_whether_it_runs_and_why_not(
-    monkeypatch: pytest.MonkeyPatch,
+    on_terminal: Callable[..., str],
 ) -> None:
-    monkeypatch.setattr(Console, "is_terminal", property(lambda _: True))
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("TERM", "xterm")
-    shown = re.sub(r"\x1b\[[\d;]*m", "", call("--width", "8").stdout)
-    table, _, reasons = shown.partition("Cannot run on Lava")
+    table, _, reasons = on_terminal(80, "--width", "8").partition("Cannot run on Lava")
     lines = [line.rstrip() for line in table.splitlines()]
     assert max(map(len, lines)) <= 80
     for key in SYSTEMS:

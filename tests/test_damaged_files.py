@@ -19,7 +19,7 @@ import _recordings as recordings
 import numpy as np
 import pytest
 from _damage import LONGEST, attempt, damaged
-from _file_kinds import KINDS, Kind, contents
+from _file_kinds import KINDS, Kind, contents, sound_contents
 from _list_kinds import LISTS
 
 from lavaseg.data.event_files import read_recording
@@ -52,12 +52,7 @@ def limited() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def others(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     """Sound files of every kind."""
-    folder = tmp_path_factory.mktemp("others")
-    found = []
-    for kind in KINDS:
-        kind.write(folder / kind.name)
-        found.append((folder / kind.name).read_bytes())
-    return found
+    return sound_contents(tmp_path_factory.mktemp("others"))
 
 
 def faults(kind: Kind, files: Sequence[bytes], path: Path) -> list[str]:

@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import jsonschema
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from fuzzing import EXAMPLES, Networks, Spikes, relaxed
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lavaseg.deploy import simulate, verify_spikes
 from lavaseg.deploy.lava.graph import build
 from lavaseg.deploy.lava.parts import count_parts
-from lavaseg.network.integers import IntegerNetwork
 from lavaseg.netx import read, write
 from lavaseg.netx.schema import description_schema
 
-EXAMPLES = int(os.environ.get("LAVASEG_FUZZ_EXAMPLES", "150"))
-relaxed = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.function_scoped_fixture,
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-    ],
-)
-
 SCHEMA = description_schema()
-Networks = Callable[..., st.SearchStrategy[IntegerNetwork]]
-Spikes = Callable[..., np.ndarray]
 
 
 @relaxed

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-
+import fuzzing
 import numpy as np
 import pytest
+from fuzzing import Networks, Spikes
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from lavaseg.deploy import simulate, verify_spikes
-from lavaseg.encoders import Direct, EventPresence, Poisson, encoder_from_dict
+from lavaseg.encoders import Direct, Encoder, EventPresence, Poisson, encoder_from_dict
 from lavaseg.network import (
     Conv,
     ConvTranspose,
@@ -29,19 +28,12 @@ from lavaseg.network.integers import IntegerNetwork
 from lavaseg.network.interleave import factors, interleave, interleaved, restored, sends_columns
 from lavaseg.netx import read, write
 
-EXAMPLES = int(os.environ.get("LAVASEG_FUZZ_EXAMPLES", "150")) // 2
+EXAMPLES = fuzzing.EXAMPLES // 2
 relaxed = settings(
+    fuzzing.relaxed,
     max_examples=EXAMPLES,
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.function_scoped_fixture,
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-        HealthCheck.filter_too_much,
-    ],
+    suppress_health_check=[*fuzzing.relaxed.suppress_health_check, HealthCheck.filter_too_much],
 )
-Networks = Callable[..., st.SearchStrategy[IntegerNetwork]]
-Spikes = Callable[..., np.ndarray]
 
 
 def _narrowed(data: st.DataObject, net: IntegerNetwork) -> tuple[IntegerNetwork, dict[str, int]]:
@@ -104,15 +96,15 @@ def test_the_multi_process_runtime_equals_the_simulator_on_interleaved_networks(
     assert verdict.ok, str(verdict.first_difference)
 
 
-def _net(network: Network, encoder: object, seed: int = 0) -> IntegerNetwork:
-    """Random even weights; biases where the description has them."""
-    rng = np.random.default_rng(seed)
+def _net(network: Network, encoder: Encoder) -> IntegerNetwork:
+    """Random even weights."""
+    rng = np.random.default_rng(0)
     weights = {
         p.name: (2 * rng.integers(-20, 24, network.synapse_shape(p))).astype(np.int16)
         for p in network.projections
     }
     classes = tuple(f"c{i}" for i in range(network.shape(network.readout)[0]))
-    return IntegerNetwork(network, weights, encoder, classes)  # type: ignore[arg-type]
+    return IntegerNetwork(network, weights, encoder, classes)
 
 
 def _wide() -> Network:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-
-import numpy as np
-from hypothesis import HealthCheck, given, settings
+from fuzzing import EXAMPLES, Networks, Spikes, relaxed
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lavaseg.deploy import simulate
@@ -14,19 +11,6 @@ from lavaseg.deploy.lava import run_inprocess, run_multiprocess
 from lavaseg.deploy.verification import compare, first_difference
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.results.activity import Activity
-
-EXAMPLES = int(os.environ.get("LAVASEG_FUZZ_EXAMPLES", "150"))
-relaxed = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.function_scoped_fixture,
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-    ],
-)
-Networks = Callable[..., st.SearchStrategy[IntegerNetwork]]
-Spikes = Callable[..., np.ndarray]
 
 
 def assert_equal(net: IntegerNetwork, expected: Activity, found: Activity) -> None:

@@ -6,7 +6,6 @@ import importlib
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -58,34 +57,34 @@ print("equal")
 """
 
 
-def deep(depth: int, ulimit: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+def limited(
+    ulimit: str, code: str, *arguments: str, patience: int = 60
+) -> subprocess.CompletedProcess[str]:
+    """Python code under limits of the shell, as a user whom they bind (root goes beyond some)."""
+    python = [sys.executable, "-c", code, *arguments]
+    words = ["bash", "-c", f'{ulimit}; exec "$0" "$@"', *python]
+    return subprocess.run(words, capture_output=True, text=True, timeout=patience, check=False)
+
+
+def deep(depth: int, ulimit: str) -> subprocess.CompletedProcess[str]:
     """A network of `depth` populations on both Lava runtimes, under limits of the shell."""
-    script = tmp_path / "deep.py"
-    script.write_text(DEEP)
-    command = f'{ulimit}; exec "$0" "$@"'
-    return subprocess.run(
-        ["bash", "-c", command, sys.executable, str(script), str(depth)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return limited(ulimit, DEEP, str(depth), patience=300)
 
 
 @pytest.mark.slow
-def test_deep_network_runs_with_1024_open_files(tmp_path: Path) -> None:
-    result = deep(70, "ulimit -n 1024", tmp_path)
+def test_deep_network_runs_with_1024_open_files() -> None:
+    result = deep(70, "ulimit -n 1024")
     assert result.stdout == "equal\n", result.stderr
 
 
 @pytest.mark.slow
-def test_soft_limit_of_open_files_is_raised(tmp_path: Path) -> None:
-    result = deep(20, "ulimit -Hn 1024; ulimit -Sn 100", tmp_path)
+def test_soft_limit_of_open_files_is_raised() -> None:
+    result = deep(20, "ulimit -Hn 1024; ulimit -Sn 100")
     assert result.stdout == "equal\n", result.stderr
 
 
-def test_hard_limit_of_open_files_is_named_before_the_run(tmp_path: Path) -> None:
-    result = deep(20, "ulimit -n 100", tmp_path)
+def test_hard_limit_of_open_files_is_named_before_the_run() -> None:
+    result = deep(20, "ulimit -n 100")
     assert result.returncode == 1
     assert "open files at a time, and this system allows 100: run it" in result.stderr
     assert result.stderr.count("\n") == 1
@@ -145,16 +144,10 @@ def test_what_a_machine_lacks_for_one_backend_is_said_before_any_runs(
     assert not ran
 
 
-def test_too_little_shared_memory_is_named_with_what_is_needed(tmp_path: Path) -> None:
+def test_too_little_shared_memory_is_named_with_what_is_needed() -> None:
     limits.check_shared_memory(1, "it")
     with pytest.raises(LavasegError, match=r"^it needs 1048576 MB of shared memory, and /dev/shm"):
         limits.check_shared_memory(2**40, "it")
-
-
-def limited(ulimit: str, code: str) -> subprocess.CompletedProcess[str]:
-    """Python code under limits of the shell, as a user whom they bind (root goes beyond some)."""
-    words = ["bash", "-c", f'{ulimit}; exec "$0" "$@"', sys.executable, "-c", code]
-    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_too_few_processes_and_threads_are_named_with_what_is_needed(

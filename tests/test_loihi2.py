@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fuzzing import EXAMPLES, Spikes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from loihi2_nets import like_the_demo, of_events, u_net, wide
@@ -26,11 +24,9 @@ from lavaseg.deploy.loihi2.timing import Timing
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.network.interleave import interleave
 
-EXAMPLES = int(os.environ.get("LAVASEG_FUZZ_EXAMPLES", "150"))
 BOARD = System(board="ncl-og-01")
 LAGS = Timing(conv=1, dense=1, buffer=0, spikes=1, reset=0)
 """Those of the double, unless it is told others."""
-Spikes = Callable[..., np.ndarray]
 
 
 @pytest.mark.parametrize("make", [like_the_demo, u_net, of_events])
@@ -62,7 +58,7 @@ def test_the_chip_gives_the_simulators_spikes_of_an_interleaved_network(
 
 @pytest.mark.slow
 def test_the_chip_gives_the_simulators_spikes_on_random_graphs_with_any_lags(
-    chip: Path,
+    ask_double: Callable[[str, Path], str],
     tmp_path: Path,
     graph_networks: Callable[..., st.SearchStrategy[IntegerNetwork]],
     random_spikes: Spikes,
@@ -79,16 +75,8 @@ def test_the_chip_gives_the_simulators_spikes_on_random_graphs_with_any_lags(
         np.save(tmp_path / f"{number}.npy", random_spikes(net, 2, number))
 
     draw()
-    root = Path(__file__).resolve().parents[1]
-    result = subprocess.run(
-        [sys.executable, "-m", "loihi2_double.compare", str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(chip)])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.split("\n")[:-1] == [f"compared {next(drawn)}"]
+    said = ask_double("compare", tmp_path)
+    assert said.split("\n")[:-1] == [f"compared {next(drawn)}"]
 
 
 @pytest.mark.slow

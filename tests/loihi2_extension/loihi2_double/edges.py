@@ -22,17 +22,14 @@ class _Edge(AbstractProcess):
 
 
 class _Late(PyLoihiProcessModel):
-    """Hands sheets on, some steps later."""
+    """Hands sheets on, some steps later: `part` of the lags says how many."""
 
-    part: str = ""
+    part: str
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        steps = lag(self._part())
+        steps = lag(self.part)
         self._held = deque(np.zeros(proc_params["shape"], np.int32) for _ in range(steps))
-
-    def _part(self) -> str:
-        return self.part
 
     def _later(self, sheet: np.ndarray) -> np.ndarray:
         self._held.append(sheet)
@@ -46,7 +43,8 @@ class FromHost(_Late):
     inp: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
     out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
 
-    def _part(self) -> str:
+    @property
+    def part(self) -> str:
         return "conv" if self.proc_params.get("compression") is not None else "dense"
 
     def run_spk(self) -> None:

@@ -105,16 +105,21 @@ class Loihi2ExecutionTime(_Profiler):
         }
 
 
+def _by_core(board: Any) -> tuple[np.ndarray, dict[str, Any]]:
+    """Neurons of each core, and where the cores are."""
+    neurons = np.array(board.chip.neurons)
+    cores = np.arange(len(neurons))
+    return neurons, {"core_idx": cores % 120, "chip_idx": cores // 120}
+
+
 @_figures("core_idx", "chip_idx", "syn_ops", "dendrite_updates", "spikes_in", "axon_out")
 class Loihi2Activity(_Profiler):
     """Counts of each core over the run."""
 
     def _measure(self, board: Any) -> dict[str, Any]:
-        neurons = np.array(board.chip.neurons)
-        cores = np.arange(len(neurons))
+        neurons, places = _by_core(board)
         return {
-            "core_idx": cores % 120,
-            "chip_idx": cores // 120,
+            **places,
             "syn_ops": neurons * board.steps * 9,
             "dendrite_updates": neurons * board.steps,
             "spikes_in": neurons * board.steps // 4,
@@ -127,10 +132,5 @@ class Loihi2Memory(_Profiler):
     """Share of each core's memory that is used."""
 
     def _measure(self, board: Any) -> dict[str, Any]:
-        neurons = np.array(board.chip.neurons)
-        cores = np.arange(len(neurons))
-        return {
-            "core_idx": cores % 120,
-            "chip_idx": cores // 120,
-            "total_mpds": np.minimum(neurons / 4096, 1.0),
-        }
+        neurons, places = _by_core(board)
+        return {**places, "total_mpds": np.minimum(neurons / 4096, 1.0)}
