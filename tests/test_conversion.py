@@ -20,8 +20,8 @@ from lavaseg.encoders import Direct, EventPresence, Frames, OnOffPoisson, Poisso
 from lavaseg.errors import LavasegError
 from lavaseg.export import convert_run, converted, export
 from lavaseg.export.conversion import convert
-from lavaseg.export.rules import RULES, Rule
 from lavaseg.export.lowering import choose_quantisation, lower, quantise
+from lavaseg.export.rules import RULES, Rule
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.models.analog.rectified_torch import Rectified

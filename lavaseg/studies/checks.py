@@ -35,13 +35,9 @@ def check(versions: Sequence[Study]) -> None:
     if versions[0].settings != "standard":  # a version, which may leave out what a table shows
         return
     for where, quantity, labels, names in _uses(versions[0]):
-        _check_labels(where, axes, conditions, labels)
-        for name in names:
-            if name not in axes and name not in conditions:
-                columns = ", ".join([*axes, *sorted(conditions)])
-                raise StudyError(
-                    f"{where}: there is no axis or condition {name!r}; there are {columns}"
-                )
+        _check_names(where, axes, conditions, [*labels, *names])
+        _check_labels(where, axes, labels)
+        _check_covered(where, axes, labels, names)
         wanted = conditions & {*labels, *names}
         if not any(q == quantity and wanted == {*c} for q, *c in known):
             raise StudyError(f"{where}: {_unmeasured(quantity, wanted, known)}")
@@ -85,9 +81,7 @@ def _check_axes(study: Study) -> None:
     for name, axis in study.axes.items():
         chosen = [variant.recipe is not None for variant in axis.values()]
         if any(chosen) and not all(chosen) and study.recipe is None:
-            raise StudyError(
-                f"axis {name!r} chooses a recipe for some labels, and the study has none"
-            )
+            raise StudyError(f"axis {name!r} gives a recipe to some labels alone, the study none")
     if study.recipe is None and not any("recipe" in fields for fields in sets.values()):
         raise StudyError("field 'recipe' is missing, and no axis chooses one")
 
@@ -112,18 +106,31 @@ def _uses(
             yield f"claim {claim.says!r}", claim.quantity, labels, ()
 
 
-def _check_labels(
-    where: str, axes: dict[str, set[str]], conditions: set[str], labels: dict[str, str]
+def _check_names(
+    where: str, axes: dict[str, set[str]], conditions: set[str], names: Iterable[str]
 ) -> None:
-    for name, label in labels.items():
+    for name in names:
         if name not in axes and name not in conditions:
-            columns = ", ".join([*axes, *sorted(conditions)])
-            raise StudyError(
-                f"{where}: there is no axis or condition {name!r}; there are {columns}"
-            )
+            there = ", ".join([*axes, *sorted(conditions)])
+            raise StudyError(f"{where}: there is no axis or condition {name!r}; there are {there}")
+
+
+def _check_labels(where: str, axes: dict[str, set[str]], labels: dict[str, str]) -> None:
+    for name, label in labels.items():
         if name in axes and label not in axes[name]:
             there = ", ".join(sorted(axes[name]))
             raise StudyError(f"{where}: axis {name!r} has no label {label!r}; it has {there}")
+
+
+def _check_covered(
+    where: str, axes: dict[str, set[str]], labels: dict[str, str], names: tuple[str, ...]
+) -> None:
+    """Tables and figures must not mix labels of an axis."""
+    for name, there in axes.items():
+        if names and len(there) > 1 and name not in names and name not in labels:
+            raise StudyError(
+                f"{where} would mix the labels of axis {name!r}: name it, or give one in where"
+            )
 
 
 def _unmeasured(quantity: str, wanted: set[str], known: set[tuple[str, ...]]) -> str:

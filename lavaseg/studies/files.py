@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from lavaseg import recipes
 from lavaseg.studies.checks import check
-from lavaseg.studies.study import Size, Study, StudyError, Variant, Version, label_of
+from lavaseg.studies.study import Size, Study, StudyError, Variant, Version, label_of, merged
 from lavaseg.system.faults import one_line, reading
 from lavaseg.system.settings import read_yaml, write_yaml
 
@@ -51,20 +51,37 @@ def load(
     Raises:
         StudyError: no such study, no such version, or a field that is wrong.
     """
-    path = _shipped().get(str(source), Path(source))
-    if not path.is_file():
-        what = "is no file, expected one in YAML" if path.exists() else "is none"
-        raise StudyError(f"study {source} {what}: give a YAML file, or one of {', '.join(names())}")
-    with reading(f"study {source}", "is no text", StudyError):
-        text = path.read_text("utf-8")
-    with reading(f"study {source}", "is not valid YAML", StudyError):
-        data = read_yaml(text, words=True)
-    if not isinstance(data, dict):
-        raise StudyError(f"study {source} must hold fields, such as 'name: my-study'")
     try:
-        return _of_size(parse(data), size, seeds, overrides)
+        return _of_size(parse(_read(source)), size, seeds, overrides)
     except StudyError as error:
         raise StudyError(f"study {source}: {error}") from None
+
+
+def load_kept(path: Path) -> Study:
+    """The study that `dump` wrote, as it was run.
+
+    Raises:
+        StudyError: there is none, or it is damaged.
+    """
+    try:
+        return parse(_read(path))
+    except StudyError as error:
+        raise StudyError(f"study {path}: {error}") from None
+
+
+def _read(source: str | Path) -> dict[str, Any]:
+    """The fields of a study's file."""
+    path = _shipped().get(str(source), Path(source))
+    if not path.is_file():
+        what = "it is no file, expected one in YAML" if path.exists() else "there is none"
+        raise StudyError(f"{what}: give a YAML file, or one of {', '.join(names())}")
+    with reading("the file", "is no text", StudyError):
+        text = path.read_text("utf-8")
+    with reading("the file", "is not valid YAML", StudyError):
+        data = read_yaml(text, words=True)
+    if not isinstance(data, dict):
+        raise StudyError("it must hold fields, such as 'name: my-study'")
+    return data
 
 
 def parse(data: Mapping[str, Any]) -> Study:
@@ -109,7 +126,7 @@ def _of_size(
     if seeds is not None:
         changes["seeds"] = tuple(seeds)
     if words:
-        changes["set"] = dict(found.set) | dict(_override(word) for word in words)
+        changes["set"] = merged(found.set, dict(map(_override, words)))
         for name, axis in found.axes.items():
             for field in {field for variant in axis.values() for field in variant.fields}:
                 if field in dict(map(_override, words)):
@@ -122,7 +139,7 @@ def _of_size(
 
 def _override(word: str) -> tuple[str, Any]:
     field, equals, value = word.partition("=")
-    if not equals or not field:
+    if not equals or not field or "; " in word:
         raise StudyError(f"--set {word!r}: expected field=value, such as training.epochs=3")
     with reading(f"--set {word!r}: {value!r}", "is not a YAML value", StudyError):
         return field, read_yaml(value, field.rpartition(".")[2])
@@ -136,7 +153,11 @@ def _version(study: Study, size: Size) -> Study:
     axes = dict(study.axes)
     for name, given in version.axes.items():
         axes[name] = _narrowed(name, axes.get(name), given)
-    changes: dict[str, Any] = {"axes": axes, "set": study.set | version.set, "settings": size}
+    changes: dict[str, Any] = {
+        "axes": axes,
+        "set": merged(study.set, version.set),
+        "settings": size,
+    }
     for field in ("recipe", "seeds", "measure"):
         if getattr(version, field) is not None:
             changes[field] = getattr(version, field)
@@ -162,7 +183,7 @@ def _axis(name: str, given: Any) -> dict[str, Any]:
         field, values = axis["field"], axis.get("values")
         if not isinstance(field, str) or not isinstance(values, list):
             raise StudyError(
-                f"{where}: expected a field and a list of values, got {one_line(axis)}"
+                f"{where}: expected a field and a list of values, got {one_line(repr(dict(axis)))}"
             )
         found = {label_of(v): {"fields": {field: v}} for v in values}
         if len(found) < len(values):

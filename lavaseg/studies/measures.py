@@ -94,13 +94,15 @@ class Measure:
             called with a run and the options.
         options: their class, whose fields and limits are those of a study's file.
         gives: for options, (quantity, condition, ...) of each kind of row.
-        refuses: for options and a recipe, why the recipe's runs cannot be measured so, or None.
+        version: raised when it measures something else than before, so that what was measured
+            is measured again.
     """
 
     title: str
     function: str
     options: type[o.Options]
     gives: Callable[[Any], Gives]
+    version: int = 1
 
     def parse(self, name: str, given: Mapping[str, Any]) -> o.Options:
         """Checked options; LavasegError names the one that is wrong."""

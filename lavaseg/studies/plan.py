@@ -10,7 +10,7 @@ from itertools import product
 from lavaseg import recipes
 from lavaseg.errors import LavasegError
 from lavaseg.recipes import Recipe
-from lavaseg.studies.study import Measured, Study, StudyError
+from lavaseg.studies.study import Measured, Study, StudyError, merged
 
 UNIMPORTANT = frozenset({"name", "title", "paper"})
 """Fields of a recipe that change nothing of what is trained."""
@@ -95,7 +95,7 @@ def _recipe(study: Study, labels: dict[str, str], seed: int, title: str) -> Reci
     for axis, label in labels.items():
         variant = study.axes[axis][label]
         source = variant.recipe or source
-        fields |= variant.fields
+        fields = merged(fields, variant.fields)
     try:
         if source is None:
             raise LavasegError("it has no recipe")

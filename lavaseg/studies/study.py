@@ -6,6 +6,7 @@ the runs of it, and `lavaseg/studies/table.py` and `figure.py` show what they ga
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -29,6 +30,11 @@ def label_of(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return str(value)
+
+
+def merged(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted fields with changes, which come last: a section may hold what a field changes."""
+    return {field: v for field, v in fields.items() if field not in changes} | dict(changes)
 
 
 def _label(value: Any) -> str:
@@ -110,7 +116,7 @@ class FigureSpec(_Part):
         log: logarithmic horizontal axis.
     """
 
-    kind: str = "lines"
+    kind: Literal["lines", "bars"] = "lines"
     title: str = ""
     x: str
     y: str
@@ -212,6 +218,12 @@ class Study(_Part):
         """standard, quick or full."""
         return self.settings.partition(";")[0]
 
-    def matching(self, at: Mapping[str, str]) -> list[Printed]:
-        """The printed figures of exactly these labels and conditions."""
-        return [printed for printed in self.printed if printed.at == dict(at)]
+    @property
+    def versions(self) -> list[str]:
+        """The versions that it has besides the standard one."""
+        return [size for size in ("quick", "full") if getattr(self, size) is not None]
+
+    @property
+    def count(self) -> int:
+        """Places of the study: labels of all axes, and seeds."""
+        return math.prod(map(len, self.axes.values())) * len(self.seeds)

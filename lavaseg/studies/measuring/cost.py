@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from lavaseg.runs import Run
 
 
+_MEMORY = "lavaseg.studies.measuring.memory"
+
+
 def cost(run: Run, options: o.Options) -> Iterable[Row]:
     """Seconds of training, losses of the first and last epoch, peak memory of a training step.
 
@@ -29,7 +32,7 @@ def cost(run: Run, options: o.Options) -> Iterable[Row]:
     yield row("train_seconds", sum(epoch["seconds"] for epoch in rows))
     yield row("loss_first", rows[0]["loss"])
     yield row("loss_last", rows[-1]["loss"])
-    words = [sys.executable, "-m", __name__, str(run.path)]
+    words = [sys.executable, "-m", _MEMORY, str(run.path)]
     child = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
     found = json.loads(child.stdout.splitlines()[-1])
     if found is not None:
