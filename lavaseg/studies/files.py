@@ -51,10 +51,8 @@ def load(
     Raises:
         StudyError: no such study, no such version, or a field that is wrong.
     """
-    try:
+    with reading(f"study {source}", "is no study", StudyError):
         return _of_size(parse(_read(source)), size, seeds, overrides)
-    except StudyError as error:
-        raise StudyError(f"study {source}: {error}") from None
 
 
 def load_kept(path: Path) -> Study:
@@ -63,10 +61,8 @@ def load_kept(path: Path) -> Study:
     Raises:
         StudyError: there is none, or it is damaged.
     """
-    try:
+    with reading(f"study {path}", "is no study", StudyError):
         return parse(_read(path))
-    except StudyError as error:
-        raise StudyError(f"study {path}: {error}") from None
 
 
 def _read(source: str | Path) -> dict[str, Any]:
@@ -153,11 +149,8 @@ def _version(study: Study, size: Size) -> Study:
     axes = dict(study.axes)
     for name, given in version.axes.items():
         axes[name] = _narrowed(name, axes.get(name), given)
-    changes: dict[str, Any] = {
-        "axes": axes,
-        "set": merged(study.set, version.set),
-        "settings": size,
-    }
+    fields = {f: v for f, v in merged(study.set, version.set).items() if v is not None}
+    changes: dict[str, Any] = {"axes": axes, "set": fields, "settings": size}
     for field in ("recipe", "seeds", "measure"):
         if getattr(version, field) is not None:
             changes[field] = getattr(version, field)

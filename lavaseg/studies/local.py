@@ -82,12 +82,17 @@ def run_jobs(
     return failed
 
 
+def command(folder: Path, index: int) -> list[str]:
+    """The words that do job `index` of the study in a folder of results."""
+    words = [sys.executable, "-m", "lavaseg", "study", "task", str(folder), str(index)]
+    return [*words, "--attached"]
+
+
 def _start(folder: Path, index: int, log: Path, environment: dict[str, str]) -> _Process:
     make_folder(log.parent)
     output = log.open("wb")
-    words = [sys.executable, "-m", "lavaseg", "study", "task", str(folder), str(index)]
     handle = subprocess.Popen(
-        [*words, "--attached"],
+        command(folder, index),
         stdin=subprocess.PIPE,
         stdout=output,
         stderr=subprocess.STDOUT,

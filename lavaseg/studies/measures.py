@@ -37,11 +37,13 @@ class Quantity:
         title: in tables and figures.
         unit: plain, without prefixes; "" for ratios and counts.
         digits: after the point in tables; None: three significant ones.
+        neutral: what says neither yes nor no; 1 of ratios.
     """
 
     title: str
     unit: str = ""
     digits: int | None = None
+    neutral: float = 0.0
 
     @property
     def heading(self) -> str:
@@ -74,7 +76,7 @@ QUANTITIES: dict[str, Quantity] = {
     "macs": Quantity("MACs of a dense pass as described"),
     "energy": Quantity("energy of a sample", "J"),
     "ann_energy": Quantity("energy of the artificial twin", "J"),
-    "energy_ratio": Quantity("times less energy than the artificial twin", "", 2),
+    "energy_ratio": Quantity("times less energy than the artificial twin", "", 2, 1.0),
     "ann_miou": Quantity("mIoU of the artificial network", "%", 2),
     "train_seconds": Quantity("seconds of training", "s", 1),
     "step_memory": Quantity("peak memory of a training step", "bytes"),

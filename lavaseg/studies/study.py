@@ -164,18 +164,12 @@ class Claim(_Part):
             raise ValueError("expected against, except with as: value")
         return self
 
-    @property
-    def upwards(self) -> bool:
-        """Whether the paper's difference is above 0, or its ratio above 1."""
-        if self.printed is None:
-            return self.sign == "+"
-        return self.printed > (1 if self.how == "ratio" else 0)
-
 
 class Version(_Part):
     """What `quick` and `full` replace: fields of `set` and axes that they name, the rest whole.
 
-    An axis may be a list of some of its labels. `note` says what the version is.
+    A field of `set` that is null is again as the recipe has it. An axis may be a list of some of
+    its labels. `note` says what the version is.
     """
 
     note: str = ""

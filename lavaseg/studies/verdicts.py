@@ -53,13 +53,14 @@ class Verdict:
         if self.sign == "not measured":
             return f"{head}**not measured here**."
         size = {True: " and in size", False: ", not in size", None: ""}[self.size]
+        several = len({*self.seeds}) > 1
         words = {
             "held": f"held in sign{size}",
             "did not hold": "did not hold",
-            "undecided": "undecided, seeds disagree",
+            "undecided": "undecided, seeds disagree" if several else "undecided, pairs disagree",
         }[self.sign]
-        if self.sign == "undecided" and len({*self.seeds}) == 1:
-            words = "undecided"
+        if self.sign == "undecided" and {*self.values} == {_neutral(claim)}:
+            words = "undecided, no difference"
         found = _text(claim, self.mean)
         if len(self.values) > 1:
             found += f" ± {_text(claim, float(np.std(self.values, ddof=1)), signed=False)}"
@@ -134,12 +135,19 @@ def _compared(claim: Claim, one: Value, other: Value | None) -> float:
 def _sign(claim: Claim, values: tuple[float, ...]) -> Sign:
     if not values:
         return "not measured"
-    zero = 1.0 if claim.how == "ratio" else 0.0
-    direction = 1 if claim.upwards else -1
-    signed = [direction * (value - zero) for value in values]
+    neutral = _neutral(claim)
+    upwards = claim.sign == "+" if claim.printed is None else claim.printed > neutral
+    signed = [value - neutral if upwards else neutral - value for value in values]
     if all(value > 0 for value in signed):
         return "held"
     return "did not hold" if all(value < 0 for value in signed) else "undecided"
+
+
+def _neutral(claim: Claim) -> float:
+    """Where the sign of a claim's figure turns."""
+    if claim.how == "value":
+        return QUANTITIES[claim.quantity].neutral
+    return 1.0 if claim.how == "ratio" else 0.0
 
 
 def _near(mean: float, printed: float) -> bool:
