@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,19 +33,21 @@ from lavaseg.studies.study import Study
 from lavaseg.studies.work import do
 from lavaseg.system.lock import locked
 from lavaseg.system.threads import over_blocks
+from lavaseg.training.segmenter import SpikingSegmenter
 
+FIELDS = {
+    "data.options": {"train": 24, "test": 8},
+    "model.options.channels": [4] * 8,
+    "encoder.steps": 2,
+    "training.epochs": 1,
+    "training.batch_size": 8,
+    "finetune.epochs": 0,
+}
 TINY = {
     "name": "tiny",
     "title": "Does RMP cost mIoU?",
     "recipe": "demo",
-    "set": {
-        "data.options": {"train": 24, "test": 8},
-        "model.options.channels": [4] * 8,
-        "encoder.steps": 2,
-        "training.epochs": 1,
-        "training.batch_size": 8,
-        "finetune.epochs": 0,
-    },
+    "set": FIELDS,
     "seeds": [0],
     "axes": {"RMP": {"off": {}, "all": {"rmp.weight": 0.1}}},
     "measure": ["test"],
@@ -141,12 +144,8 @@ def test_studies_share_runs_and_what_was_measured_of_them(
     pool: Pool, calls: list[tuple[str, int]], trainings: list[Path], tmp_path: Path
 ) -> None:
     run_tiny(tmp_path / "one")
-    other = tiny(
-        name="other",
-        title="Else",
-        axes={"weight": {"none": {}, "some": TINY["axes"]["RMP"]["all"]}},
-        table=[],
-    )  # type: ignore[index]
+    axes = {"weight": {"none": {}, "some": {"rmp.weight": 0.1}}}
+    other = tiny(name="other", title="Else", axes=axes, table=[])
     run_tiny(tmp_path / "two", other)
     assert len(calls) == 2
     assert trainings == []
@@ -160,7 +159,7 @@ def test_a_changed_title_trains_nothing_and_a_changed_field_does(
     assert pool.place(type(job)("x", renamed, key_of(renamed), job.measures)) == pool.place(job)
     run_tiny(tmp_path / "tiny", tiny(title="Other words"))
     assert trainings == []
-    changed = tiny(set={**TINY["set"], "training.learning_rate": 0.1}, axes={}, table=[])  # type: ignore[dict-item]
+    changed = tiny(set={**FIELDS, "training.learning_rate": 0.1}, axes={}, table=[])
     run_tiny(tmp_path / "changed", changed)
     assert len(trainings) == 1
 
@@ -173,20 +172,8 @@ def test_other_options_are_another_measurement_and_defaults_spelt_out_are_not(
     run = pool.trained(job)
     assert run is not None
     plain, spelt, other = (
-        parse(
-            {
-                **TINY,
-                "measure": [
-                    {"integers": {}},
-                    {"integers": {"finetune": True, "verify": 0}},
-                    {"integers": {"verify": 1}},
-                ][:1],
-            }
-        ).measure[0],
-        *(
-            parse({**TINY, "measure": [{"integers": options}]}).measure[0]
-            for options in ({"finetune": True, "verify": 0}, {"verify": 1})
-        ),
+        parse({**TINY, "measure": [{"integers": options}]}).measure[0]
+        for options in ({}, {"finetune": True, "verify": 0}, {"verify": 1})
     )
     pool.keep(run, plain, [row("integer_miou", 3.0)])
     assert pool.rows(run, spelt) == [row("integer_miou", 3.0)]
@@ -210,8 +197,6 @@ def test_what_was_measured_of_other_weights_does_not_count(
 def test_a_new_version_of_a_measure_measures_again(
     pool: Pool, calls: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
     job = plan(tiny()).jobs[0]
     do(job, pool, progress=False)
     monkeypatch.setitem(MEASURES, "test", replace(MEASURES["test"], version=2))
@@ -222,21 +207,23 @@ def test_a_new_version_of_a_measure_measures_again(
 def test_an_interrupted_training_goes_on_where_it_was(
     pool: Pool, calls: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = plan(tiny(set={**TINY["set"], "training.epochs": 2})).jobs[0]  # type: ignore[dict-item]
-    folder = pool.place(job)
+    job = plan(tiny(set={**FIELDS, "training.epochs": 2})).jobs[0]
+    real = SpikingSegmenter.training_step
 
-    def interrupted(*_: Any, **__: Any) -> None:
-        if len(RunFolder(folder).history.load()) == 1:
+    def interrupted(self: SpikingSegmenter, batch: Any, number: int) -> Any:
+        if self.current_epoch == 1:
             raise KeyboardInterrupt
+        return real(self, batch, number)
 
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "lavaseg.training.callbacks.History.on_train_epoch_start", interrupted, raising=False
-        )
-        with pytest.raises((KeyboardInterrupt, LavasegError)):
+        patch.setattr(SpikingSegmenter, "training_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
             do(job, pool, progress=False)
+    folder = RunFolder(pool.place(job))
+    (first,) = folder.history.load()
     assert pool.trained(job) is None
     run = do(job, pool, progress=False)
+    assert run.history()[0] == first
     assert [epoch["epoch"] for epoch in run.history()] == [1, 2]
 
 
@@ -276,7 +263,8 @@ def test_a_run_that_another_process_holds_is_waited_for(
     measures.mkdir()
     words = [sys.executable, "-c", script, str(measures)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
-        assert holder.stdout is not None and holder.stdin is not None
+        assert holder.stdout is not None
+        assert holder.stdin is not None
         assert holder.stdout.readline() == b"held\n"
         thread = threading.Thread(target=do, args=(job, pool), kwargs={"progress": False})
         thread.start()
@@ -334,7 +322,7 @@ def test_a_damaged_measurement_is_named(pool: Pool, calls: list[tuple[str, int]]
 
 def test_an_artificial_run_has_what_it_has_and_no_spikes(tmp_path: Path) -> None:
     fields = {
-        **TINY["set"],  # type: ignore[dict-item]
+        **FIELDS,
         "model": {"name": "ann_deeplab", "options": {"channels": [4] * 8}},
         "encoder": {"kind": "direct", "steps": 1, "bits": 8},
     }

@@ -98,6 +98,8 @@ def run_study(
         raise LavasegError("quick and full are two versions of a study: choose one")
     size = "quick" if quick else "full" if full else "standard"
     if isinstance(study, Study):
+        if quick or full or seeds is not None or tuple(overrides):
+            raise LavasegError("a loaded study is run as it is: give its version to load_study")
         found = study
     else:
         found = load(study, size, seeds=seeds, overrides=overrides)  # type: ignore[arg-type]

@@ -1,4 +1,8 @@
-"""Measures that evaluate a run's networks: on test data, with noise, at other T, as integers."""
+"""Measures that evaluate a run's networks: on test data, with noise, at other T, as integers.
+
+A run that cannot have a quantity has none: an artificial network has no spikes and no steps, and a
+preset that only trains no integers.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +39,8 @@ def test(run: Run, options: o.Options) -> Iterable[Row]:
 
 def rates(run: Run, options: o.Options) -> Iterable[Row]:
     """Spikes of a neuron of each layer, and of the input, in an inference and in a step."""
+    if isinstance(run.model, AnalogModel):
+        return
     found = _evaluated(run)
     for name, rate in _firing(run.network, found).items():
         yield row("spikes", rate, layer=name)
@@ -75,6 +81,8 @@ def noise(run: Run, options: o.NoiseOptions) -> Iterable[Row]:
     """mIoU with each amount of noise, and the share of the clean mIoU that is lost, in percent."""
     from lavaseg.encoders import Noise
 
+    if options.on == "integers" and not exports(run):
+        return
     whose = "integer_" if options.on == "integers" else ""
     clean = _at(run, options)
     for amount in options.amounts:
@@ -87,6 +95,8 @@ def noise(run: Run, options: o.NoiseOptions) -> Iterable[Row]:
 
 def steps(run: Run, options: o.StepsOptions) -> Iterable[Row]:
     """mIoU and spikes of a neuron in an inference at other numbers of time steps."""
+    if isinstance(run.model, AnalogModel) or (options.on == "integers" and not exports(run)):
+        return
     whose = "integer_" if options.on == "integers" else ""
     for count in options.steps:
         found = _at(run, options, steps=count)
@@ -96,10 +106,7 @@ def steps(run: Run, options: o.StepsOptions) -> Iterable[Row]:
 
 
 def integers(run: Run, options: o.IntegersOptions) -> Iterable[Row]:
-    """The exported network on test data; nothing for a network that cannot be exported.
-
-    Which networks cannot is known without training: artificial ones, and presets that only train.
-    """
+    """The exported network on test data, and how many values differ on Lava."""
     if not exports(run):
         return
     from lavaseg import deploy
