@@ -1,8 +1,8 @@
 """SLAYER's CUBA neuron with a fused kernel behind its interface: the same spikes, faster.
 
 `FusedNeuron` is a `lava.lib.dl.slayer.neuron.cuba.Neuron`. On the CPU one compiled pass replaces
-SLAYER's Python loop over time, and on an NVIDIA GPU a Triton kernel; without Triton the same integer
-steps run as torch operations.
+SLAYER's Python loop over time, and on an NVIDIA GPU a Triton kernel does; without Triton the same
+integer steps run as torch operations.
 """
 
 from __future__ import annotations
