@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -80,6 +81,12 @@ def test_training_step_compares_neuron_convolution_and_step_with_slayer(
         if row["unit"] == "samples/s":
             slower, faster = faster, slower
         assert row["times faster"] == pytest.approx(slower / faster)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU: it would run")
+def test_gpu_training_says_that_it_needs_a_gpu(load: Callable[[str], ModuleType]) -> None:
+    with pytest.raises(SystemExit, match="needs an NVIDIA GPU"):
+        load("gpu_training").main([])
 
 
 @pytest.mark.slow

@@ -529,6 +529,10 @@ FORGERIES: dict[str, tuple[Callable[[h5py.File], None], str]] = {
         operator(0, magic=1),
         "projection 'picture_to_first' has an unknown field 'magic'",
     ),
+    "empty name of a projection": (
+        edit(lambda d: d["network"]["projections"][0].update(name="")),
+        r"network.projections\[0\]: its name is empty",
+    ),
     "float channels": (operator(0, channels=4.0), "channels is 4.0, expected int"),
     "true channels": (operator(1, features=True), "features is True, expected int"),
     "fractional kernel": (operator(0, kernel=[3.7, 2]), r"kernel is \[3.7, 2\], expected tuple"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from types import ModuleType
+
 import torch
 
 from lavaseg.network import DECAY_UNITY, STATE_LIMIT
@@ -36,3 +39,14 @@ def fire_steps(
             spikes[t] = fired
             v = torch.where(fired, v - limit if soft_reset else torch.zeros_like(v), v)
     return spikes, membrane, v
+
+
+@functools.cache
+def triton_kernels() -> ModuleType | None:
+    """`lavaseg.kernels.neuron_triton_torch`, or None where Triton is missing (it comes with torch
+    for CUDA on Linux)."""
+    try:
+        from lavaseg.kernels import neuron_triton_torch
+    except ImportError:
+        return None
+    return neuron_triton_torch

@@ -162,6 +162,8 @@ def parse_network(data: Any) -> Network:
     for i, projection in enumerate(data["projections"]):
         where = _where("projection", projection, f"network.projections[{i}]")
         check_object(projection, Projection, where, ("operator",))
+        if projection.get("name") == "":
+            raise LavasegError(f"network.projections[{i}]: its name is empty")
         _check_kind(projection.get("operator"), "kind", OPERATORS, where)
     network = Network.from_dict(data)
     check_limits(network)

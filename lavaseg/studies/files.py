@@ -151,6 +151,7 @@ def _version(study: Study, size: Size) -> Study:
         axes[name] = _narrowed(name, axes.get(name), given)
     fields = {f: v for f, v in merged(study.set, version.set).items() if v is not None}
     changes: dict[str, Any] = {"axes": axes, "set": fields, "settings": size}
+    changes["note"] = version.note
     for field in ("recipe", "seeds", "measure"):
         if getattr(version, field) is not None:
             changes[field] = getattr(version, field)

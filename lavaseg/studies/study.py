@@ -189,6 +189,7 @@ class Study(_Part):
         axes: for each, labels and what they stand for.
         settings: how it differs from the file: "standard", or "quick" or "full" and the words of
             `--set`. It stands in every output.
+        note: what that version is.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
@@ -206,6 +207,7 @@ class Study(_Part):
     quick: Version | None = None
     full: Version | None = None
     settings: str = "standard"
+    note: str = ""
 
     @property
     def size(self) -> str:

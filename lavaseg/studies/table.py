@@ -60,8 +60,7 @@ def tables(study: Study, results: Results) -> list[Table]:
 def remarks(study: Study, results: Results) -> list[str]:
     """What every output says of a study's results: version, changed fields, seeds."""
     size, *words = results.settings.split("; ")
-    version = getattr(study, size, None)
-    note = (version.note if version is not None else "") or _NOTES.get(size, "")
+    note = study.note or _NOTES.get(size, "")
     found = [_SIZES[size].format(note=note)] if _SIZES.get(size) else []
     if words:
         found.append(f"Changed for this run: {', '.join(f'`{word}`' for word in words)}.")

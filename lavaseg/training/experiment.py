@@ -211,7 +211,7 @@ def evaluate(
     steps: int | None = None,
     progress: bool = True,
 ) -> Evaluation:
-    """Evaluate the float network.
+    """Evaluate the float network; on the GPU where there is one, as in training.
 
     The result on the whole test set, at the trained T and without noise, stays in the run's folder.
 
@@ -235,7 +235,9 @@ def evaluate(
     if isinstance(model, SpikingNetwork) and encoder.steps != trained_steps:
         model.set_steps(encoder.steps)
     batch_size = run.recipe.training.batch_size
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     if encoder.steps > trained_steps:
+        device = "cpu"  # piece by piece: what neurons keep lies there
         sample_bytes = _FLOAT_BYTES * encoder.steps * math.prod(encoder.shape(run.picture_shape))
         batch_size = max(1, min(batch_size, _INPUT_BYTES // sample_bytes))
     batches = loader(
@@ -250,10 +252,11 @@ def evaluate(
         run.classes, encoder.steps, run.ignore_index, None if noise is None else str(noise)
     )
     started = time.monotonic()
+    model.to(device)
     with torch.no_grad():
         for messages, labels in track(batches, "evaluate", show=progress):
-            readout, counts = _activity(model, messages, trained_steps)
-            logits = readout.float() / encoder.steps
+            readout, counts = _activity(model, messages.to(device), trained_steps)
+            logits = readout.float().cpu() / encoder.steps
             loss = segmentation_loss(logits, labels, ignore_index=run.ignore_index)
             predicted = metrics.predict(logits.numpy(), (labels.shape[1], labels.shape[2]))
             meter.add(predicted, labels.numpy(), counts, float(loss))
@@ -303,11 +306,11 @@ def _activity(
     """
     if isinstance(model, AnalogNetwork):
         return model(messages), {}
-    counts = {model.network.input.name: (messages != 0).sum(-1).numpy()}
+    counts = {model.network.input.name: (messages != 0).sum(-1).cpu().numpy()}
 
     def count(node: Node, spikes: torch.Tensor, _: torch.Tensor | None) -> None:
         if not isinstance(node, Current):
-            fired = (spikes != 0).sum(-1).numpy()
+            fired = (spikes != 0).sum(-1).cpu().numpy()
             counts[node.name] = counts[node.name] + fired if node.name in counts else fired
 
     if messages.shape[-1] <= at_once:

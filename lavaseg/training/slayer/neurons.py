@@ -1,7 +1,8 @@
 """SLAYER's CUBA neuron with a fused kernel behind its interface: the same spikes, faster.
 
 `FusedNeuron` is a `lava.lib.dl.slayer.neuron.cuba.Neuron`. On the CPU one compiled pass replaces
-SLAYER's Python loop over time; elsewhere the same integer steps run as torch operations.
+SLAYER's Python loop over time, and on an NVIDIA GPU a Triton kernel does; without Triton the same
+integer steps run as torch operations.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 from lava.lib.dl.slayer.neuron import cuba
 
 from lavaseg.kernels.fused import filter_current, fire
-from lavaseg.kernels.neuron_torch import filter_current_steps, fire_steps
+from lavaseg.kernels.neuron_torch import filter_current_steps, fire_steps, triton_kernels
 from lavaseg.network import DECAY_UNITY, Population
 from lavaseg.recipes import Surrogate
 from lavaseg.system.threads import over_blocks
@@ -120,6 +121,9 @@ class _Filter(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, decay: int, scale: int) -> torch.Tensor:
         ctx.keep = 1 - decay / DECAY_UNITY
+        kernels = triton_kernels() if x.is_cuda else None
+        if kernels is not None:
+            return kernels.filter_current(x.contiguous(), decay, scale)
         if x.is_cuda:
             return filter_current_steps(x, decay, scale)
         return _filtered(x, decay, scale)
@@ -141,7 +145,12 @@ class _Fire(torch.autograd.Function):
         if x.is_cuda:
             theta = None if neuron.population.threshold is None else neuron.threshold
             decay, soft = neuron.population.voltage_decay, neuron.population.reset == "soft"
-            spikes, membrane, _ = fire_steps(x, theta, decay, soft, neuron.s_scale)
+            kernels = triton_kernels()
+            if kernels is None:
+                spikes, membrane, _ = fire_steps(x, theta, decay, soft, neuron.s_scale)
+            else:
+                x = x.contiguous()
+                spikes, membrane = kernels.fire(x, theta, decay, soft, neuron.s_scale)
         else:
             seen = record != "none" or ctx.needs_input_grad[0]
             spikes, membrane, _ = _fired(x.detach(), neuron, seen)
@@ -196,10 +205,24 @@ def _backward_steps(
     membrane: torch.Tensor,
     neuron: FusedNeuron,
 ) -> torch.Tensor:
-    """`_backward_block` as torch operations, on any device."""
+    """`_backward_block` on a GPU: one kernel, or as torch operations where Triton is missing."""
     population, theta = neuron.population, neuron.threshold
     keep = 1 - population.voltage_decay / DECAY_UNITY
     blocks = neuron.surrogate.reset == "gate" and population.reset == "hard"
+    kernels = triton_kernels()
+    if kernels is not None:
+        return kernels.fire_backward(
+            None if grad_spikes is None else grad_spikes.contiguous(),
+            None if grad_membrane is None else grad_membrane.contiguous(),
+            membrane,
+            theta=theta,
+            centre=neuron.centre,
+            kind=neuron.surrogate.kind,
+            width=neuron.surrogate.width * theta,
+            height=neuron.surrogate.height,
+            keep=keep,
+            blocks=blocks,
+        )
     grad = torch.zeros_like(membrane)
     if grad_spikes is not None:
         grad += grad_spikes * surrogate_derivative(membrane, theta, neuron.centre, neuron.surrogate)
