@@ -200,6 +200,14 @@ def test_a_wrong_study_is_refused_in_one_sentence_that_names_file_and_field(
         ({"recipe": "nothing"}, "own, RMP off, seed 0: there is no recipe 'nothing'"),
         ({"set": {"training.epoch": 3}}, "there is no field 'training.epoch'"),
         ({"set": {"training.epochs": "many"}}, "field 'training.epochs'"),
+        (
+            {"measure": ["test", {"noise": {"kind": "drop-events", "share": [0.1]}}], "figure": []},
+            "RMP off, seed 0, measure noise: pictures have no events",
+        ),
+        (
+            {"measure": ["test", {"steps": {"steps": [5000]}}], "figure": []},
+            "RMP off, seed 0, measure steps: steps must be",
+        ),
     ],
 )
 def test_a_recipe_that_cannot_be_is_named_with_its_place(
