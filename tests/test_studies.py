@@ -158,6 +158,9 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "mixing": ({"table": {"rows": ["sigma"], "columns": ["drop"]}}, "mix the labels of axis 'RMP'"),
     "empty axis": ({"axes": {"RMP": {}}}, "axis 'RMP' is empty"),
     "no values": ({"axes": {"T": {"field": "encoder.steps", "values": []}}}, "axis 'T' is empty"),
+    "label twice": ({"axes": {"T": {"field": "encoder.steps", "values": [2, 2]}}}, "twice, got 2"),
+    "not an axis": ({"axes": {"T": 3}}, "axis 'T': expected fields and their values, got 3"),
+    "not axes": ({"axes": 3}, "axes: expected fields and their values, got 3"),
     "values": ({"axes": {"T": {"field": "encoder.steps", "values": 4}}}, "a list of values"),
     "group": ({"axes": {"system": {"recipes": "slow"}}}, "one of the groups papers, quick"),
     "two axes": (

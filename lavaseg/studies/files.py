@@ -179,9 +179,7 @@ def _axis(name: str, given: Any) -> dict[str, Any]:
             raise StudyError(
                 f"{where}: expected a field and a list of values, got {one_line(repr(dict(axis)))}"
             )
-        found = {label_of(v): {"fields": {field: v}} for v in values}
-        if len(found) < len(values):
-            raise StudyError(f"{where}: a value is given twice")
+        pairs = [(label_of(v), {"fields": {field: v}}) for v in values]
     elif axis.keys() == {"recipes"}:
         wanted = axis["recipes"]
         if isinstance(wanted, str) and wanted in recipes.GROUPS:
@@ -191,11 +189,14 @@ def _axis(name: str, given: Any) -> dict[str, Any]:
                 f"{where}: recipes must be a list, or one of the groups "
                 f"{', '.join(filter(None, recipes.GROUPS))}, got {one_line(repr(wanted))}"
             )
-        found = {label_of(recipe): {"recipe": recipe} for recipe in wanted}
+        pairs = [(label_of(recipe), {"recipe": recipe}) for recipe in wanted]
     else:
-        found = {label_of(label): _variant(where, label, v) for label, v in axis.items()}
+        pairs = [(label_of(label), _variant(where, label, v)) for label, v in axis.items()]
+    found = dict(pairs)
     if not found:
         raise StudyError(f"{where} is empty, expected labels, a field and values, or recipes")
+    if len(found) < len(pairs):
+        raise StudyError(f"{where}: a label is given twice, got {', '.join(k for k, _ in pairs)}")
     return found
 
 

@@ -90,7 +90,7 @@ def command(folder: Path, index: int) -> list[str]:
 
 def _start(folder: Path, index: int, log: Path, environment: dict[str, str]) -> _Process:
     make_folder(log.parent)
-    output = log.open("wb")
+    output = log.open("ab")  # another study may be at the same run, and log there, too
     handle = subprocess.Popen(
         command(folder, index),
         stdin=subprocess.PIPE,
