@@ -18,6 +18,7 @@ from typing import Any
 from lavaseg.deploy.cloud.archive import MANIFEST, identity_of, listed, manifest_bytes
 from lavaseg.deploy.cloud.bundle import EXPECTED, FORMAT, NETWORK, Bundle
 from lavaseg.deploy.cloud.spikes import activity_from_bytes, activity_to_bytes
+from lavaseg.deploy.slurm.jobs import last_line
 from lavaseg.errors import LavasegError
 from lavaseg.results.activity import Activity
 from lavaseg.results.chip import check_profile
@@ -177,15 +178,6 @@ def _of_folder(place: Path) -> dict[str, bytes]:
         )
     with reading(folder):
         return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
-
-
-def last_line(log: Path) -> str:
-    """What a job printed last; "" if it printed nothing."""
-    try:
-        lines = log.read_text("utf-8", "replace").splitlines()
-    except OSError:  # it has not begun, or its file system is away
-        return ""
-    return next((line for line in reversed(lines) if line.strip()), "")
 
 
 def _chosen(place: Path, sizes: Mapping[str, int], content: Any) -> dict[str, bytes]:
