@@ -1,131 +1,27 @@
-"""The jobs of a study as one Slurm array: each done once, failures named, no job left behind.
-
-Slurm is a real one where it is installed. What it does in minutes or when machines break (limits,
-nodes that fail) is played by programs in the place of its commands.
-"""
+"""The jobs of a study as an array of a real Slurm: each done once, no job left behind."""
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 import signal
 import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from study_jobs import Notes, Trial, arrays_of, in_place_of, make_trial, queued
+from typer.testing import CliRunner
 
-from lavaseg import recipes
+from lavaseg.cli import app
 from lavaseg.deploy.slurm.cluster import find_cluster
 from lavaseg.errors import LavasegError
 from lavaseg.studies import cluster
-from lavaseg.studies.cluster import Request, find_array, run_array
-from lavaseg.studies.plan import Job, Plan
-from lavaseg.studies.pool import Pool
-from lavaseg.studies.study import Study
-
-STUDY = Study(name="tiny", title="Nothing", measure=("test",))
-WORK = """#!/bin/sh
-# in the place of: python -u -m lavaseg study task FOLDER INDEX
-cd "$6" && echo "begin $7" >> happened && echo "job $7 of $OMP_NUM_THREADS threads"
-if [ -e "do-$7" ]; then . "./do-$7"; fi
-touch "done-$7" && echo "end $7" >> happened
-"""
-
-
-class Marked(Pool):
-    """A pool in which a job is done as soon as there is a file that says so."""
-
-    def is_done(self, job: Job) -> bool:
-        return (self.folder / f"done-{job.key}").exists()
-
-
-@dataclass
-class Trial:
-    """A study of some jobs, each of which runs `WORK` and what a test adds to it."""
-
-    folder: Path
-    python: str
-    jobs: list[Job] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    reports: dict[int, str] = field(default_factory=dict)
-    upon: Callable[[], object] = lambda: None
-    """What is done when the first job has ended."""
-
-    def run(self, request: Request | None = None) -> dict[int, str]:
-        """Run what is missing."""
-        pool = Marked(self.folder)
-
-        def report(index: int, seconds: float, why: str) -> None:
-            assert seconds >= 0
-            self.reports[index] = why
-            if len(self.reports) == 1:
-                self.upon()
-
-        todo = [i for i, job in enumerate(self.jobs) if not pool.is_done(job)]
-        return run_array(
-            self.folder,
-            Plan(STUDY, tuple(self.jobs), ()),
-            todo,
-            pool,
-            report,
-            request=replace(request or Request(), python=self.python),
-            note=self.notes.append,
-        )
-
-    def does(self, index: int, script: str) -> None:
-        """Let a job do something before it is done."""
-        (self.folder / f"do-{index}").write_text(script)
-
-    @property
-    def happened(self) -> list[str]:
-        """When each job began and ended."""
-        return (self.folder / "happened").read_text().splitlines()
-
-    @property
-    def began(self) -> list[int]:
-        return [int(words.split()[1]) for words in self.happened if words.startswith("begin")]
-
-
-def job(key: str) -> Job:
-    return Job(f"seed {key}", recipes.load("quick-deeplab"), key, ())
+from lavaseg.studies.cluster import Request, find_array
 
 
 @pytest.fixture
 def trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trial:
-    python = tmp_path / "python"
-    python.write_text(WORK)
-    python.chmod(0o755)
-    folder = tmp_path / "100%j of 'them' %x" / "tiny"
-    folder.mkdir(parents=True)
-    monkeypatch.setattr(cluster, "_POLL", 0.1)
-    return Trial(folder, str(python), [job(str(index)) for index in range(4)])
-
-
-def queued(*options: str) -> list[str]:
-    """Numbers of the jobs in the queue."""
-    command = ["squeue", "-h", "-r", "-o", "%i", *options]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-
-
-def arrays_of(trial: Trial) -> set[str]:
-    """The arrays that were ever submitted for a study, as far as Slurm remembers."""
-    name = ("-n", cluster._name(trial.folder))
-    return {number.partition("_")[0] for number in queued("-t", "all", *name)}
-
-
-def in_place_of(command: str, script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program in the place of one of Slurm's, which is $REAL to it."""
-    folder.mkdir(exist_ok=True)
-    program = folder / command
-    program.write_text(f"#!/bin/sh\nREAL={shutil.which(command)}\ncd {folder}\n{script}")
-    program.chmod(0o755)
-    if not os.environ["PATH"].startswith(f"{folder}:"):
-        monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
-
-
-# On a real Slurm.
+    return make_trial(tmp_path, monkeypatch)
 
 
 def test_an_array_does_every_job_with_no_more_at_a_time_than_asked_for(
@@ -155,7 +51,7 @@ def test_jobs_that_fail_or_are_cancelled_are_named_and_only_they_are_done_again(
     (number,) = arrays_of(trial)
     logs = trial.folder / cluster.LOGS
     assert failed == {
-        1: f"job {number}_1 left no results: the loss is not finite (FAILED; log: "
+        1: f"job {number}_1 failed: the loss is not finite (FAILED; log: "
         f"{logs / f'{number}-1.log'})",
         2: f"job {number}_2 was cancelled (scancel) before it had ended (CANCELLED; log: "
         f"{logs / f'{number}-2.log'})",
@@ -253,18 +149,6 @@ def test_a_partition_that_goes_down_is_said_and_waited_for(
         set_partition("up")
 
 
-class Notes(list[str]):
-    """Notes that something is done upon."""
-
-    def __init__(self, upon: Callable[[str], object]) -> None:
-        super().__init__()
-        self._upon = upon
-
-    def append(self, text: str) -> None:
-        super().append(text)
-        self._upon(text)
-
-
 def set_partition(state: str) -> None:
     subprocess.run(["scontrol", "update", "partitionname=kp", f"state={state}"], check=True)
 
@@ -288,109 +172,38 @@ def test_what_slurm_cannot_give_is_refused_and_leaves_no_job(
     assert not queued()
 
 
-# With programs in the place of Slurm's.
+OWN = """
+name: own
+title: A run, and one whose data are not there
+recipe: demo
+set: {training.epochs: 1, encoder.steps: 2, data.options: {train: 16, test: 8}}
+seeds: [0]
+axes: {data: {digits: {}, gone: {data.name: mnist-cifar10, data.options: {root: gone}}}}
+measure: [test]
+"""
 
 
 @pytest.fixture
-def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder whose file `queue` is what `squeue` says of array 7, and `called` what was asked."""
-    folder = tmp_path / "double"
-    nodes = "case \"$*\" in *--Node*) echo 'n1|gpu|up|idle';; *) echo 'gpu*|up|infinite';; esac\n"
-    in_place_of("sinfo", nodes, folder, monkeypatch)
-    in_place_of("sbatch", 'echo "$@" >> called\necho 7\n', folder, monkeypatch)
-    squeue = 'case "$*" in *-j*) cat queue;; esac\n'
-    in_place_of("squeue", squeue, folder, monkeypatch)
-    in_place_of("scancel", 'echo "scancel $@" >> called; : > queue\n', folder, monkeypatch)
-    return folder
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The command that runs a study of one's own on Slurm."""
+    (tmp_path / "own.yaml").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    return ["study", "run", "own.yaml", "--slurm"]
 
 
-def test_each_end_is_named_in_slurms_words_with_the_log(trial: Trial, double: Path) -> None:
-    states = ["TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"]
-    lines = [f"{index}|{state}|None|n1\n" for index, state in enumerate(states)]
-    (double / "queue").write_text("".join(lines))
-    failed = trial.run(Request("gpu", at_once=3, minutes=90, gres="gpu:1", sbatch=("--mem=16G",)))
-    assert [failed[index].partition(" (")[0] for index in range(4)] == [
-        "job 7_0 reached its time limit and was ended by Slurm; --time gives it more minutes",
-        "job 7_1 was lost: its node failed while it ran",
-        "job 7_2 was ended by Slurm: it took more memory than it may",
-        "job 7_3 was ended by Slurm for a job that goes first",
-    ]
-    for index, state in enumerate(states):
-        log = trial.folder / cluster.LOGS / f"7-{index}.log"
-        assert failed[index].endswith(f"({state}; log: {log})")
-    called = (double / "called").read_text().split()
-    assert {"--array=0,1,2,3%3", "--partition=gpu", "--time=90"} <= {*called}
-    assert {"--gres=gpu:1", "--mem=16G"} <= {*called}
-
-
-def test_jobs_that_slurm_has_forgotten_are_judged_by_their_results(
-    trial: Trial, double: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.slow
+def test_a_study_on_slurm_gives_its_results_and_names_the_run_that_failed(
+    own: list[str], slurm: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(cluster, "_ARRIVAL", 0.3)
-    (double / "queue").write_text("2|COMPLETED|None|n1\n")
-    trial.notes = Notes(lambda _: [(trial.folder / f"done-{i}").touch() for i in (0, 1)])
-    trial.upon = lambda: (trial.folder / "done-2").touch()  # its file system is slower than Slurm
-    failed = trial.run()
-    assert failed.keys() == {3}
-    assert failed[3].startswith("job 7_3 left no results: it printed nothing (gone from the queue")
-
-
-def test_an_array_that_can_never_start_is_cancelled(trial: Trial, double: Path) -> None:
-    (double / "queue").write_text("".join(f"{i}|PENDING|BadConstraints|\n" for i in range(4)))
-    with pytest.raises(LavasegError) as caught:
-        trial.run()
-    assert str(caught.value) == "array 7 cannot start (BadConstraints) and was cancelled"
-    assert "scancel 7" in (double / "called").read_text().splitlines()
-
-
-def test_a_fault_in_following_cancels_the_array(trial: Trial, double: Path) -> None:
-    (double / "queue").write_text("0|TIMEOUT|None|n1\n1|RUNNING|None|n1\n")
-
-    def fail() -> None:
-        raise RuntimeError
-
-    trial.upon = fail
-    with pytest.raises(RuntimeError):
-        trial.run()
-    assert "scancel 7" in (double / "called").read_text().splitlines()
-
-
-def test_an_array_that_cannot_be_cancelled_is_named(
-    trial: Trial, double: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (double / "queue").write_text("0|TIMEOUT|None|n1\n1|RUNNING|None|n1\n")
-    in_place_of("scancel", "echo gone >&2; exit 1\n", double, monkeypatch)
-    trial.upon = lambda: os.kill(os.getpid(), signal.SIGINT)
-    with pytest.raises(LavasegError) as caught:
-        trial.run()
-    assert str(caught.value) == (
-        "Slurm's scancel failed: gone; array 7 may still be in the queue: `scancel 7` ends it"
-    )
-
-
-def test_without_slurm_one_sentence_says_what_to_do(
-    trial: Trial, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(trial.folder))
-    with pytest.raises(LavasegError) as caught:
-        trial.run()
-    assert str(caught.value) == (
-        "Slurm is not installed here (squeue is not found): without --slurm, jobs run on this "
-        "machine"
-    )
-
-
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        ("mem=16G", "expected an option of sbatch with its value after =, such as --mem=16G"),
-        ("--mem 16G", "'16G': expected an option of sbatch with its value after ="),
-        ("--array=1-4", "a study sets --array itself; give --jobs"),
-        ("-pgpu", "a study sets -p itself; give --partition"),
-        ("--job-name=x", "a study sets --job-name itself; leave it out"),
-        ("--comment='x", "No closing quotation"),
-    ],
-)
-def test_options_of_sbatch_that_a_study_cannot_take_are_refused(words: str, sentence: str) -> None:
-    with pytest.raises(LavasegError, match=sentence):
-        Request(sbatch=(words,))
+    words = ["--partition", "kp", "--jobs", "2", "--time", "10", "--json"]
+    called = CliRunner().invoke(app, [*own, *words])
+    assert called.exit_code == 1, called.output
+    found = json.loads(called.stdout)
+    assert {value["data"] for value in found["values"]} == {"digits"}
+    (title, why), *others = found["failed"].items()
+    assert (title, others) == ("data gone, seed 0", [])
+    log = next((tmp_path / "runs" / "studies" / "own" / cluster.LOGS).glob("*-1.log"))
+    assert "not found in gone" in why
+    assert why.endswith(f"(FAILED; log: {log})")
+    assert f"failed: {title}: {why}" in called.stderr
+    assert not queued()

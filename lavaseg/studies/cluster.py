@@ -167,9 +167,9 @@ def run_array(
     missing = [i for i in todo if i not in failed and not (queued and pool.is_done(jobs[i]))]
     if not missing:
         return failed
-    places = _places(request)
+    where = places(request)
     with signals_interrupt(), deferred_signals() as resume:
-        array = _submit(folder, _version(jobs), missing, request, places)
+        array = _submit(folder, _version(jobs), missing, request, where)
 
         def begin() -> None:
             resume()
@@ -207,8 +207,12 @@ def _version(jobs: Sequence[Job]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _places(request: Request) -> list[str]:
-    """Options that say where the jobs run, and for how long."""
+def places(request: Request) -> list[str]:
+    """Options of `sbatch` that say where the jobs run, and for how long.
+
+    Raises:
+        LavasegError: there is no Slurm here, no such partition, or it takes no such jobs.
+    """
     return _on_slurm(lambda: choose(find_cluster(), request.partition, None, request.minutes))
 
 
@@ -220,14 +224,14 @@ def _on_slurm(ask: Callable[[], Answer]) -> Answer:
 
 
 def _submit(
-    folder: Path, version: str, missing: Sequence[int], request: Request, places: Sequence[str]
+    folder: Path, version: str, missing: Sequence[int], request: Request, where: Sequence[str]
 ) -> Array:
     logs = folder / LOGS
     make_folder(logs)
     most = "" if request.at_once is None else f"%{request.at_once}"
     options = [
         *request.words,
-        *places,
+        *where,
         *([f"--gres={request.gres}"] if request.gres else []),
         f"--array={','.join(map(str, missing))}{most}",
         f"--output={str(logs).replace('%', '%%')}/%A-%a.log",
@@ -346,7 +350,8 @@ class _Following:
     def _failure(self, index: int, state: queue.State, why: str) -> str:
         log = self._array.log(index)
         last = why or queue.last_line(log).removeprefix("error: ") or "it printed nothing"
-        said = queue.end_in_words(state.name, "node") or f"left no results: {last}"
+        verb = "failed" if state.name == "FAILED" else "left no results"
+        said = queue.end_in_words(state.name, "node") or f"{verb}: {last}"
         name = state.name or "gone from the queue"
         return f"job {self._array.number}_{index} {said} ({name}; log: {log})"
 
@@ -373,7 +378,7 @@ class _Following:
         try:
             queue.cancel(number)
             end = time.monotonic() + _LEAVING
-            while self._array.going():
+            while queue.patiently(self._array.going, _LEAVING, _POLL):
                 if time.monotonic() > end:
                     raise LavasegError(f"jobs of array {number} do not end")
                 time.sleep(_POLL / 4)
