@@ -25,6 +25,7 @@ from lavaseg.runs.run import make_folder
 from lavaseg.studies.local import Report
 from lavaseg.studies.plan import Job, Plan
 from lavaseg.studies.pool import Pool
+from lavaseg.system.files import last_line
 from lavaseg.system.progress import line
 from lavaseg.system.signals import deferred_signals, signals_interrupt
 from lavaseg.system.words import counted
@@ -349,7 +350,7 @@ class _Following:
 
     def _failure(self, index: int, state: queue.State, why: str) -> str:
         log = self._array.log(index)
-        last = why or queue.last_line(log).removeprefix("error: ") or "it printed nothing"
+        last = why or last_line(log).removeprefix("error: ") or "it printed nothing"
         verb = "failed" if state.name == "FAILED" else "left no results"
         said = queue.end_in_words(state.name, "node") or f"{verb}: {last}"
         name = state.name or "gone from the queue"

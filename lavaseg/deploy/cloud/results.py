@@ -18,12 +18,11 @@ from typing import Any
 from lavaseg.deploy.cloud.archive import MANIFEST, identity_of, listed, manifest_bytes
 from lavaseg.deploy.cloud.bundle import EXPECTED, FORMAT, NETWORK, Bundle
 from lavaseg.deploy.cloud.spikes import activity_from_bytes, activity_to_bytes
-from lavaseg.deploy.slurm.jobs import last_line
 from lavaseg.errors import LavasegError
 from lavaseg.results.activity import Activity
 from lavaseg.results.chip import check_profile
 from lavaseg.system.faults import reading
-from lavaseg.system.files import new_folder
+from lavaseg.system.files import last_line, new_folder
 
 RESULT, FOUND, EXAMINED = "result.json", "activity.npz", "doctor.json"
 """Names of files: facts of the run, what it gave, what `lavaseg doctor` said of the machine."""

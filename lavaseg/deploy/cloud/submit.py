@@ -19,7 +19,7 @@ from lavaseg.deploy.slurm import jobs
 from lavaseg.deploy.slurm.cluster import choose, find_cluster
 from lavaseg.deploy.slurm.commands import NoSlurm
 from lavaseg.errors import LavasegError
-from lavaseg.system.files import new_folder
+from lavaseg.system.files import last_line, new_folder
 from lavaseg.system.signals import deferred_signals, signals_interrupt
 
 UNPACKED = "bundle"
@@ -279,7 +279,7 @@ def _end(job: Job, state: jobs.State) -> str:
     """Why a job left no results."""
     if said := jobs.end_in_words(state.name, "board"):
         return f"job {job.number} {said}"
-    last = jobs.last_line(job.folder / LOG) or "it printed nothing"
+    last = last_line(job.folder / LOG) or "it printed nothing"
     return f"job {job.number} failed: {last.removeprefix('error: ')}"
 
 

@@ -207,12 +207,3 @@ def cancel(job: str) -> None:
         LavasegError: Slurm does not answer.
     """
     call(["scancel", job])
-
-
-def last_line(log: Path) -> str:
-    """What a job printed last; "" if it printed nothing."""
-    try:
-        lines = log.read_text("utf-8", "replace").splitlines()
-    except OSError:  # it has not begun, or its file system is away
-        return ""
-    return next((line for line in reversed(lines) if line.strip()), "")
