@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from lavaseg.cli import app
 from lavaseg.errors import LavasegError
 from lavaseg.studies import cluster
-from lavaseg.studies.cluster import Request
+from lavaseg.studies.cluster import Request, find_array
 
 
 @pytest.fixture
@@ -64,6 +64,16 @@ def test_jobs_that_slurm_has_forgotten_are_judged_by_their_results(
     failed = trial.run()
     assert failed.keys() == {3}
     assert failed[3].startswith("job 7_3 left no results: it printed nothing (gone from the queue")
+
+
+def test_an_array_that_is_held_back_is_in_the_queue_and_one_that_has_ended_is_not(
+    trial: Trial, double: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = cluster._version(trial.jobs)
+    for state, there in (("SUSPENDED", True), ("REQUEUE_HOLD", True), ("CANCELLED", False)):
+        in_place_of("squeue", f"echo '7|{state}|{version}'\n", double, monkeypatch)
+        found = find_array(trial.folder, trial.jobs)
+        assert found == (cluster.Array("7", trial.folder) if there else None)
 
 
 def test_an_array_that_can_never_start_is_cancelled(trial: Trial, double: Path) -> None:

@@ -265,7 +265,7 @@ class _Following:
         self._open: set[int] = set()
         self._started: dict[int, float] = {}
         self._ended: dict[int, float] = {}
-        self._said = ""
+        self._said = {"", "None"}
         self._silent = False
 
     def to_the_end(
@@ -365,13 +365,13 @@ class _Following:
         if reason.startswith(_NEVER):
             self._drop()
             raise LavasegError(f"array {number} cannot start ({reason}) and was cancelled")
-        if reason not in ("None", "", self._said):
-            why = queue.obstacle(reason, self._request.partition)
+        if reason not in self._said:
+            why = queue.obstacle(reason, "node", self._request.partition)
             self._note(
                 f"{counted(len(waiting), 'job')} of array {number} wait ({reason})"
                 + (f": {why}" if why else "")
             )
-            self._said = reason
+            self._said.add(reason)
 
     def _drop(self) -> None:
         """Cancel the array, and wait until all of it has ended."""

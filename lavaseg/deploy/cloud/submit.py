@@ -230,7 +230,7 @@ def _wait(job: Job, say: Say) -> jobs.State:
         if state.ended:
             return state
         if state.name == "PENDING" and (
-            why := jobs.obstacle(state.reason, job.partition, job.board)
+            why := jobs.obstacle(state.reason, "board", job.partition, job.board)
         ):
             _drop(job)
             raise LavasegError(

@@ -123,13 +123,15 @@ def states_of(array: str, name: str) -> dict[int, State]:
 
 
 def arrays_named(name: str) -> dict[str, str]:
-    """Comments of the arrays in the queue whose jobs have a name, by their numbers.
+    """Comments of the arrays with jobs of a name that have not ended, by their numbers.
 
     Raises:
         LavasegError: Slurm does not answer.
     """
-    lines = call(["squeue", "-h", "-n", name, "-o", "%F|%k"]).splitlines()
-    return dict(line.strip().split("|", 1) for line in lines)
+    # squeue by itself leaves out jobs that are suspended or held
+    answer = call(["squeue", "-h", "-t", "all", "-n", name, "-o", "%F|%T|%k"])
+    rows = [line.strip().split("|", 2) for line in answer.splitlines()]
+    return {number: comment for number, state, comment in rows if not State(state).ended}
 
 
 def _ask_queue(job: str, form: str, *options: str) -> str:
@@ -169,14 +171,15 @@ def patiently(
         time.sleep(pause)
 
 
-def obstacle(reason: str, partition: str | None, board: str | None = None) -> str:
-    """Why a job that waits for `reason` would never start; "" if it may.
+def obstacle(reason: str, node: str, partition: str | None, board: str | None = None) -> str:
+    """Why a job that waits for `reason` cannot start as things are; "" if it may.
 
     Args:
+        node: what nodes are called, such as board.
         partition, board: that it was submitted to, at most one of them.
     """
     if reason.startswith(_HOPELESS):
-        return "`sinfo` shows which boards take jobs"
+        return f"`sinfo` shows which {node}s take jobs"
     if not reason.startswith(_DOWN):
         return ""
     try:
