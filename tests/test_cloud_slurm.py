@@ -17,12 +17,14 @@ import pytest
 from typer.testing import CliRunner
 
 from lavaseg.cli import app
-from lavaseg.deploy.cloud import slurm as queue
+from lavaseg.deploy.cloud import submit as submitting
 from lavaseg.deploy.cloud.bundle import Bundle, make_bundle
 from lavaseg.deploy.cloud.collect import Judgement, collect
 from lavaseg.deploy.cloud.results import read_results
 from lavaseg.deploy.cloud.submit import Job, follow, prepare, submit, submit_and_follow
 from lavaseg.deploy.loihi2.system import System, check_place, use
+from lavaseg.deploy.slurm import jobs as queue
+from lavaseg.deploy.slurm.cluster import find_cluster
 from lavaseg.encoders import Poisson
 from lavaseg.errors import LavasegError
 from lavaseg.network import Conv, Input, Network, Population, Projection
@@ -191,7 +193,7 @@ def test_a_job_whose_board_goes_down_is_said_and_leaves_nothing(
             submit(prepare(bundle.path, out))
     finally:
         update("nodename=board-1", "state=idle")
-        when(lambda: queue.find_cluster().boards["board-1"].node.state == "idle")
+        when(lambda: find_cluster().boards["board-1"].node.state == "idle")
 
 
 @pytest.mark.parametrize("followed_then", [True, False])
@@ -223,13 +225,13 @@ def test_an_interrupt_in_the_moment_after_sbatch_leaves_no_job(
 def test_a_job_that_cannot_start_is_taken_back(
     bundle: Bundle, out: Path, waiting: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = queue.find_cluster()
+    before = find_cluster()
     update("partitionname=kp", "state=down")
     try:
         with pytest.raises(LavasegError, match="partition 'kp' takes no job: it is not up"):
             submit(prepare(bundle.path, out))
         # and where it goes down in the moment after it was looked at
-        monkeypatch.setattr(queue, "find_cluster", lambda: before)
+        monkeypatch.setattr(submitting, "find_cluster", lambda: before)
         job = submit(prepare(bundle.path, out, python=waiting))
         sentence, _ = followed(job, lambda: None)
         assert f"job {job.number} cannot start (PartitionDown) and was cancelled" in sentence
@@ -304,23 +306,21 @@ def test_lavas_own_names_of_boards_and_variables_are_those_that_a_job_gets(
     from lava.utils import loihi
     from lava.utils import slurm as lavas
 
-    when(
-        lambda: queue.find_cluster().boards["board-1"].node.state == "idle"
-    )  # Lava shortens others
+    when(lambda: find_cluster().boards["board-1"].node.state == "idle")  # Lava shortens others
     # lava-nc 0.10.0 stumbles over the line break at the end of what sinfo prints
     with pytest.raises(IndexError):
         lavas.get_boards()
     ask = lavas.try_run_command
     monkeypatch.setattr(lavas, "try_run_command", lambda command: [x for x in ask(command) if x])
     monkeypatch.setattr(loihi, "is_installed", lambda: True)
-    cluster = queue.find_cluster()
+    found = find_cluster()
     for board in lavas.get_boards():
-        ours = cluster.boards[board.nodename]
+        ours = found.boards[board.nodename]
         assert board.partition.rstrip("*") in ours.partitions
         assert board.state.rstrip("*") == ours.node.state.rstrip("*")
         assert board.state.endswith("*") is ours.node.state.endswith("*")
     names = {item.name.removesuffix("*") for item in lavas.get_partitions()}
-    assert names == set(cluster.partitions)
+    assert names == set(found.partitions)
     names_of = ("SLURM", "NOSLURM", "BOARD", "PARTITION", "NXSDKHOST", "LOIHI_GEN")
 
     def left_by(call: Callable[[], None]) -> dict[str, str | None]:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from lavaseg.deploy.cloud import environment, slurm, submit
-from lavaseg.deploy.cloud.slurm import Board, Cluster, Partition, State, choose, minutes
-from lavaseg.deploy.slurm import Node
+from lavaseg.deploy.cloud import environment, submit
+from lavaseg.deploy.slurm import jobs
+from lavaseg.deploy.slurm.cluster import Board, Cluster, Node, Partition, choose, minutes
+from lavaseg.deploy.slurm.jobs import State
 from lavaseg.errors import LavasegError
 
 if sys.version_info >= (3, 11):
@@ -78,9 +79,9 @@ def test_a_job_is_only_given_up_if_its_board_can_take_none(
     why = "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority parti"
     cancelled: list[str] = []
     states = iter([State("PENDING", why), State("COMPLETED"), State("COMPLETED")])
-    monkeypatch.setattr(slurm, "find_cluster", lambda: cluster)
-    monkeypatch.setattr(slurm, "state_of", lambda job: next(states))
-    monkeypatch.setattr(slurm, "cancel", cancelled.append)
+    monkeypatch.setattr(jobs, "find_cluster", lambda: cluster)
+    monkeypatch.setattr(jobs, "state_of", lambda job: next(states))
+    monkeypatch.setattr(jobs, "cancel", cancelled.append)
     monkeypatch.setattr(submit, "_POLL", 0.0)
     monkeypatch.setattr(submit, "_ARRIVAL", 0.0)
     job = submit.Job("7", tmp_path / "job", None, "kp")  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from lavaseg.cli import app
 from lavaseg.deploy import verify_spikes
 from lavaseg.deploy.loihi2 import System, profile, run_loihi2
 from lavaseg.deploy.loihi2.system import check_place, placed, use, variables
-from lavaseg.deploy.slurm import Node
+from lavaseg.deploy.slurm.cluster import Node
 from lavaseg.errors import LavasegError
 from lavaseg.network.interleave import interleave
 

@@ -7,8 +7,9 @@ import shlex
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,7 +19,9 @@ from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
     from lavaseg.studies import StudyResult
+    from lavaseg.studies.running import Runner
 
+SLURM = "On a cluster"
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -67,7 +70,16 @@ def run(
     study: Annotated[str, typer.Argument(help="Name of a study that ships, or a YAML file.")],
     quick: Quick = False,
     full: Full = False,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Runs at a time.")] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            help="Runs at a time.",
+            show_default="1; with --slurm as many as it gives",
+        ),
+    ] = None,
     seeds: Annotated[
         str | None, typer.Option("--seeds", help="Seeds, such as 0,1,2, instead of its own.")
     ] = None,
@@ -81,6 +93,42 @@ def run(
             "--out", "-o", help="Folder of the results.", show_default="runs/studies/NAME"
         ),
     ] = None,
+    slurm: Annotated[
+        bool,
+        typer.Option("--slurm", help="As an array of Slurm's jobs.", rich_help_panel=SLURM),
+    ] = False,
+    partition: Annotated[
+        str | None,
+        typer.Option(
+            "--partition",
+            help="Partition of Slurm.",
+            show_default="Slurm's own",
+            rich_help_panel=SLURM,
+        ),
+    ] = None,
+    time: Annotated[
+        int | None,
+        typer.Option(
+            "--time",
+            min=1,
+            help="Minutes that each run may take.",
+            show_default="limit of the partition",
+            rich_help_panel=SLURM,
+        ),
+    ] = None,
+    gres: Annotated[
+        str | None,
+        typer.Option("--gres", help="What each run needs: gpu:1.", rich_help_panel=SLURM),
+    ] = None,
+    sbatch: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sbatch",
+            metavar="OPTION",
+            help="A further option of sbatch, such as --sbatch=--cpus-per-task=8; may be repeated.",
+            rich_help_panel=SLURM,
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Train and measure what a study asks for, and write its table, figure and CSV.
@@ -89,11 +137,18 @@ def run(
     is not done again, and after Ctrl-C the same command goes on. A run that fails is named at the
     end and stops no other; the exit code is then 1.
 
-    Example: `lavaseg study run rmp --quick`
+    With --slurm, Ctrl-C takes the jobs out of the queue. If this command is killed they go on, and
+    the same command takes them up again.
+
+    Example: `lavaseg study run rmp --quick`, or `lavaseg study run rmp --slurm --gres gpu:1`
     """
     from lavaseg.studies import run_study
 
     say_repeated(set_ or ())
+    asked = {"partition": partition, "minutes": time, "gres": gres, "sbatch": tuple(sbatch or ())}
+    runner = _on_slurm(jobs, asked) if slurm else None
+    if not slurm and any(asked.values()):
+        raise LavasegError("--partition, --time, --gres and --sbatch are for --slurm: add it")
     try:
         with only_json(json):
             found = run_study(
@@ -103,12 +158,14 @@ def run(
                 seeds=_seeds(seeds),
                 overrides=set_ or (),
                 out=out_,
-                jobs=jobs,
+                jobs=jobs or 1,
+                runner=runner,
             )
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         again = shlex.join(["lavaseg", *sys.argv[1:]])
         raise KeyboardInterrupt(
-            f"interrupted: finished runs and epochs are kept, `{again}` goes on from there"
+            f"{str(error) or 'interrupted'}: finished runs and epochs are kept, `{again}` goes on "
+            "from there"
         ) from None
     if json:
         print_json(found.to_dict())
@@ -209,6 +266,15 @@ def _end_with_stdin() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _on_slurm(jobs: int | None, asked: dict[str, Any]) -> Runner:
+    """What hands the jobs to Slurm, which has the place that they are to run at."""
+    from lavaseg.studies.cluster import Request, places, run_array
+
+    request = Request(at_once=jobs, **asked)
+    places(request)
+    return partial(run_array, request=request)
 
 
 def _seeds(text: str | None) -> list[int] | None:

@@ -19,6 +19,7 @@ from typing import IO
 from lavaseg.runs.run import make_folder
 from lavaseg.studies.plan import Job
 from lavaseg.studies.pool import Pool
+from lavaseg.system.files import last_line
 from lavaseg.system.threads import cores
 
 Report = Callable[[int, float, str], None]
@@ -110,10 +111,7 @@ def _end(process: _Process) -> str:
     code = process.handle.returncode
     if code == 0:
         return ""
-    said = process.log.read_text("utf-8", "replace").split("\n")
-    last = next((words.strip() for words in reversed(said) if words.strip()), "")
-    if code < 0:
-        last = f"killed by signal {-code}"
+    last = f"killed by signal {-code}" if code < 0 else last_line(process.log)
     return f"{last.removeprefix('error: ')} (log: {process.log})"
 
 

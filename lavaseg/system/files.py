@@ -85,3 +85,12 @@ def write_atomically(path: str | Path, content: str | bytes) -> None:
     """Write a whole file: readers see the old content or the new, never a part."""
     with replacing(path) as part:
         part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log that says anything; "" if none does, or it cannot be read."""
+    try:
+        lines = log.read_text("utf-8", "replace").splitlines()
+    except OSError:  # it has not begun, or its file system is away
+        return ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -22,7 +22,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.results.activity import Activity
 from lavaseg.results.chip import check_profile
 from lavaseg.system.faults import reading
-from lavaseg.system.files import new_folder
+from lavaseg.system.files import last_line, new_folder
 
 RESULT, FOUND, EXAMINED = "result.json", "activity.npz", "doctor.json"
 """Names of files: facts of the run, what it gave, what `lavaseg doctor` said of the machine."""
@@ -177,15 +177,6 @@ def _of_folder(place: Path) -> dict[str, bytes]:
         )
     with reading(folder):
         return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
-
-
-def last_line(log: Path) -> str:
-    """What a job printed last; "" if it printed nothing."""
-    try:
-        lines = log.read_text("utf-8", "replace").splitlines()
-    except OSError:  # it has not begun, or its file system is away
-        return ""
-    return next((line for line in reversed(lines) if line.strip()), "")
 
 
 def _chosen(place: Path, sizes: Mapping[str, int], content: Any) -> dict[str, bytes]:

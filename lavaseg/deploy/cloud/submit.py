@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lavaseg.deploy.backends import BACKENDS, check_backend
-from lavaseg.deploy.cloud import slurm
 from lavaseg.deploy.cloud.bundle import Bundle
 from lavaseg.deploy.cloud.collect import Judgement, judge
-from lavaseg.deploy.cloud.results import LOG, RESULT, RESULTS, last_line, read_results
+from lavaseg.deploy.cloud.results import LOG, RESULT, RESULTS, read_results
 from lavaseg.deploy.loihi2.job import check_power, profile_kinds
 from lavaseg.deploy.loihi2.system import System
+from lavaseg.deploy.slurm import jobs
+from lavaseg.deploy.slurm.cluster import choose, find_cluster
+from lavaseg.deploy.slurm.commands import NoSlurm
 from lavaseg.errors import LavasegError
-from lavaseg.system.files import new_folder
+from lavaseg.system.files import last_line, new_folder
+from lavaseg.system.signals import deferred_signals, signals_interrupt
 
 UNPACKED = "bundle"
 """The bundle in the folder of a job, beside `RESULTS` and `LOG`."""
@@ -28,20 +31,6 @@ _LOST = 300.0
 """Seconds of silence after which Slurm is given up."""
 _ARRIVAL = 30.0
 """Seconds that a file of an ended job may take to be seen here: its file system may be remote."""
-_HOPELESS = ("PartitionTimeLimit", "PartitionDown", "PartitionInactive", "BadConstraints")
-"""Reasons for which a job would wait for ever."""
-_DOWN = ("ReqNodeNotAvail", "Nodes_required_for_job_are_DOWN", "Nodes required for job are DOWN")
-"""Reasons for which it would if its boards are down; they may be reserved for others only."""
-
-_ENDS = {
-    "TIMEOUT": "reached its time limit and was ended by Slurm; --time gives it more minutes",
-    "CANCELLED": "was cancelled (scancel) before it had ended",
-    "NODE_FAIL": "was lost: its board failed while it ran",
-    "OUT_OF_MEMORY": "was ended by Slurm: it took more memory than it may",
-    "PREEMPTED": "was ended by Slurm for a job that goes first",
-    "DEADLINE": "was ended by Slurm at its deadline",
-    "BOOT_FAIL": "did not start: its board did not boot",
-}
 
 Say = Callable[[str], None]
 
@@ -70,7 +59,7 @@ class Prepared:
 
     Args:
         bundle, folder: what it runs, and its folder.
-        options, script, words, python: for `slurm.submit_script`.
+        options, script, words, python: for `jobs.submit_script`.
         partition, board: as of `Job`.
     """
 
@@ -120,7 +109,12 @@ def prepare(
     System(board, partition, generation=generation)
     kinds = profile_kinds(profile, backend or opened.manifest["backend"])
     check_power(kinds, None if board else partition)
-    options = slurm.choose(slurm.find_cluster(), partition, board, minutes)
+    try:
+        options = choose(find_cluster(), partition, board, minutes)
+    except NoSlurm as error:
+        raise LavasegError(
+            f"{error}: unpack a bundle where it is to run, and see its README.txt"
+        ) from None
     folder = Path(folder).resolve()
     if folder.exists():
         raise LavasegError(f"--out {folder} exists already: choose a new folder")
@@ -147,7 +141,7 @@ def submit(prepared: Prepared) -> Job:
     """
     job: Job | None = None
     try:
-        with slurm.signals_interrupt(), slurm.deferred_signals():
+        with signals_interrupt(), deferred_signals():
             job = _hand_over(prepared)
     except KeyboardInterrupt:
         if job is not None:
@@ -162,14 +156,14 @@ def submit_and_follow(prepared: Prepared, say: Say, *, leave: bool = False) -> J
     Raises:
         LavasegError, KeyboardInterrupt: as both.
     """
-    with slurm.signals_interrupt(), slurm.deferred_signals() as resume:
+    with signals_interrupt(), deferred_signals() as resume:
         job = _hand_over(prepared)
         return follow(job, say, leave=leave, resume=resume)
 
 
 def _hand_over(prepared: Prepared) -> Job:
     try:
-        number = slurm.submit_script(
+        number = jobs.submit_script(
             prepared.options, prepared.script, prepared.words, {"PYTHON": prepared.python}
         )
     except BaseException:
@@ -195,7 +189,7 @@ def follow(
         KeyboardInterrupt: Ctrl-C, SIGTERM or SIGHUP; says what became of the job.
     """
     try:
-        with slurm.signals_interrupt():
+        with signals_interrupt():
             if resume is not None:
                 resume()
             state = _wait(job, say)
@@ -219,19 +213,15 @@ def follow(
     return judge(read_results(job.folder / RESULTS, job.bundle))
 
 
-def _wait(job: Job, say: Say) -> slurm.State:
+def _wait(job: Job, say: Say) -> jobs.State:
     """Follow the job to its end."""
-    before, heard = None, time.monotonic()
+    before = None
     log = _LogTail(job.folder / LOG)
     while True:
         try:
-            state = slurm.state_of(job.number)
-            heard = time.monotonic()
+            state = jobs.patiently(lambda: jobs.state_of(job.number), _LOST, _POLL)
         except LavasegError as error:
-            if time.monotonic() - heard > _LOST:
-                raise LavasegError(f"{error}; {_perhaps_left(job)}") from None
-            time.sleep(_POLL)
-            continue
+            raise LavasegError(f"{error}; {_perhaps_left(job)}") from None
         if state != before:
             say(_in_words(job, state))
             before = state
@@ -239,29 +229,14 @@ def _wait(job: Job, say: Say) -> slurm.State:
             say(line)
         if state.ended:
             return state
-        if state.name == "PENDING" and (why := _obstacle(job, state.reason)):
+        if state.name == "PENDING" and (
+            why := jobs.obstacle(state.reason, "board", job.partition, job.board)
+        ):
             _drop(job)
             raise LavasegError(
                 f"job {job.number} cannot start ({state.reason}) and was cancelled; {why}"
             )
         time.sleep(_POLL)
-
-
-def _obstacle(job: Job, reason: str) -> str:
-    """Why a job that waits for `reason` would never start; "" if it may."""
-    if reason.startswith(_HOPELESS):
-        return "`sinfo` shows which boards take jobs"
-    if not reason.startswith(_DOWN):
-        return ""
-    try:
-        cluster = slurm.find_cluster()
-    except LavasegError:  # the next look at the queue says so
-        return ""
-    try:
-        slurm.choose(cluster, job.partition, job.board, None)
-    except LavasegError as error:
-        return str(error)
-    return ""
 
 
 def _perhaps_left(job: Job) -> str:
@@ -271,7 +246,7 @@ def _perhaps_left(job: Job) -> str:
     )
 
 
-def _in_words(job: Job, state: slurm.State) -> str:
+def _in_words(job: Job, state: jobs.State) -> str:
     text = f"job {job.number} {(state.name or 'gone from the queue').lower()}"
     if state.name == "PENDING" and state.reason != "None":
         return f"{text} ({state.reason})"
@@ -281,16 +256,16 @@ def _in_words(job: Job, state: slurm.State) -> str:
 def _drop(job: Job) -> None:
     """Cancel a job, wait until it has ended, and remove its folder."""
     try:
-        slurm.cancel(job.number)
+        jobs.cancel(job.number)
     except LavasegError as error:
         raise LavasegError(f"{error}; {_perhaps_left(job)}") from None
     patience = time.monotonic() + _LOST
-    while not slurm.state_of(job.number).ended and time.monotonic() < patience:
+    while not jobs.state_of(job.number).ended and time.monotonic() < patience:
         time.sleep(_POLL / 4)
     shutil.rmtree(job.folder, ignore_errors=True)
 
 
-def _arrived(job: Job, state: slurm.State) -> bool:
+def _arrived(job: Job, state: jobs.State) -> bool:
     """Whether the job's results are there; those of one that ended well may take their time."""
     patience = time.monotonic() + (_ARRIVAL if state.name in ("COMPLETED", "") else 0)
     while not (found := (job.folder / RESULTS / RESULT).exists()):
@@ -300,10 +275,10 @@ def _arrived(job: Job, state: slurm.State) -> bool:
     return found
 
 
-def _end(job: Job, state: slurm.State) -> str:
+def _end(job: Job, state: jobs.State) -> str:
     """Why a job left no results."""
-    if state.name in _ENDS:
-        return f"job {job.number} {_ENDS[state.name]}"
+    if said := jobs.end_in_words(state.name, "board"):
+        return f"job {job.number} {said}"
     last = last_line(job.folder / LOG) or "it printed nothing"
     return f"job {job.number} failed: {last.removeprefix('error: ')}"
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from lavaseg.deploy.doctor.check import GOOD, MISSING, WRONG, Check
 from lavaseg.deploy.doctor.probes import Answer, Probes
 from lavaseg.deploy.loihi2.system import GENERATIONS
-from lavaseg.deploy.slurm import NODES, Node, nodes_of
+from lavaseg.deploy.slurm.cluster import NODES, Node, nodes_of
 
 PATIENCE = 5.0
 """Seconds that Slurm's commands have; a controller that is away makes them wait for minutes."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lavaseg.deploy.slurm import Node, find_nodes
+from lavaseg.deploy.slurm.cluster import Node, find_nodes
 from lavaseg.errors import LavasegError
 
 GENERATIONS = ("N3B3", "N3C1", "N3B2")

@@ -1,25 +1,66 @@
-"""Slurm by its own commands: which boards there are, submitting a job, following it, ending it.
-
-Plain `sbatch` and `squeue` rather than submitit: that one runs a pickled Python function, needs
-itself installed where the job runs, and asks `sacct` for a job's state, which answers nothing where
-Slurm keeps no accounting.
-"""
+"""What `sinfo` says of nodes and partitions, and which of them a job may take."""
 
 from __future__ import annotations
 
-import os
-import secrets
-import signal
-import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from lavaseg.deploy.slurm import Node, call, find_nodes
+from lavaseg.deploy.slurm.commands import call
 from lavaseg.errors import LavasegError
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+NODES = ("sinfo", "--noheader", "--Node", "--format=%N|%R|%a|%T")
+"""A line for each node of each partition: node, partition, up or down, state of the node."""
+_UNUSABLE = (
+    "down", "drain", "fail", "maint", "unk", "no_resp", "power", "reboot", "boot", "inval",
+)  # fmt: skip
+"""How the states of nodes begin that take no job."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of a partition: on a Loihi cloud, the host of one board.
+
+    Args:
+        name: of the node.
+        partition: one that it belongs to.
+        partition_up: the partition takes jobs.
+        state: in Slurm's words, such as idle or down; a star: it does not answer its controller.
+    """
+
+    name: str
+    partition: str
+    partition_up: bool
+    state: str
+
+    @property
+    def takes_jobs(self) -> bool:
+        """Whether it takes jobs, now or when those before are done."""
+        return not self.state.startswith(_UNUSABLE) and "*" not in self.state
+
+    @property
+    def up(self) -> bool:
+        """Whether jobs of its partition can start on it."""
+        return self.partition_up and self.takes_jobs
+
+    def __str__(self) -> str:
+        state = self.state.rstrip("*~#!%$@^-+")
+        silent = not self.state.startswith(_UNUSABLE) and "*" in self.state
+        return f"{self.name} is {state}{' but does not answer' if silent else ''}"
+
+
+def nodes_of(output: str) -> tuple[Node, ...]:
+    """The nodes that the output of `NODES` lists; lines of another form are passed over."""
+    rows = (line.strip().split("|") for line in output.splitlines())
+    return tuple(Node(r[0], r[1], r[2] == "up", r[3].lower()) for r in rows if len(r) == 4)
+
+
+def find_nodes() -> tuple[Node, ...]:
+    """Ask `sinfo`, once for each node and partition.
+
+    Raises:
+        LavasegError: there is no Slurm here, or it does not answer.
+    """
+    return nodes_of(call(NODES))
 
 
 @dataclass(frozen=True)
@@ -69,25 +110,6 @@ class Cluster:
 
     boards: Mapping[str, Board]
     partitions: Mapping[str, Partition]
-
-
-@dataclass(frozen=True)
-class State:
-    """The state of a job.
-
-    Args:
-        name: in Slurm's words, such as PENDING or TIMEOUT; "" if Slurm has forgotten the job.
-        reason: why it waits, or "None".
-        nodes: where it runs.
-    """
-
-    name: str
-    reason: str = ""
-    nodes: str = ""
-
-    @property
-    def ended(self) -> bool:
-        return self.name not in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED")
 
 
 def find_cluster() -> Cluster:
@@ -174,81 +196,3 @@ def _check_partition(cluster: Cluster, name: str, limit: int | None) -> None:
 
 def _names(names: Sequence[str] | Mapping[str, object]) -> str:
     return ", ".join(names) or "none"
-
-
-def submit_script(
-    options: Sequence[str], script: Path, words: Sequence[str], environment: Mapping[str, str]
-) -> str:
-    """Submit a script; it comes into the queue and its number back, or neither.
-
-    Args:
-        options: of `sbatch`.
-        words: of the script.
-        environment: what the job finds besides the environment of this process.
-
-    Returns:
-        The number of the job.
-
-    Raises:
-        LavasegError: Slurm refuses it or does not answer.
-    """
-    name = f"lavaseg-{secrets.token_hex(4)}"  # by which it is found if no number comes back
-    command = ["sbatch", "--parsable", "--no-requeue", f"--job-name={name}", *options, str(script)]
-    try:
-        with deferred_signals():
-            answer = call([*command, *words], {**os.environ, **environment})
-    except BaseException:  # an interrupt that waited is raised when the block has ended
-        subprocess.run(["scancel", f"--name={name}"], capture_output=True, check=False)
-        raise
-    return answer.strip().partition(";")[0]
-
-
-def state_of(job: str) -> State:
-    """The state of a job.
-
-    Raises:
-        LavasegError: Slurm does not answer.
-    """
-    command = ["squeue", "-h", "-j", job, "-t", "all", "-o", "%T|%r|%N"]
-    try:
-        answer = call(command).strip()
-    except LavasegError as error:
-        if "Invalid job id" in str(error):
-            return State("")
-        raise
-    return State(*answer.splitlines()[0].split("|", 2)) if answer else State("")
-
-
-def cancel(job: str) -> None:
-    """Take a job out of the queue, or end it.
-
-    Raises:
-        LavasegError: Slurm does not answer.
-    """
-    call(["scancel", job])
-
-
-@contextmanager
-def deferred_signals() -> Iterator[Callable[[], object]]:
-    """While open, signals that would end this process wait: what is begun is finished.
-
-    Yields:
-        What lets them in before the block ends.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        yield lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def signals_interrupt() -> Iterator[None]:
-    """While open, a lost terminal and a polite kill are like Ctrl-C: a KeyboardInterrupt."""
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
