@@ -56,8 +56,8 @@ def surrogate_derivative(
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
 def _backward_block(  # type: ignore[no-untyped-def]
-    grad_spikes, grad_membrane, membrane, grad, kind, theta, centre, width, height, keep, gate,
-    soft, has_spikes, has_membrane, first, last,
+    grad_spikes, grad_membrane, membrane, grad, kind, theta, centre, width, height, keep, blocks,
+    has_spikes, has_membrane, first, last,
 ):  # fmt: skip
     carry = np.zeros(last - first, np.float32)
     unseen = membrane.shape[0] - grad_membrane.shape[0]  # steps whose membranes nobody looks at
@@ -67,8 +67,8 @@ def _backward_block(  # type: ignore[no-untyped-def]
         for j in range(last - first):
             v = membrane[t, first + j]
             g = keep * carry[j]
-            if gate and v > theta:
-                g = np.float32(0) if not soft else g
+            if blocks and v > theta:
+                g = np.float32(0)
             if has_spikes:
                 distance = abs(v - centre)
                 if kind == 1:
@@ -172,7 +172,6 @@ class _Fire(torch.autograd.Function):
         if population.threshold is None:
             grad_spikes = None
         keep = 1 - population.voltage_decay / DECAY_UNITY
-        soft, gate = population.reset == "soft", surrogate.reset == "gate"
         if membrane.is_cuda:
             return _backward_steps(grad_spikes, grad_membrane, membrane, neuron), None, None
         grad = torch.empty_like(membrane)
@@ -188,8 +187,7 @@ class _Fire(torch.autograd.Function):
             np.float32(surrogate.width * theta),
             np.float32(surrogate.height),
             np.float32(keep),
-            gate,
-            soft,
+            neuron.blocks,
             grad_spikes is not None,
             grad_membrane is not None,
         )
@@ -208,7 +206,6 @@ def _backward_steps(
     """`_backward_block` on a GPU: one kernel, or as torch operations where Triton is missing."""
     population, theta = neuron.population, neuron.threshold
     keep = 1 - population.voltage_decay / DECAY_UNITY
-    blocks = neuron.surrogate.reset == "gate" and population.reset == "hard"
     kernels = triton_kernels()
     if kernels is not None:
         return kernels.fire_backward(
@@ -221,7 +218,7 @@ def _backward_steps(
             width=neuron.surrogate.width * theta,
             height=neuron.surrogate.height,
             keep=keep,
-            blocks=blocks,
+            blocks=neuron.blocks,
         )
     grad = torch.zeros_like(membrane)
     if grad_spikes is not None:
@@ -230,7 +227,7 @@ def _backward_steps(
         grad[len(grad) - len(grad_membrane) :] += grad_membrane
     for t in range(len(grad) - 2, -1, -1):
         passed = keep * grad[t + 1]
-        grad[t] += passed * (membrane[t] <= theta) if blocks else passed
+        grad[t] += passed * (membrane[t] <= theta) if neuron.blocks else passed
     return grad
 
 
@@ -280,6 +277,13 @@ class FusedNeuron(cuba.Neuron):
         self.threshold_eps = 1 / self.s_scale
         self.population = population
         self.surrogate = surrogate
+
+    @property
+    def blocks(self) -> bool:
+        """Whether a reset stops the gradient through time; a read-out has no reset."""
+        population = self.population
+        resets = population.threshold is not None and population.reset == "hard"
+        return resets and self.surrogate.reset == "gate"
 
     @property
     def centre(self) -> float:
