@@ -135,6 +135,11 @@ class _Filter(torch.autograd.Function):
             grad[t] += ctx.keep * grad[t + 1]
         return grad, None, None
 
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        """The transpose of `backward`, for torch's forward mode."""
+        return _accumulated(tangents[0], ctx.keep)
+
 
 class _Fire(torch.autograd.Function):
     @staticmethod
@@ -156,8 +161,10 @@ class _Fire(torch.autograd.Function):
             spikes, membrane, _ = _fired(x.detach(), neuron, seen)
         ctx.set_materialize_grads(False)
         ctx.neuron = neuron
+        ctx.record = record
         if membrane is not None:
             ctx.save_for_backward(membrane)
+            ctx.save_for_forward(membrane)
         if record == "last" and membrane is not None:
             return spikes, membrane[-1:].clone()
         return spikes, membrane if record == "all" else None
@@ -196,6 +203,38 @@ class _Fire(torch.autograd.Function):
         )
         return grad, None, None
 
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        """The transpose of `backward`, for torch's forward mode; the input must need gradients."""
+        membrane = ctx.saved_tensors[0].detach()  # it may be an output, which has a gradient
+        neuron: FusedNeuron = ctx.neuron
+        passed = leak_factors(membrane, neuron)
+        change = _accumulated(tangents[0], passed)
+        fired = torch.zeros_like(change)
+        if neuron.population.threshold is not None:
+            fired = change * surrogate_derivative(
+                membrane, neuron.threshold, neuron.centre, neuron.surrogate
+            )
+        if ctx.record == "none":
+            return fired, None
+        return fired, change[-1:].clone() if ctx.record == "last" else change
+
+
+def _accumulated(x: torch.Tensor, keep: float | torch.Tensor) -> torch.Tensor:
+    """y_t = x_t + keep_{t-1} y_{t-1} over the first axis; one factor, or one for each value."""
+    steps = [x[0]]
+    for t in range(1, len(x)):
+        steps.append(x[t] + (keep if isinstance(keep, float) else keep[t - 1]) * steps[-1])
+    return torch.stack(steps)
+
+
+def leak_factors(membrane: torch.Tensor, neuron: FusedNeuron) -> torch.Tensor:
+    """dv_{t+1} / dv_t as the backward pass takes it, of the shape of the membranes before reset."""
+    keep = 1 - neuron.population.voltage_decay / DECAY_UNITY
+    if not neuron.blocks:
+        return torch.full_like(membrane, keep)
+    return keep * (membrane <= neuron.threshold)
+
 
 def _backward_steps(
     grad_spikes: torch.Tensor | None,
@@ -204,8 +243,7 @@ def _backward_steps(
     neuron: FusedNeuron,
 ) -> torch.Tensor:
     """`_backward_block` on a GPU: one kernel, or as torch operations where Triton is missing."""
-    population, theta = neuron.population, neuron.threshold
-    keep = 1 - population.voltage_decay / DECAY_UNITY
+    theta = neuron.threshold
     kernels = triton_kernels()
     if kernels is not None:
         return kernels.fire_backward(
@@ -217,7 +255,7 @@ def _backward_steps(
             kind=neuron.surrogate.kind,
             width=neuron.surrogate.width * theta,
             height=neuron.surrogate.height,
-            keep=keep,
+            keep=1 - neuron.population.voltage_decay / DECAY_UNITY,
             blocks=neuron.blocks,
         )
     grad = torch.zeros_like(membrane)
@@ -225,9 +263,9 @@ def _backward_steps(
         grad += grad_spikes * surrogate_derivative(membrane, theta, neuron.centre, neuron.surrogate)
     if grad_membrane is not None:
         grad[len(grad) - len(grad_membrane) :] += grad_membrane
+    passed = leak_factors(membrane, neuron)
     for t in range(len(grad) - 2, -1, -1):
-        passed = keep * grad[t + 1]
-        grad[t] += passed * (membrane[t] <= theta) if neuron.blocks else passed
+        grad[t] += passed[t] * grad[t + 1]
     return grad
 
 
