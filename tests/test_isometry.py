@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch.autograd import forward_ad
 
-from lavaseg import models, recipes
+from lavaseg import data, models, recipes
 from lavaseg.errors import LavasegError
 from lavaseg.models.residual import ResidualBlock, inner_nodes, residual_blocks
 from lavaseg.network import Input, Network, Population
 from lavaseg.recipes import Surrogate
+from lavaseg.runs import Run
+from lavaseg.studies.measures import measure_named
+from lavaseg.training.experiment import described
 from lavaseg.training.isometry import block_isometries, isometries, isometry, neuron_phi
 from lavaseg.training.network import SpikingNetwork
 from lavaseg.training.slayer.neurons import FusedNeuron
@@ -59,7 +63,9 @@ def mfs_seg(side: int = 4, **options: object) -> Network:
     return found
 
 
-def drawn(network: Network, samples: int = 2, steps: int = 3) -> tuple[SpikingNetwork, torch.Tensor]:
+def drawn(
+    network: Network, samples: int = 2, steps: int = 3
+) -> tuple[SpikingNetwork, torch.Tensor]:
     """A network with random weights, and spikes for it."""
     torch.manual_seed(0)
     model = SpikingNetwork(network, SURROGATE, steps=steps)
@@ -159,7 +165,11 @@ def test_forward_mode_is_the_transpose_of_the_backward_pass(
 
     def both(x: torch.Tensor) -> torch.Tensor:
         spikes, membrane = neuron.respond(x, record=record)
-        return spikes.flatten() if membrane is None else torch.cat([spikes.flatten(), membrane.flatten()])
+        return (
+            spikes.flatten()
+            if membrane is None
+            else torch.cat([spikes.flatten(), membrane.flatten()])
+        )
 
     if population.threshold is None and record == "none":
         return  # nothing that is handed out depends on the input
@@ -307,3 +317,47 @@ def test_a_part_of_a_network_sends_what_the_whole_sends_or_says_what_is_missing(
     assert torch.equal(model.between(given, "encoded1"), sent["encoded1"])
     with pytest.raises(LavasegError, match="'down2' depends on the input"):
         model.between({"seen2": sent["seen2"]}, "down2")
+
+
+def run_of(folder: Path, model: str, **options: object) -> Run:
+    """A run that was never trained."""
+    plain = recipes.load("demo").model_dump() | {"model": {"name": model, "options": options}}
+    plain["data"] = {"name": "digits-photos", "options": {"train": 12, "test": 2}}
+    recipe = recipes.Recipe.model_validate(plain)
+    return described(recipe, data.load("digits-photos", train=12, test=2), folder)
+
+
+def test_a_run_is_measured_with_the_weights_that_its_training_begins_with(tmp_path: Path) -> None:
+    run = run_of(tmp_path, "mfs_seg", base=2, n=1, identity=False)
+    first, again = (isometries(run, trained=False, samples=2, probes=3) for _ in range(2))
+    assert first == again
+    assert [part.name for part in first] == [b.end for b in residual_blocks(run.network)]
+    other = isometries(run, trained=False, samples=1, probes=3)
+    assert other[0].measured.phi != first[0].measured.phi
+
+
+def test_the_measure_of_studies_gives_what_it_says_for_blocks_stages_and_all(
+    tmp_path: Path,
+) -> None:
+    run = run_of(tmp_path, "mfs_seg", base=2, n=2, branch_scale=0.5)
+    measure = measure_named("isometry")
+    options = measure.parse("isometry", {"weights": ["initial"], "samples": 1, "probes": 3})
+    rows = list(measure(run, options))
+    kinds = {(r["quantity"], *(k for k in r if k not in ("quantity", "value"))) for r in rows}
+    assert kinds == set(measure.gives(options))
+    of_blocks = [r["value"] for r in rows if r["quantity"] == "phi" and "block" in r]
+    (mean,) = [r["value"] for r in rows if r["quantity"] == "phi" and len(r) == 3]
+    (distance,) = [r["value"] for r in rows if r["quantity"] == "phi_distance"]
+    assert len(of_blocks) == 14
+    assert mean == pytest.approx(np.mean(of_blocks))
+    assert distance == pytest.approx(np.abs(np.array(of_blocks) - 1).max())
+
+
+def test_runs_without_weights_samples_or_spikes_are_refused(tmp_path: Path) -> None:
+    run = run_of(tmp_path, "mfs_seg", base=2, n=1)
+    with pytest.raises(LavasegError, match="samples must be at least 1, got 0"):
+        isometries(run, trained=False, samples=0)
+    with pytest.raises(LavasegError, match=str(tmp_path)):
+        isometries(run)
+    with pytest.raises(LavasegError, match="artificial network"):
+        isometries(run_of(tmp_path, "unet"), trained=False)

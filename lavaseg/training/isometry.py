@@ -22,7 +22,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +32,7 @@ from torch.autograd import forward_ad
 from lavaseg.errors import LavasegError
 from lavaseg.kernels.operators_torch import apply_operator
 from lavaseg.models.residual import ResidualBlock, inner_nodes, residual_blocks
-from lavaseg.network import DECAY_UNITY, Network, Node, Population, Projection
+from lavaseg.network import DECAY_UNITY, Node, Population, Projection
 from lavaseg.runs import Run
 from lavaseg.training import experiment
 from lavaseg.training.batches import messages as messages_of
@@ -61,9 +61,7 @@ class Isometry:
     probes: int
 
 
-def isometry(
-    function: Map, x: torch.Tensor, *, probes: int | None = 8, seed: int = 0
-) -> Isometry:
+def isometry(function: Map, x: torch.Tensor, *, probes: int | None = 8, seed: int = 0) -> Isometry:
     """Moments of the squared singular values of a function's Jacobian at x.
 
     With random signs v as probes, |J^T v|^2 / m and |J J^T v|^2 / m are unbiased for phi and for
