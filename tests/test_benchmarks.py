@@ -108,23 +108,6 @@ def test_loaders_are_compared_with_the_training_that_waits_for_them(
 
 
 @pytest.mark.slow
-def test_isometry_is_exact_where_branches_start_at_nothing(
-    load: Callable[[str], ModuleType], capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    picture = tmp_path / "norms.png"
-    load("isometry").main(["--quick", "--json", "--figure", str(picture)])
-    report = json.loads(capsys.readouterr().out)
-    assert picture.stat().st_size > 0
-    rows = {row["variant"]: row for row in report["rows"]}
-    assert report["reference"] in rows
-    least, most = "least block / next in its stage", "most block / next in its stage"
-    first = rows.pop("scale 0, as it starts")
-    assert first[least] == pytest.approx(1)
-    assert first[most] == pytest.approx(1)
-    assert all(row[most] > row[least] for row in rows.values())
-
-
-@pytest.mark.slow
 @pytest.mark.full
 def test_startup_compares_graphs_of_both_runtimes(
     quick: Callable[[str], dict[str, Any]],

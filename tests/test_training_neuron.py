@@ -113,6 +113,17 @@ def test_the_fused_backward_equals_plain_torch(kind: str, reset: str, leak: int)
     torch.testing.assert_close(x.grad, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("reset", ["ignore", "gate"])
+def test_nothing_stops_the_gradient_of_a_read_out_which_never_resets(reset: str) -> None:
+    neuron = FusedNeuron(Population("p", None, voltage_decay=1024), Surrogate(reset=reset))
+    x = torch.full((1, 1, 1, 1, 4), 5.0, requires_grad=True)
+    _, membrane = neuron.respond(x, record="last")
+    assert membrane is not None
+    membrane.sum().backward()
+    assert x.grad is not None
+    assert x.grad.flatten().tolist() == [0.75**3, 0.75**2, 0.75, 1]
+
+
 @pytest.mark.parametrize("steps", [1, 5])
 def test_the_last_membranes_alone_give_the_gradients_of_all_of_them(steps: int) -> None:
     neuron = FusedNeuron(Population("p", 1.0, voltage_decay=512), Surrogate(reset="gate"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from lavaseg.network import (
@@ -157,31 +158,84 @@ def if_pool(
 # Residual blocks: stream + branch(spikes of the stream), added as membrane currents
 
 Residual = Callable[..., str]
-"""(sketch, stream, name, spikes=None) -> the longer stream; `spikes` instead of the stream's."""
+"""(sketch, stream, name, spikes=None, *, ending=Ending()) -> the longer stream; `spikes` instead
+of the stream's."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a residual block ends.
+
+    Args:
+        scale: where the norm that ends a branch starts; 0 makes the block an identity at first.
+        identity: False leaves the stream out of the sum: the branch alone, as in a plain network.
+
+    Source of the start at 0: Hu et al. 2024 (MS-ResNet); Su et al. 2024, Proposition 1.
+    """
+
+    scale: float = 0.0
+    identity: bool = True
+
+
+def _ended(
+    sketch: Sketch,
+    stream: str,
+    name: str,
+    ending: Ending,
+    *branches: tuple[str, str, Operator],
+) -> str:
+    """The stream that ends a block: the one before and its branches, each with its norm.
+
+    Args:
+        branches: what each is called behind the block's name, the spikes that it takes, and its
+            last operator.
+    """
+    parts = [
+        sketch.current(
+            f"{name}_{called}", (source, operator), norm="batch", norm_scale=ending.scale
+        )
+        for called, source, operator in branches
+    ]
+    streams = [stream] if ending.identity else []
+    return sketch.current(name, *((part, OneToOne()) for part in (*streams, *parts)))
 
 
 def _branch(
-    sketch: Sketch, stream: str, name: str, layers: tuple[Conv, ...], spikes: str | None
+    sketch: Sketch,
+    stream: str,
+    name: str,
+    layers: tuple[Conv, ...],
+    spikes: str | None,
+    ending: Ending,
 ) -> str:
-    """Each layer is fire, convolve, normalise; the last norm starts at 0: an identity at first.
-
-    Source of the start: Hu et al. 2024 (MS-ResNet); Su et al. 2024, Proposition 1.
-    """
+    """A block of one branch, whose layers are fire, convolve, normalise each."""
     source = spikes or sketch.fire(stream, f"{name}_fire0")
     for index, layer in enumerate(layers[:-1]):
         source = sketch.population(f"{name}_fire{index + 1}", (source, layer), norm="batch")
-    branch = sketch.current(f"{name}_branch", (source, layers[-1]), norm="batch", norm_scale=0.0)
-    return sketch.current(name, (stream, OneToOne()), (branch, OneToOne()))
+    return _ended(sketch, stream, name, ending, ("branch", source, layers[-1]))
 
 
-def ms_block(sketch: Sketch, stream: str, name: str, spikes: str | None = None) -> str:
+def ms_block(
+    sketch: Sketch,
+    stream: str,
+    name: str,
+    spikes: str | None = None,
+    *,
+    ending: Ending = Ending(),
+) -> str:
     """Two 3x3 convolutions (MS-Block, Su et al. 2024; Hu et al. 2024)."""
     channels = sketch.shapes[stream][0]
-    return _branch(sketch, stream, name, (conv3x3(channels),) * 2, spikes)
+    return _branch(sketch, stream, name, (conv3x3(channels),) * 2, spikes, ending)
 
 
 def efs_block(
-    sketch: Sketch, stream: str, name: str, spikes: str | None = None, *, group: bool = True
+    sketch: Sketch,
+    stream: str,
+    name: str,
+    spikes: str | None = None,
+    *,
+    group: bool = True,
+    ending: Ending = Ending(),
 ) -> str:
     """1x1 to twice the channels, depthwise 3x3, 1x1 back (EFS-Block, Su et al. 2024).
 
@@ -191,10 +245,18 @@ def efs_block(
     channels = sketch.shapes[stream][0]
     wide = 2 * channels
     middle = conv3x3(wide, groups=wide if group else 1)
-    return _branch(sketch, stream, name, (conv1x1(wide), middle, conv1x1(channels)), spikes)
+    layers = (conv1x1(wide), middle, conv1x1(channels))
+    return _branch(sketch, stream, name, layers, spikes, ending)
 
 
-def fire_block(sketch: Sketch, stream: str, name: str, spikes: str | None = None) -> str:
+def fire_block(
+    sketch: Sketch,
+    stream: str,
+    name: str,
+    spikes: str | None = None,
+    *,
+    ending: Ending = Ending(),
+) -> str:
     """1x1 squeeze to a quarter, then 1x1 and 3x3 expand ("Spike Fire", Su et al. 2024, Table 2).
 
     Squeeze ratio and residual form are not published. The expansions are added up here, not
@@ -205,14 +267,21 @@ def fire_block(sketch: Sketch, stream: str, name: str, spikes: str | None = None
     squeezed = sketch.population(
         f"{name}_fire1", (source, conv1x1(max(channels // 4, 1))), norm="batch"
     )
-    parts = [
-        sketch.current(f"{name}_branch{side}", (squeezed, operator), norm="batch", norm_scale=0.0)
-        for side, operator in ((1, conv1x1(channels)), (3, conv3x3(channels)))
-    ]
-    return sketch.current(name, *((part, OneToOne()) for part in (stream, *parts)))
+    expansions = (
+        ("branch1", squeezed, conv1x1(channels)),
+        ("branch3", squeezed, conv3x3(channels)),
+    )
+    return _ended(sketch, stream, name, ending, *expansions)
 
 
-def shuffle_block(sketch: Sketch, stream: str, name: str, spikes: str | None = None) -> str:
+def shuffle_block(
+    sketch: Sketch,
+    stream: str,
+    name: str,
+    spikes: str | None = None,
+    *,
+    ending: Ending = Ending(),
+) -> str:
     """Grouped 1x1, depthwise 3x3, 1x1 ("Spike Shuffle", Su et al. 2024, Table 2).
 
     Groups and residual form are not published. The last 1x1 is dense, which mixes the two groups
@@ -224,7 +293,7 @@ def shuffle_block(sketch: Sketch, stream: str, name: str, spikes: str | None = N
         conv3x3(channels, groups=channels),
         conv1x1(channels),
     )
-    return _branch(sketch, stream, name, layers, spikes)
+    return _branch(sketch, stream, name, layers, spikes, ending)
 
 
 def spike_inception(

@@ -8,6 +8,7 @@ from typing import Literal
 from lavaseg.errors import LavasegError
 from lavaseg.models.blocks import (
     Arriving,
+    Ending,
     Residual,
     Sketch,
     conv1x1,
@@ -41,6 +42,8 @@ def mfs_seg(
     multi_scale: bool = True,
     inception: bool = True,
     group: bool = True,
+    identity: bool = True,
+    branch_scale: float | None = None,
     threshold: float = 0.5,
     voltage_decay: int = 3072,
 ) -> Network:
@@ -59,6 +62,10 @@ def mfs_seg(
         multi_scale: the half and quarter logits are auxiliary read-outs, trained and then dropped.
         inception: 1x1 beside 3x3 where scales enter or merge; False: 3x3 alone.
         group: False makes the EFS blocks' depthwise convolutions dense.
+        identity: False leaves out the residual streams: each block is its branch alone, a plain
+            network of the same layers. Ours, as what the residual blocks are held against.
+        branch_scale: where the norms that end the branches start. None: 0, as MS-ResNet's code
+            has it, so that each block starts as an identity; without identity the threshold.
         threshold, voltage_decay: of every spiking population; 3072 is tau = 0.25.
 
     Source: Su et al. 2024, Sections 3.1 to 3.3, Figure 2; the skeleton is MIMO-UNet (Cho et al.
@@ -75,7 +82,11 @@ def mfs_seg(
             f"mfs_seg: the input's sides must be divisible by 4, got {input_.shape[1:]}"
         )
     sketch = Sketch(input_, threshold=threshold, voltage_decay=voltage_decay)
-    residual = partial(efs_block, group=group) if block == "efs" else BLOCKS[block]
+    if branch_scale is None:
+        branch_scale = 0.0 if identity else threshold
+    ending = Ending(branch_scale, identity)
+    options = {"group": group} if block == "efs" else {}
+    residual = partial(BLOCKS[block], ending=ending, **options)
     widths = [base, 2 * base, 4 * base]
 
     def stage(stream: str, name: str) -> str:

@@ -82,6 +82,13 @@ QUANTITIES: dict[str, Quantity] = {
     "step_memory": Quantity("peak memory of a training step", "bytes"),
     "loss_first": Quantity("loss of the first epoch", "", 4),
     "loss_last": Quantity("loss of the last epoch", "", 4),
+    "phi": Quantity("phi of J J^T, 1 in an isometry", "", 3),
+    "phi_error": Quantity("standard error of phi", "", 4),
+    "phi_formula": Quantity("phi by the formula", "", 3),
+    "phi_distance": Quantity("|phi - 1|, largest of all blocks", "", 3),
+    "varphi": Quantity("varphi of J J^T, 0 in an isometry", "", 3),
+    "varphi_error": Quantity("standard error of varphi", "", 4),
+    "varphi_largest": Quantity("varphi, largest of all blocks", "", 3),
 }
 """What each quantity means; values are in this unit."""
 
@@ -155,6 +162,13 @@ def _integers(options: o.IntegersOptions) -> Gives:
     return [(q,) for q in [*found, *(["differing", "compared"] if options.verify else [])]]
 
 
+def _isometry(options: o.IsometryOptions) -> Gives:
+    of_all = ("phi", "varphi", "phi_formula", "phi_distance", "varphi_largest")
+    of_parts = ("phi", "phi_error", "varphi", "varphi_error", "phi_formula")
+    parts = [(q, "weights", column) for q in of_parts for column in ("block", "stage")]
+    return [*((q, "weights") for q in of_all), *parts]
+
+
 MEASURES: dict[str, Measure] = {
     "test": Measure(
         "the float network on test data",
@@ -217,6 +231,12 @@ MEASURES: dict[str, Measure] = {
         "cost:trivial",
         o.Options,
         _plain("trivial_miou"),
+    ),
+    "isometry": Measure(
+        "how the Jacobians of residual blocks change the norm of a gradient",
+        "isometry:isometry",
+        o.IsometryOptions,
+        _isometry,
     ),
 }
 """Every measure that a study can name."""

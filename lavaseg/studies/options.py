@@ -127,3 +127,19 @@ class ConversionOptions(Options):
         if wrong := [rule for rule in self.rules if rule not in known]:
             raise ValueError(f"there is no rule {wrong[0]!r}; there are {', '.join(known)}")
         return self
+
+
+class IsometryOptions(Options):
+    """Of the measure `isometry`.
+
+    Args:
+        weights: those that training begins with, its best ones, or both.
+        samples: training samples, the first ones, whose batch gives the norms' statistics.
+        probes: random vectors for each block.
+        seed: of the probes.
+    """
+
+    weights: tuple[Literal["initial", "trained"], ...] = Field(("initial", "trained"), min_length=1)
+    samples: int = Field(4, ge=1)
+    probes: int = Field(4, ge=3)
+    seed: int = Field(0, ge=0)

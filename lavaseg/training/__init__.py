@@ -11,11 +11,17 @@ from lavaseg.lazy import on_first_use
 
 if TYPE_CHECKING:
     from lavaseg.training.experiment import evaluate, train
+    from lavaseg.training.isometry import isometries
     from lavaseg.training.network import SpikingNetwork
 
-__all__ = ["SpikingNetwork", "evaluate", "train"]
+__all__ = ["SpikingNetwork", "evaluate", "isometries", "train"]
 
 __getattr__, __dir__ = on_first_use(
     __name__,
-    {"SpikingNetwork": "network", "evaluate": "experiment", "train": "experiment"},
+    {
+        "SpikingNetwork": "network",
+        "evaluate": "experiment",
+        "isometries": "isometry",
+        "train": "experiment",
+    },
 )

@@ -78,9 +78,7 @@ def train(
     _check_memory(run)
     if described_as is not None:
         described_as(run)
-    seed_weights(recipe.seed)
-    model = _fresh(run)
-    draw_weights(model, recipe.training)
+    model = untrained(run)
     encoder = recipe.encoder_object
     plan = Plan(
         recipe.training,
@@ -182,6 +180,14 @@ def trained(run: Run) -> SpikingNetwork:
 def trained_model(run: Run) -> SpikingNetwork | AnalogNetwork:
     """The float network of any run, spiking or artificial, as `trained` gives it."""
     return _with_weights(_fresh(run), run)
+
+
+def untrained(run: Run) -> SpikingNetwork | AnalogNetwork:
+    """The float network of any run as training begins with it, in training mode."""
+    seed_weights(run.recipe.seed)
+    model = _fresh(run)
+    draw_weights(model, run.recipe.training)
+    return model
 
 
 def _fresh(run: Run) -> SpikingNetwork | AnalogNetwork:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from lavaseg.errors import LavasegError
 from lavaseg.kernels.stopwatch import Stopwatch
 from lavaseg.network import (
     DECAY_UNITY,
@@ -162,43 +163,78 @@ class SpikingNetwork(nn.Module):
         emitted = {net.input.name: messages * self.input_scale}
         readout = torch.empty(0)
         for node in net.ordered:
-            arriving = [
-                self._late(p, self.synapses[p.name](emitted[p.source]), carried)
-                for p in net.incoming(node.name)
-                if not p.recurrent
-            ]
-            current = arriving[0]
-            for other in arriving[1:]:
-                current = current + other
-            norm = self._norm_from(node.name, carried)
-            bias = self.bias(node.name)
-            clock = self.clock(node.name)
-            if clock is not None:
-                if carried is None:
-                    check_steps(current, len(clock), "clock")
-                else:
-                    clock = clock[carried.step : carried.step + current.shape[-1]]
-                current = current + clock.T.view(1, -1, 1, 1, len(clock))
-            if not isinstance(node, Population):
-                current = current if norm is None else norm(current)
-                emitted[node.name] = (
-                    current if bias is None else current + bias.view(1, -1, 1, 1, 1)
-                )
-                if observe is not None:
-                    observe(node, emitted[node.name], None)
-                continue
-            record = "last" if node.threshold is None and membranes == "none" else membranes
-            spikes, membrane = self._respond(node, current, norm, bias, record, carried)
-            emitted[node.name] = spikes
-            if node.name == net.readout:
+            sent, membrane = self._emit(node, emitted, membranes, carried)
+            emitted[node.name] = sent
+            if isinstance(node, Population) and node.name == net.readout:
                 assert membrane is not None
                 seen = membrane.shape[-1]
-                readout = after_reset(node, spikes[..., -seen:], membrane)[..., -1]
+                readout = after_reset(node, sent[..., -seen:], membrane)[..., -1]
             if observe is not None:
-                observe(node, spikes, membrane)
+                observe(node, sent, membrane)
         if carried is not None:
             carried.step += messages.shape[-1]
         return readout
+
+    def between(self, given: Mapping[str, torch.Tensor], target: str) -> torch.Tensor:
+        """What the node `target` sends if other nodes send what is given, (N, C, H, W, T).
+
+        Nodes that `target` depends on and that are not given are computed, in the norms' mode.
+
+        Args:
+            given: what nodes send, (N, C, H, W, T) each; of the input, messages in 0 .. 1.
+
+        Raises:
+            LavasegError: `target` depends on the input, and neither it nor what lies between is
+                given.
+        """
+        needed, waiting = set(), [target]
+        while waiting:
+            name = waiting.pop()
+            if name == self.network.input.name:
+                raise LavasegError(
+                    f"node {target!r} depends on the input, which is not among the nodes given: "
+                    + ", ".join(given)
+                )
+            if name not in needed:
+                needed.add(name)
+                sources = {p.source for p in self.network.incoming(name) if not p.recurrent}
+                waiting += sorted(sources - given.keys())
+        emitted = dict(given)
+        for node in self.network.ordered:
+            if node.name in needed:
+                emitted[node.name], _ = self._emit(node, emitted, "none", None)
+        return emitted[target]
+
+    def _emit(
+        self,
+        node: Node,
+        emitted: Mapping[str, torch.Tensor],
+        membranes: Record,
+        carried: Carried | None,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """What a node sends, of what the nodes before it have sent, and membranes as asked for."""
+        arriving = [
+            self._late(p, self.synapses[p.name](emitted[p.source]), carried)
+            for p in self.network.incoming(node.name)
+            if not p.recurrent
+        ]
+        current = arriving[0]
+        for other in arriving[1:]:
+            current = current + other
+        norm = self._norm_from(node.name, carried)
+        bias = self.bias(node.name)
+        clock = self.clock(node.name)
+        if clock is not None:
+            if carried is None:
+                check_steps(current, len(clock), "clock")
+            else:
+                clock = clock[carried.step : carried.step + current.shape[-1]]
+            current = current + clock.T.view(1, -1, 1, 1, len(clock))
+        if not isinstance(node, Population):
+            current = current if norm is None else norm(current)
+            return current if bias is None else current + bias.view(1, -1, 1, 1, 1), None
+        record = "last" if node.threshold is None and membranes == "none" else membranes
+        return self._respond(node, current, norm, bias, record, carried)
 
     def _respond(
         self,

@@ -56,8 +56,8 @@ def surrogate_derivative(
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
 def _backward_block(  # type: ignore[no-untyped-def]
-    grad_spikes, grad_membrane, membrane, grad, kind, theta, centre, width, height, keep, gate,
-    soft, has_spikes, has_membrane, first, last,
+    grad_spikes, grad_membrane, membrane, grad, kind, theta, centre, width, height, keep, blocks,
+    has_spikes, has_membrane, first, last,
 ):  # fmt: skip
     carry = np.zeros(last - first, np.float32)
     unseen = membrane.shape[0] - grad_membrane.shape[0]  # steps whose membranes nobody looks at
@@ -67,8 +67,8 @@ def _backward_block(  # type: ignore[no-untyped-def]
         for j in range(last - first):
             v = membrane[t, first + j]
             g = keep * carry[j]
-            if gate and v > theta:
-                g = np.float32(0) if not soft else g
+            if blocks and v > theta:
+                g = np.float32(0)
             if has_spikes:
                 distance = abs(v - centre)
                 if kind == 1:
@@ -135,6 +135,11 @@ class _Filter(torch.autograd.Function):
             grad[t] += ctx.keep * grad[t + 1]
         return grad, None, None
 
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        """The transpose of `backward`, for torch's forward mode."""
+        return _accumulated(tangents[0], ctx.keep)
+
 
 class _Fire(torch.autograd.Function):
     @staticmethod
@@ -156,8 +161,10 @@ class _Fire(torch.autograd.Function):
             spikes, membrane, _ = _fired(x.detach(), neuron, seen)
         ctx.set_materialize_grads(False)
         ctx.neuron = neuron
+        ctx.record = record
         if membrane is not None:
             ctx.save_for_backward(membrane)
+            ctx.save_for_forward(membrane)
         if record == "last" and membrane is not None:
             return spikes, membrane[-1:].clone()
         return spikes, membrane if record == "all" else None
@@ -172,7 +179,6 @@ class _Fire(torch.autograd.Function):
         if population.threshold is None:
             grad_spikes = None
         keep = 1 - population.voltage_decay / DECAY_UNITY
-        soft, gate = population.reset == "soft", surrogate.reset == "gate"
         if membrane.is_cuda:
             return _backward_steps(grad_spikes, grad_membrane, membrane, neuron), None, None
         grad = torch.empty_like(membrane)
@@ -188,8 +194,7 @@ class _Fire(torch.autograd.Function):
             np.float32(surrogate.width * theta),
             np.float32(surrogate.height),
             np.float32(keep),
-            gate,
-            soft,
+            neuron.blocks,
             grad_spikes is not None,
             grad_membrane is not None,
         )
@@ -197,6 +202,38 @@ class _Fire(torch.autograd.Function):
             arguments[2].shape[1], lambda first, last: _backward_block(*arguments, first, last)
         )
         return grad, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        """The transpose of `backward`, for torch's forward mode; the input must need gradients."""
+        membrane = ctx.saved_tensors[0].detach()  # it may be an output, which has a gradient
+        neuron: FusedNeuron = ctx.neuron
+        passed = leak_factors(membrane, neuron)
+        change = _accumulated(tangents[0], passed)
+        fired = torch.zeros_like(change)
+        if neuron.population.threshold is not None:
+            fired = change * surrogate_derivative(
+                membrane, neuron.threshold, neuron.centre, neuron.surrogate
+            )
+        if ctx.record == "none":
+            return fired, None
+        return fired, change[-1:].clone() if ctx.record == "last" else change
+
+
+def _accumulated(x: torch.Tensor, keep: float | torch.Tensor) -> torch.Tensor:
+    """y_t = x_t + keep_{t-1} y_{t-1} over the first axis; one factor, or one for each value."""
+    steps = [x[0]]
+    for t in range(1, len(x)):
+        steps.append(x[t] + (keep if isinstance(keep, float) else keep[t - 1]) * steps[-1])
+    return torch.stack(steps)
+
+
+def leak_factors(membrane: torch.Tensor, neuron: FusedNeuron) -> torch.Tensor:
+    """dv_{t+1} / dv_t as the backward pass takes it, of the shape of the membranes before reset."""
+    keep = 1 - neuron.population.voltage_decay / DECAY_UNITY
+    if not neuron.blocks:
+        return torch.full_like(membrane, keep)
+    return keep * (membrane <= neuron.threshold)
 
 
 def _backward_steps(
@@ -206,9 +243,7 @@ def _backward_steps(
     neuron: FusedNeuron,
 ) -> torch.Tensor:
     """`_backward_block` on a GPU: one kernel, or as torch operations where Triton is missing."""
-    population, theta = neuron.population, neuron.threshold
-    keep = 1 - population.voltage_decay / DECAY_UNITY
-    blocks = neuron.surrogate.reset == "gate" and population.reset == "hard"
+    theta = neuron.threshold
     kernels = triton_kernels()
     if kernels is not None:
         return kernels.fire_backward(
@@ -220,17 +255,17 @@ def _backward_steps(
             kind=neuron.surrogate.kind,
             width=neuron.surrogate.width * theta,
             height=neuron.surrogate.height,
-            keep=keep,
-            blocks=blocks,
+            keep=1 - neuron.population.voltage_decay / DECAY_UNITY,
+            blocks=neuron.blocks,
         )
     grad = torch.zeros_like(membrane)
     if grad_spikes is not None:
         grad += grad_spikes * surrogate_derivative(membrane, theta, neuron.centre, neuron.surrogate)
     if grad_membrane is not None:
         grad[len(grad) - len(grad_membrane) :] += grad_membrane
+    passed = leak_factors(membrane, neuron)
     for t in range(len(grad) - 2, -1, -1):
-        passed = keep * grad[t + 1]
-        grad[t] += passed * (membrane[t] <= theta) if blocks else passed
+        grad[t] += passed[t] * grad[t + 1]
     return grad
 
 
@@ -280,6 +315,13 @@ class FusedNeuron(cuba.Neuron):
         self.threshold_eps = 1 / self.s_scale
         self.population = population
         self.surrogate = surrogate
+
+    @property
+    def blocks(self) -> bool:
+        """Whether a reset stops the gradient through time; a read-out has no reset."""
+        population = self.population
+        resets = population.threshold is not None and population.reset == "hard"
+        return resets and self.surrogate.reset == "gate"
 
     @property
     def centre(self) -> float:
