@@ -172,6 +172,23 @@ _ALL = (
         "spiking_fcn",
         {"norm": "bntt_shift"},
     ),
+    System(
+        "spiking-deeplab-printed",
+        "Spiking-DeepLab with BNTT and the three-layer classifier of the text",
+        KIM,
+        "the text: a three-layer classifier",
+        "spiking_deeplab",
+        {**_BNTT, "classifier_layers": 3},
+        "spiking-deeplab-three-layers",
+    ),
+    System(
+        "spiking-deeplab-three-layers",
+        "Spiking-DeepLab for hardware, tdBN, the three-layer classifier of the text",
+        KIM,
+        "the text: a three-layer classifier",
+        "spiking_deeplab",
+        {"classifier_layers": 3},
+    ),
     System("spiking-fcn", "Spiking-FCN for hardware, tdBN", KIM, _TABLE1, "spiking_fcn"),
     System(
         "spiking-fcn-1x1",
@@ -303,6 +320,18 @@ _ALL = (
         "mimo_unet",
         {"n": 4},
         "mfs-seg-ms-res72",
+    ),
+    *(
+        System(
+            f"mfs-seg-ann-{block}-res72",
+            f"MFS-Seg with {block.upper()} blocks and ReLU, 4 in each stage",
+            SU,
+            "Table 1: ANN",
+            "ann_mfs_seg",
+            {"n": 4, "block": block},
+            f"mfs-seg-{block}-res72",
+        )
+        for block in ("ms", "efs")
     ),
     System(
         "spiking-resnet", "residual network whose stream never spikes", OURS, "", "spiking_resnet"
