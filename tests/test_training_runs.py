@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lavaseg import data, models, recipes
+from lavaseg import models, recipes
 from lavaseg.errors import LavasegError
 from lavaseg.network import Conv, Input, Network, Population, Projection
 from lavaseg.recipes import Recipe, Rmp
-from lavaseg.report import write_report
 from lavaseg.runs import Run
 from lavaseg.training import SpikingNetwork, evaluate, train
 from lavaseg.training.loss import (
@@ -266,102 +264,6 @@ def test_rmp_reaches_the_loss_of_a_run(tmp_path: Path) -> None:
         recipe = small(rmp__weight=0.1, training__epochs=1, **changes)
         found[mean] = train(recipe, tmp_path / mean, progress=False).history()[0]["rmp"]
     assert 0 < found["layers"] != found["neurons"] > 0
-
-
-# -- on all samples ------------------------------------------------------------------------------
-
-
-class _Watched:
-    """Samples that note which of them were asked for."""
-
-    def __init__(self, samples: Any) -> None:
-        self.samples, self.asked = samples, set[int]()
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> Any:
-        self.asked.add(index)
-        return self.samples[index]
-
-
-@pytest.mark.parametrize("official", [True, False])
-def test_training_on_all_uses_every_sample_reads_no_held_out_part_and_keeps_the_last_epoch(
-    official: bool,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    whole = data.load("digits-photos", train=20, test=4, validation=10)
-    assert whole.validation is not None
-    held = _Watched(whole.validation) if official else None
-    watched = replace(whole, train=_Watched(whole.train), validation=held)
-    monkeypatch.setattr(data, "load", lambda *_, **__: watched)
-    recipe = small(training__train_on_all=True, training__epochs=2, training__learning_rate=1.0)
-    fed = []
-    step = Segmenter.training_step
-    monkeypatch.setattr(
-        Segmenter, "training_step", lambda self, b, i: (fed.append(len(b[1])), step(self, b, i))[1]
-    )
-    monkeypatch.setattr(Segmenter, "validation_step", lambda *_: pytest.fail("validated"))
-    parts = [part for part in (watched.train, held) if part is not None]
-
-    def forget(_: Run) -> None:  # what was read to check the labels
-        for part in parts:
-            part.asked.clear()  # type: ignore[attr-defined]
-
-    run = train(recipe, tmp_path / "run", described_as=forget)
-    count = 30 if official else 20
-    assert sum(fed) == 2 * count
-    for part in parts:
-        assert part.asked == set(range(len(part)))  # type: ignore[attr-defined]
-    rows = run.history()
-    assert len(rows) == 2
-    assert not [key for row in rows for key in row if key.startswith("val")]
-    last = torch.load(tmp_path / "run" / "checkpoints" / "metrics.ckpt", weights_only=True)
-    for name, value in weights_of(tmp_path / "run").items():
-        assert torch.equal(value, last["state_dict"][f"model.{name}"]), name
-    said = capsys.readouterr().err
-    assert f"all {count} samples outside of the test part train" in said
-    assert "the last one is kept" in said
-    with pytest.raises(LavasegError, match=r"trained on all samples .* no validation part"):
-        evaluate(run, split="validation", progress=False)
-    page = write_report(run).read_text("utf-8")
-    assert "no held-out part selected an epoch, and the weights of the last one were kept" in page
-    assert "best validation mIoU were kept" not in page
-
-
-def test_a_run_on_all_samples_resumes_exactly(tmp_path: Path) -> None:
-    recipe = small(training__train_on_all=True, training__epochs=2)
-    whole = train(recipe, tmp_path / "whole", progress=False)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Segmenter, "on_train_epoch_start", _stop_in_second, raising=False)
-        with pytest.raises(KeyboardInterrupt):
-            train(recipe, tmp_path / "parts", progress=False)
-    resumed = train(recipe, tmp_path / "parts", resume=True, progress=False)
-    assert without_time(resumed) == without_time(whole)
-    expected, found = weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts")
-    assert all(torch.equal(value, found[name]) for name, value in expected.items())
-
-
-def _stop_in_second(module: Segmenter) -> None:
-    if module.trainer.current_epoch:
-        raise KeyboardInterrupt
-
-
-# -- dilations beyond the sheet ------------------------------------------------------------------
-
-
-def test_training_warns_of_dilations_that_reach_beyond_the_sheet(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    options = {"model__options__aspp": [1, 6, 12, 18], "model__options__output_stride": 4}
-    train(small(training__epochs=1, **options), tmp_path / "run")
-    said = capsys.readouterr().err
-    (warning,) = [text for text in said.splitlines() if "beyond its sheet" in text]
-    assert "branch12 (dilation 12, a 3x3 kernel on a sheet of 8x8) acts as 1x1" in warning
-    assert "branch18 (dilation 18, a 3x3 kernel on a sheet of 8x8) acts as 1x1" in warning
-    assert "branch6" not in warning
 
 
 def test_the_papers_schedule_drops_at_half_and_four_fifths() -> None:
