@@ -161,8 +161,8 @@ class Training(_Section):
     """Part of the training data that selects the model, where the data set has no such split."""
     train_on_all: bool = False
     """Train on every sample outside of the test part, the validation part included. Nothing is held
-    out, so nothing selects the model: the last epoch is kept. As always, what does not fill the last
-    batch of an epoch waits for another one."""
+    out, so nothing selects the model: the last epoch is kept. As always, what does not fill the
+    last batch of an epoch waits for another one."""
     class_weights: (
         Literal["none", "median_frequency", "root_median_frequency"]
         | Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=2)]
