@@ -160,7 +160,8 @@ def _sequential_networks(
 ) -> IntegerNetwork:
     bits = draw(st.sampled_from([0, 0, 1, 4, 8])) if message_bits is None else message_bits
     steps = draw(st.integers(1, most_steps))
-    encoder: Encoder = Direct(steps, bits=bits) if bits else Poisson(steps)
+    inverted = draw(st.booleans())
+    encoder: Encoder = Direct(steps, bits=bits) if bits else Poisson(steps, inverted=inverted)
     source = Input("input", (draw(st.integers(1, 4)), *_sizes(draw, 1, 9)), bits)
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     count = draw(st.integers(1, 4))
@@ -293,7 +294,8 @@ def _graph_networks(
 ) -> IntegerNetwork:
     bits = draw(st.sampled_from([0, 0, 1, 4, 8]))
     steps = draw(st.integers(1, most_steps))
-    encoder: Encoder = Direct(steps, bits=bits) if bits else Poisson(steps)
+    inverted = draw(st.booleans())
+    encoder: Encoder = Direct(steps, bits=bits) if bits else Poisson(steps, inverted=inverted)
     source = Input("input", (draw(st.integers(1, 4)), *_sizes(draw, 1, 7)), bits)
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     count = draw(st.integers(1, most_populations))

@@ -11,9 +11,11 @@ import torch
 
 from lavaseg import export, models, recipes
 from lavaseg.errors import LavasegError
+from lavaseg.export.conversion import convert
 from lavaseg.models.analog import ANALOG, RECTIFIED, AnalogModel, Layer
+from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.models.size import size
-from lavaseg.network import Input
+from lavaseg.network import Input, Network
 from lavaseg.report import write_report
 from lavaseg.runs import Run
 from lavaseg.training import evaluate, train
@@ -27,6 +29,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "unet": {"width": 4, "depth": 2},
     "segnet": {"width": 4},
     "mimo_unet": {"base": 4, "n": 1},
+    "ann_mfs_seg": {"base": 4, "n": 1},
 }
 
 
@@ -70,7 +73,7 @@ def test_logits_have_the_size_of_their_layers_and_gradients_reach_every_weight(
     assert logits.shape[1] == 5
     assert model.layers[-1].shape == tuple(logits.shape[1:])
     assert [x.shape[-1] for x in further] == (
-        [sides[1] // 4, sides[1] // 2] if name == "mimo_unet" else []
+        [sides[1] // 4, sides[1] // 2] if name in ("mimo_unet", "ann_mfs_seg") else []
     )
     sum((x.square().mean() for x in [logits, *further]), torch.zeros(())).backward()
     for label, parameter in net.named_parameters():
@@ -81,7 +84,7 @@ def test_logits_have_the_size_of_their_layers_and_gradients_reach_every_weight(
 @pytest.mark.parametrize("name", ANALOG)
 @pytest.mark.parametrize("options", [{}, {"affine": True}, {"further": 2}])
 def test_a_plan_has_the_layers_that_torch_runs(name: str, options: dict[str, Any]) -> None:
-    more = {"unet": "depth", "mimo_unet": "n"}.get(name)
+    more = {"unet": "depth", "mimo_unet": "n", "ann_mfs_seg": "n"}.get(name)
     chosen = SMALL[name] | ({"affine": True} if "affine" in options and name in RECTIFIED else {})
     if "further" in options and more:
         chosen |= {more: SMALL[name][more] + options["further"]}
@@ -119,7 +122,96 @@ def test_an_artificial_network_sees_the_mean_of_a_random_code() -> None:
     assert torch.allclose(net(mean), 10 * net.body(spikes.mean(-1)), atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["ann_deeplab", "mimo_unet"])
+def test_features_of_frames_are_averaged_behind_the_backbone() -> None:
+    """A frame at a time, by hand: the backbone, the mean, the classifier."""
+    torch.manual_seed(0)
+    for name in ("ann_deeplab", "ann_fcn"):
+        sheet = Input("input", (2, 32, 32))
+        net = build(name, (sheet, 3), width=4, frames=4).module().eval()
+        single = build(name, (sheet, 3), width=4).module().eval()
+        single.load_state_dict(net.state_dict())
+        frames = torch.rand(2, 2, 32, 32, 4)
+        held = [frames[..., t : t + 1].expand_as(frames) for t in range(4)]
+        # with four equal frames the two are one, and with different ones they are not
+        assert torch.allclose(net(held[0]), single(held[0]), atol=1e-5)
+        assert not torch.allclose(net(frames), single(frames), atol=1e-4)
+        last = "conv7" if name == "ann_deeplab" else "pool3"
+        head = "conv8" if name == "ann_deeplab" else "classifier1"
+        (p,) = single.body.network.incoming(head)  # type: ignore[union-attr]
+        assert p.source == last
+        read = [reads(single, p.name, item) for item in held]
+        assert torch.allclose(reads(net, p.name, frames), torch.stack(read).mean(0), atol=1e-5)
+
+
+def reads(net: AnalogNetwork, convolution: str, messages: torch.Tensor) -> torch.Tensor:
+    """What a convolution of a pass reads."""
+    seen: list[torch.Tensor] = []
+    module = net.body.get_submodule(f"convolutions.{convolution}")
+    handle = module.register_forward_hook(lambda m, given, y: seen.append(given[0]))
+    with torch.no_grad():
+        net(messages)
+    handle.remove()
+    return seen[0]
+
+
+def test_frames_cost_the_backbone_as_many_times_and_the_classifier_once() -> None:
+    sheet = Input("input", (2, 32, 32))
+    once = build("ann_deeplab", (sheet, 3), width=4)
+    four = build("ann_deeplab", (sheet, 3), width=4, frames=4)
+    for one, more in zip(once.layers, four.layers, strict=True):
+        head = one.name.endswith(("_to_conv8", "_to_readout"))
+        assert more.macs == one.macs * (1 if head else 4), one.name
+    assert four.sheets.keys() == once.sheets.keys()
+    with pytest.raises(LavasegError, match=r"4 frames .* the encoder has 2 steps"):
+        four.module()(torch.zeros(1, 2, 32, 32, 2))
+    with pytest.raises(LavasegError, match="frames must be 1 to 4096, got 0"):
+        build("ann_deeplab", (sheet, 3), frames=0)
+
+
+@pytest.mark.parametrize(("block", "printed"), [("ms", 24.45), ("efs", 8.85)])
+def test_the_twins_of_su_et_al_have_about_the_operations_that_they_print(
+    block: str, printed: float
+) -> None:
+    """Within 5 %: theirs are by torchstat, which counts two for each output of a norm and one for
+    each ReLU, too; the energy is 4.6 pJ times them: 112.47 and 40.73 mJ."""
+    task = Input("input", (3, 180, 240)), 12
+    model = build("ann_mfs_seg", task, block=block)
+    spiking = models.build("mfs_seg", *task, block=block)
+    assert isinstance(spiking, Network)
+    assert size(model).torchstat_macs == size(spiking).torchstat_macs
+    assert size(model).weights == size(spiking).weights
+    normed = sum(math.prod(spiking.shape(n.name)) for n in spiking.nodes if n.norm != "none")
+    firing = sum(spiking.neurons(p.name) for p in spiking.populations if p.threshold is not None)
+    counted = size(model).torchstat_macs + 2 * normed + firing
+    assert counted / 1e9 == pytest.approx(printed, rel=0.05)
+
+
+def test_spike_logic_becomes_maxima_and_products() -> None:
+    network = models.build("mfs_seg", Input("input", (3, 16, 16)), 2, base=2, n=1)
+    body = build("ann_mfs_seg", (network.input, 2), base=2, n=1).module().body.eval()
+    values: dict[str, torch.Tensor] = {}
+    for name, unit in body.units.items():  # type: ignore[union-attr,operator]
+        unit.register_forward_hook(lambda m, given, y, name=name: values.update({name: y}))
+    convolutions = body.convolutions.items()  # type: ignore[union-attr,operator]
+    for name, module in convolutions:
+        module.register_forward_hook(lambda m, given, y, name=name: values.update({name: given[0]}))
+    with torch.no_grad():
+        body(torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)))
+    pooled = torch.nn.functional.max_pool2d(values["encoded1"], 2)
+    assert torch.equal(values["pool2_to_down2"], pooled)
+    (p,) = [p for p in network.projections if p.source == "both2"]
+    assert torch.equal(values[p.name], values["down2_fire"] * values["seen2"])
+
+
+@pytest.mark.parametrize("options", [{"frames": 2}, None])
+def test_what_no_conversion_rule_is_for_is_refused(options: dict[str, Any] | None) -> None:
+    name = "ann_deeplab" if options else "ann_mfs_seg"
+    net = build(name, (Input("input", (3, 16, 16)), 2), **SMALL[name], **(options or {})).module()
+    with pytest.raises(LavasegError, match="no conversion rule"):
+        convert(net.eval(), torch.zeros(1, 3, 16, 16, 2))
+
+
+@pytest.mark.parametrize("name", ["ann_deeplab", "mimo_unet", "ann_mfs_seg"])
 def test_an_artificial_network_trains_by_the_same_loop_and_cannot_be_exported(
     name: str, tmp_path: Path
 ) -> None:

@@ -124,6 +124,8 @@ def test_rmp_memory_compares_its_variants(quick: Callable[[str], dict[str, Any]]
     rows = quick("rmp_memory")["rows"]
     assert [row["RMP on steps"] for row in rows] == ["none", "last", "all"]
     assert all(row["peak MiB"] > 0 for row in rows)
+    assert rows[0]["times as long"] == 1
+    assert all(row["seconds"] > 0 for row in rows)
 
 
 @pytest.mark.slow

@@ -46,6 +46,7 @@ def untrained_integers(
         ("spiking_deeplab", {"width": 4}),
         ("spiking_deeplab", {"width": 4, "aspp": (1, 2, 3)}),
         ("spiking_deeplab", {"width": 4, "preset": "published", "reset": "hard"}),
+        ("spiking_deeplab", {"width": 4, "aspp": (1, 2), "classifier_layers": 3}),
         ("spiking_fcn", {"width": 4}),
         ("spiking_fcn", {"width": 4, "preset": "published", "reset": "hard", "resize": "crop"}),
         ("spiking_resnet", {"channels": (4, 6), "blocks": 2}),

@@ -124,6 +124,34 @@ def test_validation_is_a_tenth_of_training_unless_it_is_set(
     assert [len(part) for part in sizes if part is not None] == [1, 5]
 
 
+@pytest.mark.parametrize("side", [14, 20, 28, 32])
+def test_digits_have_the_size_that_is_asked_for_and_keep_the_rule(small: Path, side: int) -> None:
+    found = data.load("mnist-cifar10", root=str(small), train=20, test=5, digit_size=side)
+    assert isinstance(found.train, compose.Composed)
+    original = data.load("mnist-cifar10", root=str(small), train=20, test=5)
+    assert isinstance(original.train, compose.Composed)
+    assert found.train.digits.shape[1:] == (side, side)
+    np.testing.assert_array_equal(found.train.digit_index, original.train.digit_index)
+    assert found.train.rows.max() < max(32 - side, 1)
+    assert_follows_rule(found.train, range(20))
+
+
+def test_a_digit_of_32_fills_the_picture_and_looks_like_itself(shared_data: Path) -> None:
+    found = data.load("mnist-cifar10", root=str(shared_data), train=20, test=5, digit_size=32)
+    half = data.load("mnist-cifar10", root=str(shared_data), train=20, test=5)
+    assert isinstance(found.train, compose.Composed)
+    assert not found.train.rows.any()
+    assert not found.train.columns.any()
+    shares = [np.mean([part.train[k][1].mean() for k in range(20)]) for part in (found, half)]
+    assert shares[0] == pytest.approx(shares[1] * (32 / 14) ** 2, rel=0.15)
+
+
+@pytest.mark.parametrize("side", [13, 33, True, "large"])
+def test_a_digit_of_another_size_is_refused(small: Path, side: object) -> None:
+    with pytest.raises(LavasegError, match="'digit_size' must be a"):
+        data.load("mnist-cifar10", root=str(small), digit_size=side)
+
+
 def test_a_seed_gives_the_same_pictures_on_every_machine(shared_data: Path) -> None:
     found = data.load("mnist-cifar10", root=str(shared_data), train=50, test=20)
     digest = hashlib.sha256()

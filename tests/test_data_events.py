@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lavaseg import data
+from lavaseg import data, recipes
 from lavaseg.data import ddd17, dsec, nmnist
 from lavaseg.data.pictures import write_label_map
 from lavaseg.errors import LavasegError
@@ -372,6 +372,22 @@ def test_ess_sample_has_the_events_before_its_label(sliced: Path, window: int, w
     assert events.span == (first * 1_000, 900_000)
     assert label.shape == events.sensor == (200, width)
     np.testing.assert_array_equal(np.unique(label), [0, 3, 5, 255])
+
+
+def test_ess_keeps_the_whole_sensor_if_asked_for_and_ignores_its_lower_rows(sliced: Path) -> None:
+    cut = data.load("ddd17-events", root=str(sliced), events=120)
+    whole = data.load("ddd17-events", root=str(sliced), events=120, height=260)
+    (events, label), (fewer, above) = whole.test[1], cut.test[1]
+    assert isinstance(events, Events)
+    assert isinstance(fewer, Events)
+    assert label.shape == events.sensor == (260, 352)
+    assert len(events) == 120 > len(fewer) == (events.y < 200).sum()
+    np.testing.assert_array_equal(label[:200], above)
+    assert (label[200:] == whole.ignore_index).all()
+    encoder = recipes.load("mfs-efs-260x352-ddd17").encoder_object
+    assert encoder.shape(whole.picture_shape) == (2, 260, 352)
+    with pytest.raises(LavasegError, match="'height' must be 200 or 260, got 240"):
+        data.load("ddd17-events", root=str(sliced), height=240)
 
 
 def test_wrong_ess_file_is_named(sliced: Path) -> None:

@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from lavaseg import data
+from lavaseg import data, recipes
 from lavaseg.data import ade20k, camvid, voc
 from lavaseg.data.pictures import write_label_map
 from lavaseg.encoders import Direct
 from lavaseg.errors import LavasegError
+from lavaseg.training.experiment import training_parts
 
 SIZE = (6, 8)
 RNG = np.random.default_rng
@@ -84,6 +85,55 @@ def test_camvid_with_test_part_keeps_the_official_parts(drives: Path) -> None:
     assert found.validation is not None
     assert (len(found.train), named(found.test)) == (50, ["Seq05VD_f00000"])
     assert named(found.validation) == ["0016E5_07959", "0016E5_07961"]
+
+
+@pytest.fixture
+def published_camvid(tmp_path: Path) -> Path:
+    """CamVid's official parts by their sizes: 367, 101 and 233 tiny pictures."""
+    folder = tmp_path / "CamVid"
+    parts = {
+        "train": {"0001TP": 62, "0006R0": 101, "0016E5": 204},
+        "val": {"0016E5": 101},
+        "test": {"0001TP": 62, "Seq05VD": 171},
+    }
+    pixel = np.zeros((2, 2), np.uint8)
+    for part, drives in parts.items():
+        (folder / part).mkdir(parents=True)
+        (folder / f"{part}annot").mkdir()
+        for drive, count in drives.items():
+            for k in range(count):
+                name = f"{drive}_{part}{k:05}.png"
+                Image.fromarray(np.full((2, 2, 3), k % 256, np.uint8)).save(folder / part / name)
+                write_label_map(pixel, folder / f"{part}annot" / name)
+    return tmp_path
+
+
+def test_test_in_training_is_six_hundred_pictures_and_val_and_says_so(
+    published_camvid: Path,
+) -> None:
+    official = data.load("camvid", root=str(published_camvid))
+    found = data.load("camvid", root=str(published_camvid), parts="test-in-training")
+    assert found.validation is not None
+    own, held = named(found.train), named(found.validation)
+    assert len(own) + len(held) == len({*own, *held}) == 600
+    assert {*own, *held} == {*named(official.train), *named(official.test)}
+    assert named(found.test) == named(official.validation)  # type: ignore[arg-type]
+    assert len(found.test) == 101
+    ends = {name[:6] for name in held}
+    assert ends == {"0001TP", "0006R0", "0016E5", "Seq05V"}
+    (remark,) = found.remarks
+    assert "official test part is trained on (600 pictures with train), and val (101)" in remark
+    assert official.remarks == ()
+    recipe = recipes.load("mfs-efs-test-in-training-camvid")
+    training, validation = training_parts(recipe, found)
+    assert (len(training), validation) == (600, None)
+
+
+def test_test_in_training_without_a_test_part_is_refused(drives: Path) -> None:
+    with pytest.raises(LavasegError, match=r"CamVid holds no part test, .*test-in-training"):
+        data.load("camvid", root=str(drives), parts="test-in-training")
+    with pytest.raises(LavasegError, match="'parts' must be segnet or test-in-training, got 'all'"):
+        data.load("camvid", root=str(drives), parts="all")
 
 
 def test_raw_camvid_has_the_official_parts_and_its_colours_become_classes(tmp_path: Path) -> None:

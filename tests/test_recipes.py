@@ -12,7 +12,7 @@ from lavaseg import data, models, recipes
 from lavaseg.encoders import EventEncoder
 from lavaseg.models.analog import AnalogModel
 from lavaseg.network import Input, Network
-from lavaseg.recipes import RecipeError, Surrogate
+from lavaseg.recipes import RecipeError, Rmp, Surrogate
 from lavaseg.training.slayer.neurons import surrogate_derivative
 
 
@@ -75,6 +75,19 @@ KIM = Surrogate(kind="triangle", width=1.0, height=0.3, reset="ignore")
                 "initial_weights": "xavier_uniform",
                 "initial_gain": 2,
                 "surrogate": KIM,
+            },
+        ),
+        (
+            r"kim-printed-.*",
+            {
+                "epochs": 60,
+                "batch_size": 16,
+                "learning_rate": 3e-3,
+                "optimiser": "adam",
+                "weight_decay": 0,
+                "milestones": (0.5,),
+                "decay": 0.1,
+                "surrogate": KIM.model_copy(update={"height": 1.0}),
             },
         ),
         (
@@ -149,19 +162,46 @@ def test_data_and_regularisation_of_papers_recipes_are_theirs() -> None:
     voc = recipes.load("kim-deeplab-voc")
     assert voc.data.options == {"train": "trainaug", "size": [64, 64], "void": "background"}
     assert voc.encoder["mean"] == (122.67892, 116.66877, 104.00699)
-    for name, train, test in (("kim", 48_000, 12_000), ("rmp", 10_000, 2_500)):
-        options = recipes.load(f"{name}-deeplab-mnist-cifar10").data.options
+    for name, train, test in (("kim-", 48_000, 12_000), ("rmp-plain-off-", 10_000, 2_500)):
+        prefix = f"{name}deeplab-" if name == "kim-" else name
+        options = recipes.load(f"{prefix}mnist-cifar10").data.options
         assert options == {"train": train, "test": test}
     for name in recipes.names("papers"):
         recipe = recipes.load(name)
-        if name.startswith("rmp"):
-            assert (recipe.rmp.weight, recipe.rmp.schedule) == (0.1, "ramp")
-            last = "all" not in name and "hardware" not in name and "ade20k" not in name
-            assert recipe.rmp.time == ("last" if last else "all"), name
-        else:
+        if not name.startswith("rmp") or "-off-" in name:
             assert recipe.rmp.weight == 0
+        else:
+            assert (recipe.rmp.weight, recipe.rmp.schedule) == (0.1, "ramp")
         if recipe.data.name == "camvid":
-            assert recipe.data.options == {"size": [180, 240], "unlabelled": "class"}
+            own = {"size": [180, 240], "unlabelled": "class"}
+            theirs = {"parts": "test-in-training"} if "test-in-training" in name else {}
+            assert recipe.data.options == own | theirs
+        assert recipe.training.train_on_all == ("test-in-training" in name)
+
+
+def test_rmp_has_a_recipe_for_each_network_time_and_data_set_that_differ_in_nothing_else() -> None:
+    whole = Rmp(weight=0.1, time="all", schedule="ramp")
+    expected = {"off": Rmp(), "all": whole, "last": whole.model_copy(update={"time": "last"})}
+    for data_set in ("mnist-cifar10", "voc", "ade20k"):
+        plain = recipes.load(f"rmp-plain-off-{data_set}")
+        assert plain.data.name == data_set
+        for network, rates in (("plain", None), ("aspp", [1, 6, 12, 18])):
+            for time, rmp in expected.items():
+                recipe = recipes.load(f"rmp-{network}-{time}-{data_set}")
+                assert recipe.rmp == rmp
+                assert recipe.model.options.get("aspp") == rates
+                same = {"name", "title", "paper", "rmp", "model"}
+                assert recipe.model_dump(exclude=same) == plain.model_dump(exclude=same)
+
+
+def test_kim_et_al_as_printed_differs_from_their_code_in_what_they_print() -> None:
+    voc = recipes.load("kim-printed-deeplab-voc")
+    assert voc.encoder == {"kind": "poisson", "steps": 20, "inverted": True}
+    assert voc.encoder_object.shape((3, 64, 64)) == (3, 64, 64)
+    assert voc.model.options["classifier_layers"] == 3
+    for name in ("deeplab", "fcn"):
+        ddd17 = recipes.load(f"kim-printed-ann-{name}-ddd17")
+        assert ddd17.model.options["frames"] == ddd17.encoder_object.steps == 20
 
 
 def test_time_steps_of_papers_recipes_are_theirs() -> None:
@@ -221,6 +261,9 @@ def test_overrides_reach_nested_fields_and_leave_the_shipped_recipe_alone() -> N
         ("encoder.kind=morse", "encoder.*unknown encoder 'morse'"),
         ("encoder.step=3", "has no field 'step'"),
         ("encoder.interleave=2", "interleave is set by `lavaseg export --widest`"),
+        ("rmp={target: steady_state, time: last}", "'rmp'.*steady_state with time last is 0"),
+        ("rmp.mean=batch", "'rmp.mean'.*got 'batch'"),
+        ("training.train_on_all=2", "'training.train_on_all'.*got 2"),
         ("rmp.target=middle", "'rmp.target'.*got 'middle'"),
         ("training.surrogate.width=-1", "'training.surrogate.width'.*got -1"),
         ("training.epochs", "expected field=value"),

@@ -21,6 +21,7 @@ from lavaseg.training.loss import (
     class_weights,
     rmp_layers,
     rmp_loss,
+    rmp_mean,
     rmp_weight,
     segmentation_loss,
 )
@@ -152,6 +153,47 @@ def test_rmp_draws_membranes_to_their_targets(target: str, time: str) -> None:
     assert float(loss) < 1e-5 < (first or 0)
 
 
+@pytest.mark.parametrize("membrane", ["pre_reset", "post_reset"])
+def test_the_steady_state_reading_is_the_variance_over_time_and_so_is_its_gradient(
+    membrane: str,
+) -> None:
+    """Equation 1 of Yadolahi & Abolmaali 2025 in NumPy: 1/M sum over i, 1/T sum over t."""
+    rmp = Rmp(weight=0.1, target="steady_state", membrane=membrane)
+    v = torch.randn(2, 3, 4, 5, 6, generator=torch.Generator().manual_seed(0)).double()
+    v.requires_grad_()
+    spikes = (v > 1).double()
+    loss = rmp_loss(rmp, Population("p"), spikes, v)
+    (gradient,) = torch.autograd.grad(loss, v)
+    kept = 1 - spikes.numpy() if membrane == "post_reset" else np.ones(v.shape)
+    p = v.detach().numpy() * kept
+    steady = p.mean(-1, keepdims=True)
+    expected = np.square(p - steady).mean(-1).mean()
+    assert float(loss) == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_allclose(gradient.numpy(), 2 * (p - steady) * kept / p.size, atol=1e-15)
+    assert float(rmp_loss(rmp, Population("p"), torch.zeros(1, 1, 1, 1, 6), torch.ones(1, 6))) == 0
+
+
+def test_the_mean_over_neurons_is_that_of_all_membranes_together() -> None:
+    """1/M of equation 1, over the neurons of all layers; over layers it is another number."""
+    sheets = [(2, 8, 8), (4, 4, 4), (5, 1, 1)]
+    generator = torch.Generator().manual_seed(1)
+    membranes = [torch.randn(3, *sheet, 2, generator=generator).double() for sheet in sheets]
+    spikes = [(v > 1).double() for v in membranes]
+    targets = [s.numpy() for s in spikes]
+    errors = [np.square(v.numpy() - t) for v, t in zip(membranes, targets, strict=True)]
+    by_layer = [
+        rmp_loss(Rmp(), Population("p"), s, v) for s, v in zip(spikes, membranes, strict=True)
+    ]
+    neurons = [int(np.prod(sheet)) for sheet in sheets]
+    found = {
+        mean: float(rmp_mean(Rmp(mean=mean), by_layer, neurons)) for mean in ("layers", "neurons")
+    }
+    together = np.concatenate([e.ravel() for e in errors]).mean()
+    assert found["neurons"] == pytest.approx(together, rel=1e-12)
+    assert found["layers"] == pytest.approx(np.mean([e.mean() for e in errors]), rel=1e-12)
+    assert abs(found["neurons"] - found["layers"]) > 1e-3
+
+
 def test_rmp_sees_membranes_after_reset_if_asked() -> None:
     rmp = Rmp(weight=0.1, membrane="post_reset")
     membrane = torch.tensor([0.5, 1.5]).reshape(1, 1, 1, 1, 2)
@@ -216,8 +258,12 @@ def test_rmp_layers_are_the_spiking_ones() -> None:
 
 
 def test_rmp_reaches_the_loss_of_a_run(tmp_path: Path) -> None:
-    run = train(small(rmp__weight=0.1, training__epochs=2), tmp_path / "rmp", progress=False)
-    assert all(row["rmp"] > 0 for row in run.history())
+    found = {}
+    for mean in ("layers", "neurons"):
+        changes = {"rmp__mean": mean, "rmp__target": "steady_state", "rmp__schedule": "constant"}
+        recipe = small(rmp__weight=0.1, training__epochs=1, **changes)
+        found[mean] = train(recipe, tmp_path / mean, progress=False).history()[0]["rmp"]
+    assert 0 < found["layers"] != found["neurons"] > 0
 
 
 def test_the_papers_schedule_drops_at_half_and_four_fifths() -> None:

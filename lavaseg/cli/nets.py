@@ -202,12 +202,17 @@ def info(
             f"{waits['delayed_synapses']:,} delayed synapses, for paths of unequal length"
         )
     _say_ranges(opened)
+    if summary["beyond_sheet"]:
+        from lavaseg.network.reach import beyond_in_words
+
+        say(f"dilations   {beyond_in_words(opened.network)}")
     obstacle = summary["stock_obstacle"]
     say(f"stock NetX  {'cannot load it: ' + obstacle if obstacle else 'can load it'}")
 
 
 def _summary(net: IntegerNetwork) -> dict[str, Any]:
     from lavaseg.network.ranges import check_ranges
+    from lavaseg.network.reach import beyond_sheet
     from lavaseg.network.summary import delay_cost
     from lavaseg.netx import describe, stock_loadable
 
@@ -220,6 +225,7 @@ def _summary(net: IntegerNetwork) -> dict[str, Any]:
         "classes": net.classes,
         "parameters": sum(layer["parameters"] for layer in layers),
         "delays": delay_cost(net),
+        "beyond_sheet": [vars(item) for item in beyond_sheet(net.network)],
         "ranges": [vars(item) for item in check_ranges(net)],
         "stock_loadable": loadable,
         "stock_obstacle": obstacle,

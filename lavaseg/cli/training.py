@@ -58,8 +58,9 @@ def train(
     """Train a network and keep everything about it in one run folder.
 
     Each epoch shows loss, mIoU on validation data and spike rates, and logs them to
-    RUN/metrics.csv and TensorBoard. The best epoch on validation data is kept; test data are
-    never looked at. Ctrl-C is safe: --resume goes on exactly where the last epoch ended. With more
+    RUN/metrics.csv and TensorBoard. The best epoch on validation data is kept; with the field
+    training.train_on_all nothing is held out, and the last epoch is kept. Test data are never
+    looked at. Ctrl-C is safe: --resume goes on exactly where the last epoch ended. With more
     training.epochs it extends a finished run, if its schedules are constant.
 
     Example: `lavaseg train demo --set training.epochs=3 -o runs/short`
@@ -85,7 +86,8 @@ def train(
         raise KeyboardInterrupt(
             f"interrupted: finished epochs are kept, `{again}` goes on from there"
         ) from None
-    say(f"trained: {run.path}")
+    kept = " (on all samples; the last epoch is kept)" if checked.training.train_on_all else ""
+    say(f"trained: {run.path}{kept}")
     if not isinstance(run.model, AnalogModel):
         say(f"Next: `lavaseg export {run.path}`")
         return

@@ -61,6 +61,7 @@ COLOURS: dict[str, tuple[tuple[int, int, int], ...]] = {
 
 _PICTURES, _LABELS = "701_StillsRaw_full", "LabeledApproved_full"
 _HELD_OUT = 0.1
+PARTITIONS = ("segnet", "test-in-training")
 
 
 def load(
@@ -69,6 +70,7 @@ def load(
     labels: str = "nearest",
     unlabelled: str = "ignore",
     cache: float = 1.0,
+    parts: str = "segnet",
 ) -> DataSet:
     """CamVid road scenes, 11 classes: SegNet's version or the raw release.
 
@@ -84,10 +86,17 @@ def load(
         unlabelled: pixels without a label: ignore them, or, as MFS-Seg does, make them a class of
             their own, the twelfth.
         cache: gigabytes of samples kept in memory.
+        parts: "segnet", as above; or "test-in-training", as Su et al. 2024 (MFS-Seg) divide it: the
+            official test part joins the training part (600 pictures), and val (101) is the test.
+            Its figures flatter: val is a piece of the drive that most of train shows, and none of
+            it is comparable with what others report on the official test part. The last tenth of
+            each drive selects the model, unless the recipe sets training.train_on_all as they do.
 
     Raises:
         LavasegError: files that are missing or have no partner, or an option out of range.
     """
+    if parts not in PARTITIONS:
+        raise LavasegError(f"data option 'parts' must be {' or '.join(PARTITIONS)}, got {parts!r}")
     if unlabelled not in ("ignore", "class"):
         raise LavasegError(f"data option 'unlabelled' must be ignore or class, got {unlabelled!r}")
     below = ("CamVid/", "camvid/", "")
@@ -95,7 +104,7 @@ def load(
     raw = places.find(root, (f"{name}{_PICTURES}" for name in below))
     if folder is not None:
         folder = folder.parent
-        parts: dict[str, Files] = {
+        files: dict[str, Files] = {
             part: pairs_in(folder / part, folder / f"{part}annot")
             for part in ("train", "val", "test")
             if part == "train" or (folder / part).is_dir()
@@ -103,7 +112,7 @@ def load(
         read: Callable[[Path], np.ndarray] = read_label_map
         origin = f"SegNet's version of CamVid in {folder}"
     elif raw is not None:
-        parts = _split(pairs_in(raw, raw.parent / _LABELS, suffix="_L"))
+        files = _split(pairs_in(raw, raw.parent / _LABELS, suffix="_L"))
         read, origin = read_colours, f"raw CamVid in {raw.parent}"
     else:
         raise places.missing(
@@ -114,22 +123,44 @@ def load(
             f"{_PICTURES}.zip and {_LABELS}.zip of the owner's page (mi.eng.cam.ac.uk, CamVid) "
             "into CamVid/",
         )
-    if "val" not in parts:
+    if "val" not in files:
         raise LavasegError(f"{folder or raw} holds no part val")
-    if "test" not in parts:
-        parts["test"] = parts["val"]
-        parts["train"], parts["val"] = _hold_out(parts["train"])
+    remarks: tuple[str, ...] = ()
+    if parts == "test-in-training":
+        files, remarks = _test_in_training(files, folder or raw)
+    elif "test" not in files:
+        files["test"] = files["val"]
+        files["train"], files["val"] = _hold_out(files["train"])
         origin += "; no test part: its val is the test, the ends of train's drives validation"
-    prepared = preparation(size, labels, cache, parts["train"])
+    prepared = preparation(size, labels, cache, files["train"])
     classes: tuple[str, ...] = CLASSES
     ignored: int | None = IGNORE
     if unlabelled == "class":
         classes, ignored = (*CLASSES, UNLABELLED), None
     train, validation, test = (
-        Pairs(parts[name], len(classes), ignored, prepared, read)
+        Pairs(files[name], len(classes), ignored, prepared, read)
         for name in ("train", "val", "test")
     )
-    return DataSet("camvid", train, test, classes, ignored, validation, origin)
+    return DataSet("camvid", train, test, classes, ignored, validation, origin, remarks)
+
+
+def _test_in_training(
+    files: dict[str, Files], folder: Path | None
+) -> tuple[dict[str, Files], tuple[str, ...]]:
+    """The parts of MFS-Seg's protocol, and a sentence that says what it is."""
+    if "test" not in files:
+        raise LavasegError(
+            f"{folder} holds no part test, which the data option parts=test-in-training trains on: "
+            "fetch it, or leave the option out"
+        )
+    joined = [*files["train"], *files["test"]]
+    train, held = _hold_out(joined)
+    remark = (
+        f"camvid: parts=test-in-training: the official test part is trained on ({len(joined)} "
+        f"pictures with train), and val ({len(files['val'])}), a piece of the drive that most of "
+        "them show, is the test: figures on it flatter, and compare with Su et al. 2024 alone"
+    )
+    return {"train": train, "val": held, "test": files["val"]}, (remark,)
 
 
 def _drive(files: tuple[Path, Path]) -> str:

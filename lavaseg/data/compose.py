@@ -161,7 +161,8 @@ def draw(
 ) -> Composed:
     """Draws picture, digit and place of each sample, with replacement.
 
-    As in the original, the last place (right and lower edge) never occurs. Sample k depends on
+    As in the original, the last place (right and lower edge) never occurs, unless it is the only
+    one, of digits as large as the pictures. Sample k depends on
     seed, stream and k only, so that fewer samples are the first ones of more.
 
     Args:
@@ -172,6 +173,7 @@ def draw(
     """
     height, width = (pictures.shape[i + 1] - digits.shape[i + 1] for i in range(2))
     raw = _stream(seed, stream).random_raw(4 * samples).reshape(samples, 4)
-    bounds = np.array([len(use_pictures), len(use_digits), height, width], np.uint64)
+    places = max(height, 1), max(width, 1)
+    bounds = np.array([len(use_pictures), len(use_digits), *places], np.uint64)
     picture, digit, rows, columns = (raw % bounds).astype(np.int64).T.copy()
     return Composed(pictures, digits, use_pictures[picture], use_digits[digit], rows, columns)

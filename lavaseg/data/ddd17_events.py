@@ -24,6 +24,7 @@ from lavaseg.data.pairs import check_classes
 from lavaseg.data.pictures import read_label_map, resize_label_map
 from lavaseg.errors import LavasegError
 from lavaseg.events import Events, naming
+from lavaseg.network import Size
 from lavaseg.system.faults import reading
 
 CAMERA = (260, 346)
@@ -35,7 +36,11 @@ WINDOWS = (10, 50, 250)
 
 
 def load(
-    root: str | None = None, events: int = 640_000, window: int = 0, width: int = 352
+    root: str | None = None,
+    events: int = 640_000,
+    window: int = 0,
+    width: int = 352,
+    height: int = HEIGHT,
 ) -> DataSet:
     """DDD17 as ESS cuts it.
 
@@ -45,6 +50,8 @@ def load(
         window: milliseconds before each label, 10, 50 or 250, instead of a number of events.
         width: 346, or 352: columns are stretched as ESS does, each event and each label going to
             the nearest one (ESS interpolates voxel grids bilinearly).
+        height: 200 as ESS cuts it, or 260, the whole sensor (Su et al. 2024 print 260 x 352). The
+            lower 60 rows are then seen and count nowhere: their labels are ignored.
 
     Raises:
         LavasegError: files are missing or damaged, or an option is out of range.
@@ -55,6 +62,8 @@ def load(
         raise LavasegError(f"data option 'window' must be 0, 10, 50 or 250 (ms), got {window!r}")
     if width not in (346, 352):
         raise LavasegError(f"data option 'width' must be 346 or 352, got {width!r}")
+    if height not in (HEIGHT, CAMERA[0]):
+        raise LavasegError(f"data option 'height' must be 200 or 260, got {height!r}")
     found = places.find(root, ("ddd17_seg", "DDD17/ddd17_seg", "."))
     folders = sorted(p for p in found.glob("dir*") if p.is_dir()) if found else []
     if found is None or not folders:
@@ -66,7 +75,7 @@ def load(
             tuple(item for k in places_ for item in _labels(folders[k], window)),
             events,
             window,
-            width,
+            (height, width),
         )
         for part, places_ in PARTS.items()
     }
@@ -87,13 +96,14 @@ class Sliced:
 
     Args:
         items: (folder, label map, time in ns, events before it, events before its window).
-        events, window, width: see `load`.
+        events, window: see `load`.
+        size: (height, width) of the sheet and of the labels.
     """
 
     items: tuple[tuple[Path, Path, int, int, int], ...]
     events: int
     window: int
-    width: int
+    size: Size
 
     def __len__(self) -> int:
         return len(self.items)
@@ -115,9 +125,9 @@ class Sliced:
         start = stop - 1000 * self.window if self.window else None
         with naming(xyp_file):
             found = Events(times, x, y, polarity == 1, CAMERA, _span(times, start, stop)).moved(
-                _column(x.astype(np.int64), self.width), y, (HEIGHT, self.width)
+                _column(x.astype(np.int64), self.size[1]), y, self.size
             )
-        return found, _label(file, self.width)
+        return found, _label(file, self.size)
 
 
 def _span(times: np.ndarray, start: int | None, stop: int) -> tuple[int, int]:
@@ -131,14 +141,16 @@ def _column(x: np.ndarray, width: int) -> np.ndarray:
     return (2 * x + 1) * width // (2 * CAMERA[1])
 
 
-def _label(file: Path, width: int) -> np.ndarray:
+def _label(file: Path, size: Size) -> np.ndarray:
+    """The label map at a size, without a label below the rows that count."""
     label = read_label_map(file)
     if label.shape not in (CAMERA, (HEIGHT, CAMERA[1])):
         raise LavasegError(
             f"label map {file} is {label.shape[0]} x {label.shape[1]}, expected 260 or 200 x 346"
         )
     check_classes(label, file, len(CLASSES), IGNORE)
-    return resize_label_map(label[:HEIGHT], (HEIGHT, width))
+    seen = resize_label_map(label[:HEIGHT], (HEIGHT, size[1]))
+    return np.pad(seen, ((0, size[0] - HEIGHT), (0, 0)), constant_values=IGNORE)
 
 
 def _mapped(path: Path, kind: str, item: int) -> np.ndarray:

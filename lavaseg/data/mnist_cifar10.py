@@ -33,6 +33,7 @@ def load(
     root: str | None = None,
     download: bool = False,
     validation: int | None = None,
+    digit_size: int = 14,
 ) -> DataSet:
     """MNIST-CIFAR10-segmentation: MNIST digits on CIFAR-10 pictures, 2 classes.
 
@@ -47,10 +48,17 @@ def load(
         root: folder of the files.
         download: let torchvision download what is missing.
         validation: samples that select the model; a tenth of `train` if None.
+        digit_size: rows and columns of a digit, 14 to 32. 14 as in the original: every second pixel
+            of its 28; any other is resized bilinearly. Yadolahi & Abolmaali 2025 print 32, at which
+            a digit fills the picture and has one place.
 
     Raises:
         LavasegError: missing or damaged files, or an option out of range.
     """
+    if type(digit_size) is not int or not 14 <= digit_size <= 32:
+        raise LavasegError(
+            f"data option 'digit_size' must be a whole number from 14 to 32, got {digit_size!r}"
+        )
     samples = compose.part_sizes(train, test, validation, seed)
     if download:
         _download(root)
@@ -63,7 +71,7 @@ def load(
             f"put MNIST/raw/{_DIGITS}.gz and {_BATCHES}/ (or a cifar10*.npz) there, or set the "
             "data option download=true",
         )
-    digits = read_idx(digit_file, (28, 28))[:, ::2, ::2]
+    digits = _of_size(read_idx(digit_file, (28, 28)), digit_size)
     pictures = _read_pictures(picture_file)
     digit_parts = compose.split_sources(len(digits), seed, stream=0)
     picture_parts = compose.split_sources(len(pictures), seed, stream=1)
@@ -79,6 +87,21 @@ def load(
             f"CIFAR-10 training pictures ({picture_file.name})"
         ),
     )
+
+
+def _of_size(digits: np.ndarray, side: int) -> np.ndarray:
+    """Digits at their size in the pictures: uint8 (N, side, side)."""
+    if side == 14:
+        return digits[:, ::2, ::2]
+    if side == digits.shape[1]:
+        return digits
+    from PIL import Image
+
+    resized = np.empty((len(digits), side, side), np.uint8)
+    for target, digit in zip(resized, digits, strict=True):
+        enlarged = Image.fromarray(digit).resize((side, side), Image.Resampling.BILINEAR)
+        target[...] = np.asarray(enlarged)
+    return resized
 
 
 def _find_digits(root: str | None) -> Path | None:

@@ -26,6 +26,25 @@ class Subset:
         return self.samples[int(self.numbers[index])]
 
 
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """The samples of several parts, one part after the other."""
+
+    parts: tuple[Samples, ...]
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    def __getitem__(self, index: int) -> tuple[Stimulus, np.ndarray]:
+        if index < 0:
+            index += len(self)
+        for part in self.parts:
+            if 0 <= index < len(part):
+                return part[index]
+            index -= len(part)
+        raise IndexError("there is no sample of that number")
+
+
 def hold_out(samples: Samples, fraction: float, seed: int) -> tuple[Subset, Subset]:
     """Splits samples at random into (rest, held out), each in the original order.
 

@@ -105,6 +105,12 @@ def _weighted(analog: AnalogNetwork, message_bits: int | None) -> WeightedNetwor
             f"a {type(body).__name__} cannot be converted: expected a description with ReLUs, such "
             "as ann_deeplab"
         )
+    if body.gates or body.frames > 1:
+        what = "averages features over frames" if body.frames > 1 else "has maxima and products"
+        raise LavasegError(
+            f"the artificial network {what}, for which there is no conversion rule: expected "
+            "convolutions, averages and ReLUs alone, and frames 1"
+        )
     net = body.network
     bits = net.input.message_bits if message_bits is None else message_bits
     source = dataclasses.replace(net.input, message_bits=bits)

@@ -217,11 +217,12 @@ def _recipe(
             )
         recipes.override(fields, item)
     changed = recipes.parse(fields, "of the converted run")
-    if changed.training.validation_fraction != recipe.training.validation_fraction:
-        raise LavasegError(
-            "training.validation_fraction decides what the artificial network was trained on, and "
-            "cannot be set anew"
-        )
+    for field in ("validation_fraction", "train_on_all"):
+        if getattr(changed.training, field) != getattr(recipe.training, field):
+            raise LavasegError(
+                f"training.{field} decides what the artificial network was trained on, and "
+                "cannot be set anew"
+            )
     return changed
 
 

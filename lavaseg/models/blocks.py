@@ -122,6 +122,13 @@ def _gate(sketch: Sketch, name: str, threshold: float, *arriving: Arriving) -> s
     )
 
 
+def is_gate(network: Network, population: Population) -> bool:
+    """Whether a population compares a sum of spikes without memory: spike logic, OR and AND."""
+    forgets = population.voltage_decay >= DECAY_UNITY - 1 and population.norm == "none"
+    incoming = network.incoming(population.name)
+    return forgets and all(network.weight_shape(p) is None for p in incoming)
+
+
 def spike_or(sketch: Sketch, name: str, *sources: str) -> str:
     """Spikes where any source spikes."""
     return _gate(sketch, name, 0.5, *((source, OneToOne()) for source in sources))

@@ -27,6 +27,7 @@ def spiking_deeplab(
     dilations: Sequence[int] = (1, 1, 1, 1, 1, 2, 2, 12),
     output_stride: Literal[1, 2, 4] = 4,
     aspp: Sequence[int] = (),
+    classifier_layers: Literal[2, 3] = 2,
     preset: Literal["hardware", "published"] = "hardware",
     threshold: float = 1.0,
     voltage_decay: int | None = None,
@@ -48,6 +49,10 @@ def spiking_deeplab(
             1 is a 1x1 convolution. Each branch has a classifier of its own, and the read-out is
             their sum: a mean over branches has its divisor inside these weights. Kim et al. 2022,
             Section 4.3, with DeepLabv3's (1, 6, 12, 18).
+        classifier_layers: layers behind the seven of the backbone. 2 as in Kim et al.'s code and
+            Table 1: the eighth and the read-out. 3 as their text says: a 1x1 convolution of as
+            many channels between them, as in DeepLab-LargeFOV (Chen et al. 2018); with `aspp` one
+            in each branch. Its kernel is not printed.
         preset: "hardware" runs on Loihi as it is: strided convolutions, hard reset, batch norm
             over time (tdBN). "published" is what Kim et al.'s code trains, but for its norm:
             3x3 stride-2 average pooling of spikes, soft reset, leak 0.99.
@@ -81,6 +86,10 @@ def spiking_deeplab(
             f"spiking_deeplab: aspp must be different positive dilations, at most as many as the "
             f"eighth layer has channels, got {tuple(aspp)}"
         )
+    if classifier_layers not in (2, 3):
+        raise LavasegError(
+            f"spiking_deeplab: classifier_layers must be 2 or 3, got {classifier_layers}"
+        )
     _, neuron, pool = kim_defaults(
         "spiking_deeplab", preset, threshold, voltage_decay, reset, norm, pool
     )
@@ -104,6 +113,11 @@ def spiking_deeplab(
                 (source, conv1x1(each) if rate == 1 else conv3x3(each, dilation=rate)),
             )
             for rate in aspp
+        ]
+    if classifier_layers == 3:
+        ends = [
+            sketch.population(f"{end}_classifier", (end, conv1x1(sketch.shapes[end][0])))
+            for end in ends
         ]
     sketch.readout("readout", *((end, conv1x1(classes)) for end in ends))
     return sketch.network("readout")

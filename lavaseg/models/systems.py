@@ -121,6 +121,9 @@ def find(name: str) -> System:
 _TABLE1 = "Table 1, with the published code where they disagree"
 _BNTT = {"preset": "published", "norm": "bntt"}
 _ASPP = {"aspp": (1, 6, 12, 18)}
+_TEXT = "the text: a three-layer classifier"
+_THREE_LAYERS = {"classifier_layers": 3}
+_FRAMES = {"frames": 20}
 _ABLATION = "ablation of Res54"
 _NEURON = {"threshold": 0.5, "voltage_decay": 3072}
 """Su et al.'s neuron: threshold 0.5 and tau = 0.25."""
@@ -172,6 +175,23 @@ _ALL = (
         "spiking_fcn",
         {"norm": "bntt_shift"},
     ),
+    System(
+        "spiking-deeplab-printed",
+        "Spiking-DeepLab with BNTT and the three-layer classifier of the text",
+        KIM,
+        _TEXT,
+        "spiking_deeplab",
+        {**_BNTT, **_THREE_LAYERS},
+        "spiking-deeplab-three-layers",
+    ),
+    System(
+        "spiking-deeplab-three-layers",
+        "Spiking-DeepLab for hardware, tdBN, the three-layer classifier of the text",
+        KIM,
+        _TEXT,
+        "spiking_deeplab",
+        _THREE_LAYERS,
+    ),
     System("spiking-fcn", "Spiking-FCN for hardware, tdBN", KIM, _TABLE1, "spiking_fcn"),
     System(
         "spiking-fcn-1x1",
@@ -196,6 +216,42 @@ _ALL = (
         "Table 2: FCN-ANN; FCN of Su et al. 2024, Table 1",
         "ann_fcn",
         deployed_as="spiking-fcn",
+    ),
+    System(
+        "ann-deeplab-three-layers",
+        "DeepLab with ReLU and the three-layer classifier of the text",
+        KIM,
+        _TEXT,
+        "ann_deeplab",
+        _THREE_LAYERS,
+        "spiking-deeplab-three-layers",
+    ),
+    System(
+        "ann-deeplab-frames",
+        "DeepLab with ReLU as in the text, features of 20 frames averaged",
+        KIM,
+        "Table 3 and the text: DeepLab-ANN on DDD17",
+        "ann_deeplab",
+        {**_THREE_LAYERS, **_FRAMES},
+        "spiking-deeplab-three-layers",
+    ),
+    System(
+        "ann-fcn-1x1",
+        "FCN with ReLU, the classifier 1x1 as printed",
+        KIM,
+        "Table 1",
+        "ann_fcn",
+        {"classifier_kernel": 1},
+        "spiking-fcn-1x1",
+    ),
+    System(
+        "ann-fcn-frames",
+        "FCN with ReLU as printed, features of 20 frames averaged",
+        KIM,
+        "Table 3 and the text: FCN-ANN on DDD17",
+        "ann_fcn",
+        {"classifier_kernel": 1, **_FRAMES},
+        "spiking-fcn-1x1",
     ),
     System(
         "spiking-aspp-published",
@@ -303,6 +359,18 @@ _ALL = (
         "mimo_unet",
         {"n": 4},
         "mfs-seg-ms-res72",
+    ),
+    *(
+        System(
+            f"mfs-seg-ann-{block}-res72",
+            f"MFS-Seg with {block.upper()} blocks and ReLU, 4 in each stage",
+            SU,
+            "Table 1: ANN",
+            "ann_mfs_seg",
+            {"n": 4, "block": block},
+            f"mfs-seg-{block}-res72",
+        )
+        for block in ("ms", "efs")
     ),
     System(
         "spiking-resnet", "residual network whose stream never spikes", OURS, "", "spiking_resnet"

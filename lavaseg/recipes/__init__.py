@@ -19,6 +19,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from lavaseg.encoders import Encoder, encoder_from_dict
@@ -75,21 +76,36 @@ class Surrogate(_Section):
 class Rmp(_Section):
     """RMP regularisation: draws membranes to where quantised hardware can hold them.
 
-    Loss = mean over layers of the mean of (v - target)^2, added to cross-entropy with a weight
-    that follows `schedule` over training (Guo et al. 2023; Yadolahi & Abolmaali 2025).
+    Loss = mean of (v - target)^2, over the neurons of a layer and then as `mean` says, added to
+    cross-entropy with a weight that follows `schedule` over training (Guo et al. 2023; Yadolahi &
+    Abolmaali 2025).
     """
 
     weight: float = Field(0.0, ge=0)
     """Largest weight; 0 switches it off. Guo et al.: 0.1."""
     time: Literal["all", "last"] = "all"
     """Membranes of all steps, or of the last step only (Yadolahi & Abolmaali 2025 'enhanced')."""
-    target: Literal["spike", "nearest", "centred"] = "spike"
+    target: Literal["spike", "nearest", "centred", "steady_state"] = "spike"
     """spike: 0 or theta, by whether it fired; nearest: the nearer of 0 and theta; centred: 0 or
-    2 theta by whether it fired, so that theta is the midpoint."""
+    2 theta by whether it fired, so that theta is the midpoint; steady_state: the neuron's own mean
+    over T, which is equation 1 of Yadolahi & Abolmaali 2025 taken literally, their text speaks of
+    0 and 1. With it the loss is a variance over time, and that of a single step is 0."""
     membrane: Literal["pre_reset", "post_reset"] = "pre_reset"
     schedule: Literal["triangle", "ramp", "cosine", "constant"] = "triangle"
     layers: Literal["all", "inner"] = "all"
     """inner leaves out the first and the last spiking population."""
+    mean: Literal["layers", "neurons"] = "layers"
+    """layers: each layer counts alike (Guo et al. 2023); neurons: each neuron does, the 1/M of
+    equation 1 of Yadolahi & Abolmaali 2025, so that large sheets prevail."""
+
+    @model_validator(mode="after")
+    def _some_variance(self) -> Rmp:
+        if self.target == "steady_state" and self.time == "last":
+            raise ValueError(
+                "target steady_state with time last is 0 whatever the membranes are, since one "
+                "step has no variance over time: expected time all, or another target"
+            )
+        return self
 
 
 class Augment(_Section):
@@ -143,6 +159,10 @@ class Training(_Section):
     gradient_clip: float = Field(0.0, ge=0)
     validation_fraction: float = Field(0.1, gt=0, lt=1)
     """Part of the training data that selects the model, where the data set has no such split."""
+    train_on_all: bool = False
+    """Train on every sample outside of the test part, the validation part included. Nothing is held
+    out, so nothing selects the model: the last epoch is kept. As always, what does not fill the
+    last batch of an epoch waits for another one."""
     class_weights: (
         Literal["none", "median_frequency", "root_median_frequency"]
         | Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=2)]

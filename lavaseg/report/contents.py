@@ -13,6 +13,7 @@ from lavaseg.chip import Mapping as ChipMapping
 from lavaseg.chip import Prediction
 from lavaseg.models.analog import AnalogModel
 from lavaseg.network import Network
+from lavaseg.network.reach import beyond_in_words
 from lavaseg.report.plots import Histogram
 from lavaseg.results.energy import (
     DescribedWork,
@@ -122,6 +123,18 @@ class ReportData:
     def evaluation(self) -> Evaluation | None:
         """The evaluation to show: the exported network's, else the float one's."""
         return self.exported or self.trained
+
+    @property
+    def beyond(self) -> str:
+        """What dilations that reach beyond their sheet do, in a sentence, or ""."""
+        net = self.network
+        found = net.description if isinstance(net, AnalogModel) else net
+        return "" if found is None else beyond_in_words(found)
+
+    @property
+    def selected(self) -> bool:
+        """Whether validation data selected the epoch that was kept."""
+        return any("val_miou" in row for row in self.history)
 
     @property
     def artificial(self) -> AnalogModel | None:

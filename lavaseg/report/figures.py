@@ -67,7 +67,7 @@ def _training_figure(history: Sequence[Mapping[str, float]]) -> Figure:
     loss = {"training": curve("loss"), "validation": curve("val_loss"), "RMP": curve("rmp")}
     return plots.training_curves(
         {name: values for name, values in loss.items() if values},
-        {"validation": miou},
+        {"validation": miou} if miou else {},
         best=max(miou, key=lambda epoch: miou[epoch]) if miou else None,
     )
 

@@ -357,15 +357,17 @@ def training_curves(
     """Loss and mIoU over epochs.
 
     Args:
-        loss, miou: named curves, epoch -> value; mIoU as a fraction (0 .. 1).
+        loss, miou: named curves, epoch -> value; mIoU as a fraction (0 .. 1). Without curves of
+            mIoU the loss stands alone.
         best: the epoch whose weights were kept, marked by a line.
     """
     if not any(loss.values()) and not any(miou.values()):
         raise LavasegError("there are no training curves to draw")
     figure = Figure(figsize=(9.0, 2.9), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    left, *right = figure.subplots(1, 1 + bool(miou), squeeze=False)[0]
     percent = {name: {e: 100 * v for e, v in curve.items()} for name, curve in miou.items()}
-    panels = ((left, loss, "loss", "loss"), (right, percent, "mIoU", "mIoU [%]"))
+    panels = [(left, loss, "loss", "loss")]
+    panels += [(axes, percent, "mIoU", "mIoU [%]") for axes in right]
     for axes, curves, title, label in panels:
         styles = zip((BLUE, ORANGE, GREEN), ("o-", "s--", "^:"), strict=True)
         for (name, curve), (colour, style) in zip(curves.items(), styles, strict=False):

@@ -40,7 +40,8 @@ def check_finite(model: nn.Module, epoch: int, loss: torch.Tensor | None) -> Non
 class History(pl.Callback):
     """One row an epoch into a table, and the weights of the best validation mIoU.
 
-    Its rows travel in the checkpoint, so that a resumed run continues them.
+    Where nothing is validated, the weights are those of the last epoch. Its rows travel in the
+    checkpoint, so that a resumed run continues them.
     """
 
     def __init__(self, table: Artefact[Rows], weights: Artefact[Arrays]) -> None:
@@ -51,7 +52,7 @@ class History(pl.Callback):
     @property
     def best(self) -> float:
         """The best validation mIoU so far, -1 before there is one."""
-        found = (row["val_miou"] for row in self.rows)
+        found = (row.get("val_miou", math.nan) for row in self.rows)
         return max((miou for miou in found if not math.isnan(miou)), default=-1.0)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -64,9 +65,11 @@ class History(pl.Callback):
         row = {"epoch": trainer.current_epoch + 1, **measured}
         row["learning_rate"] = float(trainer.optimizers[0].param_groups[0]["lr"])
         row["seconds"] = time.monotonic() - self.started
-        for name in ("loss", "val_loss"):  # where nothing was labelled
+        validated = "val_miou" in row
+        for name in ("loss", "val_loss") if validated else ("loss",):  # where nothing was labelled
             row.setdefault(name, math.nan)
-        improved = not self.rows or row["val_miou"] > self.best  # a first one, come what may
+        # a first one, come what may
+        improved = not self.rows or not validated or row["val_miou"] > self.best
         self.rows.append(row)
         if improved:
             self.weights.save(arrays_of(module.model))
@@ -105,15 +108,17 @@ class EpochLines(pl.Callback):
         self.bar.close()
         row = self.history.rows[-1]
         rates = " ".join(f"{v:.2f}" for k, v in row.items() if k.startswith("rate/"))
-        best = " *" if row["val_miou"] >= self.history.best else ""
+        judged = ""
+        if "val_miou" in row:
+            best = " *" if row["val_miou"] >= self.history.best else ""
+            judged = f"val mIoU {100 * row['val_miou']:.2f} %{best}  "
         # exact where operations can be counted; a network with sums is unrolled only on export
         spent = row.get("energy_uj", row.get("energy_kim_uj"))
         by = "" if "energy_uj" in row else " (Kim et al.)"
         energy = f"energy {spent:.2f} uJ{by}  " if spent is not None else ""
         line(
             f"{self.title} epoch {int(row['epoch']):3d}  loss {row['loss']:.4f}  "
-            f"val mIoU {100 * row['val_miou']:.2f} %{best}  "
-            f"{energy}{row['seconds']:.0f} s"
+            f"{judged}{energy}{row['seconds']:.0f} s"
             + (f"  spikes/neuron by layer {rates}" if rates else "")
         )
 

@@ -15,12 +15,13 @@ import torch
 from lavaseg import data, models
 from lavaseg.data.base import DataSet, Samples
 from lavaseg.data.labelled import check_labelled
-from lavaseg.data.split import Subset, hold_out
+from lavaseg.data.split import Joined, Subset, hold_out
 from lavaseg.encoders import Encoder, NoiseLike, as_noise
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import AnalogModel
 from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.network import STATE_LIMIT, STATE_SCALE, Current, Input, Network, Node
+from lavaseg.network.reach import beyond_in_words
 from lavaseg.recipes import Recipe
 from lavaseg.results import metrics
 from lavaseg.results.evaluation import Evaluation, Meter
@@ -72,10 +73,18 @@ def train(
     for remark in data_set.remarks if progress else ():
         line(remark)
     training, validation = training_parts(recipe, data_set)
+    if validation is None and progress:
+        line(
+            f"training.train_on_all: all {len(training):,} samples outside of the test part train "
+            "the network, no held-out part selects an epoch, and the last one is kept"
+        )
     # it selects nothing, but a run that cannot be evaluated is better not begun
     check_labelled(data_set.test, "test", data_set.ignore_index, recipe.encoder_object)
     run = described(recipe, data_set, folder.path)
     _check_memory(run)
+    beyond = _beyond(run)
+    if beyond and progress:
+        line(f"warning: {beyond}")
     if described_as is not None:
         described_as(run)
     model = untrained(run)
@@ -111,6 +120,12 @@ def train(
             progress=progress,
         )
     return run
+
+
+def _beyond(run: Run) -> str:
+    """What dilations that reach beyond their sheet do to the network; empty if none does."""
+    network = run.model.description if isinstance(run.model, AnalogModel) else run.model
+    return "" if network is None else beyond_in_words(network)
 
 
 def _check_memory(run: Run) -> None:
@@ -153,19 +168,43 @@ def weights_of_classes(
     )
 
 
-def training_parts(recipe: Recipe, data_set: DataSet) -> tuple[Samples, Samples]:
+def training_parts(recipe: Recipe, data_set: DataSet) -> tuple[Samples, Samples | None]:
     """Training and validation samples; the official validation part, or one held out.
+
+    With `training.train_on_all` everything trains, and there are no validation samples.
 
     Raises:
         LavasegError: no pixel of one of them has a class.
     """
-    if data_set.validation is not None:
+    parts: tuple[Samples, Samples | None]
+    if recipe.training.train_on_all:
+        held = data_set.validation
+        parts = data_set.train if held is None else Joined((data_set.train, held)), None
+    elif data_set.validation is not None:
         parts = data_set.train, data_set.validation
     else:
         parts = hold_out(data_set.train, recipe.training.validation_fraction, recipe.seed)
     for part, name in zip(parts, ("training", "validation"), strict=True):
-        check_labelled(part, name, data_set.ignore_index, recipe.encoder_object)
+        if part is not None:
+            check_labelled(part, name, data_set.ignore_index, recipe.encoder_object)
     return parts
+
+
+def _evaluated(run: Run, split: Literal["test", "validation"]) -> Samples:
+    """The samples of a part.
+
+    Raises:
+        LavasegError: the run trained on all samples, and has no validation part.
+    """
+    if split == "test":
+        return run.data.test
+    validation = training_parts(run.recipe, run.data)[1]
+    if validation is None:
+        raise LavasegError(
+            f"{run.path} was trained on all samples (training.train_on_all), so it has no "
+            "validation part: evaluate it on test"
+        )
+    return validation
 
 
 def trained(run: Run) -> SpikingNetwork:
@@ -234,8 +273,7 @@ def evaluate(
     """
     noise, trained_steps = as_noise(noise), run.recipe.encoder_object.steps
     encoder = _encoder_at(run, steps)
-    samples = run.data.test if split == "test" else training_parts(run.recipe, run.data)[1]
-    samples = first(samples, limit)
+    samples = first(_evaluated(run, split), limit)
     check_labelled(samples, split, run.ignore_index, encoder)
     model = trained_model(run)
     if isinstance(model, SpikingNetwork) and encoder.steps != trained_steps:

@@ -38,7 +38,7 @@ def fit(
     model: SpikingNetwork | AnalogNetwork,
     plan: Plan,
     train: Samples,
-    validation: Samples,
+    validation: Samples | None,
     *,
     classes: int,
     folder: RunFolder,
@@ -51,6 +51,7 @@ def fit(
     """Train `model`, and store the weights of its best validation epoch.
 
     Args:
+        validation: samples that select the epoch; None: the last one is kept.
         classes: number of classes.
         folder: where checkpoints and curves go.
         table: takes one row an epoch; checkpoint and curves are named like it.
@@ -84,7 +85,7 @@ def fit(
             trainer.fit(
                 segmenter(model, plan, classes),
                 _batches(plan, train, shuffle=True),
-                _batches(plan, validation, shuffle=False),
+                None if validation is None else _batches(plan, validation, shuffle=False),
                 ckpt_path=start,
                 weights_only=True,
             )

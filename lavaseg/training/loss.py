@@ -159,8 +159,8 @@ def rmp_loss(
         spikes, membrane: (N, C, H, W, T); membranes before reset, in trained units.
 
     Source: Guo et al. 2023 (RMP-Loss) for target "spike" and "nearest" with all steps;
-    Yadolahi & Abolmaali 2025 for the last step; "centred" puts the threshold halfway between the
-    two targets.
+    Yadolahi & Abolmaali 2025 for the last step, and their equation 1 for "steady_state";
+    "centred" puts the threshold halfway between the two targets.
     """
     theta = population.threshold
     assert theta is not None, "a population that never fires has no RMP target"
@@ -173,4 +173,20 @@ def rmp_loss(
         target = fired * (theta if rmp.target == "spike" else 2 * theta)
     if rmp.membrane == "post_reset":
         membrane = after_reset(population, spikes, membrane)
+    if rmp.target == "steady_state":  # deviations add up to 0: its own gradient is none
+        target = membrane.detach().mean(-1, keepdim=True)
     return (membrane - target).square().mean()
+
+
+def rmp_mean(rmp: Rmp, losses: Sequence[torch.Tensor], neurons: Sequence[int]) -> torch.Tensor:
+    """One loss of those of the layers, each by itself or by its number of neurons.
+
+    Args:
+        losses: of each layer, as `rmp_loss` gives them.
+        neurons: of each layer.
+    """
+    stacked = torch.stack(list(losses))
+    if rmp.mean == "layers":
+        return stacked.mean()
+    share = stacked.new_tensor(neurons, dtype=torch.float64) / sum(neurons)
+    return (stacked * share.to(stacked.dtype)).sum()

@@ -13,8 +13,8 @@ from torch import nn
 
 from lavaseg.errors import LavasegError
 from lavaseg.kernels.stopwatch import Stopwatch
+from lavaseg.models.blocks import is_gate
 from lavaseg.network import (
-    DECAY_UNITY,
     NEVER,
     STATE_SCALE,
     Current,
@@ -118,7 +118,7 @@ class SpikingNetwork(nn.Module):
         self.neurons = nn.ModuleDict(
             {
                 p.name: FusedNeuron(
-                    self._deployed(p), GATE if self._is_gate(p) else surrogate, unit
+                    self._deployed(p), GATE if is_gate(network, p) else surrogate, unit
                 )
                 for p in network.populations
             }
@@ -282,12 +282,6 @@ class SpikingNetwork(nn.Module):
         if carried is not None and loops:
             fed_back(spikes)  # what is still on its way
         return spikes, membrane
-
-    def _is_gate(self, population: Population) -> bool:
-        """Whether a population compares a sum of spikes without memory: spike logic, OR and AND."""
-        forgets = population.voltage_decay >= DECAY_UNITY - 1 and population.norm == "none"
-        incoming = self.network.incoming(population.name)
-        return forgets and all(self.network.weight_shape(p) is None for p in incoming)
 
     def synapse(self, projection: str) -> Synapse:
         """The synapse of a projection."""

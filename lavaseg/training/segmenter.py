@@ -28,6 +28,7 @@ from lavaseg.training.loss import (
     resize_logits,
     rmp_layers,
     rmp_loss,
+    rmp_mean,
     rmp_weight,
     segmentation_loss,
 )
@@ -42,8 +43,11 @@ def check_plan(model: SpikingNetwork | AnalogNetwork, plan: Plan) -> None:
     Raises:
         LavasegError: names the field.
     """
-    if isinstance(model, AnalogNetwork) and plan.rmp.weight:
+    if not isinstance(model, AnalogNetwork):
+        return
+    if plan.rmp.weight:
         raise LavasegError("field rmp.weight: an artificial network has no membranes; set it 0")
+    model.check_steps(plan.encoder.steps)
 
 
 class Segmenter(pl.LightningModule):
@@ -148,6 +152,7 @@ class SpikingSegmenter(Segmenter):
         self, messages: torch.Tensor, labels: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor | float]:
         penalties: list[torch.Tensor] = []
+        neurons: list[int] = []
         added: list[torch.Tensor] = []
 
         def observe(node: Node, spikes: torch.Tensor, membrane: torch.Tensor | None) -> None:
@@ -156,6 +161,7 @@ class SpikingSegmenter(Segmenter):
             if regularise and node.name in self.regularised and membrane is not None:
                 assert isinstance(node, Population)
                 penalties.append(rmp_loss(self.plan.rmp, node, spikes, membrane))
+                neurons.append(self.model.network.neurons(node.name))
 
         weight = rmp_weight(self.plan.rmp, self.trainer.global_step / self._steps())
         regularise = weight > 0
@@ -166,7 +172,7 @@ class SpikingSegmenter(Segmenter):
             membranes=self.plan.rmp.time if regularise else "none",
         )
         if penalties:
-            penalty = torch.stack(penalties).mean()
+            penalty = rmp_mean(self.plan.rmp, penalties, neurons)
             self.log("rmp", penalty, on_step=False, on_epoch=True, batch_size=len(labels))
             added.append(weight * penalty)
         return readout, torch.stack(added).sum() if added else 0.0

@@ -33,6 +33,8 @@ class ArtificialRecorder:
         seen: dict[str, np.ndarray] = {}
 
         def see(name: str, _: nn.Module, output: torch.Tensor) -> None:
+            if len(output) == self.network.frames:  # of one sample: the mean is what is read on
+                output = output.mean(0, keepdim=True)
             if name in self.kept:
                 seen[name] = output.clone().numpy()  # a network may go on to change it in place
 

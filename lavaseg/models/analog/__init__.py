@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog.plan import AnalogPlan, Layer
-from lavaseg.network import Input, Shape
+from lavaseg.network import Input, Network, Shape
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +30,7 @@ ANALOG = {
     "unet": "unet",
     "segnet": "segnet",
     "mimo_unet": "mimo_unet",
+    "ann_mfs_seg": "rectified_mfs_seg",
 }
 """Artificial networks, and the module of this folder that holds the function of that name."""
 
@@ -67,6 +68,11 @@ class AnalogModel:
             LavasegError: an option is out of range, or the input too small.
         """
         return constructor(self.name)(self.input, self.classes, **self.options)
+
+    @property
+    def description(self) -> Network | None:
+        """The description that it is a pass through; None if it is a torch module of its own."""
+        return self.plan.arguments.get("network")
 
     @property
     def layers(self) -> tuple[Layer, ...]:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from lavaseg.errors import LavasegError
 from lavaseg.network import Conv, ConvTranspose, Input, Shape
 
 Outputs = torch.Tensor | Sequence[torch.Tensor]
@@ -21,12 +22,14 @@ Outputs = torch.Tensor | Sequence[torch.Tensor]
 class AnalogNetwork(nn.Module):
     """An artificial network that takes what a spiking one takes, and answers alike.
 
-    It sees the mean over time of the encoded input, scaled to 0 .. 1. Its logits are multiplied by
+    It sees the mean over time of the encoded input, scaled to 0 .. 1, or, where its body takes
+    frames, each step as one frame. Its logits are multiplied by
     T, as a read-out that got them at every step would have gathered them; so one loop, one loss
     and one metric serve both.
 
     Args:
-        body: pictures (N, C, H, W) to `Outputs`.
+        body: pictures (N, C, H, W) to `Outputs`; with an attribute `frames` above 1, frames
+            (N * frames, C, H, W), those of a sample one after the other.
         input_: what the encoder gives.
         macs: multiply-accumulates of one pass, as its energy is estimated from.
     """
@@ -36,6 +39,19 @@ class AnalogNetwork(nn.Module):
         self.body = body
         self.macs = macs
         self.input_scale = 1.0 / input_.max_message
+        self.frames = frames_of(body)
+
+    def check_steps(self, steps: int) -> None:
+        """Refuse an input of as many steps, unless the body takes it.
+
+        Raises:
+            LavasegError: it takes another number of frames.
+        """
+        if self.frames not in (1, steps):
+            raise LavasegError(
+                f"the network averages the features of {self.frames} frames (model option "
+                f"'frames'), one a step, and the encoder has {steps} steps: set both alike"
+            )
 
     def forward(
         self,
@@ -49,8 +65,12 @@ class AnalogNetwork(nn.Module):
             auxiliary: called with T times the logits of each further scale.
         """
         steps = messages.shape[-1]
-        constant = messages.stride(-1) == 0 or steps == 1
-        picture = messages[..., 0] if constant else messages.mean(-1)
+        self.check_steps(steps)
+        if self.frames > 1:
+            picture = messages.movedim(-1, 1).flatten(0, 1)
+        else:
+            constant = messages.stride(-1) == 0 or steps == 1
+            picture = messages[..., 0] if constant else messages.mean(-1)
         outputs: Outputs = self.body(picture * self.input_scale)
         if isinstance(outputs, torch.Tensor):
             outputs = [outputs]
@@ -58,6 +78,12 @@ class AnalogNetwork(nn.Module):
             for logits in outputs[:-1]:
                 auxiliary(logits * steps)
         return outputs[-1] * steps
+
+
+def frames_of(body: nn.Module) -> int:
+    """How many pictures a body takes for one sample."""
+    frames: int = getattr(body, "frames", 1)
+    return frames
 
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
@@ -74,7 +100,7 @@ def pass_shapes(body: nn.Module, source: Shape) -> None:
         for module in shortened:
             vars(module)["forward"] = partial(_shape_only, module)
         with torch.no_grad():
-            body.eval()(torch.zeros((1, *source)))
+            body.eval()(torch.zeros((frames_of(body), *source)))
     finally:
         for module in shortened:
             vars(module).pop("forward", None)
