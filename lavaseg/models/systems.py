@@ -121,7 +121,7 @@ def find(name: str) -> System:
 _TABLE1 = "Table 1, with the published code where they disagree"
 _BNTT = {"preset": "published", "norm": "bntt"}
 _ASPP = {"aspp": (1, 6, 12, 18)}
-_ABLATION = "ablation of Res54"
+_ABLATION = "Table 3: ablation of Res54"
 _NEURON = {"threshold": 0.5, "voltage_decay": 3072}
 """Su et al.'s neuron: threshold 0.5 and tau = 0.25."""
 
@@ -150,7 +150,7 @@ _ALL = (
         "spiking-fcn-published",
         "Spiking-FCN with BNTT, average pooling and soft reset",
         KIM,
-        "Figure 2(b) and Table 1, with the published code where they disagree",
+        "Figure 7 and Table 1, with the published code where they disagree",
         "spiking_fcn",
         _BNTT,
         "spiking-fcn",
@@ -185,7 +185,7 @@ _ALL = (
         "ann-deeplab",
         "DeepLab with ReLU",
         KIM,
-        "Table 2: DeepLab-ANN",
+        "Tables 2 and 3: DeepLab-ANN",
         "ann_deeplab",
         deployed_as="spiking-deeplab",
     ),
@@ -193,7 +193,7 @@ _ALL = (
         "ann-fcn",
         "FCN with ReLU",
         KIM,
-        "Table 2: FCN-ANN; FCN of Su et al. 2024, Table 1",
+        "Tables 2 and 3: FCN-ANN; FCN of Su et al. 2024, Table 1",
         "ann_fcn",
         deployed_as="spiking-fcn",
     ),
@@ -219,7 +219,7 @@ _ALL = (
             f"mfs-seg-efs-res{18 * n}",
             f"MFS-Seg with EFS blocks, {n} in each stage",
             SU,
-            "Table 2" if n == 1 else "Table 1 and depths",
+            "Table 2" if n == 1 else "Tables 1 and 4",
             "mfs_seg",
             {"n": n},
         )
