@@ -1,0 +1,149 @@
+"""The papers' tables and figures: the list has no gaps, and what it names exists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Literal
+
+import pytest
+import typer
+
+from lavaseg import recipes
+from lavaseg.cli import app
+from lavaseg.models.systems import SYSTEMS
+from lavaseg.studies import files, papers
+from lavaseg.studies.papers import Item
+from lavaseg.studies.plan import plan
+from lavaseg.studies.study import Size, Study
+
+KINDS: tuple[Literal["Table", "Figure"], ...] = ("Table", "Figure")
+SIZES: tuple[Size, ...] = ("standard", "quick", "full")
+PAPERS = {item.paper for item in papers.items()}
+
+
+def of(cite: str) -> list[Item]:
+    return [item for item in papers.items() if item.paper.cite == cite]
+
+
+def cited(text: str) -> Iterable[tuple[str, str, int]]:
+    """Paper, kind and number of each table and figure that a text cites."""
+    places = sorted((match.start(), p.cite) for p in PAPERS for match in re.finditer(p.cite, text))
+    ends = [*(start for start, _ in places), len(text)][1:]
+    for (start, cite), end in zip(places, ends, strict=True):
+        for kind, numbers in re.findall(
+            r"\b(Table|Figure)s? (\d+(?:(?:, | and )\d+)*)", text[start:end]
+        ):
+            for number in re.findall(r"\d+", numbers):
+                yield cite, kind, int(number)
+
+
+def known(cite: str, kind: Literal["Table", "Figure"]) -> set[int]:
+    """Numbers of the tables or figures of a paper that are known for certain."""
+    return {n for item in of(cite) if item.certain for n in item.numbers(kind)}
+
+
+@pytest.mark.parametrize("item", papers.items(), ids=lambda i: f"{i.paper.key}: {i.item}")
+def test_each_item_is_reproduced_in_one_way_or_says_why_not(item: Item) -> None:
+    assert [item.study, item.command, item.why_not].count(None) == 2
+    assert item.shows
+    if item.study is not None:
+        assert item.study in files.names()
+    if item.command is not None:
+        program, command, *_ = item.command.split()
+        assert program == "lavaseg"
+        assert command in typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("paper", sorted(PAPERS, key=lambda p: p.key), ids=lambda p: p.key)
+def test_no_table_and_no_figure_is_left_out(
+    paper: papers.Paper, kind: Literal["Table", "Figure"]
+) -> None:
+    numbers = [number for item in of(paper.cite) for number in item.numbers(kind)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert numbers
+
+
+def test_all_three_papers_are_listed() -> None:
+    assert {paper.cite for paper in PAPERS} == {
+        "Kim et al. 2022",
+        "Yadolahi & Abolmaali 2025",
+        "Su et al. 2024",
+    }
+
+
+def test_citations_are_found_in_a_text() -> None:
+    text = "Kim et al. 2022, Tables 2 and 3 and Figure 12; Yadolahi & Abolmaali 2025, Table 1"
+    assert list(cited(text)) == [
+        ("Kim et al. 2022", "Table", 2),
+        ("Kim et al. 2022", "Table", 3),
+        ("Kim et al. 2022", "Figure", 12),
+        ("Yadolahi & Abolmaali 2025", "Table", 1),
+    ]
+
+
+def _texts() -> dict[str, str]:
+    found = {f"recipe {name}": recipes.load(name).paper for name in recipes.names()}
+    found |= {f"system {key}": system.source for key, system in SYSTEMS.items()}
+    for name in files.names():
+        study = files.load(name)
+        sources = [part.source for part in (*study.printed, *study.claims)]
+        found[f"study {name}"] = "; ".join([study.paper, *sources])
+    return found
+
+
+def test_what_recipes_systems_and_studies_cite_is_in_that_paper() -> None:
+    wrong = [
+        f"{where}: {cite} has no {kind} {number}"
+        for where, text in _texts().items()
+        for cite, kind, number in cited(text)
+        if number not in known(cite, kind)  # type: ignore[arg-type]
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("name", files.names())
+@pytest.mark.parametrize("size", SIZES)
+def test_every_shipped_study_can_be_planned_at_every_size(name: str, size: Size) -> None:
+    study = files.load(name, size)
+    planned = plan(study)
+    assert study.name == name
+    assert planned.jobs
+    if size == "quick":
+        assert study.seeds == (0,)
+        assert len(planned.jobs) <= 6
+    if size == "standard":
+        assert len(study.seeds) == 3
+
+
+@pytest.mark.parametrize("name", files.names())
+def test_full_studies_have_the_size_of_the_published_recipes(name: str) -> None:
+    published = set(recipes.names("papers"))
+    for job in plan(files.load(name, "full")).jobs:
+        recipe = recipes.load(job.recipe.name)
+        assert recipe.name in published
+        assert job.recipe.training == recipe.training
+        if name != "mnist-cifar10":
+            assert job.recipe.data == recipe.data
+
+
+def _keys(study: Study) -> set[str]:
+    return {job.key for job in plan(study).jobs}
+
+
+def test_studies_of_the_same_networks_share_their_runs() -> None:
+    assert _keys(files.load("noise")) == _keys(files.load("kim-systems"))
+    assert _keys(files.load("noise-rmp")) < _keys(files.load("rmp"))
+    assert _keys(files.load("rmp-cost")) < _keys(files.load("rmp"))
+    assert _keys(files.load("rates")) < _keys(files.load("rmp")) | _keys(files.load("noise"))
+
+
+def test_every_printed_figure_has_a_place_in_a_table_of_its_study() -> None:
+    for name in files.names():
+        study = files.load(name)
+        for printed in study.printed:
+            assert any(
+                printed.quantity in table.columns and {*printed.at} <= {*table.rows, *table.where}
+                for table in study.table
+            ), f"{name}: {printed.value} of {printed.at}"
