@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from typing import Literal
@@ -14,8 +15,8 @@ from lavaseg.cli import app
 from lavaseg.models.systems import SYSTEMS
 from lavaseg.studies import files, papers
 from lavaseg.studies.papers import Item
-from lavaseg.studies.plan import plan
-from lavaseg.studies.study import Size, Study
+from lavaseg.studies.plan import Job, plan
+from lavaseg.studies.study import Size
 
 KINDS: tuple[Literal["Table", "Figure"], ...] = ("Table", "Figure")
 SIZES: tuple[Size, ...] = ("standard", "quick", "full")
@@ -103,40 +104,46 @@ def test_what_recipes_systems_and_studies_cite_is_in_that_paper() -> None:
     assert not wrong
 
 
+@functools.cache
+def jobs(name: str, size: Size = "standard") -> tuple[Job, ...]:
+    """The runs of a study."""
+    return plan(files.load(name, size)).jobs
+
+
+def keys(name: str) -> set[str]:
+    return {job.key for job in jobs(name)}
+
+
 @pytest.mark.parametrize("name", files.names())
-@pytest.mark.parametrize("size", SIZES)
-def test_every_shipped_study_can_be_planned_at_every_size(name: str, size: Size) -> None:
-    study = files.load(name, size)
-    planned = plan(study)
-    assert study.name == name
-    assert planned.jobs
-    if size == "quick":
-        assert study.seeds == (0,)
-        assert len(planned.jobs) <= 6
-    if size == "standard":
-        assert len(study.seeds) == 3
+def test_every_shipped_study_runs_at_three_sizes(name: str) -> None:
+    standard, quick, full = (files.load(name, size) for size in SIZES)
+    assert standard.name == name
+    assert len(standard.seeds) == len(full.seeds) == 3
+    assert len(quick.seeds) == 1
+    assert len(jobs(name, "quick")) <= 6
+    assert len(jobs(name, "quick")) < len(jobs(name)) < 100
 
 
 @pytest.mark.parametrize("name", files.names())
 def test_full_studies_have_the_size_of_the_published_recipes(name: str) -> None:
     published = set(recipes.names("papers"))
-    for job in plan(files.load(name, "full")).jobs:
+    for job in jobs(name, "full"):
+        if job.recipe.seed:
+            continue
         recipe = recipes.load(job.recipe.name)
         assert recipe.name in published
         assert job.recipe.training == recipe.training
-        if name != "mnist-cifar10":
-            assert job.recipe.data == recipe.data
-
-
-def _keys(study: Study) -> set[str]:
-    return {job.key for job in plan(study).jobs}
+        assert job.recipe.data == recipe.data
 
 
 def test_studies_of_the_same_networks_share_their_runs() -> None:
-    assert _keys(files.load("noise")) == _keys(files.load("kim-systems"))
-    assert _keys(files.load("noise-rmp")) < _keys(files.load("rmp"))
-    assert _keys(files.load("rmp-cost")) < _keys(files.load("rmp"))
-    assert _keys(files.load("rates")) < _keys(files.load("rmp")) | _keys(files.load("noise"))
+    assert keys("noise") == keys("kim-systems")
+    assert keys("noise-rmp") < keys("rmp")
+    assert keys("rmp-cost") < keys("rmp")
+    assert keys("rates") < keys("rmp") | keys("noise")
+    assert keys("time-steps-inference") < keys("noise")
+    assert keys("conversion") < keys("noise") | keys("rmp")
+    assert keys("mfs-blocks") & keys("mfs-systems") & keys("energy")
 
 
 def test_every_printed_figure_has_a_place_in_a_table_of_its_study() -> None:
