@@ -5,15 +5,20 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable
-from typing import Literal
+from types import SimpleNamespace
+from typing import Literal, cast
 
 import pytest
 import typer
 
-from lavaseg import recipes
+from lavaseg import models, recipes
 from lavaseg.cli import app
 from lavaseg.models.systems import SYSTEMS
+from lavaseg.network import Input
+from lavaseg.runs import Run
 from lavaseg.studies import files, papers
+from lavaseg.studies.measuring import networks
+from lavaseg.studies.options import StepsOptions
 from lavaseg.studies.papers import Item
 from lavaseg.studies.plan import Job, plan
 from lavaseg.studies.study import Size
@@ -154,3 +159,10 @@ def test_every_printed_figure_has_a_place_in_a_table_of_its_study() -> None:
                 printed.quantity in table.columns and {*printed.at} <= {*table.rows, *table.where}
                 for table in study.table
             ), f"{name}: {printed.value} of {printed.at}"
+
+
+def test_other_numbers_of_steps_give_nothing_for_artificial_networks() -> None:
+    """Studies compare networks at several T with converted ones, in one list of measures."""
+    model = models.build("ann_fcn", Input("input", (3, 32, 32), 6), 2, width=8)
+    run = cast(Run, SimpleNamespace(model=model))
+    assert not list(networks.steps(run, StepsOptions(steps=(1, 2))))
