@@ -55,6 +55,9 @@ from lavaseg.netx.header import HEADER_SIZE, header
 from lavaseg.results.activity import Activity
 from lavaseg.results.evaluation import Evaluation
 from lavaseg.runs import formats
+from lavaseg.studies import files as studies
+from lavaseg.studies.files import load_kept
+from lavaseg.studies.results import Results, Value, read_csv, write_csv
 from lavaseg.training.checkpoints import newest
 
 
@@ -123,6 +126,20 @@ def _slayer(path: Path) -> None:
 
 def _recipe(path: Path) -> None:
     path.write_text(recipes.dump(recipes.load("demo")), "utf-8")
+
+
+def _study(path: Path) -> None:
+    path.write_text(studies.dump(studies.load("rmp", "quick")), "utf-8")
+
+
+def _results_table(path: Path) -> None:
+    values = tuple(
+        Value({"RMP": rmp, "sigma": sigma}, seed, "miou", 50.0 + seed)
+        for rmp in ("off", "all")
+        for sigma in ("0", "0.1")
+        for seed in range(3)
+    )
+    write_csv(Results("quick", ("RMP",), ("sigma",), values), path)
 
 
 def _arrays(path: Path) -> None:
@@ -267,6 +284,8 @@ KINDS = (
     Kind("results.zip", _results, read_results),
     Kind("a.net", _net, netx.read, _with_header),
     Kind("slayer.net", _slayer, partial(netx.read_stock, steps=4, input_shape=(12, 1, 1))),
+    Kind("study.yaml", _study, load_kept, hostile=yaml_bombs),
+    Kind("results.csv", _results_table, read_csv, hostile=text_bombs),
     Kind("a.yaml", _recipe, recipes.load, hostile=yaml_bombs),
     Kind("a.safetensors", _arrays, formats.ARRAYS.read, hostile=array_bombs),
     Kind("a.ckpt", _checkpoint, newest, hostile=pickles),

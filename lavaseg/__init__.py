@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from lavaseg.results.activity import Activity
     from lavaseg.results.recording import Recording
     from lavaseg.runs import Run
+    from lavaseg.studies import Study, StudyResult, run_study
+    from lavaseg.studies import load as load_study
     from lavaseg.training import evaluate, train
 
 __all__ = [
@@ -49,6 +51,8 @@ __all__ = [
     "Recipe",
     "Recording",
     "Run",
+    "Study",
+    "StudyResult",
     "build_model",
     "convert",
     "evaluate",
@@ -56,10 +60,12 @@ __all__ = [
     "export_net",
     "load_data",
     "load_recipe",
+    "load_study",
     "map_net",
     "read_net",
     "record",
     "run",
+    "run_study",
     "simulate",
     "train",
     "verify",
@@ -78,6 +84,8 @@ _SOURCES = {
     "Recipe": "recipes",
     "Recording": "results.recording",
     "Run": "runs",
+    "Study": "studies",
+    "StudyResult": "studies",
     "build_model": "models:build",
     "convert": "export:convert_run",
     "evaluate": "training",
@@ -85,10 +93,12 @@ _SOURCES = {
     "export_net": "export:export",
     "load_data": "data:load",
     "load_recipe": "recipes:load",
+    "load_study": "studies:load",
     "map_net": "chip",
     "read_net": "netx:read",
     "record": "deploy",
     "run": "deploy",
+    "run_study": "studies",
     "simulate": "deploy",
     "train": "training",
     "verify": "deploy",

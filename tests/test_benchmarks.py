@@ -15,8 +15,6 @@ import numpy as np
 import pytest
 import torch
 
-from lavaseg.errors import LavasegError
-
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
@@ -147,32 +145,6 @@ def test_rmp_memory_compares_its_variants(quick: Callable[[str], dict[str, Any]]
 
 @pytest.mark.slow
 @pytest.mark.full
-def test_systems_measures_verifies_and_does_nothing_twice(
-    load: Callable[[str], ModuleType], capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    names = ["quick-fcn", "quick-fcn-published", "quick-ann-unet"]
-    words = ["--quick", "--json", "--out", str(tmp_path), "--seeds", "0", "--samples", "1"]
-    load("systems").main([*words, "--recipes", *names])
-    rows = {row["recipe"]: row for row in json.loads(capsys.readouterr().out)}
-    assert list(rows) == names
-    fcn, published, analog = rows.values()
-    assert fcn["verified"]
-    assert fcn["compared"] > 0 == fcn["differing"]
-    assert published["obstacle"].startswith("population 'conv1' uses soft reset")
-    assert analog["obstacle"] == "artificial"
-    assert all(0 < row["trivial"] < 50 for row in rows.values())
-    results = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/result.json")}
-    assert len(results) == 3
-    load("systems").main([*words, "--recipes", *names])
-    assert {path: path.stat().st_mtime_ns for path in results} == results
-    with pytest.raises(LavasegError, match="holds the result of other settings"):
-        load("systems").main([*words[1:], "--recipes", *names])
-    with pytest.raises(SystemExit, match="1 of 4 runs are not finished"):
-        load("systems").main([*words, "--table", "--recipes", *names, "quick-unet"])
-
-
-@pytest.mark.slow
-@pytest.mark.full
 def test_a_run_that_is_killed_on_another_file_system_ends_with_the_same_bits(
     load: Callable[[str], ModuleType], tmp_path: Path
 ) -> None:
@@ -235,21 +207,3 @@ def test_a_table_lines_up_and_a_small_ratio_keeps_its_digits(
     lines = report.as_table().splitlines()
     assert lines[2] == "reference: ref"
     assert lines[4:8] == ["what      ms", "----  ------", "a     0.0123", "bb     1,500"]
-
-
-@pytest.mark.slow
-def test_conversion_measures_every_rule_after_every_number_of_steps(
-    load: Callable[[str], ModuleType],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
-    fields = ["data.options={train: 24, test: 8}", "training.epochs=1"]
-    fields += ["model.options.channels=[4, 4, 4, 4, 4, 4, 4, 4]"]
-    words = "--recipe demo --pictures 4 --calibration 2 --calibration-steps 3 --steps 2 5 --json"
-    arguments = [*words.split(), "--out", str(tmp_path / "run"), "--set", *fields]
-    monkeypatch.setattr("sys.argv", ["conversion.py", *arguments])
-    load("conversion").main()
-    table = json.loads(capsys.readouterr().out)["miou"]
-    assert {"ANN", "channel", "channel_published", "layer", "percentile"} < set(table)
-    assert all(len(row) == 2 and 0 <= min(row) <= max(row) <= 100 for row in table.values())

@@ -19,8 +19,9 @@ from lavaseg.deploy import verify
 from lavaseg.encoders import Direct, EventPresence, Frames, OnOffPoisson, Poisson
 from lavaseg.errors import LavasegError
 from lavaseg.export import convert_run, converted, export
-from lavaseg.export.conversion import RULES, Rule, convert
+from lavaseg.export.conversion import convert
 from lavaseg.export.lowering import choose_quantisation, lower, quantise
+from lavaseg.export.rules import RULES, Rule
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.models.analog.rectified_torch import Rectified

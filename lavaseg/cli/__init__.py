@@ -23,6 +23,7 @@ from lavaseg.cli import (
     models,
     nets,
     record,
+    study,
     training,
 )
 from lavaseg.cli.console import Commands, print_anything
@@ -62,6 +63,7 @@ app.command("map", rich_help_panel=RESULTS)(chip.map_)
 app.command(rich_help_panel=RESULTS)(evaluation.evaluate)
 app.command(rich_help_panel=RESULTS)(record.record)
 app.command(rich_help_panel=RESULTS)(evaluation.report)
+app.add_typer(study.app, name="study", rich_help_panel=RESULTS)
 
 
 def _version(wanted: bool) -> None:
@@ -88,8 +90,8 @@ def _options(
     `lavaseg recipes` lists what can be trained.
 
     Exit codes: 0 success, 1 verify, submit or collect found differing spikes (or map --check a
-    broken limit, doctor what hinders), 2 a mistake in the call or in a file, 3 a fault of the
-    program, 130 interrupted.
+    broken limit, doctor what hinders, study a run that failed), 2 a mistake in the call or in a
+    file, 3 a fault of the program, 130 interrupted.
     """
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -22,6 +21,7 @@ import torch
 
 from lavaseg.errors import LavasegError
 from lavaseg.export.lowering import drop_auxiliaries, fold_averages, fold_norms
+from lavaseg.export.rules import Rule, find_rule
 from lavaseg.export.weighted import FoldedNorm, WeightedNetwork
 from lavaseg.kernels.operators_torch import apply_operator
 from lavaseg.models.analog.network_torch import AnalogNetwork
@@ -31,44 +31,6 @@ from lavaseg.recipes import Surrogate
 from lavaseg.training.slayer.neurons import FusedNeuron, over_time
 
 Reset = Literal["soft", "hard"]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A rule by which the scale of a population is chosen.
-
-    Args:
-        measure: "input": the largest input current that one step brings once all populations
-            before it spike; "activation": what the ReLU gives.
-        channels: one scale for each channel, else one for all.
-        percentile: of the positive values measured; 100 is the largest.
-        factor: on the scale. Below 1 it fires sooner, and large activations are cut off.
-        forgets_source: treat all spikes of a source as worth the same (its largest scale), as if
-            there were one scale for all channels.
-        source: who published it.
-    """
-
-    measure: Literal["input", "activation"]
-    channels: bool
-    percentile: float = 100.0
-    factor: float = 1.0
-    forgets_source: bool = False
-    source: str = ""
-
-
-RULES: dict[str, Rule] = {
-    "layer": Rule(
-        "input", False, source="Sengupta et al. 2019, Spike-Norm; Kim et al. 2022, layer-wise"
-    ),
-    "channel_published": Rule(
-        "input",
-        True,
-        forgets_source=True,
-        source="Kim et al. 2022, channel-wise, as their code does it",
-    ),
-    "channel": Rule("activation", True, 99.9, source="Kim et al. 2020, Spiking-YOLO, channel-wise"),
-    "percentile": Rule("activation", False, 99.9, source="Rueckauer et al. 2017, data-based"),
-}
 
 
 def convert(
@@ -86,7 +48,7 @@ def convert(
         analog: a `Rectified` description, as trained.
         calibration: messages of a few training pictures, (N, C, H, W, T), as the spiking network
             will see them.
-        rule: a name of `RULES`, or a rule of your own.
+        rule: a name of `lavaseg.export.rules.RULES`, or a rule of your own.
         reset: "soft" is what the rules are made for; "hard" is what Loihi's neuron does, and
             loses what was above the threshold.
         logit_unit: the read-out's membranes are in this many logits. In floats membranes are
@@ -133,13 +95,6 @@ def balance(
     balanced = balancing.run()
     spiking = [p.name for p in net.populations if p.threshold is not None]
     return balanced, {name: balancing.scales[name] for name in spiking}
-
-
-def find_rule(name: str) -> Rule:
-    """The rule of that name; LavasegError names those that there are."""
-    if name not in RULES:
-        raise LavasegError(f"there is no conversion rule {name!r}; there are {', '.join(RULES)}")
-    return RULES[name]
 
 
 def _weighted(analog: AnalogNetwork, message_bits: int | None) -> WeightedNetwork:

@@ -17,9 +17,10 @@ import torch
 from lavaseg import __version__, recipes
 from lavaseg.encoders import Direct, Encoder, EventEncoder, Frames, OnOffPoisson, Poisson
 from lavaseg.errors import LavasegError
-from lavaseg.export.conversion import Reset, balance, find_rule
+from lavaseg.export.conversion import Reset, balance
 from lavaseg.export.lowering import lower, obstacles
 from lavaseg.export.lowering.deployable import RESIZE
+from lavaseg.export.rules import find_rule
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.models import CONVERTED
 from lavaseg.models.analog import RECTIFIED, AnalogModel
@@ -64,7 +65,7 @@ def convert_run(
     Args:
         run: a run of ann_deeplab or ann_fcn.
         out: the folder to make, whole or not at all.
-        rule: how thresholds are balanced, a name of `conversion.RULES`.
+        rule: how thresholds are balanced, a name of `lavaseg.export.rules.RULES`.
         steps: T. By default `STEPS`; of a code that has one step for each frame or slice, its own.
         reset: "soft" is what the rules are made for, and runs in floats; "hard" is what Loihi has,
             and needs the fine-tuning of `export`. With "hard" a current's bias, which synapses

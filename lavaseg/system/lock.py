@@ -16,6 +16,10 @@ NAME = ".lock"
 """The file that is locked; it stays in the folder. The system lets go when a process ends."""
 
 
+class Held(LavasegError):
+    """Another process holds the lock of a folder."""
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder; on a file system that has no locks, say so and go on.
@@ -23,7 +27,8 @@ def locked(folder: Path) -> Iterator[None]:
     Parts of files that killed processes have left there are removed.
 
     Raises:
-        LavasegError: another process holds it, or the folder cannot be written.
+        Held: another process holds it.
+        LavasegError: the folder cannot be written.
     """
     try:
         import fcntl
@@ -45,7 +50,7 @@ def locked(folder: Path) -> Iterator[None]:
             file.seek(0)
             holder = (file.read(32) or b"").decode("ascii", "replace")
             who = f" (process {holder})" if holder.isdecimal() else ""
-            raise LavasegError(
+            raise Held(
                 f"{folder} is being written by another command{who}: wait until it has ended, or "
                 "give another folder"
             ) from None

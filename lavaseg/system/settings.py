@@ -56,7 +56,21 @@ def _whole(loader: _Loader, node: yaml.ScalarNode) -> int:
 _Loader.add_constructor("tag:yaml.org,2002:int", _whole)
 
 
-def read_yaml(text: str, field: str = "") -> Any:
+class _WordsLoader(_Loader):
+    """Only true and false are truth values, as in YAML 1.2; off, on, no and yes are words."""
+
+
+_BOOL = "tag:yaml.org,2002:bool"
+_WordsLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag != _BOOL]
+    for first, known in _Loader.yaml_implicit_resolvers.items()
+}
+_WordsLoader.add_implicit_resolver(
+    _BOOL, re.compile(r"(?:true|True|TRUE|false|False|FALSE)$"), [*"tTfF"]
+)
+
+
+def read_yaml(text: str, field: str = "", *, words: bool = False) -> Any:
     """The value of a YAML text.
 
     YAML reads `off`, `no`, `null`, `1e3` and `2024-01-01` as other things than words. Names of
@@ -64,11 +78,12 @@ def read_yaml(text: str, field: str = "") -> Any:
 
     Args:
         field: the field that the value belongs to, "" for a whole file.
+        words: keep off, on, no and yes as words everywhere.
 
     Raises:
         yaml.YAMLError: no YAML, or a field that is given twice.
     """
-    loader = _Loader(text)
+    loader = (_WordsLoader if words else _Loader)(text)
     try:
         node = loader.get_single_node()
         if node is None:

@@ -17,15 +17,21 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def _workers() -> int:
+    """Number of threads to work on: the cores, or OMP_NUM_THREADS where that is less."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return min(cores(), int(asked)) if asked.isdecimal() and int(asked) else cores()
+
+
 def over_blocks(count: int, work: Callable[[int, int], object], block: int = _BLOCK) -> None:
-    """Run `work(first, last)` over blocks of `count` things, on as many threads as cores.
+    """Run `work(first, last)` over blocks of `count` things, on a thread a core, or fewer.
 
     Args:
         work: releases Python's lock (a compiled kernel), or nothing is gained.
         block: number of things in a block; a block stays on one thread.
     """
     blocks = range(0, count, block)
-    threads = min(len(blocks), cores())
+    threads = min(len(blocks), _workers())
     if threads <= 1:
         for first in blocks:
             work(first, min(first + block, count))
@@ -42,7 +48,7 @@ def over_blocks(count: int, work: Callable[[int, int], object], block: int = _BL
 @cache
 def _pool() -> ThreadPoolExecutor:
     """The threads of this process, started on first use."""
-    return ThreadPoolExecutor(cores(), thread_name_prefix="lavaseg")
+    return ThreadPoolExecutor(_workers(), thread_name_prefix="lavaseg")
 
 
 if hasattr(os, "register_at_fork"):  # threads do not survive a fork

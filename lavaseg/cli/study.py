@@ -1,0 +1,236 @@
+"""`lavaseg study`: the papers' claims, and one's own questions, run and shown."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lavaseg.cli.console import UNABLE, only_json, print_json, print_table, say
+from lavaseg.cli.inputs import Json, say_repeated
+from lavaseg.errors import LavasegError
+
+if TYPE_CHECKING:
+    from lavaseg.studies import StudyResult
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Run the papers' claims, and your own questions, over seeds; see the results.",
+)
+
+Quick = Annotated[
+    bool, typer.Option("--quick", help="A narrow version, minutes on two cores; outputs say so.")
+]
+Full = Annotated[bool, typer.Option("--full", help="The published size, for a GPU.")]
+
+
+@app.command("list")
+def list_(json: Json = False) -> None:
+    """List the studies that ship.
+
+    Example: `lavaseg study list`
+    """
+    from lavaseg.studies import load, names
+
+    studies = [load(name) for name in names()]
+    if json:
+        print_json(
+            [
+                {
+                    "name": study.name,
+                    "title": study.title,
+                    "paper": study.paper,
+                    "runs": study.count,
+                    "versions": study.versions,
+                }
+                for study in studies
+            ]
+        )
+        return
+    print_table(
+        "Studies",
+        ["name", "what it asks", "after", ">runs", "versions"],
+        ((s.name, s.title, s.paper or "-", s.count, ", ".join(s.versions) or "-") for s in studies),
+    )
+    say("Run one: `lavaseg study run NAME --quick`")
+
+
+@app.command()
+def run(
+    study: Annotated[str, typer.Argument(help="Name of a study that ships, or a YAML file.")],
+    quick: Quick = False,
+    full: Full = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Runs at a time.")] = 1,
+    seeds: Annotated[
+        str | None, typer.Option("--seeds", help="Seeds, such as 0,1,2, instead of its own.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of all its recipes."),
+    ] = None,
+    out_: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Folder of the results.", show_default="runs/studies/NAME"
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Train and measure what a study asks for, and write its table, figure and CSV.
+
+    Runs are kept in the folder `runs` beside the results and shared by all studies: what is there
+    is not done again, and after Ctrl-C the same command goes on. A run that fails is named at the
+    end and stops no other; the exit code is then 1.
+
+    Example: `lavaseg study run rmp --quick`
+    """
+    from lavaseg.studies import run_study
+
+    say_repeated(set_ or ())
+    try:
+        with only_json(json):
+            found = run_study(
+                study,
+                quick=quick,
+                full=full,
+                seeds=_seeds(seeds),
+                overrides=set_ or (),
+                out=out_,
+                jobs=jobs,
+            )
+    except KeyboardInterrupt:
+        again = shlex.join(["lavaseg", *sys.argv[1:]])
+        raise KeyboardInterrupt(
+            f"interrupted: finished runs and epochs are kept, `{again}` goes on from there"
+        ) from None
+    if json:
+        print_json(found.to_dict())
+    else:
+        _show(found)
+        say(f"written: {found.folder}")
+    for title, why in (found.failed or {}).items():
+        typer.echo(f"failed: {title}: {why}", err=True)
+    if found.failed:
+        raise typer.Exit(UNABLE)
+
+
+@app.command()
+def show(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|FOLDER|CSV", help="A study that was run, its folder, or its CSV file."
+        ),
+    ],
+    study: Annotated[
+        str | None,
+        typer.Option(
+            "--study",
+            help="The study that a CSV file is of: a name, or a YAML file.",
+            show_default="that of the file's name",
+        ),
+    ] = None,
+    out_: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder to write table and figures to."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show a study's results, made of its CSV file alone.
+
+    Example: `lavaseg study show rmp-quick`
+    """
+    from lavaseg.studies.running import StudyResult
+    from lavaseg.studies.showing import find_results, shown, write_outputs
+
+    path = find_results(target)
+    found = StudyResult(*shown(path, study), folder=path.parent)
+    if out_ is not None:
+        from lavaseg.cli.console import check_out, check_writable
+        from lavaseg.studies.showing import CSV
+
+        check_writable(out_)
+        check_out(out_ / CSV, [path])
+        write_outputs(found.study, found.results, out_)
+    if json:
+        print_json(found.to_dict())
+    else:
+        _show(found)
+
+
+@app.command()
+def page(
+    pages: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="PAGE", help="Markdown files.", show_default="docs/results.md"),
+    ] = None,
+) -> None:
+    """Fill the blocks of a Markdown page from the CSV files beside it, in its folder `results`.
+
+    A block begins with a line `<!-- study: NAME -->` and ends with a line `<!-- end -->`.
+
+    Example: `lavaseg study page docs/results.md`
+    """
+    from lavaseg.studies.page import refresh
+
+    for path in pages or [Path("docs") / "results.md"]:
+        names = refresh(path)
+        say(f"{path}: {', '.join(names) or 'no blocks'}")
+
+
+@app.command(hidden=True)
+def task(
+    folder: Annotated[Path, typer.Argument(help="Folder of a study's results.")],
+    index: Annotated[int, typer.Argument(help="Number of the job, from 0.")],
+    attached: Annotated[bool, typer.Option("--attached", help="End when stdin is closed.")] = False,
+) -> None:
+    """Do one job of a study: train its run and measure it."""
+    from lavaseg.studies.work import do_task
+
+    if attached:
+        _end_with_stdin()
+    run = do_task(folder, index)
+    say(f"done: {run.path}")
+
+
+def _end_with_stdin() -> None:
+    """From now on, this process is interrupted when the pipe at its stdin is closed."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored by now
+
+    def watch() -> None:
+        os.read(0, 1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _seeds(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    words = text.replace(",", " ").split()
+    if not words or not all(word.isdecimal() for word in words):
+        raise LavasegError(f"--seeds must be whole numbers such as 0,1,2, got {text!r}")
+    return [int(word) for word in words]
+
+
+def _show(found: StudyResult) -> None:
+    """Tables and verdicts at the terminal."""
+    from lavaseg.studies.table import remarks, tables
+    from lavaseg.studies.verdicts import verdicts
+
+    say(found.study.title, "bold")
+    for remark in remarks(found.study, found.results):
+        say(remark)
+    for table in tables(found.study, found.results):
+        print_table(table.title, table.columns, table.rows)
+        if table.sources:
+            say(f"Printed: {'; '.join(table.sources)}.")
+    for verdict in verdicts(found.study, found.results):
+        say(verdict.sentence.replace("**", ""))

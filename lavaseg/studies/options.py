@@ -1,0 +1,109 @@
+"""Options of the measures, as a study's file gives them, with their limits."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Several = tuple[Annotated[float, Field(ge=0)], ...]
+Steps = tuple[Annotated[int, Field(ge=1)], ...]
+
+
+class Options(BaseModel):
+    """No options; the base of all others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class IntegersOptions(Options):
+    """Of the measure `integers`.
+
+    Args:
+        finetune: fine-tune after rounding, as the recipe says.
+        verify: test samples that torch, the simulator and both Lava runtimes compare.
+    """
+
+    finetune: bool = True
+    verify: int = Field(0, ge=0)
+
+
+class NoiseOptions(Options):
+    """Of the measure `noise`.
+
+    Args:
+        kind: as `lavaseg evaluate --noise` takes them.
+        sigma: amounts of Gaussian noise, 1 being the whole range of a pixel.
+        share: amounts of the other kinds: of pixels, or of events.
+        on: the float network, or the exported one.
+        seed: of the noise.
+        limit: at most this many test samples, the first ones.
+    """
+
+    kind: Literal["gaussian", "salt-pepper", "drop-events"] = "gaussian"
+    sigma: Several = ()
+    share: Several = ()
+    on: Literal["floats", "integers"] = "floats"
+    seed: int = Field(0, ge=0)
+    limit: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _has_amounts(self) -> NoiseOptions:
+        name, other = ("sigma", self.share) if self.kind == "gaussian" else ("share", self.sigma)
+        if not self.amounts or other:
+            raise ValueError(f"expected a list of amounts as option {name!r} alone")
+        return self
+
+    @property
+    def amounts(self) -> Several:
+        """The amounts of noise."""
+        return self.sigma if self.kind == "gaussian" else self.share
+
+    @property
+    def condition(self) -> str:
+        """The column that the amounts stand in: sigma, salt_pepper or drop_events."""
+        return "sigma" if self.kind == "gaussian" else self.kind.replace("-", "_")
+
+
+class StepsOptions(Options):
+    """Of the measure `steps`.
+
+    Args:
+        steps: numbers of time steps T.
+        on: the float network, or the exported one.
+        limit: at most this many test samples, the first ones.
+    """
+
+    steps: Steps = Field(min_length=1)
+    on: Literal["floats", "integers"] = "floats"
+    limit: int | None = Field(None, ge=1)
+
+
+class ConversionOptions(Options):
+    """Of the measure `conversion`.
+
+    Args:
+        rules: names of `lavaseg.export.conversion.RULES`; all by default. "integers" is the rule
+            `channel` with hard reset, rounded to 8 bits.
+        steps: numbers of time steps after which the read-out is looked at.
+        encoder: how the pictures are coded for the spiking network.
+        pictures: test pictures, the first ones.
+        calibration: training pictures on which thresholds are balanced.
+        calibration_steps: time steps of these.
+    """
+
+    rules: tuple[str, ...] = ()
+    steps: Steps = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
+    encoder: Literal["direct", "poisson"] = "direct"
+    pictures: int = Field(200, ge=1)
+    calibration: int = Field(32, ge=1)
+    calibration_steps: int = Field(64, ge=1)
+
+    @model_validator(mode="after")
+    def _known(self) -> ConversionOptions:
+        from lavaseg.export.rules import RULES
+
+        known = (*RULES, "integers")
+        if wrong := [rule for rule in self.rules if rule not in known]:
+            raise ValueError(f"there is no rule {wrong[0]!r}; there are {', '.join(known)}")
+        return self

@@ -1,0 +1,158 @@
+"""Tables of a study in Markdown: what papers print, what was measured, spread and seeds.
+
+Made of the study and its results alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from lavaseg.studies.measures import QUANTITIES
+from lavaseg.studies.results import Results
+from lavaseg.studies.study import Study, TableSpec
+from lavaseg.studies.verdicts import seeds_in_words, verdicts
+
+NONE = "-"
+_SIZES = {
+    "standard": "",
+    "quick": "Quick version, which only shows that everything works: {note}.",
+    "full": "Full version: {note}.",
+}
+_NOTES = {"quick": "narrow, minutes on two cores", "full": "the published size"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as text.
+
+    Args:
+        columns: their headings; those of numbers begin with '>'.
+        sources: of the printed figures.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    sources: tuple[str, ...] = ()
+
+    def markdown(self) -> str:
+        """The table, its title before it and sources behind it."""
+        heads = [column.removeprefix(">") for column in self.columns]
+        rule = ["---:" if column.startswith(">") else "---" for column in self.columns]
+        lines = [_line(cells) for cells in (heads, rule, *self.rows)]
+        if self.title:
+            lines = [f"**{self.title}**", "", *lines]
+        if self.sources:
+            lines += ["", f"Printed: {'; '.join(self.sources)}."]
+        return "\n".join(lines)
+
+
+def tables(study: Study, results: Results) -> list[Table]:
+    """The tables that a study asks for, but those of which nothing is measured or printed."""
+    made = [_table(study, results, spec) for spec in study.table]
+    return [table for table in made if table.rows]
+
+
+def remarks(study: Study, results: Results) -> list[str]:
+    """What every output says of a study's results: version, changed fields, seeds."""
+    size, *words = results.settings.split("; ")
+    note = study.note or _NOTES.get(size, "")
+    found = [_SIZES[size].format(note=note)] if _SIZES.get(size) else []
+    if words:
+        found.append(f"Changed for this run: {', '.join(f'`{word}`' for word in words)}.")
+    seeds = tuple(value.seed for value in results.values)
+    if not seeds:
+        return [*found, "Nothing is measured yet."]
+    spread = "Mean and standard deviation (n - 1) over seeds" if len({*seeds}) > 1 else "One seed"
+    return [*found, f"{spread} ({seeds_in_words(seeds)})."]
+
+
+def markdown(study: Study, results: Results) -> str:
+    """All tables, and a sentence for each claim."""
+    parts = [" ".join(remarks(study, results))]
+    parts += [table.markdown() for table in tables(study, results)]
+    if claims := verdicts(study, results):
+        parts.append("\n".join(f"- {verdict.sentence}" for verdict in claims))
+    return "\n\n".join(parts) + "\n"
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
+
+def _table(study: Study, results: Results, spec: TableSpec) -> Table:
+    printed = {
+        quantity: [
+            (at, p)
+            for p in study.printed
+            if p.quantity == quantity and (at := _row_of(study, p.at, spec)) is not None
+        ]
+        for quantity in spec.columns
+    }
+    there = {value.quantity for value in results.values}
+    quantities = [q for q in spec.columns if q in there or printed[q]]
+    columns = list(spec.rows)
+    for quantity in quantities:
+        heading = QUANTITIES[quantity].heading
+        names = [f"{heading}, printed", f"{heading}, measured"] if printed[quantity] else [heading]
+        columns += [f">{name}" for name in [*names, "spread"]]
+    rows = []
+    for labels in _combinations(
+        study, results, spec, [at for p in printed.values() for at, _ in p]
+    ):
+        cells, seeds = [], set[int]()
+        for quantity in quantities:
+            if printed[quantity]:
+                figures = [p.value for at, p in printed[quantity] if at == labels]
+                texts = map(QUANTITIES[quantity].text, dict.fromkeys(figures))
+                cells.append(" / ".join(texts) or NONE)
+            found = results.select(quantity, {**spec.where, **labels})
+            seeds |= {value.seed for value in found}
+            cells += _measured(quantity, [value.value for value in found])
+        if {*cells} != {NONE}:
+            seeds_text = ", ".join(map(str, sorted(seeds))) or NONE
+            rows.append((*(labels[name] for name in spec.rows), *cells, seeds_text))
+    sources = dict.fromkeys(p.source for found in printed.values() for _, p in found)
+    return Table(spec.title, (*columns, "seeds"), tuple(rows), tuple(sources))
+
+
+def _measured(quantity: str, values: list[float]) -> tuple[str, str]:
+    """Mean and spread as text."""
+    text = QUANTITIES[quantity].text
+    if not values:
+        return NONE, NONE
+    spread = text(float(np.std(values, ddof=1))) if len(values) > 1 else NONE
+    return text(float(np.mean(values))), spread
+
+
+def _row_of(study: Study, at: Mapping[str, str], spec: TableSpec) -> dict[str, str] | None:
+    """The row of a table that a printed figure stands in, or None."""
+    given = complete(study, at)
+    rest = {name: label for name, label in given.items() if name not in spec.rows}
+    where = complete(study, spec.where)
+    if {*spec.rows} - given.keys() or rest != {k: v for k, v in where.items() if k in rest}:
+        return None
+    missing = {name for name in where if name not in given}
+    return None if missing else {name: given[name] for name in spec.rows}
+
+
+def complete(study: Study, labels: Mapping[str, str]) -> dict[str, str]:
+    """Labels, and the label of each axis that has only one."""
+    only = {name: next(iter(axis)) for name, axis in study.axes.items() if len(axis) == 1}
+    return {**only, **labels}
+
+
+def _combinations(
+    study: Study, results: Results, spec: TableSpec, printed: list[dict[str, str]]
+) -> list[dict[str, str]]:
+    """Labels of the rows: of the study, of the results, and of printed figures, in this order."""
+    known = []
+    for name in spec.rows:
+        own = list(study.axes.get(name, ()))
+        extra = [*results.labels(name), *(labels[name] for labels in printed)]
+        known.append(list(dict.fromkeys([*own, *extra])))
+    return [dict(zip(spec.rows, labels, strict=True)) for labels in product(*known)]
