@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Iterable
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from typing import Literal, cast
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from lavaseg import models, recipes
 from lavaseg.cli import app
@@ -77,6 +79,17 @@ def test_all_three_papers_are_listed() -> None:
         "Yadolahi & Abolmaali 2025",
         "Su et al. 2024",
     }
+
+
+def test_the_command_lists_every_item_and_marks_what_is_not_certain() -> None:
+    found = CliRunner().invoke(app, ["study", "list", "--json"])
+    listed = json.loads(found.stdout)["papers"]
+    assert [(i["paper"], i["item"]) for i in listed] == [
+        (i.paper.cite, i.item) for i in papers.items()
+    ]
+    marked = [i.label for i in papers.items() if not i.certain]
+    assert marked
+    assert all(label.endswith("(?)") for label in marked)
 
 
 def test_citations_are_found_in_a_text() -> None:

@@ -59,11 +59,28 @@ class Item:
     certain: bool = True
 
     @property
+    def label(self) -> str:
+        """The item as lists name it, with a mark if it is not certain."""
+        return self.item if self.certain else f"{self.item} (?)"
+
+    @property
     def how(self) -> str:
         """What reproduces it, as a command line, or why nothing does."""
         if self.study is not None:
             return f"lavaseg study run {self.study}"
         return self.command or f"not reproduced: {self.why_not}"
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data for JSON."""
+        return {
+            "paper": self.paper.cite,
+            "item": self.item,
+            "shows": self.shows,
+            "study": self.study,
+            "command": self.command,
+            "why_not": self.why_not,
+            "certain": self.certain,
+        }
 
     def numbers(self, kind: Literal["Table", "Figure"]) -> tuple[int, ...]:
         """Its numbers, if it is of that kind: (8, 9, 10) of "Figures 8 to 10"."""
