@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from lavaseg.recipes import load as load_recipe
 from lavaseg.studies import load, names
 from lavaseg.studies.figure import curves_of, draw
 from lavaseg.studies.files import dump, load_kept, parse
+from lavaseg.studies.measures import MEASURES, QUANTITIES
 from lavaseg.studies.page import filled, refresh
 from lavaseg.studies.plan import key_of, plan
 from lavaseg.studies.results import Results, Value, read_csv, write_csv
@@ -197,6 +200,14 @@ def test_a_wrong_study_is_refused_in_one_sentence_that_names_file_and_field(
         ({"recipe": "nothing"}, "own, RMP off, seed 0: there is no recipe 'nothing'"),
         ({"set": {"training.epoch": 3}}, "there is no field 'training.epoch'"),
         ({"set": {"training.epochs": "many"}}, "field 'training.epochs'"),
+        (
+            {"measure": ["test", {"noise": {"kind": "drop-events", "share": [0.1]}}], "figure": []},
+            "RMP off, seed 0, measure noise: pictures have no events",
+        ),
+        (
+            {"measure": ["test", {"steps": {"steps": [5000]}}], "figure": []},
+            "RMP off, seed 0, measure steps: steps must be",
+        ),
     ],
 )
 def test_a_recipe_that_cannot_be_is_named_with_its_place(
@@ -423,3 +434,41 @@ def test_results_of_other_axes_are_refused(tmp_path: Path) -> None:
     write_csv(results_of(HELD), tmp_path / "unknown.csv")
     with pytest.raises(LavasegError, match="there is no study 'unknown'"):
         shown(tmp_path / "unknown.csv")
+
+
+def test_the_study_of_ones_own_in_the_documents_has_ten_lines_and_can_be_planned(
+    tmp_path: Path,
+) -> None:
+    text = (ROOT / "docs" / "studies.md").read_text("utf-8")
+    (block,) = re.findall(r"^```yaml\n(.*?)^```$", text, re.M | re.S)
+    assert block.count("\n") == 10
+    (tmp_path / "own.yaml").write_text(block)
+    study = load(tmp_path / "own.yaml")
+    assert len(plan(study).jobs) == study.count == 9
+    values = tuple(
+        Value({"T": steps}, seed, "miou", float(steps))
+        for steps, seed in itertools.product(study.axes["T"], study.seeds)
+    )
+    results = Results("standard", ("T",), (), values)
+    assert [verdict.sign for verdict in verdicts(study, results)] == ["held"]
+    assert len(tables(study, results)[0].rows) == 3
+
+
+def test_the_documents_list_every_measure_with_its_options_and_every_field() -> None:
+    text = (ROOT / "docs" / "studies.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \|(.*)$", text, re.M))
+    for name, measure in MEASURES.items():
+        for option in measure.options.model_fields:
+            assert f"`{option}`" in rows[name], f"{name}: {option}"
+    for field in {*Study.model_fields} - {"settings", "note"}:
+        assert f"`{field}`" in text, field
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_a_measure_exists_and_gives_quantities_that_are_known(name: str) -> None:
+    measure = MEASURES[name]
+    module, _, function = measure.function.partition(":")
+    assert callable(getattr(import_module(f"lavaseg.studies.measuring.{module}"), function))
+    needed = {"noise": {"sigma": [0.1]}, "steps": {"steps": [2]}}
+    for quantity, *_ in measure.gives(measure.parse(name, needed.get(name, {}))):
+        assert quantity in QUANTITIES

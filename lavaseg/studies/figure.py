@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Curve = tuple[str, list[tuple[str, float, float]]]
 """Name, and (label along the horizontal, mean, spread) of each point."""
+_LETTERS = 60
+"""What fits below the horizontal axis."""
 
 
 def file_name(number: int) -> str:
@@ -86,6 +88,11 @@ def _bars(axes: Axes, curves: list[Curve]) -> None:
         means, spreads = [p[1] for p in points], [p[2] for p in points]
         axes.bar(places, means, width, yerr=spreads, capsize=2, label=name)
     axes.set_xticks(range(len(labels)), labels)
+    if sum(map(len, labels)) > _LETTERS:
+        axes.tick_params("x", labelrotation=60)
+        for label in axes.get_xticklabels():
+            label.set_horizontalalignment("right")
+            label.set_rotation_mode("anchor")
 
 
 def _number(label: str) -> float:

@@ -6,6 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from lavaseg.encoders import EncoderError, PictureEncoder
+from lavaseg.models.analog import ANALOG
+from lavaseg.recipes import Recipe
+
 Several = tuple[Annotated[float, Field(ge=0)], ...]
 Steps = tuple[Annotated[int, Field(ge=1)], ...]
 
@@ -14,6 +18,13 @@ class Options(BaseModel):
     """No options; the base of all others."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    def check(self, recipe: Recipe) -> None:
+        """Refuse, before anything runs, a recipe whose runs cannot be measured so.
+
+        Raises:
+            LavasegError: says why.
+        """
 
 
 class IntegersOptions(Options):
@@ -54,6 +65,10 @@ class NoiseOptions(Options):
             raise ValueError(f"expected a list of amounts as option {name!r} alone")
         return self
 
+    def check(self, recipe: Recipe) -> None:
+        if self.kind == "drop-events" and isinstance(recipe.encoder_object, PictureEncoder):
+            raise EncoderError("pictures have no events that drop-events could drop")
+
     @property
     def amounts(self) -> Several:
         """The amounts of noise."""
@@ -77,6 +92,11 @@ class StepsOptions(Options):
     steps: Steps = Field(min_length=1)
     on: Literal["floats", "integers"] = "floats"
     limit: int | None = Field(None, ge=1)
+
+    def check(self, recipe: Recipe) -> None:
+        if recipe.model.name not in ANALOG:  # those have no steps, and nothing is measured
+            for count in self.steps:
+                recipe.encoder_object.with_steps(count)
 
 
 class ConversionOptions(Options):

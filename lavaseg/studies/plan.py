@@ -10,6 +10,7 @@ from itertools import product
 from lavaseg import recipes
 from lavaseg.errors import LavasegError
 from lavaseg.recipes import Recipe
+from lavaseg.studies.measures import measure_named
 from lavaseg.studies.study import Measured, Study, StudyError, merged
 
 UNIMPORTANT = frozenset({"name", "title", "paper"})
@@ -75,7 +76,8 @@ def plan(study: Study) -> Plan:
     """The jobs and places of a study.
 
     Raises:
-        StudyError: a recipe that is unknown, or that cannot have such fields; says where.
+        StudyError: a recipe that is unknown, that cannot have such fields, or whose runs cannot be
+            measured so; says where.
     """
     jobs: dict[str, Job] = {}
     cells = []
@@ -84,10 +86,21 @@ def plan(study: Study) -> Plan:
             chosen = dict(zip(study.axes, labels, strict=True))
             place = Cell(chosen, seed, 0)
             recipe = _recipe(study, chosen, seed, place.title)
+            _check_measures(study, recipe, place.title)
             key = key_of(recipe)
             job = jobs.setdefault(key, Job(place.title, recipe, key, study.measure))
             cells.append(Cell(chosen, seed, list(jobs).index(job.key)))
     return Plan(study, tuple(jobs.values()), tuple(cells))
+
+
+def _check_measures(study: Study, recipe: Recipe, title: str) -> None:
+    for measured in study.measure:
+        try:
+            options = measure_named(measured.name).parse(measured.name, measured.options)
+            options.check(recipe)
+        except LavasegError as error:
+            where = f"study {study.name}, {title}, measure {measured.name}"
+            raise StudyError(f"{where}: {error}") from None
 
 
 def _recipe(study: Study, labels: dict[str, str], seed: int, title: str) -> Recipe:

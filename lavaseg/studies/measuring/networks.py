@@ -119,7 +119,7 @@ def integers(run: Run, options: o.IntegersOptions) -> Iterable[Row]:
 
     floats = _evaluated(run)
     net = _net(run, options.finetune)
-    found = deploy.evaluate(net, run.data.test, ignore_index=run.ignore_index, progress=False)
+    found = _integers_at(run, net, options.finetune)
     yield row("integer_miou", 100 * found.miou)
     yield row("integer_accuracy", 100 * found.accuracy)
     yield row("rounding_loss", 100 * (floats.miou - found.miou))
@@ -132,6 +132,16 @@ def integers(run: Run, options: o.IntegersOptions) -> Iterable[Row]:
         verdict = deploy.verify(net, stimuli, progress=False)
         yield row("differing", sum(line.differing for line in verdict.rows))
         yield row("compared", sum(line.compared for line in verdict.rows))
+
+
+def _integers_at(run: Run, net: IntegerNetwork, kept: bool) -> Evaluation:
+    """The exported network on the whole test set; that of the run's own file stays there."""
+    from lavaseg import deploy
+
+    if not kept:
+        return deploy.evaluate(net, run.data.test, ignore_index=run.ignore_index, progress=False)
+    file = run.files.net_evaluation
+    return file.load() if file.current() else deploy.evaluate(run, progress=False)
 
 
 def exports(run: Run) -> bool:
