@@ -94,12 +94,7 @@ def noise(run: Run, options: o.NoiseOptions) -> Iterable[Row]:
 
 
 def steps(run: Run, options: o.StepsOptions) -> Iterable[Row]:
-    """mIoU and spikes of a neuron in an inference at other numbers of time steps.
-
-    Nothing for an artificial network, which makes one pass.
-    """
-    if isinstance(run.model, AnalogModel):
-        return
+    """mIoU and spikes of a neuron in an inference at other numbers of time steps."""
     if isinstance(run.model, AnalogModel) or (options.on == "integers" and not exports(run)):
         return
     whose = "integer_" if options.on == "integers" else ""
