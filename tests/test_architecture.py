@@ -150,6 +150,7 @@ HEAVY = {
         ("import lavaseg", set()),
         ("from lavaseg.cli import app; app(['--help'], standalone_mode=False)", set()),
         ("from lavaseg.cli import app; app(['recipes'], standalone_mode=False)", {"pydantic"}),
+        ("from lavaseg.cli import app; app(['study', 'list'], standalone_mode=False)", {"pydantic"}),
         (
             "from lavaseg.cli import app; app(['data', 'list'], standalone_mode=False)",
             {"h5py", "pydantic"},
