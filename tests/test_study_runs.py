@@ -542,7 +542,7 @@ def test_a_mistake_is_one_sentence_before_anything_runs(
 
 
 def test_the_list_names_every_study_with_its_runs(call: Callable[..., Any]) -> None:
-    found = {study["name"]: study for study in json.loads(call("list", "--json").stdout)}
+    found = {study["name"]: study for study in json.loads(call("list", "--json").stdout)["studies"]}
     assert found["rmp"]["runs"] > 1
     assert "quick" in found["rmp"]["versions"]
     assert "rmp" in call("list").output

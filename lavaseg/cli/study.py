@@ -36,25 +36,28 @@ Full = Annotated[bool, typer.Option("--full", help="The published size, for a GP
 
 @app.command("list")
 def list_(json: Json = False) -> None:
-    """List the studies that ship.
+    """List the studies that ship, and what shows each table and figure of the papers.
 
     Example: `lavaseg study list`
     """
-    from lavaseg.studies import load, names
+    from lavaseg.studies import load, names, papers
 
     studies = [load(name) for name in names()]
     if json:
         print_json(
-            [
-                {
-                    "name": study.name,
-                    "title": study.title,
-                    "paper": study.paper,
-                    "runs": study.count,
-                    "versions": study.versions,
-                }
-                for study in studies
-            ]
+            {
+                "studies": [
+                    {
+                        "name": study.name,
+                        "title": study.title,
+                        "paper": study.paper,
+                        "runs": study.count,
+                        "versions": study.versions,
+                    }
+                    for study in studies
+                ],
+                "papers": [item.to_dict() for item in papers.items()],
+            }
         )
         return
     print_table(
@@ -62,6 +65,12 @@ def list_(json: Json = False) -> None:
         ["name", "what it asks", "after", ">runs", "versions"],
         ((s.name, s.title, s.paper or "-", s.count, ", ".join(s.versions) or "-") for s in studies),
     )
+    print_table(
+        "Tables and figures of the papers",
+        ["paper", "item", "what it shows", "how it is reproduced"],
+        ((i.paper.cite, i.label, i.shows, i.how) for i in papers.items()),
+    )
+    say("(?): that it exists under this number is not known for certain")
     say("Run one: `lavaseg study run NAME --quick`")
 
 

@@ -43,7 +43,7 @@ def spiking_fcn(
         resize: in preset "published": "bilinear" as in their code, or "crop", which leaves the
             first row and column out, and which hardware can do.
 
-    Source: Kim et al. 2022, Figure 2(b) and Table 1, with their published code where they differ.
+    Source: Kim et al. 2022, Figure 7 and Table 1, with their published code where they differ.
     """
     if classifier_kernel not in (1, 3):
         raise LavasegError(

@@ -10,12 +10,13 @@ from lavaseg.studies.measures import QUANTITIES, measure_named
 from lavaseg.studies.study import RESERVED, Study, StudyError
 
 
-def check(versions: Sequence[Study]) -> None:
+def check(versions: Sequence[Study], *, uses: bool = True) -> None:
     """Check a study and its versions.
 
     Args:
         versions: the study itself first. What tables, figures, printed figures and claims name
             must be in one of them.
+        uses: whether to check these; not of one version alone, which may leave out what they name.
 
     Raises:
         LavasegError: a name that nothing has, a field that two axes set, a quantity that two
@@ -32,7 +33,7 @@ def check(versions: Sequence[Study]) -> None:
             axes.setdefault(name, set()).update(axis)
     if both := {*axes} & ({*RESERVED} | conditions):
         raise StudyError(f"axis {min(both)!r} has the name of another column: give it another name")
-    if versions[0].settings != "standard":  # a version, which may leave out what a table shows
+    if not uses:
         return
     for where, quantity, labels, names in _uses(versions[0]):
         _check_names(where, axes, conditions, [*labels, *names])

@@ -62,7 +62,7 @@ def load_kept(path: Path) -> Study:
         StudyError: there is none, or it is damaged.
     """
     with reading(f"study {path}", "is no study", StudyError):
-        return parse(_read(path))
+        return parse(_read(path), kept=True)
 
 
 def _read(source: str | Path) -> dict[str, Any]:
@@ -80,8 +80,13 @@ def _read(source: str | Path) -> dict[str, Any]:
     return data
 
 
-def parse(data: Mapping[str, Any]) -> Study:
-    """A checked study from plain data; StudyError names the field that is wrong."""
+def parse(data: Mapping[str, Any], *, kept: bool = False) -> Study:
+    """A checked study from plain data; StudyError names the field that is wrong.
+
+    Args:
+        kept: it is one version of a study, whose printed figures and claims may be of labels that
+            other versions have.
+    """
     data = dict(data)
     data["axes"] = {
         label_of(name): _axis(label_of(name), axis)
@@ -91,7 +96,11 @@ def parse(data: Mapping[str, Any]) -> Study:
         study = Study.model_validate(data)
     except ValidationError as error:
         raise StudyError(_in_words(error)) from None
-    check([study, *(_version(study, size) for size in ("quick", "full") if getattr(study, size))])
+    versions = [
+        study,
+        *(_version(study, size) for size in ("quick", "full") if getattr(study, size)),
+    ]
+    check(versions, uses=not kept)
     return study
 
 

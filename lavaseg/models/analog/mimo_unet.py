@@ -15,7 +15,8 @@ def mimo_unet(input_: Input, classes: int, *, base: int = 32, n: int = 4) -> Ana
         n: residual blocks of each of the six stages. 4 in Su et al.'s table; Cho et al. use 8,
             and 20 in MIMO-UNet+.
 
-    Source: Cho et al. 2021, Figure 2, and their code; the ANN "MIMO-UNet" of Su et al. 2024.
+    Source: Cho et al. 2021, Figure 2, and their code; the ANN "MIMO-UNet" of Su et al.
+    2024, Table 1.
     """
     if n < 1 or base < 1 or input_.shape[0] >= 2 * base or any(s % 4 for s in input_.shape[1:]):
         raise LavasegError(
