@@ -162,45 +162,57 @@ class SpikingNetwork(nn.Module):
         emitted = {net.input.name: messages * self.input_scale}
         readout = torch.empty(0)
         for node in net.ordered:
-            arriving = [
-                self._late(p, self.synapses[p.name](emitted[p.source]), carried)
-                for p in net.incoming(node.name)
-                if not p.recurrent
-            ]
-            current = arriving[0]
-            for other in arriving[1:]:
-                current = current + other
-            norm = self._norm_from(node.name, carried)
-            bias = self.bias(node.name)
-            clock = self.clock(node.name)
-            if clock is not None:
-                if carried is None:
-                    check_steps(current, len(clock), "clock")
-                else:
-                    clock = clock[carried.step : carried.step + current.shape[-1]]
-                current = current + clock.T.view(1, -1, 1, 1, len(clock))
-            if not isinstance(node, Population):
-                current = current if norm is None else norm(current)
-                emitted[node.name] = (
-                    current if bias is None else current + bias.view(1, -1, 1, 1, 1)
-                )
-                if observe is not None:
-                    observe(node, emitted[node.name], None)
-                continue
-            record = "last" if node.threshold is None and membranes == "none" else membranes
-            spikes, membrane = self._respond(node, current, norm, bias, record, carried)
-            emitted[node.name] = spikes
+            emitted[node.name], membrane = self.respond(
+                node, emitted, membranes=membranes, carried=carried
+            )
             if node.name == net.readout:
+                assert isinstance(node, Population)
                 assert membrane is not None
-                seen = membrane.shape[-1]
-                readout = after_reset(node, spikes[..., -seen:], membrane)[..., -1]
+                last = emitted[node.name][..., -membrane.shape[-1] :]
+                readout = after_reset(node, last, membrane)[..., -1]
             if observe is not None:
-                observe(node, spikes, membrane)
+                observe(node, emitted[node.name], membrane)
         if carried is not None:
             carried.step += messages.shape[-1]
         return readout
 
-    def _respond(
+    def respond(
+        self,
+        node: Node,
+        emitted: Mapping[str, torch.Tensor],
+        *,
+        membranes: Record = "none",
+        carried: Carried | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """What one node sends, and its membranes before reset, as `forward` describes them.
+
+        Args:
+            emitted: what each node that it listens to sends, (N, C, H, W, T).
+        """
+        arriving = [
+            self._late(p, self.synapses[p.name](emitted[p.source]), carried)
+            for p in self.network.incoming(node.name)
+            if not p.recurrent
+        ]
+        current = arriving[0]
+        for other in arriving[1:]:
+            current = current + other
+        norm = self._norm_from(node.name, carried)
+        bias = self.bias(node.name)
+        clock = self.clock(node.name)
+        if clock is not None:
+            if carried is None:
+                check_steps(current, len(clock), "clock")
+            else:
+                clock = clock[carried.step : carried.step + current.shape[-1]]
+            current = current + clock.T.view(1, -1, 1, 1, len(clock))
+        if isinstance(node, Population):
+            record = "last" if node.threshold is None and membranes == "none" else membranes
+            return self._fire(node, current, norm, bias, record, carried)
+        current = current if norm is None else norm(current)
+        return current if bias is None else current + bias.view(1, -1, 1, 1, 1), None
+
+    def _fire(
         self,
         node: Population,
         current: torch.Tensor,
