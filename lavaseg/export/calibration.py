@@ -17,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +35,7 @@ from lavaseg.export.lowering.quantise import (
     whole_threshold,
 )
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.network import NEVER, STATE_SCALE, Conv, Population, Projection
+from lavaseg.network import NEVER, STATE_SCALE, Conv, Network, Population, Projection
 from lavaseg.network.integers import (
     BIAS_MANTISSA_MAX,
     STOCK_BIAS_EXPONENT,
@@ -44,13 +44,14 @@ from lavaseg.network.integers import (
 )
 from lavaseg.network.ranges import CURRENT_LIMIT, geometric_sum, message_ranges, synaptic_bounds
 from lavaseg.recipes import Surrogate
+from lavaseg.results.rounding import Fit
 from lavaseg.training import SpikingNetwork
 from lavaseg.training.slayer.neurons import FusedNeuron
 
 RATIO = 2.0**0.5
 """Each scale that is tried is this many times the one before."""
-MOST = 16
-"""Scales that are tried beyond the largest with which all fits: up to 256 times it."""
+MOST = 40
+"""Scales that are tried beyond the largest with which all fits: a million times it."""
 PATIENCE = 2
 """Scales in a row that bring no gain, after which larger ones are not tried."""
 WORTH = 0.2
@@ -62,50 +63,10 @@ BIAS_REACH = BIAS_MANTISSA_MAX * 2**STOCK_BIAS_EXPONENT / STATE_SCALE
 """The largest bias, in weight units."""
 
 
-@dataclass(frozen=True)
-class Fit:
-    """How calibration changed the rounding of one population, and what that brought.
-
-    Args:
-        population: its name.
-        before, after: thresholds in weight units; None: a read-out, or none of 1 or more.
-        clipped: how many weights, biases and clocks end at the limits of their range.
-        values: how many there are.
-        channels: how many channels have clipped ones.
-        diffused: whether the rounding errors of convolutions that read the input are diffused.
-        error_before, error_after: on the calibration pictures, spikes that differ from the float
-            network's for each spike of these; of a read-out, the squared error of its membrane for
-            the square of the float network's. Infinite where no scale fitted.
-    """
-
-    population: str
-    before: int | None
-    after: int | None
-    clipped: int
-    values: int
-    channels: int
-    diffused: bool
-    error_before: float
-    error_after: float
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Scales, and the float values that they are for.
-
-    Args:
-        weighted: the network, its values clipped or rounded already where that is better.
-        quantisation: the scales.
-        fits: the populations that are rounded otherwise than without calibration.
-    """
-
-    weighted: WeightedNetwork
-    quantisation: Quantisation
-    fits: tuple[Fit, ...]
-
-
 @torch.no_grad()
-def calibrate(weighted: WeightedNetwork, calibration: torch.Tensor) -> Calibration:
+def calibrate(
+    weighted: WeightedNetwork, calibration: torch.Tensor
+) -> tuple[Quantisation, tuple[Fit, ...]]:
     """Choose scale and rounding of each population by its spikes on a few training pictures.
 
     Each population gets the float network's spikes as input, so that its own error alone is seen.
@@ -113,6 +74,9 @@ def calibrate(weighted: WeightedNetwork, calibration: torch.Tensor) -> Calibrati
     Args:
         weighted: a lowered network.
         calibration: messages of a few training pictures, (N, C, H, W, T).
+
+    Returns:
+        The scales, and what they change; `fitted` gives the values that go with them.
 
     Raises:
         RangeError: no scale fits a population.
@@ -141,11 +105,10 @@ class _Calibration:
         self.messages = message_ranges(self.network, weighted.weights)
         self.emitted = {self.network.input.name: calibration}
         self.readout = self.floats(calibration)
-        self.chosen = weighted
         self.fits: list[Fit] = []
 
-    def run(self) -> Calibration:
-        """The scale of each population, and the values that go with it."""
+    def run(self) -> tuple[Quantisation, tuple[Fit, ...]]:
+        """The scale of each population, and what each changes."""
         scales = relay_scales(self.network)
         readers = Counter(p.source for p in self.network.projections if not p.recurrent)
         for node in self.network.ordered:
@@ -157,10 +120,10 @@ class _Calibration:
                 readers[p.source] -= not p.recurrent
                 if not readers[p.source]:  # nobody needs it any more
                     self.emitted.pop(p.source, None)
-        return Calibration(self.chosen, Quantisation(scales), tuple(self.fits))
+        return Quantisation(scales), tuple(self.fits)
 
     def _scale(self, population: Population, expected: torch.Tensor) -> float:
-        """The scale of one population; keeps what goes with it.
+        """The scale of one population; notes what it changes.
 
         Args:
             expected: spikes of the float network, or the last membrane of a read-out.
@@ -169,7 +132,7 @@ class _Calibration:
         choices = list(self._choices(population, largest, False, expected))
         plain = whole_threshold(largest, population)
         before = next((choice for choice in choices if choice.scale == plain), None)
-        if any(self._reads_input(p) for p in self.network.incoming(population.name)):
+        if any(reads_input(self.network, p) for p in self.network.incoming(population.name)):
             choices += self._choices(population, largest, True, expected)
         if not choices:
             raise too_large(population)
@@ -180,7 +143,7 @@ class _Calibration:
         if best.error > QUIET and len(close) > 1 and population.threshold is not None:
             best = min(close, key=lambda choice: self._error_at_readout(population, choice))
         if best is not before:
-            self._keep(population, before, best)
+            self._note(population, before, best)
         return best.scale
 
     def _choices(
@@ -205,19 +168,14 @@ class _Calibration:
             if least == 0 or vain == PATIENCE:
                 return
 
-    def _reads_input(self, projection: Projection) -> bool:
-        """Whether a projection is a convolution of the input, whose neighbours are alike."""
-        source, operator = projection.source, projection.operator
-        return source == self.network.input.name and isinstance(operator, Conv)
-
     def _weights(self, name: str, scale: float, diffused: bool) -> dict[str, np.ndarray]:
         """Weights of a population's projections as integers."""
-        return {
-            p.name: (diffuse_weight if diffused and self._reads_input(p) else quantise_weight)(
-                self.weighted.weights[p.name], scale
-            )
-            for p in self.network.incoming(name)
-        }
+        found = {}
+        for p in self.network.incoming(name):
+            diffuses = diffused and reads_input(self.network, p)
+            quantiser = diffuse_weight if diffuses else quantise_weight
+            found[p.name] = quantiser(self.weighted.weights[p.name], scale)
+        return found
 
     def _clock(self, name: str, scale: float) -> dict[str, np.ndarray]:
         """The clock of a population as integers, by its name, if it has one."""
@@ -274,57 +232,73 @@ class _Calibration:
         model.neurons[name] = FusedNeuron(rounded, Surrogate(), 1)
         return model.respond(model.network[name], self.emitted)
 
-    def _keep(self, population: Population, before: _Choice | None, best: _Choice) -> None:
-        """Take a population's values as a choice rounds or clips them, and note it."""
-        name, scale, chosen = population.name, best.scale, self.chosen
-        weights, biases, clocks = dict(chosen.weights), dict(chosen.biases), dict(chosen.clocks)
+    def _note(self, population: Population, before: _Choice | None, best: _Choice) -> None:
+        """Note what a choice changes of one population."""
+        name = population.name
         hit, clipped, count = np.zeros(self.network.shape(name)[0], bool), 0, 0
-        integers = self._weights(name, scale, best.diffused)
         for p in self.network.incoming(name):
-            weights[p.name], beyond = _limited(weights[p.name], scale, WEIGHT_MIN, WEIGHT_MAX)
-            if best.diffused and self._reads_input(p):
-                weights[p.name] = integers[p.name] / scale
+            beyond = _beyond(self.weighted.weights[p.name], best.scale, WEIGHT_MIN, WEIGHT_MAX)
             hit |= self.network.geometry(p).sums(beyond.astype(np.float64))[0] > 0
             clipped, count = clipped + int(beyond.sum()), count + beyond.size
         for values, low, high in (
-            (biases, -BIAS_REACH, BIAS_REACH),
-            (clocks, WEIGHT_MIN, WEIGHT_MAX),
+            (self.weighted.biases, -BIAS_REACH, BIAS_REACH),
+            (self.weighted.clocks, WEIGHT_MIN, WEIGHT_MAX),
         ):
             if name in values:
-                values[name], beyond = _limited(values[name], scale, low, high)
+                beyond = _beyond(values[name], best.scale, low, high)
                 hit |= np.atleast_2d(beyond).any(0)
                 clipped, count = clipped + int(beyond.sum()), count + beyond.size
-        self.chosen = chosen.replace(weights=weights, biases=biases, clocks=clocks)
         self.fits.append(
             Fit(
                 name,
                 None if before is None else _threshold(population, before.scale),
-                _threshold(population, scale),
+                _threshold(population, best.scale),
                 clipped,
                 count,
                 int(hit.sum()),
                 best.diffused,
-                math.inf if before is None else before.error,
+                None if before is None else before.error,
                 best.error,
             )
         )
+
+
+def fitted(
+    weighted: WeightedNetwork, scales: Mapping[str, float], fits: Iterable[Fit]
+) -> WeightedNetwork:
+    """The network whose values are clipped, or rounded already, as its calibration found it.
+
+    Fine-tuning starts from these: a weight beyond its range would get no gradient.
+    """
+    net = weighted.network
+    weights, biases, clocks = dict(weighted.weights), dict(weighted.biases), dict(weighted.clocks)
+    for fit in fits:
+        name, scale = fit.population, scales[fit.population]
+        for p in net.incoming(name):
+            if fit.diffused and reads_input(net, p):
+                weights[p.name] = diffuse_weight(weights[p.name], scale) / scale
+            weights[p.name] = np.clip(weights[p.name], WEIGHT_MIN / scale, WEIGHT_MAX / scale)
+        if name in biases:
+            biases[name] = np.clip(biases[name], -BIAS_REACH / scale, BIAS_REACH / scale)
+        if name in clocks:
+            clocks[name] = np.clip(clocks[name], WEIGHT_MIN / scale, WEIGHT_MAX / scale)
+    return weighted.replace(weights=weights, biases=biases, clocks=clocks)
+
+
+def reads_input(network: Network, projection: Projection) -> bool:
+    """Whether a projection is a convolution of the input, where neighbours are alike."""
+    return projection.source == network.input.name and isinstance(projection.operator, Conv)
+
+
+def _beyond(values: np.ndarray, scale: float, low: float, high: float) -> np.ndarray:
+    """Which values are out of range once scaled, more than rounding alone would mend."""
+    return (values * scale < low - 1) | (values * scale > high + 1)
 
 
 def _square(found: torch.Tensor, expected: torch.Tensor) -> float:
     """The squared error, for the square of what is expected."""
     difference = found.double() - expected.double()
     return float(difference.square().sum() / expected.double().square().sum().clamp(min=1e-30))
-
-
-def _limited(
-    values: np.ndarray, scale: float, low: float, high: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Values that end at `low` and `high` once scaled, and which of them were beyond.
-
-    A value that rounding alone brings back into the range was not beyond it.
-    """
-    beyond = (values * scale < low - 1) | (values * scale > high + 1)
-    return np.clip(values, low / scale, high / scale), beyond
 
 
 def _threshold(population: Population, scale: float) -> int | None:
