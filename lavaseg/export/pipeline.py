@@ -20,7 +20,7 @@ from lavaseg.network.ranges import check_loops, check_ranges
 from lavaseg.netx import write
 from lavaseg.results import metrics
 from lavaseg.results.evaluation import Meter
-from lavaseg.results.rounding import Calibrated
+from lavaseg.results.rounding import Calibrated, Fit
 from lavaseg.runs import Run
 from lavaseg.system.lock import locked
 from lavaseg.system.progress import line
@@ -81,11 +81,12 @@ def _exported(
     weighted = lower(WeightedNetwork.from_model(trained(run)))
     if widest is not None:
         factors(weighted.network, widest)  # before anything is trained
-    quantisation, weighted = _quantisation(run, weighted, calibration)
+    quantisation, fits = _quantisation(run, weighted, calibration)
+    weighted = fitted(weighted, quantisation.scales, fits)
     encoder = run.recipe.encoder_object
     net = quantise(weighted, quantisation, encoder, run.classes)
     if finetune and run.recipe.finetune.epochs:
-        weighted = _finetune(run, net, weighted, quantisation, progress)
+        weighted = _finetune(run, net, weighted, quantisation, fits, progress)
         net = quantise(weighted, quantisation, encoder, run.classes)
     if widest is not None:
         net, _ = interleave(net, widest)
@@ -97,19 +98,23 @@ def _exported(
 
 def _quantisation(
     run: Run, weighted: WeightedNetwork, samples: int
-) -> tuple[Quantisation, WeightedNetwork]:
-    """The scales, and the network with the values that go with them."""
+) -> tuple[Quantisation, tuple[Fit, ...]]:
+    """The scales, and the populations that are rounded otherwise than by the ranges alone."""
     stored = run.files.calibration
     if not samples:
         stored.remove()
-        return choose_quantisation(weighted), weighted
-    weights = run.files.weights.sha256()
+        return choose_quantisation(weighted), ()
+    weights, names = run.files.weights.sha256(), {node.name for node in weighted.network.nodes}
     found = _stored(run)
-    if found is None or (found.weights, found.samples) != (weights, samples):
+    if found is None or (found.weights, found.samples, set(found.scales)) != (
+        weights,
+        samples,
+        names,
+    ):
         scales, fits = calibrate(weighted, _pictures(run, samples))
         found = Calibrated(weights, samples, dict(scales.scales), fits)
         stored.save(found.to_dict())
-    return Quantisation(found.scales), fitted(weighted, found.scales, found.fits)
+    return Quantisation(found.scales), found.fits
 
 
 def _stored(run: Run) -> Calibrated | None:
@@ -138,14 +143,17 @@ def _finetune(
     net: IntegerNetwork,
     weighted: WeightedNetwork,
     quantisation: Quantisation,
+    fits: tuple[Fit, ...],
     progress: bool,
 ) -> WeightedNetwork:
     model = quantised_model(net, weighted, quantisation, run.recipe.training.surrogate)
-    origin = {
+    origin: dict[str, object] = {
         "weights": run.files.weights.sha256(),
         "finetune": run.recipe.finetune.model_dump(),
         "scales": dict(quantisation.scales),
     }
+    if diffused := [fit.population for fit in fits if fit.diffused]:
+        origin["diffused"] = diffused
     if not _is_tuned(run, origin):
         run.files.tuning.remove()
         training, validation = training_parts(run.recipe, run.data)
@@ -199,11 +207,13 @@ def _validated(run: Run, model: SpikingNetwork, validation: Samples) -> float:
     """mIoU of a quantised model on the validation data."""
     encoder = run.recipe.encoder_object
     meter = Meter(run.classes, encoder.steps, run.ignore_index)
+    training = model.training
     model.eval()
     batch, seed = run.recipe.training.batch_size, run.recipe.seed + 1
     for inputs, labels in loader(validation, encoder, batch_size=batch, seed=seed, shuffle=False):
         size = labels.shape[1], labels.shape[2]
         meter.add(metrics.predict(model(inputs).numpy(), size), labels.numpy(), {})
+    model.train(training)
     return meter.result(0.0).miou
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from lavaseg.errors import LavasegError
+from lavaseg.network.integers import SCALE_MAX
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Calibrated:
 
     weights: str
     samples: int
-    scales: dict[str, float]
+    scales: dict[str, Annotated[float, Field(gt=0, le=SCALE_MAX)]]
     fits: tuple[Fit, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -66,11 +67,15 @@ class Calibrated:
             LavasegError: a field that is missing or has another shape.
         """
         try:
-            return _ADAPTER.validate_python(dict(data))
+            found = _ADAPTER.validate_python(dict(data))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
-            raise LavasegError(f"calibration: {where}: {first['msg']}") from None
+            raise LavasegError(f"calibration.json: {where}: {first['msg']}") from None
+        for fit in found.fits:
+            if fit.population not in found.scales:
+                raise LavasegError(f"calibration.json: fits: {fit.population!r} has no scale")
+        return found
 
 
 _ADAPTER = TypeAdapter(Calibrated)
