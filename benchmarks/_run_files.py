@@ -97,6 +97,7 @@ def run_kinds(folder: Path) -> tuple[Kind, ...]:
         "surroundings.json": _resume,
         "finetuned.json": _tuned,
         "finetuned.safetensors": _tuned,
+        "calibration.json": _report,
         "finetune.csv": _load,
     }
     return (

@@ -78,6 +78,7 @@ CASES = (
         0.24,
         ("train",),
         replaces=(
+            "run/calibration.json",
             "run/finetune.csv",
             "run/finetuned.json",
             "run/finetuned.safetensors",

@@ -32,12 +32,21 @@ def export(
     out_: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write.", show_default="RUN/net.net")
     ] = None,
+    calibration: Annotated[
+        int,
+        typer.Option(
+            "--calibration",
+            min=0,
+            help="Training pictures that scales are measured on; 0: scales from the ranges alone.",
+        ),
+    ] = 16,
     widest: _Widest = None,
     set_: Moved = None,
 ) -> None:
     """Turn a trained network into Loihi's integers and write it as NetX HDF5.
 
-    Folds batch norm into weights and biases, rounds weights to 8 bits, fine-tunes the rounded
+    Folds batch norm into weights and biases, measures on a few training pictures which weights
+    are not worth their range and clips them, rounds weights to 8 bits, fine-tunes the rounded
     network on the run's training data (kept in RUN, so that a second export is quick), and proves
     that no sum leaves the range of the hardware. A network that is a plain sequence can be loaded
     by stock NetX, too. Then names the limits of Loihi 2 that it meets, and what to do about each.
@@ -51,8 +60,12 @@ def export(
 
     from lavaseg.chip import find_limits
     from lavaseg.export import export as export_run
+    from lavaseg.results.rounding import Calibrated, sentences
 
-    net = export_run(opened, path, widest=widest)
+    net = export_run(opened, path, calibration=calibration, widest=widest)
+    if calibration:
+        for sentence in sentences(Calibrated.from_dict(opened.files.calibration.load())):
+            say(sentence)
     say(f"exported: {path}")
     _say_ranges(net)
     say_limits(find_limits(net))

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+import torch
+
+from lavaseg.data.base import Samples
 from lavaseg.errors import LavasegError
+from lavaseg.export.calibration import calibrate, fitted
 from lavaseg.export.finetune import quantised_model, tuned_values
 from lavaseg.export.lowering import Quantisation, choose_quantisation, lower, quantise
 from lavaseg.export.weighted import WeightedNetwork
@@ -13,12 +18,21 @@ from lavaseg.network.integers import IntegerNetwork
 from lavaseg.network.interleave import factors, interleave
 from lavaseg.network.ranges import check_loops, check_ranges
 from lavaseg.netx import write
+from lavaseg.results import metrics
+from lavaseg.results.evaluation import Meter
+from lavaseg.results.rounding import Calibrated, Fit
 from lavaseg.runs import Run
 from lavaseg.system.lock import locked
+from lavaseg.system.progress import line
+from lavaseg.training import SpikingNetwork
+from lavaseg.training.batches import loader, messages
 from lavaseg.training.experiment import trained, training_parts, weights_of_classes
 from lavaseg.training.fit import fit
 from lavaseg.training.plan import Plan
-from lavaseg.training.weights import restore
+from lavaseg.training.weights import arrays_of, restore
+
+CALIBRATION = 16
+"""Training pictures that scales are measured on, unless told otherwise."""
 
 
 def export(
@@ -26,17 +40,22 @@ def export(
     path: str | Path | None = None,
     *,
     finetune: bool = True,
+    calibration: int = CALIBRATION,
     widest: int | None = None,
     progress: bool = True,
 ) -> IntegerNetwork:
-    """Fold, quantise, fine-tune, check the ranges and write the NetX file.
+    """Fold, calibrate, quantise, fine-tune, check the ranges and write the NetX file.
 
-    Fine-tuning happens once: its weights stay in the run's folder and are used again as long as
-    the trained weights and the recipe are the same.
+    Of the rounded network and the fine-tuned ones, the one is taken that is best on the validation
+    data. Calibration and fine-tuning happen once: scales and weights stay in the run's folder and
+    are used again as long as the trained weights, the number of pictures and the recipe are the
+    same.
 
     Args:
         path: where to write; `net.net` in the run's folder by default.
         finetune: False rounds the trained weights as they are.
+        calibration: number of training pictures, spread over all, that scales are measured on
+            (`lavaseg/export/calibration.py`). 0: the largest scales with which every number fits.
         widest: columns that a sheet may have which a convolution reads; wider ones are
             interleaved (`lavaseg/network/interleave.py`), which changes no spike. None: any.
 
@@ -46,20 +65,28 @@ def export(
     """
     with locked(run.path):
         target = run.files.net.path if path is None else path
-        return _exported(run, target, finetune, widest, progress)
+        return _exported(run, target, finetune, calibration, widest, progress)
 
 
 def _exported(
-    run: Run, path: str | Path, finetune: bool, widest: int | None, progress: bool
+    run: Run,
+    path: str | Path,
+    finetune: bool,
+    calibration: int,
+    widest: int | None,
+    progress: bool,
 ) -> IntegerNetwork:
+    if calibration < 0:
+        raise LavasegError(f"calibration must be 0 or more training pictures, got {calibration}")
     weighted = lower(WeightedNetwork.from_model(trained(run)))
     if widest is not None:
         factors(weighted.network, widest)  # before anything is trained
-    quantisation = choose_quantisation(weighted)
+    quantisation, fits = _quantisation(run, weighted, calibration)
+    weighted = fitted(weighted, quantisation.scales, fits)
     encoder = run.recipe.encoder_object
     net = quantise(weighted, quantisation, encoder, run.classes)
     if finetune and run.recipe.finetune.epochs:
-        weighted = _finetune(run, net, weighted, quantisation, progress)
+        weighted = _finetune(run, net, weighted, quantisation, fits, progress)
         net = quantise(weighted, quantisation, encoder, run.classes)
     if widest is not None:
         net, _ = interleave(net, widest)
@@ -69,22 +96,69 @@ def _exported(
     return net
 
 
+def _quantisation(
+    run: Run, weighted: WeightedNetwork, samples: int
+) -> tuple[Quantisation, tuple[Fit, ...]]:
+    """The scales, and the populations that are rounded otherwise than by the ranges alone."""
+    stored = run.files.calibration
+    if not samples:
+        stored.remove()
+        return choose_quantisation(weighted), ()
+    weights, names = run.files.weights.sha256(), {node.name for node in weighted.network.nodes}
+    found = _stored(run)
+    if found is None or (found.weights, found.samples, set(found.scales)) != (
+        weights,
+        samples,
+        names,
+    ):
+        scales, fits = calibrate(weighted, _pictures(run, samples))
+        found = Calibrated(weights, samples, dict(scales.scales), fits)
+        stored.save(found.to_dict())
+    return Quantisation(found.scales), found.fits
+
+
+def _stored(run: Run) -> Calibrated | None:
+    """The calibration in the run's folder, or None if there is none that can be read."""
+    try:
+        return Calibrated.from_dict(run.files.calibration.load())
+    except LavasegError:
+        return None
+
+
+def _pictures(run: Run, samples: int) -> torch.Tensor:
+    """Messages of training samples, spread evenly over all, (N, C, H, W, T)."""
+    try:
+        training = training_parts(run.recipe, run.data)[0]
+    except LavasegError as error:
+        raise LavasegError(
+            f"{error}; export measures scales on training pictures: --calibration 0 does without"
+        ) from None
+    numbers = np.unique(np.linspace(0, len(training) - 1, samples).astype(int)).tolist()
+    stimuli = [training[number][0] for number in numbers]
+    return messages(stimuli, run.recipe.encoder_object, run.recipe.seed, numbers)
+
+
 def _finetune(
     run: Run,
     net: IntegerNetwork,
     weighted: WeightedNetwork,
     quantisation: Quantisation,
+    fits: tuple[Fit, ...],
     progress: bool,
 ) -> WeightedNetwork:
     model = quantised_model(net, weighted, quantisation, run.recipe.training.surrogate)
-    origin = {
+    origin: dict[str, object] = {
         "weights": run.files.weights.sha256(),
         "finetune": run.recipe.finetune.model_dump(),
         "scales": dict(quantisation.scales),
     }
+    if diffused := [fit.population for fit in fits if fit.diffused]:
+        origin["diffused"] = diffused
     if not _is_tuned(run, origin):
         run.files.tuning.remove()
         training, validation = training_parts(run.recipe, run.data)
+        start = {name: array.copy() for name, array in arrays_of(model).items()}
+        rounded = _validated(run, model, validation)
         encoder = run.recipe.encoder_object
         optimisation = run.recipe.training.model_copy(
             update={
@@ -115,9 +189,32 @@ def _finetune(
             title="finetune",
             progress=progress,
         )
+        tuned = _validated(run, restore(model, run.files.tuned_weights), validation)
+        if tuned < rounded:
+            run.files.tuned_weights.save(start)
+        if tuned < rounded and progress:
+            line(
+                f"fine-tuning is not taken: validation mIoU {100 * tuned:.2f} %, rounded without "
+                f"it {100 * rounded:.2f} %"
+            )
         run.files.tuning.save(origin)
     restore(model, run.files.tuned_weights)
     return tuned_values(model, weighted, quantisation)
+
+
+@torch.no_grad()
+def _validated(run: Run, model: SpikingNetwork, validation: Samples) -> float:
+    """mIoU of a quantised model on the validation data."""
+    encoder = run.recipe.encoder_object
+    meter = Meter(run.classes, encoder.steps, run.ignore_index)
+    training = model.training
+    model.eval()
+    batch, seed = run.recipe.training.batch_size, run.recipe.seed + 1
+    for inputs, labels in loader(validation, encoder, batch_size=batch, seed=seed, shuffle=False):
+        size = labels.shape[1], labels.shape[2]
+        meter.add(metrics.predict(model(inputs).numpy(), size), labels.numpy(), {})
+    model.train(training)
+    return meter.result(0.0).miou
 
 
 def _is_tuned(run: Run, origin: Mapping[str, object]) -> bool:

@@ -107,11 +107,11 @@ def bounds(
     if inputs is None:
         inputs = input_bounds(net)
     inhibition, excitation = inputs[population.name]
-    kept = _geometric(population.current_decay, net.steps)
+    kept = geometric_sum(population.current_decay, net.steps)
     bias = net.bias(population.name) / STATE_SCALE
     down = inhibition * kept + np.maximum(-bias, 0)
     up = excitation * kept + np.maximum(bias, 0)
-    over_time = _geometric(population.voltage_decay, net.steps)
+    over_time = geometric_sum(population.voltage_decay, net.steps)
     low = -float((down * over_time).max())
     if population.threshold is None:
         high = float((up * over_time).max())
@@ -124,7 +124,7 @@ def bounds(
     return PopulationRange(population.name, current, low, high, -low < limit and high <= limit)
 
 
-def _geometric(decay: int, steps: int) -> float:
+def geometric_sum(decay: int, steps: int) -> float:
     """Largest sum that a unit input at every step leaves after `steps` of decay."""
     keep = 1 - decay / 4096
     return float(steps) if keep == 1 else (1 - keep**steps) / (1 - keep)
@@ -186,7 +186,7 @@ def brake(net: IntegerNetwork, population: Population, period: int | None = None
     inhibition, excitation = synaptic_bounds(
         net.network, net.weights, population.name, messages, net.clocks
     )
-    kept = _geometric(population.current_decay, net.steps if period is None else period)
+    kept = geometric_sum(population.current_decay, net.steps if period is None else period)
     bias = np.maximum(net.bias(population.name), 0) / STATE_SCALE
     against = np.maximum(excitation * kept + bias, 1)
     message = min(max(1, math.ceil(against.max() / 512)), 255)

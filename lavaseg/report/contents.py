@@ -26,6 +26,7 @@ from lavaseg.results.energy import (
     uncountable,
 )
 from lavaseg.results.evaluation import Evaluation
+from lavaseg.results.rounding import Calibrated
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class ReportData:
         encoder: `Encoder.to_dict()`.
         parameters: number of parameters that training learned, norms and biases included.
         trained, exported: evaluations of the float and of the exported integer network.
+        calibration: what calibration changed of the rounding, if scales were measured.
         verification: `Verdict.to_dict()`: ok, rows, first_difference.
         board: what a board with Loihi 2 measured of the exported network, if it ran on one.
         counted: the network in which the spikes of that evaluation are counted, if it is not
@@ -104,6 +106,7 @@ class ReportData:
     parameters: int = 0
     trained: Evaluation | None = None
     exported: Evaluation | None = None
+    calibration: Calibrated | None = None
     verification: Mapping[str, Any] | None = None
     board: Mapping[str, Any] | None = None
     counted: Network | None = None

@@ -24,6 +24,7 @@ from lavaseg.report.contents import Examples, OtherRun, ReportData
 from lavaseg.report.page import render
 from lavaseg.report.plots import Histogram
 from lavaseg.results.metrics import predict
+from lavaseg.results.rounding import Calibrated
 from lavaseg.runs import Run
 from lavaseg.system.files import write_atomically
 from lavaseg.system.versions import versions
@@ -91,6 +92,7 @@ def collect(run: Run, *, compare: Run | Sequence[Run] = ()) -> ReportData:
         network=network,
         trained=trained,
         exported=exported,
+        calibration=results.calibration,
         verification=results.verdict,
         board=results.board,
         counted=counted,
@@ -133,6 +135,8 @@ class _Results:
         self.weights = self._current(files.weights)
         self.net = self._current(files.net)
         self.evaluation = self._value(files.evaluation) if self.weights else None
+        calibration = self._value(files.calibration) if self.net else None
+        self.calibration = None if calibration is None else Calibrated.from_dict(calibration)
         self.net_evaluation = self._value(files.net_evaluation) if self.net else None
         self.verdict = self._value(files.verdict) if self.net else None
         self.board = self._value(files.chip_profile) if self.net else None

@@ -18,6 +18,7 @@ from lavaseg.report.wording import (
 )
 from lavaseg.results.chip import chip_conditions, chip_rows
 from lavaseg.results.energy import Estimate
+from lavaseg.results.rounding import Calibrated
 
 
 def layer_rows(data: ReportData) -> list[dict[str, str]]:
@@ -60,6 +61,21 @@ def _node_row(
         "operations": "–",
         "share": "–",
     }
+
+
+def fit_rows(calibrated: Calibrated | None) -> list[dict[str, str]]:
+    """One row a population that calibration rounds otherwise."""
+    return [
+        {
+            "name": fit.population,
+            "threshold": " → ".join("–" if t is None else str(t) for t in (fit.before, fit.after)),
+            "clipped": f"{format_count(fit.clipped)} of {format_count(fit.values)}",
+            "diffused": "diffused" if fit.diffused else "to the nearest",
+            "before": "–" if fit.error_before is None else format_percent(fit.error_before, 2),
+            "after": format_percent(fit.error_after, 2),
+        }
+        for fit in (calibrated.fits if calibrated else ())
+    ]
 
 
 def class_rows(data: ReportData) -> list[dict[str, str]]:

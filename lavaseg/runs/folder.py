@@ -88,6 +88,13 @@ class RunFolder:
         written_by=("evaluate", "demo"),
         made_from=(weights,),
     )
+    calibration = Kind(
+        "calibration.json",
+        "scales measured on training pictures, what they clip, a hash of the float weights",
+        JSON,
+        written_by=("export",),
+        made_from=(weights,),
+    )
     tuning_history = Kind(
         "finetune.csv",
         "one row an epoch of fine-tuning",

@@ -163,14 +163,16 @@ class SpikingNetwork(nn.Module):
         emitted = {net.input.name: messages * self.input_scale}
         readout = torch.empty(0)
         for node in net.ordered:
-            sent, membrane = self._emit(node, emitted, membranes, carried)
-            emitted[node.name] = sent
-            if isinstance(node, Population) and node.name == net.readout:
+            emitted[node.name], membrane = self.respond(
+                node, emitted, membranes=membranes, carried=carried
+            )
+            if node.name == net.readout:
+                assert isinstance(node, Population)
                 assert membrane is not None
-                seen = membrane.shape[-1]
-                readout = after_reset(node, sent[..., -seen:], membrane)[..., -1]
+                last = emitted[node.name][..., -membrane.shape[-1] :]
+                readout = after_reset(node, last, membrane)[..., -1]
             if observe is not None:
-                observe(node, sent, membrane)
+                observe(node, emitted[node.name], membrane)
         if carried is not None:
             carried.step += messages.shape[-1]
         return readout
@@ -202,17 +204,22 @@ class SpikingNetwork(nn.Module):
         emitted = dict(given)
         for node in self.network.ordered:
             if node.name in needed:
-                emitted[node.name], _ = self._emit(node, emitted, "none", None)
+                emitted[node.name], _ = self.respond(node, emitted)
         return emitted[target]
 
-    def _emit(
+    def respond(
         self,
         node: Node,
         emitted: Mapping[str, torch.Tensor],
-        membranes: Record,
-        carried: Carried | None,
+        *,
+        membranes: Record = "none",
+        carried: Carried | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """What a node sends, of what the nodes before it have sent, and membranes as asked for."""
+        """What one node sends, and its membranes before reset, as `forward` describes them.
+
+        Args:
+            emitted: what each node that it listens to sends, (N, C, H, W, T).
+        """
         arriving = [
             self._late(p, self.synapses[p.name](emitted[p.source]), carried)
             for p in self.network.incoming(node.name)
@@ -230,13 +237,13 @@ class SpikingNetwork(nn.Module):
             else:
                 clock = clock[carried.step : carried.step + current.shape[-1]]
             current = current + clock.T.view(1, -1, 1, 1, len(clock))
-        if not isinstance(node, Population):
-            current = current if norm is None else norm(current)
-            return current if bias is None else current + bias.view(1, -1, 1, 1, 1), None
-        record = "last" if node.threshold is None and membranes == "none" else membranes
-        return self._respond(node, current, norm, bias, record, carried)
+        if isinstance(node, Population):
+            record = "last" if node.threshold is None and membranes == "none" else membranes
+            return self._fire(node, current, norm, bias, record, carried)
+        current = current if norm is None else norm(current)
+        return current if bias is None else current + bias.view(1, -1, 1, 1, 1), None
 
-    def _respond(
+    def _fire(
         self,
         node: Population,
         current: torch.Tensor,

@@ -10,7 +10,7 @@ import numpy as np
 
 from lavaseg.encoders import Encoder
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.network import NEVER, STATE_SCALE, Relay
+from lavaseg.network import NEVER, STATE_SCALE, Network, Population, Relay
 from lavaseg.network.integers import (
     BIAS_MANTISSA_MAX,
     STOCK_BIAS_EXPONENT,
@@ -20,7 +20,7 @@ from lavaseg.network.integers import (
     IntegerNetwork,
     RangeError,
 )
-from lavaseg.network.ranges import CURRENT_LIMIT, message_ranges, synaptic_bounds
+from lavaseg.network.ranges import CURRENT_LIMIT, Messages, message_ranges, synaptic_bounds
 
 HEADROOM = 0.85
 """Part of each range that the first choice of scale uses; fine-tuning may grow into the rest."""
@@ -50,42 +50,84 @@ def choose_quantisation(weighted: WeightedNetwork) -> Quantisation:
     """
     net = weighted.network
     messages = message_ranges(net, weighted.weights)
-    scales = {node.name: 1.0 for node in net.nodes if isinstance(node, Relay)}
+    scales = relay_scales(net)
     for population in net.populations:
-        name = population.name
-        synapses = [weighted.weights[p.name] for p in net.incoming(name)]
-        if name in weighted.clocks:
-            synapses.append(weighted.clocks[name])
-        largest = max((np.abs(values).max(initial=0.0) for values in synapses), default=0.0)
-        inhibition, excitation = synaptic_bounds(
-            net, weighted.weights, name, messages, weighted.clocks
-        )
-        bias = float(np.abs(weighted.biases.get(name, np.zeros(1))).max(initial=0.0))
-        reachable = BIAS_MANTISSA_MAX * 2**STOCK_BIAS_EXPONENT / STATE_SCALE
-        limits = [
-            WEIGHT_MAX / largest if largest else math.inf,
-            HEADROOM * CURRENT_LIMIT / max(inhibition.max(), excitation.max(), 1e-12),
-            HEADROOM * reachable / bias if bias else math.inf,
-        ]
-        if population.threshold is not None:
-            limits.append((NEVER - 1) / population.threshold)
-        scale = min(limits)
-        if population.threshold is not None:
-            mantissa = math.floor(scale * population.threshold)
-            if mantissa < 1:
-                raise RangeError(
-                    f"population {name!r}: its threshold {population.threshold:g} is below one "
-                    "weight unit once its weights or biases fit 8 bits; they are too large for it"
-                )
-            scale = mantissa / population.threshold
-        scales[name] = float(scale)
+        scale = whole_threshold(largest_scale(weighted, population, messages), population)
+        if scale is None:
+            raise too_large(population)
+        scales[population.name] = scale
     return Quantisation(scales)
+
+
+def relay_scales(net: Network) -> dict[str, float]:
+    """The scales of relays, whose messages are counts of spikes."""
+    return {node.name: 1.0 for node in net.nodes if isinstance(node, Relay)}
+
+
+def largest_scale(weighted: WeightedNetwork, population: Population, messages: Messages) -> float:
+    """The largest scale with which a population's numbers fit, its threshold not yet whole."""
+    name = population.name
+    synapses = [weighted.weights[p.name] for p in weighted.network.incoming(name)]
+    if name in weighted.clocks:
+        synapses.append(weighted.clocks[name])
+    largest = max((np.abs(values).max(initial=0.0) for values in synapses), default=0.0)
+    inhibition, excitation = synaptic_bounds(
+        weighted.network, weighted.weights, name, messages, weighted.clocks
+    )
+    bias = float(np.abs(weighted.biases.get(name, np.zeros(1))).max(initial=0.0))
+    reachable = BIAS_MANTISSA_MAX * 2**STOCK_BIAS_EXPONENT / STATE_SCALE
+    limits = [
+        WEIGHT_MAX / largest if largest else math.inf,
+        HEADROOM * CURRENT_LIMIT / max(inhibition.max(), excitation.max(), 1e-12),
+        HEADROOM * reachable / bias if bias else math.inf,
+    ]
+    if population.threshold is not None:
+        limits.append((NEVER - 1) / population.threshold)
+    return float(min(limits))
+
+
+def whole_threshold(scale: float, population: Population) -> float | None:
+    """The next smaller scale that makes the threshold whole; None: it would be below 1."""
+    if population.threshold is None:
+        return scale
+    mantissa = math.floor(scale * population.threshold)
+    return mantissa / population.threshold if mantissa >= 1 else None
+
+
+def too_large(population: Population) -> RangeError:
+    """The error of a population that no scale fits."""
+    return RangeError(
+        f"population {population.name!r}: its threshold {population.threshold:g} is below one "
+        "weight unit once its weights or biases fit 8 bits; they are too large for it"
+    )
 
 
 def quantise_weight(weight: np.ndarray, scale: float) -> np.ndarray:
     """The weights as even integers in -256 .. 254, int16."""
     even = 2 * np.round(weight * (scale / 2))
     return np.clip(even, WEIGHT_MIN, WEIGHT_MAX).astype(np.int16)
+
+
+def diffuse_weight(weight: np.ndarray, scale: float) -> np.ndarray:
+    """The weights of a convolution as even integers, int16, whose rounding errors cancel nearby.
+
+    What rounding one weight leaves is added to the next, as Floyd & Steinberg 1976 do with the
+    grey of pixels: all channels of a tap, taps along rows, there and back. Where neighbouring
+    inputs are alike, as in pictures, the errors of weights rounded each for itself add up.
+
+    Args:
+        weight: (channels, inputs, height, width).
+    """
+    path = np.moveaxis(weight * (scale / 2), 1, -1).copy()
+    path[:, 1::2] = path[:, 1::2, ::-1]
+    left = np.zeros(len(path))
+    taps = path.reshape(len(path), -1)
+    for index in range(taps.shape[1]):
+        wanted = taps[:, index] + left
+        taps[:, index] = np.clip(np.round(wanted), WEIGHT_MIN // 2, WEIGHT_MAX // 2)
+        left = np.clip(wanted - taps[:, index], -1, 1)  # a clipped weight's rest is not worth it
+    path[:, 1::2] = path[:, 1::2, ::-1]
+    return (2 * np.moveaxis(path, -1, 1)).astype(np.int16)
 
 
 def quantise_bias(bias: np.ndarray, scale: float, exponent: int) -> Bias:
