@@ -13,7 +13,6 @@ from lavaseg.chip import Mapping as ChipMapping
 from lavaseg.chip import Prediction
 from lavaseg.models.analog import AnalogModel
 from lavaseg.network import Network
-from lavaseg.report.plots import Histogram
 from lavaseg.results.energy import (
     DescribedWork,
     EnergyAccount,
@@ -25,6 +24,7 @@ from lavaseg.results.energy import (
     uncountable,
 )
 from lavaseg.results.evaluation import Evaluation
+from lavaseg.results.membranes import Histogram
 
 
 @dataclass(frozen=True)

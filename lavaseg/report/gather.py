@@ -22,7 +22,7 @@ from lavaseg.events import Stimulus, preview
 from lavaseg.models.analog import AnalogModel
 from lavaseg.report.contents import Examples, OtherRun, ReportData
 from lavaseg.report.page import render
-from lavaseg.report.plots import Histogram
+from lavaseg.results.membranes import EDGES, Histogram, binned
 from lavaseg.results.metrics import predict
 from lavaseg.runs import Run
 from lavaseg.system.files import write_atomically
@@ -41,8 +41,6 @@ T = TypeVar("T")
 
 EXAMPLES = 8
 """Pictures shown, and samples whose membranes are drawn."""
-MEMBRANE_EDGES = np.linspace(-2.0, 3.0, 101)
-"""Bin edges in units of the threshold; values beyond them count in the first and last bin."""
 
 
 def write_report(
@@ -231,16 +229,14 @@ def _membrane_histograms(run: Run, data: DataSet, notes: list[str]) -> dict[str,
     if recordings is None:
         return {}
     firing = [p.name for p in run.model.populations if p.threshold is not None]
-    counts = {name: np.zeros(len(MEMBRANE_EDGES) - 1, np.int64) for name in firing}
+    counts = {name: np.zeros(len(EDGES) - 1, np.int64) for name in firing}
     stimuli = [stimulus for stimulus, _ in _first(data)]
     for recording in recordings(run, stimuli, layers=firing):
         for name, layer in recording.layers.items():
             assert layer.membranes is not None
             assert layer.threshold is not None
-            values = layer.membranes.ravel() / layer.threshold
-            clipped = values.clip(MEMBRANE_EDGES[0], MEMBRANE_EDGES[-1])
-            counts[name] += np.histogram(clipped, MEMBRANE_EDGES)[0]
-    return {name: Histogram(MEMBRANE_EDGES, count) for name, count in counts.items()}
+            counts[name] += binned(layer.membranes, layer.threshold)
+    return {name: Histogram(EDGES, count) for name, count in counts.items()}
 
 
 def _comparison(run: Run, other: Run, notes: list[str]) -> OtherRun:

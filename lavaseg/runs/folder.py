@@ -51,6 +51,12 @@ class RunFolder:
         TABLE,
         written_by=("train",),
     )
+    membranes = Kind(
+        "membranes.safetensors",
+        "histograms of the membranes of each population by epoch, if the recipe asks for them",
+        ARRAYS,
+        written_by=("train",),
+    )
     weights = Kind(
         "model.safetensors",
         "float weights of the best validation epoch, or those that `convert` made of them",
