@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -47,6 +47,23 @@ class Ask:
     layers: Sequence[str] | None = None
     steps: tuple[int, ...] = ()
     auxiliary: bool = False
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions of the same samples in several ways.
+
+    Args:
+        pictures: uint8 (N, C, H, W).
+        truths: class ids (N, H, W), or None where they are not known.
+        rows: class ids (N, H, W) by the name of each way.
+        ignore_index: label that does not count.
+    """
+
+    pictures: np.ndarray
+    truths: np.ndarray | None
+    rows: Mapping[str, np.ndarray]
+    ignore_index: int | None = None
 
 
 @contextmanager
@@ -94,12 +111,18 @@ def spike_data(source: Source, names: Sequence[str], wanted: Wanted) -> list[plo
 def rate_code(sources: Sequence[Source], ask: Ask) -> plots.Figure:
     """The spikes of the encoder, added up."""
     (source,) = sources
-    seen = source.scenes(ask.wanted)
+    samples, largest = coded(source, ask.wanted)
+    return plots.rate_code(samples, largest, "spikes" if largest == 1 else "messages")
+
+
+def coded(source: Source, wanted: Wanted) -> tuple[list[plots.CodedSample], int]:
+    """What the encoder makes of each sample, and the largest message that is possible."""
+    seen = source.scenes(wanted)
     if isinstance(source, RecordedSource):
         found, encoder = _recorded_input(source, seen), None
     else:
-        encoder = _encoder(source, ask.wanted.steps)
-        seed = ask.wanted.seed
+        encoder = _encoder(source, wanted.steps)
+        seed = wanted.seed
         if seed is None and isinstance(source, RunSource):
             seed = source.run.recipe.seed
         found = encoder.encode(seen.stimuli, seed=seed or 0, samples=seen.numbers)
@@ -111,7 +134,7 @@ def rate_code(sources: Sequence[Source], ask: Ask) -> plots.Figure:
         plots.CodedSample(name, picture, messages)
         for name, picture, messages in zip(seen.names, seen.pictures, found, strict=True)
     ]
-    return plots.rate_code(samples, largest, "spikes" if largest == 1 else "messages")
+    return samples, largest
 
 
 def _encoder(source: Source, steps: int | None) -> Encoder:
@@ -260,6 +283,18 @@ def energy(sources: Sequence[Source], ask: Ask) -> plots.Figure:
 
 def predictions(sources: Sequence[Source], ask: Ask) -> plots.Figure:
     """Predictions over T, over depth, and of several networks."""
+    found = predicted(sources, ask)
+    return plots.prediction_grid(
+        found.pictures,
+        found.truths,
+        found.rows,
+        sources[0].classes,
+        ignore_index=found.ignore_index,
+    )
+
+
+def predicted(sources: Sequence[Source], ask: Ask) -> Predictions:
+    """The rows of such a figure."""
     first = sources[0]
     seen = first.scenes(ask.wanted)
     size = seen.pictures.shape[2:] if seen.truths is None else seen.truths.shape[1:]
@@ -280,9 +315,7 @@ def predictions(sources: Sequence[Source], ask: Ask) -> plots.Figure:
                     f"two rows would be called {title!r}: give titles that tell them apart"
                 )
             found[title] = predict(logits, size)
-    return plots.prediction_grid(
-        seen.pictures, seen.truths, found, classes, ignore_index=seen.ignore_index
-    )
+    return Predictions(seen.pictures, seen.truths, found, seen.ignore_index)
 
 
 def _readouts(
@@ -298,7 +331,7 @@ def _readouts(
             _ = source.logits(seen, dataclasses.replace(ask.wanted, steps=ask.steps[0]))
         yield (source.title if several else "prediction"), source.logits(seen, ask.wanted)
         return
-    chosen = ask.steps or ((source.steps,) if several or ask.auxiliary else _doubled(source))
+    chosen = ask.steps or ((source.steps,) if several or ask.auxiliary else doubled(source))
     for steps in chosen:
         at = dataclasses.replace(ask.wanted, steps=steps)
         if isinstance(source, RecordedSource):
@@ -306,7 +339,7 @@ def _readouts(
         yield f"{prefix}T = {steps}", source.logits(seen, at)
 
 
-def _doubled(source: Source) -> tuple[int, ...]:
+def doubled(source: Source) -> tuple[int, ...]:
     """T = 1, 2, 4 and so on, up to the source's own; that alone where it cannot have others."""
     if isinstance(source, RecordedSource):
         return (source.steps,)

@@ -20,8 +20,10 @@ from lavaseg.chip import predict as predict_on_chip
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus, preview
 from lavaseg.models.analog import AnalogModel
+from lavaseg.report import drawings
 from lavaseg.report.contents import Examples, OtherRun, ReportData
 from lavaseg.report.page import render
+from lavaseg.report.sources import NetSource, RunSource, Wanted
 from lavaseg.results.membranes import EDGES, Histogram, binned
 from lavaseg.results.metrics import predict
 from lavaseg.runs import Run
@@ -41,6 +43,10 @@ T = TypeVar("T")
 
 EXAMPLES = 8
 """Pictures shown, and samples whose membranes are drawn."""
+FEW = 3
+"""Pictures whose code, and whose predictions over T, are shown."""
+MAPS = 4
+"""Layers whose spikes are laid over the first picture."""
 
 
 def write_report(
@@ -96,6 +102,7 @@ def collect(run: Run, *, compare: Run | Sequence[Run] = ()) -> ReportData:
         described=_described(run, network, exported),
         examples=_examples(run, net, data, notes) if data and results.weights else None,
         membranes=_membrane_histograms(run, data, notes) if data and results.weights else {},
+        **_activity(run, net, data if results.weights or net is not None else None, notes),
         chip=chip,
         prediction=_prediction(net, chip, exported),
         comparisons=_comparisons(run, compare, notes),
@@ -219,6 +226,27 @@ def _examples(
     predicted = predict(logits, (labels.shape[1], labels.shape[2]))
     pictures = np.stack([preview(stimulus)[:, rows, columns] for stimulus in stimuli])
     return Examples(pictures, labels, predicted, by, run.ignore_index)
+
+
+def _activity(
+    run: Run, net: IntegerNetwork | None, data: DataSet | None, notes: list[str]
+) -> dict[str, Any]:
+    """Spike maps, the rate code and predictions over T, of the network that is shown.
+
+    Of the integers where there are any, so that neither torch nor a second network is needed.
+    """
+    if data is None or isinstance(run.model, AnalogModel):
+        return {}
+    if net is None and _recordings(notes, "spike maps of a network that is not exported") is None:
+        return {}
+    source = RunSource(run) if net is None else NetSource(net, run=run)
+    layers = drawings.spread(source.firing, MAPS)
+    found: dict[str, Any] = {"maps": drawings.spike_data(source, layers, Wanted(samples=1))}
+    if run.recipe.encoder["kind"] in ("poisson", "onoff_poisson"):
+        found["coded"], _ = drawings.coded(source, Wanted(samples=FEW))
+    if len(drawings.doubled(source)) > 1:
+        found["over_steps"] = drawings.predicted([source], drawings.Ask(Wanted(samples=FEW)))
+    return found
 
 
 def _membrane_histograms(run: Run, data: DataSet, notes: list[str]) -> dict[str, Histogram]:

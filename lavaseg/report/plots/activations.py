@@ -86,12 +86,12 @@ def activation_maxima(layers: Mapping[str, Activations], what: str, samples: int
         left.set_xticks(ticks, [str(tick) for tick in ticks])
         dress(left)
         row_label(left, label, beside_axis=True)
-        height, width = found.of_places.shape
         image = right.imshow(
             found.of_places, cmap="cividis", vmin=0, vmax=1, interpolation="nearest"
         )
-        right.set_anchor("W" if width > height else "C")
+        right.set_anchor("E")
         bar = made.figure.colorbar(image, cax=made.bars[row])
+        bar.set_ticks([0, 0.5, 1], labels=["0", "0.5", "1"])
         bar.ax.tick_params(labelsize=7.5, colors=INK)
     made.cells[0, 0].set_title("by channel, largest first\n(dashed: mean)", fontsize=8.5, color=INK)
     made.cells[0, 1].set_title("by place, over channels", fontsize=8.5, color=INK)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +13,7 @@ from lavaseg.models.analog import AnalogModel
 from lavaseg.network import Current, Network, Population, Shape
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.report.sources.base import Sheets, Source, Wanted, sent
-from lavaseg.report.sources.scenes import Scenes, scenes
+from lavaseg.report.sources.scenes import Scenes, first_test_samples, scenes
 from lavaseg.results.recording import Recording
 from lavaseg.runs import Run
 
@@ -36,6 +35,12 @@ def firing(network: Network) -> list[str]:
         for node in network.ordered
         if isinstance(node, Population) and node.threshold is not None
     ]
+
+
+def _with_data(run: Run, wanted: Wanted) -> Run:
+    """The run, with its data in the folder that the options name, if they do."""
+    root = wanted.options.get("root")
+    return run if root is None or wanted.inputs else run.with_data_in(str(root))
 
 
 class RunSource(Source):
@@ -65,7 +70,9 @@ class RunSource(Source):
         return firing(self.network)
 
     def scenes(self, wanted: Wanted) -> Scenes:
-        run = self.run
+        run = _with_data(self.run, wanted)
+        if not wanted.inputs:
+            return scenes(first_test_samples(run, wanted.samples), run.recipe.encoder_object, run)
         taker = Trained(run.model, run.recipe.encoder_object, run.classes)
         inputs = choose_inputs(
             taker, wanted.inputs, run.recipe.data, wanted.options, wanted.samples, wanted.seed or 0
@@ -119,10 +126,9 @@ class RunSource(Source):
 class NetSource(Source):
     """A network in integers, and the run that exported it where it lies in one."""
 
-    def __init__(self, net: IntegerNetwork, title: str, path: Path | None = None) -> None:
-        self.net, self.title, self.path = net, title, path
+    def __init__(self, net: IntegerNetwork, title: str = "", run: Run | None = None) -> None:
+        self.net, self.title, self.run = net, title, run
         self.classes, self.steps = net.classes, net.steps
-        self.run = None if path is None else Run.of_net(path)
 
     @property
     def shapes(self) -> Mapping[str, Shape]:
@@ -137,11 +143,14 @@ class NetSource(Source):
         return self.net.encoder.interleave > 1
 
     def scenes(self, wanted: Wanted) -> Scenes:
-        beside = None if self.run is None else self.run.recipe.data
+        run = None if self.run is None else _with_data(self.run, wanted)
+        if run is not None and not wanted.inputs:
+            return scenes(first_test_samples(run, wanted.samples), self.net.encoder, run)
+        beside = None if run is None else run.recipe.data
         inputs = choose_inputs(
             self.net, wanted.inputs, beside, wanted.options, wanted.samples, wanted.seed or 0
         )
-        return scenes(inputs, self.net.encoder, self.run, wanted.inputs)
+        return scenes(inputs, self.net.encoder, run, wanted.inputs)
 
     def recordings(
         self, seen: Scenes, wanted: Wanted, layers: Sequence[str] | None, membranes: bool

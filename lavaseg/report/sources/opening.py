@@ -59,4 +59,4 @@ def _open(item: Any, number: int) -> Source:
         return RecordedSource(Recording.load(path), str(path))
     from lavaseg.netx import read
 
-    return NetSource(read(path), str(path), path)
+    return NetSource(read(path), str(path), Run.of_net(path))

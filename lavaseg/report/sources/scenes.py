@@ -38,7 +38,7 @@ class Scenes:
     remark: str = ""
 
 
-def scenes(inputs: Inputs, encoder: Encoder, run: Run | None, words: Sequence[str]) -> Scenes:
+def scenes(inputs: Inputs, encoder: Encoder, run: Run | None, words: Sequence[str] = ()) -> Scenes:
     """The scenes of inputs; with truth, and grey frames, if they are test samples of the run.
 
     Args:
@@ -67,6 +67,14 @@ def scenes(inputs: Inputs, encoder: Encoder, run: Run | None, words: Sequence[st
     return Scenes(
         inputs.names, inputs.stimuli, inputs.numbers, np.stack(shown), truths, ignore, inputs.remark
     )
+
+
+def first_test_samples(run: Run, count: int) -> Inputs:
+    """The first test samples of a run, from its data as they are loaded already."""
+    data = run.data
+    numbers = range(min(count, len(data.test)))
+    names = tuple(f"{data.name}-{number}" for number in numbers)
+    return Inputs(names, [data.test[n][0] for n in numbers], numbers, of_data=True)
 
 
 def _is_own(inputs: Inputs, run: Run | None, words: Sequence[str]) -> bool:
