@@ -25,7 +25,7 @@ from lavaseg.report.plots.style import step_groups
 from lavaseg.report.plotting import KINDS
 from lavaseg.report.sources import Wanted, at_the_picture, open_sources
 from lavaseg.report.sources.scenes import on_grey
-from lavaseg.results.membranes import EDGES, MembraneHistory, binned, to_arrays
+from lavaseg.results.membranes import EDGES, MembraneHistory, binned
 from lavaseg.results.metrics import predict
 from lavaseg.results.recording import Recording
 from lavaseg.runs import Run
@@ -196,7 +196,7 @@ def test_events_cover_the_grey_frame_and_leave_the_rest() -> None:
 def test_a_history_of_membranes_is_read_as_it_was_written() -> None:
     rng = np.random.default_rng(0)
     rows = [(e, {"a": binned(rng.normal(0, 2, 500), 1.5).tolist()}) for e in (1, 2, 3)]
-    history = MembraneHistory.from_arrays(to_arrays(rows))
+    history = MembraneHistory.from_arrays(MembraneHistory.of_counts(rows).to_arrays())
     assert history.epochs == (1, 2, 3)
     for histogram, (_, counts) in zip(history.histograms["a"], rows, strict=True):
         assert histogram.counts.tolist() == counts["a"]
@@ -209,7 +209,8 @@ def test_a_history_of_membranes_is_read_as_it_was_written() -> None:
     [{"epochs": np.array([2, 1, 3])}, {"edges": EDGES[:5]}, {"counts/a": np.zeros((2, 100))}],
 )
 def test_a_damaged_history_of_membranes_is_refused(change: dict[str, np.ndarray]) -> None:
-    arrays = to_arrays([(e, {"a": [1] * 100}) for e in (1, 2, 3)]) | change
+    sound = MembraneHistory.of_counts([(e, {"a": [1] * 100}) for e in (1, 2, 3)])
+    arrays = sound.to_arrays() | change
     with pytest.raises(LavasegError):
         MembraneHistory.from_arrays(arrays)
 
@@ -343,7 +344,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_histograms_of_epochs_count_every_membrane_and_change_nothing(
     trained: Run, tmp_path: Path
 ) -> None:
-    history = MembraneHistory.from_arrays(trained.files.membranes.load())
+    history = trained.files.membranes.load()
     assert history.epochs == (1, 2)
     samples = min(8, len(trained.data.validation or ()))
     for population in trained.network.populations:
@@ -368,8 +369,8 @@ def test_a_resumed_run_continues_its_histograms(trained: Run, tmp_path: Path) ->
     longer = trained.recipe.training.model_copy(update={"epochs": 3})
     recipe = trained.recipe.model_copy(update={"training": longer})
     run = lavaseg.train(recipe, folder, resume=True, progress=False)
-    history = MembraneHistory.from_arrays(run.files.membranes.load())
-    before = MembraneHistory.from_arrays(trained.files.membranes.load())
+    history = run.files.membranes.load()
+    before = trained.files.membranes.load()
     assert history.epochs == (1, 2, 3)
     for name, found in before.histograms.items():
         for a, b in zip(found, history.histograms[name], strict=False):

@@ -24,9 +24,8 @@ from lavaseg.report.sources import (
     at_the_picture,
 )
 from lavaseg.results.energy import AC_PJ, MAC_PJ, describe
-from lavaseg.results.membranes import EDGES, Histogram, MembraneHistory, binned
+from lavaseg.results.membranes import EDGES, Histogram, binned
 from lavaseg.results.metrics import predict
-from lavaseg.system.faults import reading
 
 PAGE = 6
 """Layers that a figure of maps shows unless some are chosen."""
@@ -215,8 +214,9 @@ def _rectified(source: Source, known: Sequence[str] | dict[str, np.ndarray]) -> 
 def rates(sources: Sequence[Source], ask: Ask) -> plots.Figure:
     """R_s of each layer: spikes of a neuron in one inference."""
     values = {}
+    kept = all_kept(sources, ask.wanted)
     for source in sources:
-        counts, samples, title = spike_totals(source, ask.wanted)
+        counts, samples, title = spike_totals(source, ask.wanted, kept=kept)
         names = source.chosen(ask.layers, source.firing)
         values[title] = {
             name: float(counts[name].sum() / (counts[name].size * samples)) for name in names
@@ -225,18 +225,32 @@ def rates(sources: Sequence[Source], ask: Ask) -> plots.Figure:
     return plots.by_layer(values, "spikes per neuron and inference, R_s")
 
 
-def spike_totals(source: Source, wanted: Wanted) -> tuple[dict[str, np.ndarray], int, str]:
+def all_kept(sources: Sequence[Source], wanted: Wanted) -> bool:
+    """Whether every source keeps an evaluation on all test data, and nothing else is asked for.
+
+    Only then are these compared: networks that stand in one figure see the same number of samples.
+    """
+    if wanted.inputs or wanted.steps is not None or wanted.seed is not None or wanted.chosen:
+        return False
+    for source in sources:
+        found = source.evaluation()
+        if found is None or not set(source.shapes) <= set(found.counts):
+            return False
+    return True
+
+
+def spike_totals(
+    source: Source, wanted: Wanted, *, kept: bool = False
+) -> tuple[dict[str, np.ndarray], int, str]:
     """Spikes of each neuron over samples and steps, (C, h, w) each; their number; a title.
 
-    The kept evaluation on all test data where there is one, unless samples are asked for; else a
-    few samples are run.
+    Args:
+        kept: take the evaluation on all test data, which is there (`all_kept`); else run samples.
     """
-    usual = not wanted.inputs and wanted.steps is None and wanted.seed is None
     names = list(source.shapes)
-    kept = source.evaluation() if usual else None
-    if kept is not None and all(name in kept.counts for name in names):
-        counts = {name: kept.counts[name] for name in names}
-        return counts, kept.samples, f"{source.title} ({kept.samples:,} test samples)"
+    if kept and (evaluation := source.evaluation()) is not None:
+        counts = {name: evaluation.counts[name] for name in names}
+        return counts, evaluation.samples, f"{source.title} ({evaluation.samples:,} test samples)"
     seen = source.scenes(wanted)
     found: dict[str, np.ndarray] = {}
     for sheets in source.spikes(names, seen, wanted):
@@ -255,12 +269,13 @@ def _check_titles(values: dict[str, dict[str, float]], sources: Sequence[Source]
 def energy(sources: Sequence[Source], ask: Ask) -> plots.Figure:
     """Energy of each layer as Kim et al. 2022 count it."""
     values: dict[str, dict[str, float]] = {}
+    kept = all_kept([source for source in sources if not _is_artificial(source)], ask.wanted)
     for source in sources:
         if isinstance(source, RunSource) and isinstance(source.run.model, AnalogModel):
             sheets = source.run.model.sheets
             values[source.title] = {n: MAC_PJ * macs for n, (_, _, macs) in sheets.items() if macs}
             continue
-        counts, samples, title = spike_totals(source, ask.wanted)
+        counts, samples, title = spike_totals(source, ask.wanted, kept=kept)
         steps = ask.wanted.steps or source.steps
         layers = describe(source.described(counts), counts, samples, steps).layers
         spent: dict[str, float] = {}
@@ -326,6 +341,7 @@ def _readouts(
     if ask.auxiliary:
         for name, logits in source.auxiliaries(seen, ask.wanted).items():
             yield prefix + name, logits
+        prefix += "last read-out\n"
     if _is_artificial(source):
         if ask.steps:
             _ = source.logits(seen, dataclasses.replace(ask.wanted, steps=ask.steps[0]))
@@ -398,9 +414,7 @@ def membrane_epochs(sources: Sequence[Source], ask: Ask) -> plots.Figure:
             f"{source.title} holds no histograms of membranes by epoch: train with "
             "--set training.membrane_histograms=true"
         )
-    arrays = kept.load()
-    with reading(kept.path, "is damaged"):
-        history = MembraneHistory.from_arrays(arrays)
+    history = kept.load()
     for name in ask.layers or ():
         if name not in history.histograms:
             raise LavasegError(

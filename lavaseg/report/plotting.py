@@ -149,6 +149,7 @@ def plot(
         data_options or {},
         seed,
         given[0] if given else None,
+        samples is not None,
     )
     names = [layers] if isinstance(layers, str) else layers
     with drawings.own_style():

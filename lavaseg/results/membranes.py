@@ -67,6 +67,23 @@ class MembraneHistory:
     histograms: Mapping[str, tuple[Histogram, ...]]
 
     @classmethod
+    def of_counts(cls, rows: Sequence[tuple[int, Mapping[str, Iterable[int]]]]) -> MembraneHistory:
+        """A history of (epoch, counts of each population in the bins of `EDGES`), at least one."""
+        histograms = {
+            name: tuple(Histogram(EDGES, np.array(list(row[name]), np.int64)) for _, row in rows)
+            for name in rows[0][1]
+        }
+        return cls(tuple(epoch for epoch, _ in rows), histograms)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Arrays: epochs (E,), edges (bins + 1,), counts/POPULATION (E, bins)."""
+        counts = {
+            _COUNTS + name: np.stack([histogram.counts for histogram in found])
+            for name, found in self.histograms.items()
+        }
+        return {"epochs": np.array(self.epochs, np.int64), "edges": EDGES, **counts}
+
+    @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> MembraneHistory:
         """What `to_arrays` gave.
 
@@ -98,16 +115,3 @@ class MembraneHistory:
             tuple(int(epoch) for epoch in epochs),
             {name: tuple(Histogram(edges, row) for row in array) for name, array in counts.items()},
         )
-
-
-def to_arrays(rows: Sequence[tuple[int, Mapping[str, Iterable[int]]]]) -> dict[str, np.ndarray]:
-    """Arrays that hold a history: epochs (E,), edges (bins + 1,), counts/POPULATION (E, bins).
-
-    Args:
-        rows: (epoch, counts of each population in the bins of `EDGES`), at least one.
-    """
-    counts = {
-        _COUNTS + name: np.array([list(row[name]) for _, row in rows], np.int64)
-        for name in rows[0][1]
-    }
-    return {"epochs": np.array([epoch for epoch, _ in rows], np.int64), "edges": EDGES, **counts}

@@ -13,6 +13,7 @@ from lavaseg.runs.formats import (
     EVALUATION,
     FOLDER,
     JSON,
+    MEMBRANES,
     NET,
     PAGE,
     RECIPE,
@@ -54,7 +55,7 @@ class RunFolder:
     membranes = Kind(
         "membranes.safetensors",
         "histograms of the membranes of each population by epoch, if the recipe asks for them",
-        ARRAYS,
+        MEMBRANES,
         written_by=("train",),
     )
     weights = Kind(

@@ -14,6 +14,7 @@ import torch
 from lavaseg.data.base import Samples
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog.network_torch import AnalogNetwork
+from lavaseg.results.membranes import MembraneHistory
 from lavaseg.runs import Artefact, RunFolder
 from lavaseg.runs.formats import Arrays, Rows
 from lavaseg.system.faults import writing_in_threads
@@ -46,7 +47,7 @@ def fit(
     table: Artefact[Rows],
     weights: Artefact[Arrays],
     title: str,
-    membranes: Artefact[Arrays] | None = None,
+    membranes: Artefact[MembraneHistory] | None = None,
     start: Path | None = None,
     progress: bool = True,
 ) -> History:

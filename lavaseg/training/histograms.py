@@ -9,9 +9,8 @@ import torch
 
 from lavaseg.data.base import Samples
 from lavaseg.network import Node
-from lavaseg.results.membranes import EDGES, binned, to_arrays
+from lavaseg.results.membranes import EDGES, MembraneHistory, binned
 from lavaseg.runs import Artefact
-from lavaseg.runs.formats import Arrays
 from lavaseg.training.batches import messages
 from lavaseg.training.network import SpikingNetwork
 from lavaseg.training.plan import Plan
@@ -29,12 +28,14 @@ class MembraneHistograms(pl.Callback):
     checkpoint, so that a resumed run continues them.
 
     Args:
-        artefact: takes them after each epoch (`lavaseg.results.membranes.to_arrays`).
+        artefact: takes them after each epoch.
         validation: validation samples.
         plan: what is trained, for its encoder and its seed.
     """
 
-    def __init__(self, artefact: Artefact[Arrays], validation: Samples, plan: Plan) -> None:
+    def __init__(
+        self, artefact: Artefact[MembraneHistory], validation: Samples, plan: Plan
+    ) -> None:
         self.artefact, self.validation, self.plan = artefact, validation, plan
         self.rows: list[tuple[int, dict[str, list[int]]]] = []
 
@@ -42,7 +43,7 @@ class MembraneHistograms(pl.Callback):
         assert isinstance(module, Segmenter)
         assert isinstance(module.model, SpikingNetwork)
         self.rows.append((trainer.current_epoch + 1, self._counts(module.model)))
-        self.artefact.save(to_arrays(self.rows))
+        self.artefact.save(MembraneHistory.of_counts(self.rows))
 
     @torch.no_grad()
     def _counts(self, model: SpikingNetwork) -> dict[str, list[int]]:

@@ -32,6 +32,7 @@ class Wanted:
         options: of the data set that an input names.
         seed: of the encoder's draws; None: the recipe's, 0 for integers.
         steps: another T than the network's own.
+        chosen: whether the user chose the number of samples.
     """
 
     inputs: tuple[str, ...] = ()
@@ -39,6 +40,7 @@ class Wanted:
     options: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
     steps: int | None = None
+    chosen: bool = False
 
 
 class Source:
