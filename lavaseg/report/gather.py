@@ -44,7 +44,9 @@ T = TypeVar("T")
 EXAMPLES = 8
 """Pictures shown, and samples whose membranes are drawn."""
 FEW = 3
-"""Pictures whose code, and whose predictions over T, are shown."""
+"""Pictures whose code is shown."""
+OVER_STEPS = 6
+"""Pictures whose predictions over T are shown."""
 MAPS = 4
 """Layers whose spikes are laid over the first picture."""
 
@@ -245,7 +247,7 @@ def _activity(
     if run.recipe.encoder["kind"] in ("poisson", "onoff_poisson"):
         found["coded"], _ = drawings.coded(source, Wanted(samples=FEW))
     if len(drawings.doubled(source)) > 1:
-        found["over_steps"] = drawings.predicted([source], drawings.Ask(Wanted(samples=FEW)))
+        found["over_steps"] = drawings.predicted([source], drawings.Ask(Wanted(samples=OVER_STEPS)))
     return found
 
 

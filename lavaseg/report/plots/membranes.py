@@ -109,8 +109,9 @@ def membrane_epochs(histograms: Mapping[str, Sequence[Histogram]], epochs: Seque
         name: np.stack([histogram.percent for histogram in found], 1)
         for name, found in histograms.items()
     }
-    # a power below 1 keeps thin tails visible beside bins that hold nearly everything
-    norm = PowerNorm(0.4, 0, max(max(float(s.max()) for s in shares.values()), 1e-9))
+    # the outer bins hold all that lies beyond, often most: they are not what the scale is made for
+    most = max(float(share[1:-1].max()) for share in shares.values())
+    norm = PowerNorm(0.6, 0, max(most, 1e-9), clip=True)
     places = np.arange(len(epochs) + 1) - 0.5
     for axes, (name, share) in zip(grid.flat, shares.items(), strict=False):
         edges = histograms[name][0].edges
@@ -133,11 +134,13 @@ def membrane_epochs(histograms: Mapping[str, Sequence[Histogram]], epochs: Seque
         axes.set_ylabel("membrane / threshold", fontsize=9)
     for index in range(columns):
         [a for a in grid[:, index] if a.get_visible()][-1].set_xlabel("epoch", fontsize=9)
-    bar = figure.colorbar(mesh, ax=grid, shrink=min(1.0, 2.4 / rows), anchor=(0, 1), pad=0.02)
+    bar = figure.colorbar(
+        mesh, ax=grid, shrink=min(1.0, 2.4 / rows), anchor=(0, 1), pad=0.02, extend="max"
+    )
     bar.set_label("membranes [% per bin]", fontsize=9)
     bar.ax.tick_params(labelsize=8)
     figure.suptitle(
-        "membranes before reset by epoch; the dashed line is the threshold",
+        "membranes before reset by epoch; dashed: threshold; the outermost bins hold all beyond",
         fontsize=9,
         color=INK,
         x=0.01,
