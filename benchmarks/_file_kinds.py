@@ -54,6 +54,8 @@ from lavaseg.network.integers import IntegerNetwork
 from lavaseg.netx.header import HEADER_SIZE, header
 from lavaseg.results.activity import Activity
 from lavaseg.results.evaluation import Evaluation
+from lavaseg.results.membranes import MembraneHistory
+from lavaseg.results.recording import LayerRecording, Recording
 from lavaseg.runs import formats
 from lavaseg.studies import files as studies
 from lavaseg.studies.files import load_kept
@@ -249,6 +251,19 @@ def _json(path: Path) -> None:
     formats.JSON.write(path, {"network": net().network.to_dict(), "classes": ["a", "b"]})
 
 
+def _recording(path: Path) -> None:
+    rates, spikes_ = np.array([0.5]), np.ones((1, 2, 1, 3, 4), np.uint8)
+    layer = LayerRecording("a", "population", (1, 3, 4), rates, 9, spikes=spikes_)
+    readout, pictures = np.ones((1, 2, 3, 4)), np.zeros((1, 1, 3, 4), np.uint8)
+    recorded = Recording("float", 2, 0, (0,), {"a": layer}, readout, (), pictures, ("a", "b"))
+    recorded.save(path)
+
+
+def _membranes(path: Path) -> None:
+    rows = [(1, {"a": [1] * 100}), (2, {"a": [2] * 100})]
+    formats.MEMBRANES.write(path, MembraneHistory.of_counts(rows))
+
+
 def _stem_list(path: Path) -> None:
     path.write_text("\n".join(f"2007_{number:06d}" for number in range(40)), "utf-8")
 
@@ -288,6 +303,8 @@ KINDS = (
     Kind("results.csv", _results_table, read_csv, hostile=text_bombs),
     Kind("a.yaml", _recipe, recipes.load, hostile=yaml_bombs),
     Kind("a.safetensors", _arrays, formats.ARRAYS.read, hostile=array_bombs),
+    Kind("membranes.safetensors", _membranes, formats.MEMBRANES.read, hostile=array_bombs),
+    Kind("record.npz", _recording, Recording.load, hostile=npz_bombs),
     Kind("a.ckpt", _checkpoint, newest, hostile=pickles),
     Kind("a.png", _picture, read_picture, _with_crcs, png_bombs),
     Kind("label.png", _labels, read_label_map, _with_crcs, png_bombs),

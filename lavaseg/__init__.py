@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from lavaseg.netx import write as write_net
     from lavaseg.recipes import Recipe
     from lavaseg.recipes import load as load_recipe
-    from lavaseg.report import write_report
+    from lavaseg.report import plot, write_report
     from lavaseg.results.activity import Activity
     from lavaseg.results.recording import Recording
     from lavaseg.runs import Run
@@ -62,6 +62,7 @@ __all__ = [
     "load_recipe",
     "load_study",
     "map_net",
+    "plot",
     "read_net",
     "record",
     "run",
@@ -95,6 +96,7 @@ _SOURCES = {
     "load_recipe": "recipes:load",
     "load_study": "studies:load",
     "map_net": "chip",
+    "plot": "report",
     "read_net": "netx:read",
     "record": "deploy",
     "run": "deploy",

@@ -66,7 +66,7 @@ class Events:
             first = int(back.argmax()) + 1
             raise EventError(
                 f"time runs backwards at event {first}, from {self.t[first - 1]} to "
-                f"{self.t[first]} us"
+                f"{self.t[first]} µs"
             )
         if self.span == (0, 0):
             if not len(self.t):
@@ -74,7 +74,7 @@ class Events:
             object.__setattr__(self, "span", (int(self.t[0]), int(self.t[-1]) + 1))
         start, stop = self.span
         if not start < stop or (len(self.t) and not start <= self.t[0] <= self.t[-1] < stop):
-            raise EventError(f"the span {start} to {stop} us must hold all events, and be positive")
+            raise EventError(f"the span {start} to {stop} µs must hold all events, and be positive")
 
     def __len__(self) -> int:
         return len(self.t)

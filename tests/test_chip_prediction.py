@@ -280,7 +280,7 @@ def test_intervals_that_are_none_are_refused(bounds: tuple[float, float]) -> Non
 @pytest.mark.parametrize(
     ("interval", "unit", "words"),
     [
-        (Interval(74e-6, 212e-6), "s", "74 to 210 us"),
+        (Interval(74e-6, 212e-6), "s", "74 to 210 µs"),
         (Interval(0, 0), "J", "0 J"),
         (Interval(1.2, 3456), "", "1.2 to 3,500"),
         (Interval(0.019, 0.0191), "J", "19 mJ"),
@@ -320,7 +320,7 @@ def test_derived_bounds_are_those_of_the_runs_that_they_are_derived_from() -> No
 
 
 def cell(seconds: float) -> str:
-    return f"{round(seconds * 1e6):,} us"
+    return f"{round(seconds * 1e6):,} µs"
 
 
 def test_the_document_shows_predicted_beside_measured_and_every_constant() -> None:

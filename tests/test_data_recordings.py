@@ -302,7 +302,7 @@ RAW = b"% evt 3.0\n% geometry 64x48\n"
         ("a.bin", b"", "holds no events"),
         ("a.bin", b"\1\2\3\4\5\6", "truncated: it ends with 1 bytes"),
         ("a.bin", bytes([200, 2, 0, 0, 1]), "event 0 has x = 200 on a sensor of 48 x 64"),
-        ("a.bin", bytes([1, 2, 0, 0, 9, 1, 2, 0, 0, 8]), "backwards at event 1, from 9 to 8 us"),
+        ("a.bin", bytes([1, 2, 0, 0, 9, 1, 2, 0, 0, 8]), "backwards at event 1, from 9 to 8 µs"),
         ("a.txt", b"", "holds no events"),
         ("a.txt", b"1 2 3\n", "line 't x y p'.*3 numbers in a line"),
         ("a.txt", b"1 2 3 7\n", "polarity that is not 0, 1 or -1"),
@@ -331,7 +331,7 @@ def test_time_running_backwards_between_two_pieces_is_named(tmp_path: Path) -> N
     table[:-1, 4] = 9
     path = tmp_path / "a.bs2"
     path.write_bytes(table.tobytes())
-    with pytest.raises(LavasegError, match=r"a\.bs2: time runs backwards, from 9 to 0 us"):
+    with pytest.raises(LavasegError, match=r"a\.bs2: time runs backwards, from 9 to 0 µs"):
         read_recording(path, (34, 34))
 
 

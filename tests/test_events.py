@@ -25,11 +25,11 @@ def events(**changed: Any) -> Events:
     ("changed", "message"),
     [
         ({"t": [10, 20, 20]}, "arrays of one length"),
-        ({"t": [10, 20, 19, 35]}, "backwards at event 2, from 20 to 19 us"),
+        ({"t": [10, 20, 19, 35]}, "backwards at event 2, from 20 to 19 µs"),
         ({"x": [0, 1, 2, 4]}, r"event 3 has x = 4 on a sensor of 3 x 4"),
         ({"y": [0, -1, 2, 2]}, r"event 1 has y = -1"),
-        ({"span": (11, 40)}, "span 11 to 40 us"),
-        ({"span": (0, 35)}, "span 0 to 35 us"),
+        ({"span": (11, 40)}, "span 11 to 40 µs"),
+        ({"span": (0, 35)}, "span 0 to 35 µs"),
         ({k: [] for k in ("t", "x", "y", "polarity")}, "no events"),
     ],
 )

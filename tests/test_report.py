@@ -22,9 +22,9 @@ from lavaseg.errors import LavasegError
 from lavaseg.export.lowering import unrolled
 from lavaseg.network import Conv, Current, Dense, Input, Network, OneToOne, Population, Projection
 from lavaseg.report import Examples, OtherRun, ReportData, render, write_report
-from lavaseg.report.plots import Histogram
 from lavaseg.report.tiles import tiles
 from lavaseg.results.evaluation import Evaluation
+from lavaseg.results.membranes import Histogram
 
 CLASSES = ("background", "digit")
 BROWSER = next(

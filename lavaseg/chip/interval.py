@@ -37,12 +37,12 @@ class Interval:
         return self.low <= value <= self.high
 
     def in_words(self, unit: str = "") -> str:
-        """Both bounds with two digits, such as "74 to 210 us", or one if they do not differ.
+        """Both bounds with two digits, such as "74 to 210 µs", or one if they do not differ.
 
         Args:
             unit: of the bounds; its prefix becomes the one that suits the higher bound.
         """
-        prefixes, scale = ["", "m", "u", "n", "p"], 1.0
+        prefixes, scale = ["", "m", "µ", "n", "p"], 1.0
         while unit and 0 < self.high * scale < 1 and len(prefixes) > 1:
             scale *= 1000
             prefixes.pop(0)

@@ -109,10 +109,10 @@ LIMITS: dict[str, Limit] = {
         "input neurons at each step",
         f"{round(LINK_RATES['graded'] * QUICK_STEP):,} graded or "
         f"{round(LINK_RATES['binary'] * QUICK_STEP):,} binary spikes: what one link carries in "
-        "153 us, a step of PilotNet's published run",
+        "153 µs, a step of PilotNet's published run",
         "lava-dl's yolo_kp (67 M graded, 100 M binary spikes a second over a link) and pilotnet "
         "notebooks (host input made an SDNN need 59 ms a frame of 33x200x3)",
-        "the rates are constants of a published prediction, and 153 us follow from published "
+        "the rates are constants of a published prediction, and 153 µs follow from published "
         "energy and power; that all input neurons spike is the worst case",
         "a remark: replay the input from the chip's buffer",
     ),

@@ -281,7 +281,7 @@ def _host_input(network: Network) -> Iterator[Finding]:
             "host input",
             network.input.name,
             f"up to {size:,} {kind} spikes at each step",
-            f"{limit:,} in {QUICK_STEP * 1e6:.0f} us over one link between chips",
+            f"{limit:,} in {QUICK_STEP * 1e6:.0f} µs over one link between chips",
             "warns",
             "replay the input from the chip's buffer, or let fewer neurons spike",
         )

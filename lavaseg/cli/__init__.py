@@ -22,6 +22,7 @@ from lavaseg.cli import (
     inference,
     models,
     nets,
+    plot,
     record,
     study,
     training,
@@ -62,6 +63,7 @@ app.command(rich_help_panel=RESULTS)(nets.info)
 app.command("map", rich_help_panel=RESULTS)(chip.map_)
 app.command(rich_help_panel=RESULTS)(evaluation.evaluate)
 app.command(rich_help_panel=RESULTS)(record.record)
+app.command(rich_help_panel=RESULTS)(plot.plot)
 app.command(rich_help_panel=RESULTS)(evaluation.report)
 app.add_typer(study.app, name="study", rich_help_panel=RESULTS)
 

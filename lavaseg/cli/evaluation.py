@@ -379,8 +379,8 @@ def report(
 ) -> None:
     """Write one HTML page about a run that opens without network.
 
-    Pictures with prediction and truth, training curves, membranes and spike rates of each layer,
-    confusion, energy, and the verdict of `lavaseg verify` if there is one.
+    Pictures with prediction and truth, over T, too, spike maps, training curves, membranes and
+    spike rates of each layer, confusion, energy, and the verdict of `lavaseg verify`.
 
     Example: `lavaseg report runs/rmp --compare runs/plain -o rmp.html`
     """

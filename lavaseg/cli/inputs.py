@@ -128,10 +128,6 @@ def data_beside(net: Path) -> Choice | None:
 
 def run_of(net: Path) -> Run | None:
     """The run whose current export a `.net` file is; None of any other file."""
-    from lavaseg.runs import Run, RunFolder
+    from lavaseg.runs import Run
 
-    files = RunFolder(net.resolve().parent)
-    is_its_own = net.resolve() == files.net.path and files.net.current()
-    if not is_its_own or not files.recipe.exists() or not files.description.exists():
-        return None
-    return Run.open(files.path)
+    return Run.of_net(net)

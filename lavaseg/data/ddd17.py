@@ -21,6 +21,7 @@ from lavaseg.data.base import DataSet, Samples
 from lavaseg.data.pairs import check_classes
 from lavaseg.data.pictures import (
     read_label_map,
+    read_picture,
     resize_label_map,
     resize_picture,
 )
@@ -154,6 +155,14 @@ class Exported:
         check_classes(label, file, len(CLASSES), IGNORE)
         return resize_picture(np.concatenate(stack), self.size), resize_label_map(label, self.size)
 
+    def grey(self, index: int) -> np.ndarray | None:
+        """The camera's grey frame of a sample, uint8 (height, width); None without its file."""
+        recording, _, number = self.numbers[index]
+        path = _file(self.folder, "images", self.part, recording, number)
+        if not path.is_file():
+            return None
+        return resize_picture(read_picture(path, (1, *SIZE)), self.size)[0]
+
 
 def read_histograms(path: Path, *, per_column: bool = False) -> np.ndarray:
     """ON and OFF histogram of an exported array, -1 .. 1 as 0 .. 255: uint8 (2, 200, 346).
@@ -189,7 +198,7 @@ def read_histograms(path: Path, *, per_column: bool = False) -> np.ndarray:
 
 
 def _file(folder: Path, kind: str, part: str, recording: str, number: int) -> Path:
-    ending = {"events": "npy", "labels": "png"}[kind]
+    ending = {"events": "npy", "labels": "png", "images": "png"}[kind]
     return folder / kind / part / f"{recording}_export_{number}.{ending}"
 
 

@@ -120,7 +120,7 @@ def _checked(path: Path, pieces: Iterator[Events | None]) -> Iterator[Events]:
             if piece is None:
                 continue
             if last is not None and piece.t[0] < last:
-                raise EventError(f"time runs backwards, from {last} to {piece.t[0]} us")
+                raise EventError(f"time runs backwards, from {last} to {piece.t[0]} µs")
             yield piece
             last = int(piece.t[-1])
     if last is None:

@@ -105,7 +105,7 @@ def _evaluated(
             spikes = net.encoder.encode(stimuli, seed=seed, samples=numbers, noise=noise)
             activity = simulator.run(spikes)
             if net.steps != trained_steps:
-                _check_readout(net, activity)
+                check_readout(net, activity)
             size = (labels.shape[1], labels.shape[2])
             logits = metrics.resize(net.logits(activity.readout), size)
             loss = metrics.cross_entropy(logits, labels, ignore_index)
@@ -115,7 +115,7 @@ def _evaluated(
     return meter.result(time.monotonic() - started)
 
 
-def _check_readout(net: IntegerNetwork, activity: Activity) -> None:
+def check_readout(net: IntegerNetwork, activity: Activity) -> None:
     """Refuse a read-out that fired, which clears it, or was clipped: T is too long for it."""
     fired = activity.counts[net.network.readout].any()
     if fired or np.abs(activity.readout).max(initial=0) >= STATE_LIMIT:

@@ -172,6 +172,9 @@ class Training(_Section):
     root_median_frequency: its square root, which exaggerates rare classes less."""
     auxiliary_weight: float = Field(1.0, ge=0)
     """Weight of the loss of each auxiliary read-out, for models that have them (MFS-Seg)."""
+    membrane_histograms: bool = False
+    """Keep histograms of the membranes of a few validation samples after each epoch, in a small
+    file, for `lavaseg plot membrane-epochs`. Changes nothing of what is learned."""
     surrogate: Surrogate = Surrogate()
     initial_weights: Literal["kaiming_normal", "xavier_uniform"] = "kaiming_normal"
     """How synaptic weights are drawn. kaiming_normal: variance 2 / fan in; xavier_uniform: variance

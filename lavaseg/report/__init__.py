@@ -1,4 +1,4 @@
-"""One self-contained HTML page about the results of a run and how they were checked."""
+"""Results as people see them: a self-contained HTML page about a run, and single figures."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from lavaseg.report.contents import Examples, OtherRun, ReportData
     from lavaseg.report.gather import collect, write_report
     from lavaseg.report.page import render
+    from lavaseg.report.plotting import plot
 
-__all__ = ["Examples", "OtherRun", "ReportData", "collect", "render", "write_report"]
+__all__ = ["Examples", "OtherRun", "ReportData", "collect", "plot", "render", "write_report"]
 
 __getattr__, __dir__ = on_first_use(
     __name__,
@@ -20,6 +21,7 @@ __getattr__, __dir__ = on_first_use(
         "OtherRun": "contents",
         "ReportData": "contents",
         "collect": "gather",
+        "plot": "plotting",
         "render": "page",
         "write_report": "gather",
     },

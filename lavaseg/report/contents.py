@@ -14,7 +14,8 @@ from lavaseg.chip import Prediction
 from lavaseg.models.analog import AnalogModel
 from lavaseg.network import Network
 from lavaseg.network.reach import beyond_in_words
-from lavaseg.report.plots import Histogram
+from lavaseg.report.drawings import Predictions
+from lavaseg.report.plots import CodedSample, SpikeMaps
 from lavaseg.results.energy import (
     DescribedWork,
     EnergyAccount,
@@ -26,6 +27,7 @@ from lavaseg.results.energy import (
     uncountable,
 )
 from lavaseg.results.evaluation import Evaluation
+from lavaseg.results.membranes import Histogram
 from lavaseg.results.rounding import Calibrated
 
 
@@ -86,6 +88,9 @@ class ReportData:
         described: the description whose dense MACs papers would count, if it is not `network`
             (`lavaseg.export.lowering.described`).
         membranes: histogram of each population's membranes, in units of its threshold.
+        maps: spikes of a few layers while they see the first test sample.
+        coded: what a rate code makes of the first test samples; none of other codes.
+        over_steps: predictions at several T, from 1 up to the network's own.
         chip: how the exported network lies on Loihi 2.
         prediction: its time and energy there, from the spikes on the test set.
         comparisons: other runs to set beside this one.
@@ -114,6 +119,9 @@ class ReportData:
     described: Network | None = None
     examples: Examples | None = None
     membranes: Mapping[str, Histogram] = field(default_factory=dict)
+    maps: Sequence[SpikeMaps] = ()
+    coded: Sequence[CodedSample] = ()
+    over_steps: Predictions | None = None
     chip: ChipMapping | None = None
     prediction: Prediction | None = None
     comparisons: Sequence[OtherRun] = ()

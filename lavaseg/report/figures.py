@@ -32,6 +32,16 @@ def _figures(data: ReportData) -> dict[str, str]:
             e.pictures, e.truths, e.predictions, data.classes, ignore_index=e.ignore_index
         )
         figures["examples"] = _embedded(figure, "png")
+    if data.over_steps is not None:
+        o = data.over_steps
+        figure = plots.prediction_grid(
+            o.pictures, o.truths, o.rows, data.classes, ignore_index=o.ignore_index
+        )
+        figures["over_steps"] = _embedded(figure, "png")
+    if data.coded:
+        figures["code"] = _embedded(plots.rate_code(data.coded), "png")
+    if data.maps:
+        figures["maps"] = _embedded(plots.spike_maps(data.maps), "png")
     if data.membranes:
         others = {other.title: other.membranes for other in data.comparisons}
         figures["membranes"] = _embedded(plots.membrane_histograms(data.membranes, others))

@@ -20,9 +20,11 @@ from lavaseg.chip import predict as predict_on_chip
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus, preview
 from lavaseg.models.analog import AnalogModel
+from lavaseg.report import drawings
 from lavaseg.report.contents import Examples, OtherRun, ReportData
 from lavaseg.report.page import render
-from lavaseg.report.plots import Histogram
+from lavaseg.report.sources import NetSource, RunSource, Wanted
+from lavaseg.results.membranes import EDGES, Histogram, binned
 from lavaseg.results.metrics import predict
 from lavaseg.results.rounding import Calibrated
 from lavaseg.runs import Run
@@ -42,8 +44,12 @@ T = TypeVar("T")
 
 EXAMPLES = 8
 """Pictures shown, and samples whose membranes are drawn."""
-MEMBRANE_EDGES = np.linspace(-2.0, 3.0, 101)
-"""Bin edges in units of the threshold; values beyond them count in the first and last bin."""
+FEW = 3
+"""Pictures whose code is shown."""
+OVER_STEPS = 6
+"""Pictures whose predictions over T are shown."""
+MAPS = 4
+"""Layers whose spikes are laid over the first picture."""
 
 
 def write_report(
@@ -100,6 +106,7 @@ def collect(run: Run, *, compare: Run | Sequence[Run] = ()) -> ReportData:
         described=_described(run, network, exported),
         examples=_examples(run, net, data, notes) if data and results.weights else None,
         membranes=_membrane_histograms(run, data, notes) if data and results.weights else {},
+        **_activity(run, net, data if results.weights or net is not None else None, notes),
         chip=chip,
         prediction=_prediction(net, chip, exported),
         comparisons=_comparisons(run, compare, notes),
@@ -227,6 +234,27 @@ def _examples(
     return Examples(pictures, labels, predicted, by, run.ignore_index)
 
 
+def _activity(
+    run: Run, net: IntegerNetwork | None, data: DataSet | None, notes: list[str]
+) -> dict[str, Any]:
+    """Spike maps, the rate code and predictions over T, of the network that is shown.
+
+    Of the integers where there are any, so that neither torch nor a second network is needed.
+    """
+    if data is None or isinstance(run.model, AnalogModel):
+        return {}
+    if net is None and _recordings(notes, "spike maps of a network that is not exported") is None:
+        return {}
+    source = RunSource(run) if net is None else NetSource(net, run=run)
+    layers = drawings.spread(source.firing, MAPS)
+    found: dict[str, Any] = {"maps": drawings.spike_data(source, layers, Wanted(samples=1))}
+    if run.recipe.encoder["kind"] in ("poisson", "onoff_poisson"):
+        found["coded"], _ = drawings.coded(source, Wanted(samples=FEW))
+    if len(drawings.doubled(source)) > 1:
+        found["over_steps"] = drawings.predicted([source], drawings.Ask(Wanted(samples=OVER_STEPS)))
+    return found
+
+
 def _membrane_histograms(run: Run, data: DataSet, notes: list[str]) -> dict[str, Histogram]:
     """Histogram of each firing population of the float network, on the first test pictures."""
     if isinstance(run.model, AnalogModel):
@@ -235,16 +263,14 @@ def _membrane_histograms(run: Run, data: DataSet, notes: list[str]) -> dict[str,
     if recordings is None:
         return {}
     firing = [p.name for p in run.model.populations if p.threshold is not None]
-    counts = {name: np.zeros(len(MEMBRANE_EDGES) - 1, np.int64) for name in firing}
+    counts = {name: np.zeros(len(EDGES) - 1, np.int64) for name in firing}
     stimuli = [stimulus for stimulus, _ in _first(data)]
     for recording in recordings(run, stimuli, layers=firing):
         for name, layer in recording.layers.items():
             assert layer.membranes is not None
             assert layer.threshold is not None
-            values = layer.membranes.ravel() / layer.threshold
-            clipped = values.clip(MEMBRANE_EDGES[0], MEMBRANE_EDGES[-1])
-            counts[name] += np.histogram(clipped, MEMBRANE_EDGES)[0]
-    return {name: Histogram(MEMBRANE_EDGES, count) for name, count in counts.items()}
+            counts[name] += binned(layer.membranes, layer.threshold)
+    return {name: Histogram(EDGES, count) for name, count in counts.items()}
 
 
 def _comparison(run: Run, other: Run, notes: list[str]) -> OtherRun:

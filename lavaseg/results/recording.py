@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,13 +16,14 @@ import numpy as np
 
 from lavaseg.errors import LavasegError
 from lavaseg.network import Shape
+from lavaseg.system.faults import reading
 from lavaseg.system.files import replacing
 from lavaseg.system.versions import versions
 
 NEAR = 0.1
 """A membrane is near its threshold if it is no farther from it than this part of the threshold:
 there rounding of weights may make another spike."""
-FORMAT = 1
+FORMAT = 2
 """Version of the files that `Recording.save` writes."""
 
 Kind = Literal["float", "integer", "artificial"]
@@ -109,6 +110,7 @@ class LayerRecording:
             "rate": self.rate,
             "rates": self.rates.tolist(),
             "near_threshold": self.near_threshold,
+            "nears": None if self.near is None else self.near.tolist(),
             "operations": None if self.operations is None else self.operations.tolist(),
             "macs": self.macs,
             "arrays": {
@@ -130,6 +132,8 @@ class Recording:
         readout: the network's answer, (N, K, H, W): the read-out's membrane after the last
             step, float32 in trained units or int64 in state units; artificial: T x logits.
         remarks: sentences on figures that were not counted, and why.
+        pictures: what the network saw of each sample, uint8 (N, C, H, W); events as a picture.
+        classes: class names.
     """
 
     kind: Kind
@@ -139,6 +143,8 @@ class Recording:
     layers: Mapping[str, LayerRecording]
     readout: np.ndarray
     remarks: tuple[str, ...] = ()
+    pictures: np.ndarray = field(default_factory=lambda: np.zeros((0, 1, 1, 1), np.uint8))
+    classes: tuple[str, ...] = ()
 
     def __getitem__(self, layer: str) -> LayerRecording:
         return self.layers[layer]
@@ -159,6 +165,7 @@ class Recording:
             "unit": UNITS[self.kind],
             "near": NEAR,
             "remarks": list(self.remarks),
+            "classes": list(self.classes),
             "layers": [layer.to_dict() for layer in self.layers.values()],
             "versions": versions(),
         }
@@ -167,7 +174,8 @@ class Recording:
         """Write a compressed .npz, whole or not at all; `numpy.load` opens it without pickle.
 
         Its entries are LAYER/spikes, LAYER/membranes and LAYER/values, as far as they were kept,
-        readout, and metadata: `to_dict` as JSON, which `json.loads(str(file["metadata"]))` reads.
+        readout, pictures, and metadata: `to_dict` as JSON, which
+        `json.loads(str(file["metadata"]))` reads.
 
         Raises:
             LavasegError: the file cannot be written.
@@ -179,7 +187,71 @@ class Recording:
         }
         metadata = np.array(json.dumps(self.to_dict()))
         with replacing(path) as part, part.open("wb") as file:
-            np.savez_compressed(file, metadata=metadata, readout=self.readout, **arrays)
+            kept = {"readout": self.readout, "pictures": self.pictures, **arrays}
+            np.savez_compressed(file, metadata=metadata, **kept)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recording:
+        """The recording that `save` wrote; shares and operations as numbers, all arrays.
+
+        Raises:
+            LavasegError: the file is missing, damaged or something else.
+        """
+        path = Path(path)
+        what = "is no recording of `lavaseg record`"
+        with reading(path, what), np.load(path, allow_pickle=False) as file:
+            stored = json.loads(str(file["metadata"]))
+            if stored["format"] != FORMAT:
+                raise LavasegError(
+                    f"{path} is a recording of format {stored['format']}, expected {FORMAT}: "
+                    "record again"
+                )
+            found = cls(
+                kind=stored["kind"],
+                steps=int(stored["steps"]),
+                seed=int(stored["seed"]),
+                numbers=tuple(map(int, stored["numbers"])),
+                layers={item["name"]: _stored_layer(item, file) for item in stored["layers"]},
+                readout=file["readout"],
+                remarks=tuple(map(str, stored["remarks"])),
+                pictures=file["pictures"],
+                classes=tuple(map(str, stored["classes"])),
+            )
+            _check(found)
+        return found
+
+
+def _stored_layer(item: Mapping[str, Any], file: Mapping[str, np.ndarray]) -> LayerRecording:
+    """A layer of a file, from its metadata and the file's arrays."""
+    name, near, operations = item["name"], item["nears"], item["operations"]
+    return LayerRecording(
+        name=name,
+        kind=str(item["kind"]),
+        shape=tuple(map(int, item["shape"])),  # type: ignore[arg-type]
+        rates=np.array(item["rates"], np.float64),
+        macs=int(item["macs"]),
+        threshold=item["threshold"],
+        near=None if near is None else np.array(near, np.float64),
+        operations=None if operations is None else np.array(operations, np.int64),
+        scale=float(item["scale"]),
+        **{what: file[f"{name}/{what}"] for what in item["arrays"]},
+    )
+
+
+def _check(recording: Recording) -> None:
+    """ValueError unless the arrays of a recording fit each other."""
+    samples, steps = len(recording.numbers), recording.steps
+    fits = recording.kind in UNITS and steps >= 1 and len(recording.readout) == samples
+    fits &= recording.readout.ndim == 4 and recording.pictures.ndim == 4
+    fits &= recording.pictures.dtype == np.uint8 and len(recording.pictures) in (0, samples)
+    for layer in recording.layers.values():
+        over_time = (samples, steps, *layer.shape)
+        fits &= len(layer.shape) == 3 and layer.rates.shape == (samples,)
+        for array in layer.arrays.values():
+            fits &= array.shape in (over_time, (samples, *layer.shape))
+            fits &= np.issubdtype(array.dtype, np.number)
+    if not fits:
+        raise ValueError("arrays that do not fit each other")
 
 
 def joined(parts: Sequence[Recording]) -> Recording:
@@ -196,6 +268,7 @@ def joined(parts: Sequence[Recording]) -> Recording:
         numbers=tuple(number for part in parts for number in part.numbers),
         layers={name: _one_layer([part.layers[name] for part in parts]) for name in first.layers},
         readout=np.concatenate([part.readout for part in parts]),
+        pictures=np.concatenate([part.pictures for part in parts]),
     )
 
 

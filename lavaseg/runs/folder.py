@@ -13,6 +13,7 @@ from lavaseg.runs.formats import (
     EVALUATION,
     FOLDER,
     JSON,
+    MEMBRANES,
     NET,
     PAGE,
     RECIPE,
@@ -49,6 +50,12 @@ class RunFolder:
         "metrics.csv",
         "one row an epoch: losses, validation mIoU, spike rates, operations, energy",
         TABLE,
+        written_by=("train",),
+    )
+    membranes = Kind(
+        "membranes.safetensors",
+        "histograms of the membranes of each population by epoch, if the recipe asks for them",
+        MEMBRANES,
         written_by=("train",),
     )
     weights = Kind(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from lavaseg.network.integers import IntegerNetwork
     from lavaseg.results.evaluation import Evaluation
+    from lavaseg.results.membranes import MembraneHistory
 
 T = TypeVar("T")
 Rows: TypeAlias = Sequence[Mapping[str, float]]
@@ -129,6 +130,18 @@ def _write_arrays(path: Path, arrays: Arrays) -> None:
     write_atomically(path, save(in_order))  # it takes all memory to be in C order
 
 
+def _read_membranes(path: Path) -> MembraneHistory:
+    from lavaseg.results.membranes import MembraneHistory
+
+    arrays = _read_arrays(path)
+    with reading(path, "holds no histograms of membranes"):
+        return MembraneHistory.from_arrays(arrays)
+
+
+def _write_membranes(path: Path, history: MembraneHistory) -> None:
+    _write_arrays(path, history.to_arrays())
+
+
 def _read_evaluation(path: Path) -> Evaluation:
     from lavaseg.results.evaluation import Evaluation
 
@@ -160,6 +173,7 @@ BOARD: Format[Mapping[str, Any]] = Format(_read_board, _write_json)
 RECIPE: Format[Recipe] = Format(recipes.load, _write_recipe)
 TABLE: Format[Rows] = Format(_read_table, _write_table)
 ARRAYS: Format[Arrays] = Format(_read_arrays, _write_arrays)
+MEMBRANES: Format[MembraneHistory] = Format(_read_membranes, _write_membranes)
 EVALUATION: Format[Evaluation] = Format(_read_evaluation, _write_evaluation)
 VERDICT: Format[Mapping[str, Any]] = Format(_read_verdict, _write_json)
 NET: Format[IntegerNetwork] = Format(_read_net, _write_net)

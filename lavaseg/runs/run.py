@@ -72,6 +72,15 @@ class Run:
                 tuple(_checked(stored, "picture_shape", tuple[int, int, int])),
             )
 
+    @classmethod
+    def of_net(cls, net: Path) -> Run | None:
+        """The run whose current export a `.net` file is; None of any other file."""
+        files = RunFolder(net.resolve().parent)
+        is_its_own = net.resolve() == files.net.path and files.net.current()
+        if not is_its_own or not files.recipe.exists() or not files.description.exists():
+            return None
+        return cls.open(files.path)
+
     def with_data_in(self, root: str) -> Run:
         """The same run with its data in another folder (data option `root`), which have moved.
 

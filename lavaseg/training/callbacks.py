@@ -115,7 +115,7 @@ class EpochLines(pl.Callback):
         # exact where operations can be counted; a network with sums is unrolled only on export
         spent = row.get("energy_uj", row.get("energy_kim_uj"))
         by = "" if "energy_uj" in row else " (Kim et al.)"
-        energy = f"energy {spent:.2f} uJ{by}  " if spent is not None else ""
+        energy = f"energy {spent:.2f} µJ{by}  " if spent is not None else ""
         line(
             f"{self.title} epoch {int(row['epoch']):3d}  loss {row['loss']:.4f}  "
             f"{judged}{energy}{row['seconds']:.0f} s"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -18,6 +18,7 @@ from lavaseg.data.labelled import check_labelled
 from lavaseg.data.split import Joined, Subset, hold_out
 from lavaseg.encoders import Encoder, NoiseLike, as_noise
 from lavaseg.errors import LavasegError
+from lavaseg.events import Stimulus
 from lavaseg.models.analog import AnalogModel
 from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.network import STATE_LIMIT, STATE_SCALE, Current, Input, Network, Node
@@ -30,7 +31,7 @@ from lavaseg.runs.run import make_folder
 from lavaseg.system.limits import check_memory
 from lavaseg.system.lock import locked
 from lavaseg.system.progress import line, track
-from lavaseg.training.batches import loader
+from lavaseg.training.batches import loader, messages
 from lavaseg.training.fit import fit, going_on
 from lavaseg.training.loss import class_weights, segmentation_loss
 from lavaseg.training.network import Carried, SpikingNetwork
@@ -115,6 +116,7 @@ def train(
             folder=folder,
             table=folder.history,
             weights=folder.weights,
+            membranes=folder.membranes if recipe.training.membrane_histograms else None,
             title="train",
             start=start,
             progress=progress,
@@ -272,7 +274,7 @@ def evaluate(
             in which the read-out's membranes leave their range.
     """
     noise, trained_steps = as_noise(noise), run.recipe.encoder_object.steps
-    encoder = _encoder_at(run, steps)
+    encoder = encoder_at(run, steps)
     samples = first(_evaluated(run, split), limit)
     check_labelled(samples, split, run.ignore_index, encoder)
     model = trained_model(run)
@@ -298,8 +300,8 @@ def evaluate(
     started = time.monotonic()
     model.to(device)
     with torch.no_grad():
-        for messages, labels in track(batches, "evaluate", show=progress):
-            readout, counts = _activity(model, messages.to(device), trained_steps)
+        for arriving, labels in track(batches, "evaluate", show=progress):
+            readout, counts = _activity(model, arriving.to(device), trained_steps)
             logits = readout.float().cpu() / encoder.steps
             loss = segmentation_loss(logits, labels, ignore_index=run.ignore_index)
             predicted = metrics.predict(logits.numpy(), (labels.shape[1], labels.shape[2]))
@@ -311,7 +313,7 @@ def evaluate(
     return result
 
 
-def _encoder_at(run: Run, steps: int | None) -> Encoder:
+def encoder_at(run: Run, steps: int | None) -> Encoder:
     """The run's encoder with `steps` steps; None: its own.
 
     Raises:
@@ -326,6 +328,36 @@ def _encoder_at(run: Run, steps: int | None) -> Encoder:
             "has no steps: convert it, and evaluate the spiking network at other steps"
         )
     return encoder.with_steps(steps)
+
+
+def logits_at(
+    run: Run,
+    stimuli: Sequence[Stimulus],
+    numbers: Sequence[int],
+    steps: int | None = None,
+    seed: int | None = None,
+) -> np.ndarray:
+    """Read-outs of the float network over T, as `evaluate` makes them: float32 (N, K, h, w).
+
+    Args:
+        stimuli, numbers: pictures or recordings, and the numbers that key their draws.
+        steps: another T than the trained one, by the rule of `lavaseg.network.steps`.
+        seed: of the draws; the recipe's by default.
+
+    Raises:
+        LavasegError: as of `evaluate`.
+    """
+    encoder, own = encoder_at(run, steps), run.recipe.encoder_object.steps
+    seed, model = run.recipe.seed if seed is None else seed, trained_model(run)
+    if isinstance(model, SpikingNetwork) and encoder.steps != own:
+        model.set_steps(encoder.steps)
+    found = []
+    with torch.no_grad():
+        for stimulus, number in zip(stimuli, numbers, strict=True):
+            sample = messages([stimulus], encoder, seed, [number])
+            readout, _ = _activity(model, sample, own)
+            found.append((readout.float() / encoder.steps).numpy())
+    return np.concatenate(found)
 
 
 def _check_readout(readout: torch.Tensor, steps: int) -> None:

@@ -14,6 +14,7 @@ import torch
 from lavaseg.data.base import Samples
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog.network_torch import AnalogNetwork
+from lavaseg.results.membranes import MembraneHistory
 from lavaseg.runs import Artefact, RunFolder
 from lavaseg.runs.formats import Arrays, Rows
 from lavaseg.system.faults import writing_in_threads
@@ -21,6 +22,7 @@ from lavaseg.system.progress import line
 from lavaseg.training.batches import loader
 from lavaseg.training.callbacks import EpochLines, History
 from lavaseg.training.checkpoints import WholeCheckpoints, newest
+from lavaseg.training.histograms import MembraneHistograms
 from lavaseg.training.memory import keep_freed_memory
 from lavaseg.training.network import SpikingNetwork
 from lavaseg.training.plan import Plan
@@ -45,6 +47,7 @@ def fit(
     table: Artefact[Rows],
     weights: Artefact[Arrays],
     title: str,
+    membranes: Artefact[MembraneHistory] | None = None,
     start: Path | None = None,
     progress: bool = True,
 ) -> History:
@@ -57,6 +60,7 @@ def fit(
         table: takes one row an epoch; checkpoint and curves are named like it.
         weights: takes the best weights.
         title: shown in front of each epoch's line.
+        membranes: takes histograms of the membranes of each epoch; None: none are made.
         start: the checkpoint to continue from (`going_on`).
 
     Raises:
@@ -66,6 +70,7 @@ def fit(
     history = History(table, weights)
     name = table.path.stem
     checkpoint = checkpoint_of(folder, table)
+    watching = [] if membranes is None else [MembraneHistograms(membranes, validation, plan)]
     with _quiet(), alone(), writing_in_threads(folder.curves.path):
         trainer = pl.Trainer(
             max_epochs=plan.optimisation.epochs,
@@ -74,7 +79,7 @@ def fit(
             plugins=[one_process(), WholeCheckpoints()],
             default_root_dir=folder.checkpoints.path,
             logger=TensorBoardLogger(folder.path, name=folder.curves.path.name, version=name),
-            callbacks=_callbacks(history, checkpoint, title if progress else None),
+            callbacks=[*watching, *_callbacks(history, checkpoint, title if progress else None)],
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,

@@ -48,6 +48,11 @@ def check_plan(model: SpikingNetwork | AnalogNetwork, plan: Plan) -> None:
     if plan.rmp.weight:
         raise LavasegError("field rmp.weight: an artificial network has no membranes; set it 0")
     model.check_steps(plan.encoder.steps)
+    if plan.optimisation.membrane_histograms:
+        raise LavasegError(
+            "field training.membrane_histograms: an artificial network has no membranes; set it "
+            "false"
+        )
 
 
 class Segmenter(pl.LightningModule):

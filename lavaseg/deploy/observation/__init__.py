@@ -25,7 +25,7 @@ from lavaseg.results.recording import Recording, joined
 from lavaseg.runs import Run
 from lavaseg.system.progress import track
 from lavaseg.training import SpikingNetwork
-from lavaseg.training.experiment import trained, trained_model
+from lavaseg.training.experiment import encoder_at, trained, trained_model
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,6 +54,7 @@ def recordings(
     numbers: Sequence[int] | None = None,
     membranes: bool = True,
     layers: Iterable[str] | None = None,
+    steps: int | None = None,
     progress: bool = False,
 ) -> Iterator[Recording]:
     """`record`, one recording a sample, each made when it is asked for."""
@@ -64,7 +65,7 @@ def recordings(
     numbers = range(len(stimuli)) if numbers is None else [int(number) for number in numbers]
     if len(numbers) != len(stimuli):
         raise LavasegError(f"there are {len(numbers)} numbers for {len(stimuli)} stimuli")
-    recorder = _recorder(target, None if seed is None else int(seed), membranes, layers)
+    recorder = _recorder(target, None if seed is None else int(seed), membranes, layers, steps)
     pairs = list(zip(stimuli, numbers, strict=True))
     return (recorder.sample(*pair) for pair in track(pairs, "record", show=progress))
 
@@ -86,33 +87,43 @@ def record(*arguments: Any, **options: Any) -> Recording:
             evaluation: the recipe's seed (0 for integers), and 0, 1, 2 and so on.
         membranes: whether to keep them; shares near the threshold are counted in any case.
         layers: names of those that are kept; all by default.
+        steps: another T than the network's own, by the rule of `lavaseg.network.steps`.
         progress: whether to show a progress bar.
 
     Raises:
-        LavasegError: no layer of such a name, no stimuli or none that fit, no trained weights.
+        LavasegError: no layer of such a name, no stimuli or none that fit, no trained weights, or
+            a T that the network cannot have.
     """
     return joined(list(recordings(*arguments, **options)))
 
 
 def _recorder(
-    target: Run | IntegerNetwork, seed: int | None, membranes: bool, layers: Iterable[str] | None
+    target: Run | IntegerNetwork,
+    seed: int | None,
+    membranes: bool,
+    layers: Iterable[str] | None,
+    steps: int | None,
 ) -> SpikingRecorder | ArtificialRecorder:
     """The recorder of a network, ready to take one sample after the other."""
     if isinstance(target, IntegerNetwork):
+        target = target if steps is None else target.with_steps(steps)
         check_ranges(target)
-        source = Source(target.encoder, target.network.input, seed or 0)
+        source = Source(target.encoder, target.network.input, seed or 0, target.classes)
         kept = _chosen(layers, target.network.shapes)
         model = SpikingNetwork.from_integers(target)
         return SpikingRecorder(source, model, kept, membranes, target.scales)
     seed = target.recipe.seed if seed is None else seed
-    source = Source(target.recipe.encoder_object, target.model.input, seed)
+    source = Source(encoder_at(target, steps), target.model.input, seed, target.classes)
     if isinstance(target.model, AnalogModel):
         kept = _chosen(layers, target.model.sheets)
         network = trained_model(target)
         assert isinstance(network, AnalogNetwork)
         return ArtificialRecorder(source, target.model, network, kept)
     kept = _chosen(layers, target.network.shapes)
-    return SpikingRecorder(source, trained(target), kept, membranes, {})
+    model = trained(target)
+    if source.encoder.steps != target.recipe.encoder_object.steps:
+        model.set_steps(source.encoder.steps)
+    return SpikingRecorder(source, model, kept, membranes, {})
 
 
 def _chosen(layers: Iterable[str] | None, known: Iterable[str]) -> frozenset[str]:

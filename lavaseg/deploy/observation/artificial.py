@@ -41,7 +41,7 @@ class ArtificialRecorder:
         with watching(self.network.body, see):
             readout = self.network(self.source.messages(stimulus, number))
         layers = {name: self._activations(name, values) for name, values in seen.items()}
-        return self.source.recording("artificial", number, layers, readout.numpy())
+        return self.source.recording("artificial", stimulus, number, layers, readout.numpy())
 
     def _activations(self, name: str, values: np.ndarray) -> LayerRecording:
         kind, shape, macs = self.model.sheets[name]

@@ -9,7 +9,7 @@ import torch
 
 from lavaseg.encoders import Encoder
 from lavaseg.errors import LavasegError
-from lavaseg.events import Stimulus
+from lavaseg.events import Stimulus, preview
 from lavaseg.network import Input
 from lavaseg.results.recording import Kind, LayerRecording, Recording
 from lavaseg.training.batches import messages
@@ -23,11 +23,13 @@ class Source:
         encoder: of the network.
         input: its input sheet, which messages must fit.
         seed: key of the encoder's draws, with the number of the sample.
+        classes: class names of the network.
     """
 
     encoder: Encoder
     input: Input
     seed: int
+    classes: tuple[str, ...] = ()
 
     def messages(self, stimulus: Stimulus, number: int) -> torch.Tensor:
         """Messages of one stimulus, float32 (1, C, H, W, T).
@@ -46,13 +48,26 @@ class Source:
     def recording(
         self,
         kind: Kind,
+        stimulus: Stimulus,
         number: int,
         layers: dict[str, LayerRecording],
         readout: np.ndarray,
         remarks: tuple[str, ...] = (),
     ) -> Recording:
         """The recording of one sample."""
-        return Recording(kind, self.encoder.steps, self.seed, (number,), layers, readout, remarks)
+        seen = preview(stimulus)
+        rows, columns = self.encoder.window(seen.shape[1:])
+        return Recording(
+            kind=kind,
+            steps=self.encoder.steps,
+            seed=self.seed,
+            numbers=(number,),
+            layers=layers,
+            readout=readout,
+            remarks=remarks,
+            pictures=np.ascontiguousarray(seen[None, :, rows, columns]),
+            classes=self.classes,
+        )
 
 
 def one_figure(value: float) -> np.ndarray:

@@ -65,7 +65,7 @@ class SpikingRecorder:
                 count = round(operations.operations_into(name))
                 found[name] = dataclasses.replace(found[name], operations=np.array([count]))
         kind: Kind = "integer" if integer else "float"
-        return self.source.recording(kind, number, found, readout.numpy(), self.remarks)
+        return self.source.recording(kind, stimulus, number, found, readout.numpy(), self.remarks)
 
     def _layer(
         self, node: Input | Node, share: float, x: torch.Tensor, v: torch.Tensor | None

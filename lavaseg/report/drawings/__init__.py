@@ -1,0 +1,27 @@
+"""Kinds of figures: what each takes from its sources, and how it is drawn."""
+
+from lavaseg.report.drawings.activity import activations, coded, rate_code, spike_data, spikes
+from lavaseg.report.drawings.ask import Ask, own_style, spread
+from lavaseg.report.drawings.layers import energy, rates, spike_totals
+from lavaseg.report.drawings.membrane import membrane_epochs, membranes
+from lavaseg.report.drawings.predicting import Predictions, doubled, predicted, predictions
+
+__all__ = [
+    "Ask",
+    "Predictions",
+    "activations",
+    "coded",
+    "doubled",
+    "energy",
+    "membrane_epochs",
+    "membranes",
+    "own_style",
+    "predicted",
+    "predictions",
+    "rate_code",
+    "rates",
+    "spike_data",
+    "spike_totals",
+    "spikes",
+    "spread",
+]

@@ -1,0 +1,54 @@
+"""What a user asks of a figure, and what all kinds of figures share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from lavaseg.models.analog import AnalogModel
+from lavaseg.report.sources import RecordedSource, RunSource, Source, Wanted
+
+PAGE = 6
+"""Layers that a figure of maps shows unless some are chosen."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a user asks of a figure.
+
+    Args:
+        wanted: the samples, and how they are run.
+        layers: names, or None for the figure's own choice.
+        steps: numbers of steps, for the figures that take several.
+        auxiliary: whether auxiliary read-outs are shown.
+    """
+
+    wanted: Wanted
+    layers: Sequence[str] | None = None
+    steps: tuple[int, ...] = ()
+    auxiliary: bool = False
+
+
+@contextmanager
+def own_style() -> Iterator[None]:
+    """While open, no `matplotlibrc` changes figures, and SVG files keep text as text."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams["svg.hashsalt"] = "lavaseg"
+        yield
+
+
+def spread(names: Sequence[str], most: int = PAGE) -> list[str]:
+    """At most `most` names, the first and the last among them, as evenly apart as can be."""
+    if len(names) <= most:
+        return list(names)
+    return [names[round(k * (len(names) - 1) / (most - 1))] for k in range(most)]
+
+
+def is_artificial(source: Source) -> bool:
+    if isinstance(source, RecordedSource):
+        return source.recording.kind == "artificial"
+    return isinstance(source, RunSource) and isinstance(source.run.model, AnalogModel)

@@ -1,0 +1,75 @@
+"""Histograms of membranes after each epoch of training, of a few validation samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from lavaseg.data.base import Samples
+from lavaseg.network import Node
+from lavaseg.results.membranes import EDGES, MembraneHistory, binned
+from lavaseg.runs import Artefact
+from lavaseg.training.batches import messages
+from lavaseg.training.network import SpikingNetwork
+from lavaseg.training.plan import Plan
+from lavaseg.training.segmenter import Segmenter
+from lavaseg.training.surroundings import pl
+
+SAMPLES = 8
+"""The first validation samples, which are looked at after each epoch: a forward pass of each."""
+
+
+class MembraneHistograms(pl.Callback):
+    """Keeps the histograms of all firing populations, before reset, in units of the threshold.
+
+    Nothing happens within an epoch, and the network is left as it is. The counts travel in the
+    checkpoint, so that a resumed run continues them.
+
+    Args:
+        artefact: takes them after each epoch.
+        validation: validation samples.
+        plan: what is trained, for its encoder and its seed.
+    """
+
+    def __init__(
+        self, artefact: Artefact[MembraneHistory], validation: Samples, plan: Plan
+    ) -> None:
+        self.artefact, self.validation, self.plan = artefact, validation, plan
+        self.rows: list[tuple[int, dict[str, list[int]]]] = []
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        assert isinstance(module, Segmenter)
+        assert isinstance(module.model, SpikingNetwork)
+        self.rows.append((trainer.current_epoch + 1, self._counts(module.model)))
+        self.artefact.save(MembraneHistory.of_counts(self.rows))
+
+    @torch.no_grad()
+    def _counts(self, model: SpikingNetwork) -> dict[str, list[int]]:
+        """Membranes of each population in the bins of `EDGES`."""
+        found: dict[str, np.ndarray] = {
+            p.name: np.zeros(len(EDGES) - 1, np.int64)
+            for p in model.network.populations
+            if p.threshold is not None
+        }
+
+        def observe(node: Node, _: torch.Tensor, membrane: torch.Tensor | None) -> None:
+            if node.name in found and membrane is not None:
+                threshold = model.neuron(node.name).threshold
+                found[node.name] += binned(membrane.cpu().numpy(), threshold)
+
+        device, training = next(model.parameters()).device, model.training
+        model.eval()
+        for number in range(min(SAMPLES, len(self.validation))):
+            stimulus, _ = self.validation[number]
+            sample = messages([stimulus], self.plan.encoder, self.plan.seed, [number])
+            model(sample.to(device), observe, membranes="all")
+        model.train(training)
+        return {name: counts.tolist() for name, counts in found.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = [(epoch, counts) for epoch, counts in state_dict["rows"]]
