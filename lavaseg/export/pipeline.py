@@ -158,7 +158,7 @@ def _finetune(
         run.files.tuning.remove()
         training, validation = training_parts(run.recipe, run.data)
         start = {name: array.copy() for name, array in arrays_of(model).items()}
-        rounded = _validated(run, model, validation)
+        rounded = None if validation is None else _validated(run, model, validation)
         encoder = run.recipe.encoder_object
         optimisation = run.recipe.training.model_copy(
             update={
@@ -189,14 +189,15 @@ def _finetune(
             title="finetune",
             progress=progress,
         )
-        tuned = _validated(run, restore(model, run.files.tuned_weights), validation)
-        if tuned < rounded:
-            run.files.tuned_weights.save(start)
-        if tuned < rounded and progress:
-            line(
-                f"fine-tuning is not taken: validation mIoU {100 * tuned:.2f} %, rounded without "
-                f"it {100 * rounded:.2f} %"
-            )
+        if validation is not None and rounded is not None:
+            tuned = _validated(run, restore(model, run.files.tuned_weights), validation)
+            if tuned < rounded:
+                run.files.tuned_weights.save(start)
+            if tuned < rounded and progress:
+                line(
+                    f"fine-tuning is not taken: validation mIoU {100 * tuned:.2f} %, rounded "
+                    f"without it {100 * rounded:.2f} %"
+                )
         run.files.tuning.save(origin)
     restore(model, run.files.tuned_weights)
     return tuned_values(model, weighted, quantisation)

@@ -70,7 +70,8 @@ def fit(
     history = History(table, weights)
     name = table.path.stem
     checkpoint = checkpoint_of(folder, table)
-    watching = [] if membranes is None else [MembraneHistograms(membranes, validation, plan)]
+    looked_at = train if validation is None else validation
+    watching = [] if membranes is None else [MembraneHistograms(membranes, looked_at, plan)]
     with _quiet(), alone(), writing_in_threads(folder.curves.path):
         trainer = pl.Trainer(
             max_epochs=plan.optimisation.epochs,

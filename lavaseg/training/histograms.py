@@ -29,14 +29,14 @@ class MembraneHistograms(pl.Callback):
 
     Args:
         artefact: takes them after each epoch.
-        validation: validation samples.
+        samples: those it looks at, the first ones: validation samples, if there are any.
         plan: what is trained, for its encoder and its seed.
     """
 
     def __init__(
-        self, artefact: Artefact[MembraneHistory], validation: Samples, plan: Plan
+        self, artefact: Artefact[MembraneHistory], samples: Samples, plan: Plan
     ) -> None:
-        self.artefact, self.validation, self.plan = artefact, validation, plan
+        self.artefact, self.samples, self.plan = artefact, samples, plan
         self.rows: list[tuple[int, dict[str, list[int]]]] = []
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -61,8 +61,8 @@ class MembraneHistograms(pl.Callback):
 
         device, training = next(model.parameters()).device, model.training
         model.eval()
-        for number in range(min(SAMPLES, len(self.validation))):
-            stimulus, _ = self.validation[number]
+        for number in range(min(SAMPLES, len(self.samples))):
+            stimulus, _ = self.samples[number]
             sample = messages([stimulus], self.plan.encoder, self.plan.seed, [number])
             model(sample.to(device), observe, membranes="all")
         model.train(training)
