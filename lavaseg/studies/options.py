@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lavaseg.encoders import EncoderError, PictureEncoder
+from lavaseg.errors import LavasegError
 from lavaseg.models.analog import ANALOG
 from lavaseg.recipes import Recipe
 
@@ -143,3 +144,10 @@ class IsometryOptions(Options):
     samples: int = Field(4, ge=1)
     probes: int = Field(4, ge=3)
     seed: int = Field(0, ge=0)
+
+    def check(self, recipe: Recipe) -> None:
+        if recipe.model.name in ANALOG:
+            raise LavasegError(
+                f"{recipe.model.name} is an artificial network; the Jacobians of spiking residual "
+                "blocks are measured"
+            )
