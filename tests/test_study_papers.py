@@ -164,6 +164,20 @@ def test_studies_of_the_same_networks_share_their_runs() -> None:
     assert keys("mfs-blocks") & keys("mfs-systems") & keys("energy")
 
 
+WORDS = {"layer", "rule", "formula", "weights"}
+"""Conditions whose labels are no numbers."""
+
+
+@pytest.mark.parametrize("name", files.names())
+def test_lines_have_numbers_along_their_horizontal(name: str) -> None:
+    for size in SIZES:
+        study = files.load(name, size)
+        for figure in study.figure:
+            if figure.kind == "lines":
+                assert figure.x not in WORDS
+                assert all(re.fullmatch(r"[\d.]+", label) for label in study.axes.get(figure.x, ()))
+
+
 def test_every_printed_figure_has_a_place_in_a_table_of_its_study() -> None:
     for name in files.names():
         study = files.load(name)
