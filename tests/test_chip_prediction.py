@@ -326,7 +326,7 @@ def cell(seconds: float) -> str:
 def test_the_document_shows_predicted_beside_measured_and_every_constant() -> None:
     text = (ROOT / "docs" / "loihi2.md").read_text("utf-8")
     section = text.partition("## Time and energy")[2].partition("\n## ")[0]
-    units = {"ns": 1e-9, "us": 1e-6, "million a second": 1e6}
+    units = {"ns": 1e-9, "µs": 1e-6, "million a second": 1e6}
     for name, constant in CONSTANTS.items():
         found = re.search(rf"^\| {name} \| ([\d.]+) (.+) \|$", section, re.M)
         assert found, name
