@@ -511,7 +511,8 @@ def test_a_file_holds_everything_without_pickle(plain_net: IntegerNetwork, tmp_p
         metadata = json.loads(str(file["metadata"]))
         assert metadata == json.loads(json.dumps(recorded.to_dict()))
         assert np.array_equal(file["readout"], recorded.readout)
-        names = {"metadata", "readout"}
+        assert np.array_equal(file["pictures"], recorded.pictures)
+        names = {"metadata", "readout", "pictures"}
         for layer in recorded.layers.values():
             for what, array in layer.arrays.items():
                 names.add(f"{layer.name}/{what}")
