@@ -82,7 +82,7 @@ def record(
     Of a run, the float network as trained, spiking or artificial (activations and MACs); of a .net
     file, the integers that Lava runs. Writes an .npz that `numpy.load` opens without pickle:
     LAYER/spikes and LAYER/membranes, (samples, steps, channels, height, width), LAYER/values of
-    layers without spikes, readout, pictures, and metadata, which --json prints with the inputs' names.
+    layers without spikes, readout, pictures, and metadata, which --json prints, too, with names.
 
     Membranes are those before reset, in trained units of a run, in state units (1/64 of a weight
     unit) of a .net file. Those near the threshold, within 10 % of it, are what rounding may turn
