@@ -33,9 +33,7 @@ class MembraneHistograms(pl.Callback):
         plan: what is trained, for its encoder and its seed.
     """
 
-    def __init__(
-        self, artefact: Artefact[MembraneHistory], samples: Samples, plan: Plan
-    ) -> None:
+    def __init__(self, artefact: Artefact[MembraneHistory], samples: Samples, plan: Plan) -> None:
         self.artefact, self.samples, self.plan = artefact, samples, plan
         self.rows: list[tuple[int, dict[str, list[int]]]] = []
 
