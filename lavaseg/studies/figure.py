@@ -62,7 +62,7 @@ def curves_of(study: Study, results: Results, spec: FigureSpec) -> list[Curve]:
         values = results.select(spec.y, where, [spec.x])
         points = {v.labels[spec.x]: list[float]() for v in values if spec.x in v.labels}
         for value in values:
-            points[value.labels[spec.x]].append(value.value)
+            points[value.labels[spec.x]].append(QUANTITIES[spec.y].factor * value.value)
         if points:
             found.append((", ".join(labels), [_point(x, ys) for x, ys in points.items()]))
     return found

@@ -35,15 +35,17 @@ class Quantity:
 
     Args:
         title: in tables and figures.
-        unit: plain, without prefixes; "" for ratios and counts.
+        unit: in which it is shown; "" for ratios and counts.
         digits: after the point in tables; None: three significant ones.
         neutral: what says neither yes nor no; 1 of ratios.
+        factor: of what is shown to the value, which is in joules, bytes, seconds, percent.
     """
 
     title: str
     unit: str = ""
     digits: int | None = None
     neutral: float = 0.0
+    factor: float = 1.0
 
     @property
     def heading(self) -> str:
@@ -52,6 +54,7 @@ class Quantity:
 
     def text(self, value: float) -> str:
         """A value as tables show it."""
+        value *= self.factor
         if self.digits is not None:
             return f"{value:,.{self.digits}f}"
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
@@ -74,12 +77,12 @@ QUANTITIES: dict[str, Quantity] = {
     "rate": Quantity("spikes of a neuron in a step", "", 4),
     "parameters": Quantity("parameters", "", 0),
     "macs": Quantity("MACs of a dense pass as described"),
-    "energy": Quantity("energy of a sample", "J"),
-    "ann_energy": Quantity("energy of the artificial twin", "J"),
+    "energy": Quantity("energy of a sample", "mJ", factor=1e3),
+    "ann_energy": Quantity("energy of the artificial twin", "mJ", factor=1e3),
     "energy_ratio": Quantity("times less energy than the artificial twin", "", 2, 1.0),
     "ann_miou": Quantity("mIoU of the artificial network", "%", 2),
     "train_seconds": Quantity("seconds of training", "s", 1),
-    "step_memory": Quantity("peak memory of a training step", "bytes"),
+    "step_memory": Quantity("peak memory of a training step", "MiB", factor=2**-20),
     "loss_first": Quantity("loss of the first epoch", "", 4),
     "loss_last": Quantity("loss of the last epoch", "", 4),
     "phi": Quantity("phi of J J^T, 1 in an isometry", "", 3),
@@ -90,7 +93,7 @@ QUANTITIES: dict[str, Quantity] = {
     "varphi_error": Quantity("standard error of varphi", "", 4),
     "varphi_largest": Quantity("varphi, largest of all blocks", "", 3),
 }
-"""What each quantity means; values are in this unit."""
+"""What each quantity means."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ class Measure:
 
 
 def row(quantity: str, value: float, **conditions: Any) -> Row:
-    """One value of a quantity in the unit of `QUANTITIES`, under conditions."""
+    """One value of a quantity in joules, bytes, seconds or percent, under conditions."""
     labels = {name: label_of(condition) for name, condition in conditions.items()}
     return {**labels, "quantity": quantity, "value": float(value)}
 

@@ -1,5 +1,6 @@
 """Tables of a study in Markdown: what papers print, what was measured, spread and seeds.
 
+Of a quantity that a paper prints, printed, measured and spread have columns of their own.
 Made of the study and its results alone.
 """
 
@@ -17,6 +18,8 @@ from lavaseg.studies.study import Study, TableSpec
 from lavaseg.studies.verdicts import seeds_in_words, verdicts
 
 NONE = "-"
+_ROUNDING = 1e-9
+"""Spreads below this part of the mean come from rounding sums."""
 _SIZES = {
     "standard": "",
     "quick": "Quick version, which only shows that everything works: {note}.",
@@ -98,8 +101,10 @@ def _table(study: Study, results: Results, spec: TableSpec) -> Table:
     columns = list(spec.rows)
     for quantity in quantities:
         heading = QUANTITIES[quantity].heading
-        names = [f"{heading}, printed", f"{heading}, measured"] if printed[quantity] else [heading]
-        columns += [f">{name}" for name in [*names, "spread"]]
+        if printed[quantity]:
+            columns += [f">{heading}, printed", f">{heading}, measured", ">spread"]
+        else:
+            columns.append(f">{heading}")
     rows = []
     for labels in _combinations(
         study, results, spec, [at for p in printed.values() for at, _ in p]
@@ -112,7 +117,7 @@ def _table(study: Study, results: Results, spec: TableSpec) -> Table:
                 cells.append(" / ".join(texts) or NONE)
             found = results.select(quantity, {**spec.where, **labels})
             seeds |= {value.seed for value in found}
-            cells += _measured(quantity, [value.value for value in found])
+            cells += _measured(quantity, [value.value for value in found], bool(printed[quantity]))
         if {*cells} != {NONE}:
             seeds_text = ", ".join(map(str, sorted(seeds))) or NONE
             rows.append((*(labels[name] for name in spec.rows), *cells, seeds_text))
@@ -120,13 +125,24 @@ def _table(study: Study, results: Results, spec: TableSpec) -> Table:
     return Table(spec.title, (*columns, "seeds"), tuple(rows), tuple(sources))
 
 
-def _measured(quantity: str, values: list[float]) -> tuple[str, str]:
-    """Mean and spread as text."""
+def _measured(quantity: str, values: list[float], apart: bool) -> list[str]:
+    """Mean and spread as text, in cells of their own, or in one that leaves out a spread of 0."""
     text = QUANTITIES[quantity].text
     if not values:
-        return NONE, NONE
-    spread = text(float(np.std(values, ddof=1))) if len(values) > 1 else NONE
-    return text(float(np.mean(values))), spread
+        return [NONE] * (1 + apart)
+    mean, spread = float(np.mean(values)), float(np.std(values, ddof=1)) if values[1:] else 0.0
+    shown = text(mean)
+    behind = _to_the_digits_of(shown, QUANTITIES[quantity].factor * spread)
+    if apart:
+        return [shown, behind if values[1:] else NONE]
+    return [f"{shown} ± {behind}" if spread > _ROUNDING * abs(mean) else shown]
+
+
+def _to_the_digits_of(shown: str, spread: float) -> str:
+    """A spread with as many digits behind the point as the mean has."""
+    if "e" in shown:
+        return f"{spread:.1e}"
+    return f"{spread:,.{len(shown.partition('.')[2])}f}"
 
 
 def _row_of(study: Study, at: Mapping[str, str], spec: TableSpec) -> dict[str, str] | None:

@@ -59,6 +59,8 @@ class Verdict:
             "did not hold": "did not hold",
             "undecided": "undecided, seeds disagree" if several else "undecided, pairs disagree",
         }[self.sign]
+        if claim.how == "value" and _neutral(claim) == 0 and self.size is not None:
+            words = "held in size" if self.size else "did not hold in size"
         if self.sign == "undecided" and {*self.values} == {_neutral(claim)}:
             words = "undecided, no difference"
         found = _text(claim, self.mean)
