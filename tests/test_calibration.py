@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,12 +20,12 @@ from lavaseg.deploy import simulate
 from lavaseg.encoders import Direct, Poisson
 from lavaseg.errors import LavasegError
 from lavaseg.export import pipeline
-from lavaseg.export.calibration import calibrate, fitted
+from lavaseg.export.calibration import _Calibration, calibrate, fitted
 from lavaseg.export.lowering import Quantisation, choose_quantisation, lower, quantise
 from lavaseg.export.lowering.quantise import diffuse_weight, quantise_weight
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.models import build
-from lavaseg.network import Conv, Input, Network, Population, Projection
+from lavaseg.network import Conv, Input, Network, Node, Population, Projection
 from lavaseg.network.integers import IntegerNetwork, RangeError
 from lavaseg.network.ranges import check_ranges
 from lavaseg.results.rounding import Calibrated, Fit
@@ -202,6 +204,44 @@ def test_a_deep_network_calibrates_to_the_same_scales_again() -> None:
     first, second = (calibrate(weighted, seen) for _ in range(2))
     assert first == second
     assert isinstance(first[0], Quantisation)
+
+
+def test_a_chain_of_layers_calibrates_with_the_spikes_of_two_in_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of what all layers send, a deep network's would not fit."""
+    names = [f"layer{k}" for k in range(6)]
+    rng, pairs = np.random.default_rng(0), pairwise(["input", *names, "out"])
+    net = Network(
+        Input("input", (3, 12, 12)),
+        (*(Population(name, 1.0) for name in names), Population("out", None)),
+        tuple(Projection(a, b, Conv(4, (3, 3), padding=(1, 1))) for a, b in pairs),
+        "out",
+    )
+    weights = {
+        p.name: rng.normal(0.05, 0.3, (4, 3 if p.source == "input" else 4, 3, 3))
+        for p in net.projections
+    }
+    for name in names[1:]:
+        weights[f"layer{int(name[-1]) - 1}_to_{name}"][0, 0] *= 100
+    kept: dict[str, int] = {}
+    respond = SpikingNetwork.respond
+
+    def watched(self: SpikingNetwork, node: Node, emitted: dict[str, torch.Tensor]) -> Any:
+        kept[node.name] = max(kept.get(node.name, 0), len(emitted))
+        return respond(self, node, emitted)
+
+    decided = []
+    judge = _Calibration._error_at_readout
+    monkeypatch.setattr(SpikingNetwork, "respond", watched)
+    monkeypatch.setattr(
+        _Calibration, "_error_at_readout", lambda *given: decided.append(1) or judge(*given)
+    )
+    seen = messages(list(pictures()), Poisson(STEPS), 0, range(6))
+    calibrate(WeightedNetwork(net, weights), seen)
+    assert decided, "the read-out decided nowhere, which is what takes the memory"
+    assert kept.keys() == {*names, "out"}
+    assert max(kept.values()) <= 2
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +34,7 @@ from lavaseg.export.lowering.quantise import (
     whole_threshold,
 )
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.network import NEVER, STATE_SCALE, Conv, Network, Population, Projection
+from lavaseg.network import NEVER, STATE_SCALE, Conv, Network, Node, Population, Projection
 from lavaseg.network.integers import (
     BIAS_MANTISSA_MAX,
     STOCK_BIAS_EXPONENT,
@@ -103,24 +102,48 @@ class _Calibration:
         biased = self.network.replace_nodes({name: {"bias": True} for name in weighted.biases})
         self.integers = SpikingNetwork(biased, integer=True, steps=self.steps)
         self.messages = message_ranges(self.network, weighted.weights)
+        self.last_reader = {
+            p.source: node.name
+            for node in self.network.ordered
+            for p in self.network.incoming(node.name)
+            if not p.recurrent
+        }
         self.emitted = {self.network.input.name: calibration}
-        self.readout = self.floats(calibration)
+        self.readout = self._readout(self.network.ordered, dict(self.emitted))
         self.fits: list[Fit] = []
 
     def run(self) -> tuple[Quantisation, tuple[Fit, ...]]:
         """The scale of each population, and what each changes."""
         scales = relay_scales(self.network)
-        readers = Counter(p.source for p in self.network.projections if not p.recurrent)
         for node in self.network.ordered:
             sent, membrane = self.floats.respond(node, self.emitted)
             if isinstance(node, Population):
                 scales[node.name] = self._scale(node, sent if membrane is None else membrane)
             self.emitted[node.name] = sent
-            for p in self.network.incoming(node.name):
-                readers[p.source] -= not p.recurrent
-                if not readers[p.source]:  # nobody needs it any more
-                    self.emitted.pop(p.source, None)
+            self._release(node, self.emitted)
         return Quantisation(scales), tuple(self.fits)
+
+    def _release(self, node: Node, emitted: dict[str, torch.Tensor]) -> None:
+        """Drop what no node behind `node` reads: of a deep network, all would be too much."""
+        for p in self.network.incoming(node.name):
+            if self.last_reader.get(p.source) == node.name:
+                emitted.pop(p.source, None)
+
+    def _readout(self, nodes: Sequence[Node], emitted: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The last membrane of the float network's read-out, (N, K, H, W).
+
+        Args:
+            nodes: those to compute, the read-out among them.
+            emitted: what nodes before them send; changed.
+        """
+        membrane = None
+        for node in nodes:
+            emitted[node.name], volts = self.floats.respond(node, emitted)
+            if node.name == self.network.readout:
+                membrane = volts
+            self._release(node, emitted)
+        assert membrane is not None
+        return membrane[..., -1]
 
     def _scale(self, population: Population, expected: torch.Tensor) -> float:
         """The scale of one population; notes what it changes.
@@ -209,13 +232,9 @@ class _Calibration:
         nodes = self.network.ordered
         emitted = dict(self.emitted)
         emitted[population.name], _ = self._respond(population, choice.scale, choice.diffused)
-        membrane = None
-        for node in nodes[nodes.index(population) + 1 :]:
-            emitted[node.name], volts = self.floats.respond(node, emitted)
-            if node.name == self.network.readout:
-                membrane = volts
-        assert membrane is not None
-        return _square(membrane[..., -1], self.readout)
+        self._release(population, emitted)
+        behind = nodes[nodes.index(population) + 1 :]
+        return _square(self._readout(behind, emitted), self.readout)
 
     def _respond(
         self, population: Population, scale: float, diffused: bool

@@ -45,7 +45,7 @@ class Calibrated:
 
     Args:
         weights: SHA-256 of the float weights that it was made for.
-        samples: training pictures that were asked for.
+        samples: training pictures that were asked for; all there are, where these are fewer.
         scales: weight units for each trained unit, for each population.
         fits: the populations that are rounded otherwise than without calibration.
     """
@@ -83,7 +83,7 @@ _ADAPTER = TypeAdapter(Calibrated)
 
 def sentences(calibrated: Calibrated) -> list[str]:
     """What was clipped of which populations, and where errors are diffused, a sentence each."""
-    start = f"calibrated on {calibrated.samples} training pictures"
+    start = f"calibrated on up to {calibrated.samples} training pictures"
     clipped = [fit for fit in calibrated.fits if fit.clipped]
     diffused = [fit.population for fit in calibrated.fits if fit.diffused]
     said = []
