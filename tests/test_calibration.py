@@ -28,6 +28,7 @@ from lavaseg.models import build
 from lavaseg.network import Conv, Input, Network, Node, Population, Projection
 from lavaseg.network.integers import IntegerNetwork, RangeError
 from lavaseg.network.ranges import check_ranges
+from lavaseg.report.gather import collect
 from lavaseg.results.rounding import Calibrated, Fit
 from lavaseg.runs import Run
 from lavaseg.training import SpikingNetwork, train
@@ -307,6 +308,19 @@ def test_export_without_calibration_takes_the_scales_of_the_ranges(
     scales = choose_quantisation(weighted)
     wanted = quantise(weighted, scales, copied.recipe.encoder_object, copied.classes)
     assert same(plain, wanted)
+
+
+def test_the_report_shows_the_calibration_of_the_network_that_it_is_about(
+    run: Run, tmp_path: Path
+) -> None:
+    copied = Run.open(shutil.copytree(run.path, tmp_path / "run"))
+    export.export(copied, finetune=False, progress=False)
+    assert collect(copied).calibration is not None
+    again = copied.files.calibration.load()
+    copied.files.calibration.save({**again, "scales": {**again["scales"], "conv2": 1.0}})
+    page = collect(copied)
+    assert page.calibration is None
+    assert "calibration.json is not that of net.net and was left out: export again" in page.notes
 
 
 @pytest.mark.parametrize("tuned", [0.4, 0.5, 0.6])

@@ -98,7 +98,7 @@ def collect(run: Run, *, compare: Run | Sequence[Run] = ()) -> ReportData:
         network=network,
         trained=trained,
         exported=exported,
-        calibration=results.calibration,
+        calibration=results.calibration(net),
         verification=results.verdict,
         board=results.board,
         counted=counted,
@@ -138,12 +138,11 @@ class _Results:
     """
 
     def __init__(self, run: Run, notes: list[str]) -> None:
-        self.notes, files = notes, run.files
+        self.notes, self.files = notes, run.files
+        files = run.files
         self.weights = self._current(files.weights)
         self.net = self._current(files.net)
         self.evaluation = self._value(files.evaluation) if self.weights else None
-        calibration = self._value(files.calibration) if self.net else None
-        self.calibration = None if calibration is None else Calibrated.from_dict(calibration)
         self.net_evaluation = self._value(files.net_evaluation) if self.net else None
         self.verdict = self._value(files.verdict) if self.net else None
         self.board = self._value(files.chip_profile) if self.net else None
@@ -157,6 +156,16 @@ class _Results:
             return artefact
         file, base = artefact.kind.file, newer.kind.file
         self.notes.append(f"{file} is older than {base} and was left out: make it again")
+        return None
+
+    def calibration(self, net: IntegerNetwork | None) -> Calibrated | None:
+        """The calibration of an exported network; an export elsewhere may have left another."""
+        stored = None if net is None else self._value(self.files.calibration)
+        found = None if stored is None else Calibrated.from_dict(stored)
+        if found is None or net is None or net.scales == found.scales:
+            return found
+        file, made = self.files.calibration.kind.file, self.files.net.kind.file
+        self.notes.append(f"{file} is not that of {made} and was left out: export again")
         return None
 
     def _value(self, artefact: Artefact[T]) -> T | None:
