@@ -39,6 +39,9 @@ def small(**changes: Any) -> Recipe:
     return recipes.load("demo", fields)
 
 
+STEPS = small().encoder_object.steps
+
+
 def weights_of(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model.safetensors")
 
@@ -176,7 +179,8 @@ def test_training_on_all_uses_every_sample_reads_no_held_out_part_and_keeps_the_
 
 
 def test_a_run_on_all_samples_resumes_exactly(tmp_path: Path) -> None:
-    recipe = small(training__train_on_all=True, training__epochs=2)
+    watched = {"training__membrane_histograms": True, "training__epochs": 2}
+    recipe = small(training__train_on_all=True, **watched)
     whole = train(recipe, tmp_path / "whole", progress=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Segmenter, "on_train_epoch_start", _stop_in_second, raising=False)
@@ -186,6 +190,12 @@ def test_a_run_on_all_samples_resumes_exactly(tmp_path: Path) -> None:
     assert without_time(resumed) == without_time(whole)
     expected, found = weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts")
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
+    membranes = resumed.files.membranes.load()
+    assert membranes.epochs == (1, 2)
+    for name, histograms in whole.files.membranes.load().histograms.items():
+        for one, other in zip(histograms, membranes.histograms[name], strict=True):
+            np.testing.assert_array_equal(one.counts, other.counts)
+            assert one.counts.sum() == 8 * resumed.network.neurons(name) * STEPS
     export(resumed, progress=False)
     (row,) = resumed.files.tuning_history.load()
     assert "val_miou" not in row, "fine-tuning, too, holds nothing out"

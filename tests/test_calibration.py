@@ -310,6 +310,23 @@ def test_export_without_calibration_takes_the_scales_of_the_ranges(
     assert same(plain, wanted)
 
 
+@pytest.mark.parametrize("finetune", [True, False])
+def test_without_data_export_names_a_way_that_needs_none_only_where_there_is_one(
+    finetune: bool, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = Run.open(shutil.copytree(run.path, tmp_path / "run"))
+
+    def lost(*_: object) -> None:
+        raise LavasegError("the files are elsewhere")
+
+    monkeypatch.setattr(pipeline, "training_parts", lost)
+    with pytest.raises(LavasegError, match="the files are elsewhere") as refused:
+        export.export(copied, finetune=finetune, progress=False)
+    assert ("--calibration 0 does without" in str(refused.value)) == (not finetune)
+    if not finetune:
+        export.export(copied, finetune=False, calibration=0, progress=False)
+
+
 def test_the_report_shows_the_calibration_of_the_network_that_it_is_about(
     run: Run, tmp_path: Path
 ) -> None:

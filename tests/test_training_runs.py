@@ -173,6 +173,13 @@ def test_the_steady_state_reading_is_the_variance_over_time_and_so_is_its_gradie
     assert float(rmp_loss(rmp, Population("p"), torch.zeros(1, 1, 1, 1, 6), torch.ones(1, 6))) == 0
 
 
+def test_a_single_step_has_no_variance_that_could_be_a_loss(tmp_path: Path) -> None:
+    recipe = small(rmp__weight=0.1, rmp__target="steady_state", encoder__steps=1)
+    with pytest.raises(LavasegError, match=r"rmp\.target: steady_state .* a single step"):
+        train(recipe, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_mean_over_neurons_is_that_of_all_membranes_together() -> None:
     """1/M of equation 1, over the neurons of all layers; over layers it is another number."""
     sheets = [(2, 8, 8), (4, 4, 4), (5, 1, 1)]

@@ -46,9 +46,10 @@ def export(
     """Turn a trained network into Loihi's integers and write it as NetX HDF5.
 
     Folds batch norm into weights and biases, measures on a few training pictures which weights
-    are not worth their range and clips them, rounds weights to 8 bits, fine-tunes the rounded
-    network on the run's training data (kept in RUN, so that a second export is quick), and proves
-    that no sum leaves the range of the hardware. A network that is a plain sequence can be loaded
+    are not worth their range and clips them, rounds weights to 8 bits, and fine-tunes the rounded
+    network on the run's training data (kept in RUN, so that a second export is quick), unless that
+    makes it worse on validation data. Proves that no sum leaves the range of the hardware. A
+    network that is a plain sequence can be loaded
     by stock NetX, too. Then names the limits of Loihi 2 that it meets, and what to do about each.
 
     Example: `lavaseg export runs/demo -o net.net`

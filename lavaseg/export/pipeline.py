@@ -47,7 +47,8 @@ def export(
     """Fold, calibrate, quantise, fine-tune, check the ranges and write the NetX file.
 
     Of the rounded network and the fine-tuned ones, the one is taken that is best on the validation
-    data. Calibration and fine-tuning happen once: scales and weights stay in the run's folder and
+    data; of a run that was trained on all samples, and so has none, the last fine-tuned one.
+    Calibration and fine-tuning happen once: scales and weights stay in the run's folder and
     are used again as long as the trained weights, the number of pictures and the recipe are the
     same.
 
@@ -81,11 +82,12 @@ def _exported(
     weighted = lower(WeightedNetwork.from_model(trained(run)))
     if widest is not None:
         factors(weighted.network, widest)  # before anything is trained
-    quantisation, fits = _quantisation(run, weighted, calibration)
+    tunes = finetune and run.recipe.finetune.epochs > 0
+    quantisation, fits = _quantisation(run, weighted, calibration, tunes)
     weighted = fitted(weighted, quantisation.scales, fits)
     encoder = run.recipe.encoder_object
     net = quantise(weighted, quantisation, encoder, run.classes)
-    if finetune and run.recipe.finetune.epochs:
+    if tunes:
         weighted = _finetune(run, net, weighted, quantisation, fits, progress)
         net = quantise(weighted, quantisation, encoder, run.classes)
     if widest is not None:
@@ -97,9 +99,13 @@ def _exported(
 
 
 def _quantisation(
-    run: Run, weighted: WeightedNetwork, samples: int
+    run: Run, weighted: WeightedNetwork, samples: int, tunes: bool
 ) -> tuple[Quantisation, tuple[Fit, ...]]:
-    """The scales, and the populations that are rounded otherwise than by the ranges alone."""
+    """The scales, and the populations that are rounded otherwise than by the ranges alone.
+
+    Args:
+        tunes: whether fine-tuning follows, which needs the training data, too.
+    """
     stored = run.files.calibration
     if not samples:
         stored.remove()
@@ -111,7 +117,7 @@ def _quantisation(
         samples,
         names,
     ):
-        scales, fits = calibrate(weighted, _pictures(run, samples))
+        scales, fits = calibrate(weighted, _pictures(run, samples, tunes))
         found = Calibrated(weights, samples, dict(scales.scales), fits)
         stored.save(found.to_dict())
     return Quantisation(found.scales), found.fits
@@ -125,11 +131,13 @@ def _stored(run: Run) -> Calibrated | None:
         return None
 
 
-def _pictures(run: Run, samples: int) -> torch.Tensor:
+def _pictures(run: Run, samples: int, tunes: bool) -> torch.Tensor:
     """Messages of training samples, spread evenly over all, (N, C, H, W, T)."""
     try:
         training = training_parts(run.recipe, run.data)[0]
     except LavasegError as error:
+        if tunes:
+            raise
         raise LavasegError(
             f"{error}; export measures scales on training pictures: --calibration 0 does without"
         ) from None

@@ -174,7 +174,8 @@ class Training(_Section):
     """Weight of the loss of each auxiliary read-out, for models that have them (MFS-Seg)."""
     membrane_histograms: bool = False
     """Keep histograms of the membranes of a few validation samples after each epoch, in a small
-    file, for `lavaseg plot membrane-epochs`. Changes nothing of what is learned."""
+    file, for `lavaseg plot membrane-epochs`; of training samples, where none are held out. Changes
+    nothing of what is learned."""
     surrogate: Surrogate = Surrogate()
     initial_weights: Literal["kaiming_normal", "xavier_uniform"] = "kaiming_normal"
     """How synaptic weights are drawn. kaiming_normal: variance 2 / fan in; xavier_uniform: variance

@@ -24,7 +24,7 @@ from lavaseg.report import drawings
 from lavaseg.report.contents import Examples, OtherRun, ReportData
 from lavaseg.report.page import render
 from lavaseg.report.sources import NetSource, RunSource, Wanted
-from lavaseg.results.membranes import EDGES, Histogram, binned
+from lavaseg.results.membranes import Histogram
 from lavaseg.results.metrics import predict
 from lavaseg.results.rounding import Calibrated
 from lavaseg.runs import Run
@@ -105,7 +105,7 @@ def collect(run: Run, *, compare: Run | Sequence[Run] = ()) -> ReportData:
         uncounted=uncounted,
         described=_described(run, network, exported),
         examples=_examples(run, net, data, notes) if data and results.weights else None,
-        membranes=_membrane_histograms(run, data, notes) if data and results.weights else {},
+        membranes=_membrane_histograms(run, notes) if data and results.weights else {},
         **_activity(run, net, data if results.weights or net is not None else None, notes),
         chip=chip,
         prediction=_prediction(net, chip, exported),
@@ -264,22 +264,13 @@ def _activity(
     return found
 
 
-def _membrane_histograms(run: Run, data: DataSet, notes: list[str]) -> dict[str, Histogram]:
+def _membrane_histograms(run: Run, notes: list[str]) -> dict[str, Histogram]:
     """Histogram of each firing population of the float network, on the first test pictures."""
     if isinstance(run.model, AnalogModel):
         return {}
-    recordings = _recordings(notes, "membranes")
-    if recordings is None:
+    if _recordings(notes, "membranes") is None:
         return {}
-    firing = [p.name for p in run.model.populations if p.threshold is not None]
-    counts = {name: np.zeros(len(EDGES) - 1, np.int64) for name in firing}
-    stimuli = [stimulus for stimulus, _ in _first(data)]
-    for recording in recordings(run, stimuli, layers=firing):
-        for name, layer in recording.layers.items():
-            assert layer.membranes is not None
-            assert layer.threshold is not None
-            counts[name] += binned(layer.membranes, layer.threshold)
-    return {name: Histogram(EDGES, count) for name, count in counts.items()}
+    return drawings.membrane_data(RunSource(run), drawings.Ask(Wanted(samples=EXAMPLES)))
 
 
 def _comparison(run: Run, other: Run, notes: list[str]) -> OtherRun:
@@ -290,7 +281,7 @@ def _comparison(run: Run, other: Run, notes: list[str]) -> OtherRun:
         title=_difference(run.recipe, other.recipe) or other.path.name,
         trained=results.evaluation,
         exported=results.net_evaluation,
-        membranes=_membrane_histograms(other, data, notes) if data and results.weights else {},
+        membranes=_membrane_histograms(other, notes) if data and results.weights else {},
     )
 
 

@@ -1,4 +1,4 @@
-"""Histograms of membranes after each epoch of training, of a few validation samples."""
+"""Histograms of membranes after each epoch of training, of a few samples."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lavaseg.training.segmenter import Segmenter
 from lavaseg.training.surroundings import pl
 
 SAMPLES = 8
-"""The first validation samples, which are looked at after each epoch: a forward pass of each."""
+"""The first samples, which are looked at after each epoch: a forward pass of each."""
 
 
 class MembraneHistograms(pl.Callback):
@@ -29,7 +29,8 @@ class MembraneHistograms(pl.Callback):
 
     Args:
         artefact: takes them after each epoch.
-        samples: those it looks at, the first ones: validation samples, if there are any.
+        samples: the first ones are looked at. Validation samples; where none are held out, those
+            of training.
         plan: what is trained, for its encoder and its seed.
     """
 

@@ -166,15 +166,15 @@ def rmp_loss(
     assert theta is not None, "a population that never fires has no RMP target"
     if rmp.time == "last":
         spikes, membrane = spikes[..., -1:], membrane[..., -1:]
-    fired = spikes.detach()
-    if rmp.target == "nearest":
-        target = theta * (membrane.detach() > theta / 2).to(membrane.dtype)
-    else:
-        target = fired * (theta if rmp.target == "spike" else 2 * theta)
+    before = membrane.detach()
     if rmp.membrane == "post_reset":
         membrane = after_reset(population, spikes, membrane)
     if rmp.target == "steady_state":  # deviations add up to 0: its own gradient is none
         target = membrane.detach().mean(-1, keepdim=True)
+    elif rmp.target == "nearest":
+        target = theta * (before > theta / 2).to(before.dtype)
+    else:
+        target = spikes.detach() * (theta if rmp.target == "spike" else 2 * theta)
     return (membrane - target).square().mean()
 
 

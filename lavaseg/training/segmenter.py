@@ -44,6 +44,11 @@ def check_plan(model: SpikingNetwork | AnalogNetwork, plan: Plan) -> None:
         LavasegError: names the field.
     """
     if not isinstance(model, AnalogNetwork):
+        if plan.rmp.weight and plan.rmp.target == "steady_state" and plan.encoder.steps == 1:
+            raise LavasegError(
+                "field rmp.target: steady_state is a variance over time, which a single step "
+                "(encoder.steps 1) does not have: expected another target, or more steps"
+            )
         return
     if plan.rmp.weight:
         raise LavasegError("field rmp.weight: an artificial network has no membranes; set it 0")

@@ -3,7 +3,7 @@
 from lavaseg.report.drawings.activity import activations, coded, rate_code, spike_data, spikes
 from lavaseg.report.drawings.ask import Ask, own_style, spread
 from lavaseg.report.drawings.layers import energy, rates, spike_totals
-from lavaseg.report.drawings.membrane import membrane_epochs, membranes
+from lavaseg.report.drawings.membrane import membrane_data, membrane_epochs, membranes
 from lavaseg.report.drawings.predicting import Predictions, doubled, predicted, predictions
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "coded",
     "doubled",
     "energy",
+    "membrane_data",
     "membrane_epochs",
     "membranes",
     "own_style",

@@ -43,6 +43,27 @@ def _with_data(run: Run, wanted: Wanted) -> Run:
     return run if root is None or wanted.inputs else run.with_data_in(str(root))
 
 
+def _recorded(
+    target: Run | IntegerNetwork,
+    seen: Scenes,
+    wanted: Wanted,
+    layers: Sequence[str] | None,
+    membranes: bool,
+) -> Iterator[Recording]:
+    """What `lavaseg.record` gives of each sample."""
+    from lavaseg.deploy import recordings
+
+    return recordings(
+        target,
+        seen.stimuli,
+        numbers=seen.numbers,
+        seed=wanted.seed,
+        steps=wanted.steps,
+        layers=layers,
+        membranes=membranes,
+    )
+
+
 class RunSource(Source):
     """The float network of a run, spiking or artificial."""
 
@@ -82,17 +103,7 @@ class RunSource(Source):
     def recordings(
         self, seen: Scenes, wanted: Wanted, layers: Sequence[str] | None, membranes: bool
     ) -> Iterator[Recording]:
-        from lavaseg.deploy import recordings
-
-        return recordings(
-            self.run,
-            seen.stimuli,
-            numbers=seen.numbers,
-            seed=wanted.seed,
-            steps=wanted.steps,
-            layers=layers,
-            membranes=membranes,
-        )
+        return _recorded(self.run, seen, wanted, layers, membranes)
 
     def spikes(self, names: Sequence[str], seen: Scenes, wanted: Wanted) -> Iterator[Sheets]:
         _ = self.network
@@ -155,17 +166,7 @@ class NetSource(Source):
     def recordings(
         self, seen: Scenes, wanted: Wanted, layers: Sequence[str] | None, membranes: bool
     ) -> Iterator[Recording]:
-        from lavaseg.deploy import recordings
-
-        return recordings(
-            self.net,
-            seen.stimuli,
-            numbers=seen.numbers,
-            seed=wanted.seed,
-            steps=wanted.steps,
-            layers=layers,
-            membranes=membranes,
-        )
+        return _recorded(self.net, seen, wanted, layers, membranes)
 
     def spikes(self, names: Sequence[str], seen: Scenes, wanted: Wanted) -> Iterator[Sheets]:
         from lavaseg.deploy import Simulator
