@@ -44,6 +44,7 @@ from lavaseg.network.integers import (
 from lavaseg.network.ranges import CURRENT_LIMIT, geometric_sum, message_ranges, synaptic_bounds
 from lavaseg.recipes import Surrogate
 from lavaseg.results.rounding import Fit
+from lavaseg.system.progress import track
 from lavaseg.training import SpikingNetwork
 from lavaseg.training.slayer.neurons import FusedNeuron
 
@@ -64,7 +65,7 @@ BIAS_REACH = BIAS_MANTISSA_MAX * 2**STOCK_BIAS_EXPONENT / STATE_SCALE
 
 @torch.no_grad()
 def calibrate(
-    weighted: WeightedNetwork, calibration: torch.Tensor
+    weighted: WeightedNetwork, calibration: torch.Tensor, *, progress: bool = False
 ) -> tuple[Quantisation, tuple[Fit, ...]]:
     """Choose scale and rounding of each population by its spikes on a few training pictures.
 
@@ -73,6 +74,7 @@ def calibrate(
     Args:
         weighted: a lowered network.
         calibration: messages of a few training pictures, (N, C, H, W, T).
+        progress: whether to show a progress bar; each node may take a pass through those behind it.
 
     Returns:
         The scales, and what they change; `fitted` gives the values that go with them.
@@ -80,7 +82,7 @@ def calibrate(
     Raises:
         RangeError: no scale fits a population.
     """
-    return _Calibration(weighted, calibration).run()
+    return _Calibration(weighted, calibration).run(progress)
 
 
 @dataclass(frozen=True)
@@ -112,10 +114,10 @@ class _Calibration:
         self.readout = self._readout(self.network.ordered, dict(self.emitted))
         self.fits: list[Fit] = []
 
-    def run(self) -> tuple[Quantisation, tuple[Fit, ...]]:
+    def run(self, progress: bool) -> tuple[Quantisation, tuple[Fit, ...]]:
         """The scale of each population, and what each changes."""
         scales = relay_scales(self.network)
-        for node in self.network.ordered:
+        for node in track(self.network.ordered, "calibrate", show=progress):
             sent, membrane = self.floats.respond(node, self.emitted)
             if isinstance(node, Population):
                 scales[node.name] = self._scale(node, sent if membrane is None else membrane)

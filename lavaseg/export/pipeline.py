@@ -23,7 +23,7 @@ from lavaseg.results.evaluation import Meter
 from lavaseg.results.rounding import Calibrated, Fit
 from lavaseg.runs import Run
 from lavaseg.system.lock import locked
-from lavaseg.system.progress import line
+from lavaseg.system.progress import line, track
 from lavaseg.training import SpikingNetwork
 from lavaseg.training.batches import loader, messages
 from lavaseg.training.experiment import trained, training_parts, weights_of_classes
@@ -83,7 +83,7 @@ def _exported(
     if widest is not None:
         factors(weighted.network, widest)  # before anything is trained
     tunes = finetune and run.recipe.finetune.epochs > 0
-    quantisation, fits = _quantisation(run, weighted, calibration, tunes)
+    quantisation, fits = _quantisation(run, weighted, calibration, tunes, progress)
     weighted = fitted(weighted, quantisation.scales, fits)
     encoder = run.recipe.encoder_object
     net = quantise(weighted, quantisation, encoder, run.classes)
@@ -99,7 +99,7 @@ def _exported(
 
 
 def _quantisation(
-    run: Run, weighted: WeightedNetwork, samples: int, tunes: bool
+    run: Run, weighted: WeightedNetwork, samples: int, tunes: bool, progress: bool
 ) -> tuple[Quantisation, tuple[Fit, ...]]:
     """The scales, and the populations that are rounded otherwise than by the ranges alone.
 
@@ -117,7 +117,7 @@ def _quantisation(
         samples,
         names,
     ):
-        scales, fits = calibrate(weighted, _pictures(run, samples, tunes))
+        scales, fits = calibrate(weighted, _pictures(run, samples, tunes), progress=progress)
         found = Calibrated(weights, samples, dict(scales.scales), fits)
         stored.save(found.to_dict())
     return Quantisation(found.scales), found.fits
@@ -166,7 +166,7 @@ def _finetune(
         run.files.tuning.remove()
         training, validation = training_parts(run.recipe, run.data)
         start = {name: array.copy() for name, array in arrays_of(model).items()}
-        rounded = None if validation is None else _validated(run, model, validation)
+        rounded = None if validation is None else _validated(run, model, validation, progress)
         encoder = run.recipe.encoder_object
         optimisation = run.recipe.training.model_copy(
             update={
@@ -198,7 +198,7 @@ def _finetune(
             progress=progress,
         )
         if validation is not None and rounded is not None:
-            tuned = _validated(run, restore(model, run.files.tuned_weights), validation)
+            tuned = _validated(run, restore(model, run.files.tuned_weights), validation, progress)
             if tuned < rounded:
                 run.files.tuned_weights.save(start)
             if tuned < rounded and progress:
@@ -212,14 +212,15 @@ def _finetune(
 
 
 @torch.no_grad()
-def _validated(run: Run, model: SpikingNetwork, validation: Samples) -> float:
+def _validated(run: Run, model: SpikingNetwork, validation: Samples, progress: bool) -> float:
     """mIoU of a quantised model on the validation data."""
     encoder = run.recipe.encoder_object
     meter = Meter(run.classes, encoder.steps, run.ignore_index)
     training = model.training
     model.eval()
     batch, seed = run.recipe.training.batch_size, run.recipe.seed + 1
-    for inputs, labels in loader(validation, encoder, batch_size=batch, seed=seed, shuffle=False):
+    batches = loader(validation, encoder, batch_size=batch, seed=seed, shuffle=False)
+    for inputs, labels in track(batches, "validate", show=progress):
         size = labels.shape[1], labels.shape[2]
         meter.add(metrics.predict(model(inputs).numpy(), size), labels.numpy(), {})
     model.train(training)

@@ -116,7 +116,7 @@ class RunFolder:
     )
     tuned_weights = Kind(
         "finetuned.safetensors",
-        "weights of the best epoch of fine-tuning, before they are rounded",
+        "weights of the best epoch of fine-tuning, or those it began with, not rounded yet",
         ARRAYS,
         written_by=("export",),
         made_from=(weights,),
