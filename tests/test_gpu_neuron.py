@@ -98,7 +98,7 @@ def test_gradients_are_those_of_the_torch_operations(
 @pytest.mark.skipif(GPU or INTERPRETED, reason="the tests above run here")
 def test_kernels_do_so_in_triton_s_interpreter() -> None:
     pytest.importorskip("triton", reason="this torch comes without Triton")
-    words = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", __file__]
+    words = [sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", __file__]
     ended = subprocess.run(
         words,
         cwd=ROOT,

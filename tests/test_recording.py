@@ -62,6 +62,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "unet": {"width": 2, "depth": 2},
     "segnet": {"width": 2},
     "mimo_unet": {"base": 4, "n": 1},
+    "ann_mfs_seg": {"base": 4, "n": 1},
 }
 """Options that make each model small; one that is not named here is built as it is."""
 
