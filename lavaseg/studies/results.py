@@ -74,15 +74,12 @@ class Results:
 
 
 def gather(plan: Plan, pool: Pool) -> Results:
-    """Everything that was measured of a study's runs so far."""
+    """Everything that was measured of a study's runs so far, but what is damaged."""
     found: list[tuple[Mapping[str, str], int, Row]] = []
     kept: dict[int, list[Row]] = {}
     for cell in plan.cells:
         if cell.job not in kept:
-            job = plan.jobs[cell.job]
-            run = pool.trained(job)
-            measured = [] if run is None else [pool.rows(run, m) for m in job.measures]
-            kept[cell.job] = [row for rows in measured for row in rows or ()]
+            kept[cell.job] = pool.measured(plan.jobs[cell.job])
         found += [(cell.labels, cell.seed, row) for row in kept[cell.job]]
     own = ("quantity", "value")
     conditions = dict.fromkeys(key for _, _, row in found for key in row if key not in own)

@@ -114,7 +114,7 @@ def run_study(
     with locked(folder):
         write_atomically(folder / STUDY, dump(found))
         pool = pool_of(folder)
-        todo = [index for index, job in enumerate(planned.jobs) if not pool.is_done(job)]
+        todo = [index for index, job in enumerate(planned.jobs) if pool.is_open(job)]
         report = _Progress(planned, len(todo), jobs).report if progress else _silent
         work = runner or partial(_locally, at_once=jobs)
         if progress:
