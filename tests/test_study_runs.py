@@ -611,6 +611,8 @@ def test_a_failed_run_makes_the_command_fail_after_the_others(
         (["run", "own.yaml", "--set", "training"], "expected field=value"),
         (["run", "own.yaml", "--set", "training.epoch=1"], "there is no field 'training.epoch'"),
         (["run", "own.yaml", "--set", "rmp.weight=1"], "axis 'RMP' sets this field"),
+        (["run", "own.yaml", "--set", "rmp.weight.x=1"], "axis 'RMP' sets this field"),
+        (["run", "own.yaml", "--set", "seed=1"], "--set seed: each run has its own, give --seeds"),
         (["run", "own.yaml", "--out", "own.yaml"], "own.yaml"),
         (["run", "own.yaml", "--out", "runs"], "runs is the folder of the runs"),
         (["show", "nothing"], "there are no results of 'nothing'"),

@@ -109,10 +109,10 @@ class Pool:
         """All that can be read of what was measured of a job's run."""
         found: list[Row] = []
         with suppress(LavasegError):
-            run = self.trained(job)
-            for measured in job.measures if run is not None else ():
-                with suppress(LavasegError):
-                    found += self.rows(run, measured) or ()
+            if run := self.trained(job):
+                for measured in job.measures:
+                    with suppress(LavasegError):
+                        found += self.rows(run, measured) or ()
         return found
 
     @contextmanager

@@ -107,7 +107,7 @@ def run_study(
         raise LavasegError(f"jobs must be 1 or more, got {jobs}")
     planned = plan(found)
     folder = place_of(found) if out is None else Path(out)
-    if folder.name == "runs":
+    if folder.resolve().name == "runs":
         raise LavasegError(f"--out {folder}: runs is the folder of the runs, give another name")
     _check_kept(folder, planned)
     _make(folder)
