@@ -177,6 +177,40 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"claims": [{"says": "it", "quantity": "miou", "of": {"RMP": "all"}, "source": "A"}]},
         "expected printed, or the sign",
     ),
+    "no value of a condition": (
+        {"claims": [{**OWN["claims"][0], "of": {"RMP": "all", "sigma": 0.2}}]},
+        "condition 'sigma' has no label '0.2'; it has 0, 0.1",
+    ),
+    "amount twice": (
+        {"measure": ["test", {"noise": {"sigma": [0.1, 0.1000000001]}}]},
+        "option 'sigma': expected different ones",
+    ),
+    "words along lines": (
+        {"figure": {"x": "RMP", "y": "miou"}},
+        "figure 1: a figure of lines needs numbers along x, got 'all': use bars",
+    ),
+    "layers along lines": (
+        {"measure": ["test", "rates"], "figure": {"x": "layer", "y": "rate", "lines": ["RMP"]}},
+        "figure 1: lines need numbers along x, not a layer: use kind bars",
+    ),
+    "one side": (
+        {"claims": [{**OWN["claims"][0], "of": {}}]},
+        "against has a label of axis 'RMP', and of has none",
+    ),
+    "same sides": (
+        {"claims": [{**OWN["claims"][0], "of": {"RMP": "off"}}]},
+        "of and against are the same",
+    ),
+    "no sign": (
+        {"claims": [{**OWN["claims"][0], "as": "ratio", "printed": 1}]},
+        "printed 1 has no sign",
+    ),
+    "two signs": (
+        {"claims": [{**OWN["claims"][0], "sign": "-"}]},
+        "printed 0.7 has not the sign -",
+    ),
+    "no word": ({"axes": {"RMP": {"": {}, "all": {}}}}, "axis 'RMP': '' is no word"),
+    "line break": ({"axes": {"RMP": {"a\nb": {}}}}, "is no word"),
     "no recipe": ({"recipe": None}, "field 'recipe' is missing, and no axis chooses one"),
     "seeds": ({"seeds": [-1]}, "field 'seeds.0'"),
     "name": ({"name": "a/b"}, "field 'name'"),
@@ -285,6 +319,37 @@ def test_a_table_shows_printed_measured_spread_and_seeds() -> None:
     assert table.sources == ("A, Table 1",)
 
 
+def test_where_narrows_the_rows_of_a_table_and_the_lines_of_a_figure() -> None:
+    spec = {"rows": ["RMP", "sigma"], "columns": ["drop"], "where": {"sigma": 0.1, "RMP": "all"}}
+    printed = [
+        {"at": {"RMP": rmp, "sigma": 0.1}, "quantity": "drop", "value": 7, "source": "A"}
+        for rmp in ("off", "all")
+    ]
+    figure = {"x": "sigma", "y": "drop", "lines": ["RMP"], "where": {"RMP": "all"}}
+    study = study_with(table=spec, printed=printed, figure=figure)
+    (table,) = tables(study, noisy_results())
+    assert [row[:3] for row in table.rows] == [("all", "0.1", "7.00")]
+    assert [name for name, _ in curves_of(study, noisy_results(), study.figure[0])] == ["all"]
+
+
+def test_a_quantity_of_fewer_seeds_than_its_row_says_of_which() -> None:
+    spikes = Value({"RMP": "all"}, 1, "spikes", 2.0)
+    full = results_of(HELD)
+    results = Results("standard", full.axes, full.conditions, (*full.values, spikes))
+    (table,) = tables(study_with(), results)
+    assert table.rows[1] == ("all", "48.48", "51.25", "0.35", "2.000 (seed 1)", "0, 1")
+
+
+def test_labels_with_dollars_are_drawn_as_they_are(tmp_path: Path) -> None:
+    study = study_with(
+        axes={"RMP": {"$x^$": {}, "all": {"rmp.weight": 0.1}}}, title="5 $^ or $", claims=[]
+    )
+    results = results_of({("$x^$", 0): 1.0, ("all", 0): 2.0})
+    spec = study.figure[0].model_copy(update={"kind": "bars", "x": "RMP", "y": "miou", "lines": ()})
+    draw(study, results, spec, tmp_path / "a.png")
+    assert (tmp_path / "a.png").exists()
+
+
 def test_values_under_conditions_do_not_enter_a_table_that_names_none() -> None:
     noisy = Value({"RMP": "off", "sigma": "0.1"}, 0, "miou", 3.0)
     clean = results_of(HELD)
@@ -336,6 +401,8 @@ def test_a_csv_file_gives_back_every_value_whatever_its_labels(
         ("standard,all,1", "standard,all,0", "line 3: the same value is there twice"),
         ("standard,all,1", "quick,all,1", "results of one study"),
         ("settings,RMP", 'settings,"RMP', "is no table of results"),
+        ("standard,all,1", "standard,,1", "line 3: axis 'RMP' has no label"),
+        ("standard,all,0,,miou,51.25\nstandard,all,1,,miou,50.0\n", "", "holds no results"),
     ],
 )
 def test_a_damaged_csv_file_is_refused_with_its_line(
@@ -348,6 +415,13 @@ def test_a_damaged_csv_file_is_refused_with_its_line(
         read_csv(path)
     assert expected in str(caught.value)
     assert "a.csv" in str(caught.value)
+
+
+def test_a_mark_that_spreadsheets_put_in_front_of_a_csv_file_is_no_damage(tmp_path: Path) -> None:
+    write_csv(results_of(HELD), tmp_path / "a.csv")
+    text = (tmp_path / "a.csv").read_text()
+    (tmp_path / "a.csv").write_text(text.replace("\n", "\r\n"), "utf-8-sig", newline="")
+    assert read_csv(tmp_path / "a.csv") == results_of(HELD)
 
 
 def noisy_results() -> Results:
@@ -403,6 +477,17 @@ def test_a_page_is_filled_from_results_and_nothing_in_its_blocks_can_be_typed(
     assert text.endswith("\n\nProse.\n")
     for picture in own_page.parent.glob("results/*.png"):
         assert f"(results/{picture.name})" in text
+
+
+def test_the_command_of_a_page_names_other_seeds_than_the_studys(own_page: Path) -> None:
+    assert "--seeds" not in filled(own_page)
+    csv = own_page.parent / "results" / "rmp.csv"
+    lines = csv.read_text().splitlines()
+    at = lines[0].split(",").index("seed")
+    kept = [line for line in lines if line.split(",")[at] != "1"]
+    words = [line.replace("standard,", "standard; encoder.steps=4,") for line in kept]
+    csv.write_text("\n".join(words) + "\n")
+    assert "lavaseg study run rmp --set encoder.steps=4 --seeds 0,2\n" in filled(own_page)
 
 
 def test_a_block_without_end_or_results_is_refused(own_page: Path) -> None:

@@ -15,6 +15,7 @@ from lavaseg.cli import app
 from lavaseg.errors import LavasegError
 from lavaseg.studies import cluster
 from lavaseg.studies.cluster import Request, find_array
+from lavaseg.system.signals import signals_interrupt
 
 
 @pytest.fixture
@@ -189,3 +190,15 @@ def test_a_place_that_is_not_there_is_refused_before_anything_is_written(
         assert called.exit_code == 2, called.output
         assert called.output.startswith(f"error: {sentence}")
         assert not (tmp_path / "runs").exists()
+
+
+def test_a_lost_terminal_stays_ignored_where_nohup_has_it_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals_interrupt():
+            os.kill(os.getpid(), signal.SIGHUP)
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

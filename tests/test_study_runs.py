@@ -237,7 +237,7 @@ def test_a_run_that_fails_is_named_and_stops_no_other(
         "RMP all, seed 7": "measure test: seven is no good",
     }
     assert {value.seed for value in found.results.values} == {0}
-    assert "| off | 50.00 | - | 0 |" in (tmp_path / "tiny" / "table.md").read_text()
+    assert "| off | 50.00 | 0 |" in (tmp_path / "tiny" / "table.md").read_text()
 
 
 def test_a_measure_that_fails_does_not_keep_others_from_being_taken(
@@ -306,6 +306,35 @@ def test_a_folder_of_another_run_is_refused(pool: Pool, calls: list[tuple[str, i
     RunFolder(folder).recipe.save(other.recipe)
     with pytest.raises(LavasegError, match="holds a run of other settings than its name says"):
         do(one, pool, progress=False)
+
+
+def test_a_damaged_run_is_named_and_stops_no_other(
+    pool: Pool, calls: list[tuple[str, int]], tmp_path: Path
+) -> None:
+    run_tiny(tmp_path / "tiny")
+    one, _ = plan(tiny()).jobs
+    recipe = RunFolder(pool.place(one)).recipe.path
+    recipe.write_text("{")
+    found = run_tiny(tmp_path / "tiny")
+    assert found.failed is not None
+    assert found.failed.keys() == {"RMP off, seed 0"}
+    assert recipe.name in found.failed["RMP off, seed 0"]
+    assert [value.labels["RMP"] for value in found.results.values] == ["all"]
+
+
+def test_a_damaged_measurement_fails_its_run_and_leaves_the_others_of_it(
+    pool: Pool, calls: list[tuple[str, int]], tmp_path: Path
+) -> None:
+    study = tiny(measure=["test", "trivial"])
+    run_tiny(tmp_path / "tiny", study)
+    one, _ = plan(study).jobs
+    (file,) = (pool.place(one) / "measures").glob("trivial-*.json")
+    file.write_text("{")
+    found = run_tiny(tmp_path / "tiny", study)
+    assert found.failed is not None
+    assert file.name in found.failed["RMP off, seed 0"]
+    assert len(found.results.select("miou", {})) == 2
+    assert len(found.results.select("trivial_miou", {})) == 1
 
 
 def test_a_damaged_measurement_is_named(pool: Pool, calls: list[tuple[str, int]]) -> None:
@@ -390,7 +419,7 @@ def run_scripts(tmp_path: Path, at_once: int, count: int = 2) -> tuple[dict[int,
 def test_processes_have_their_share_of_threads_and_a_log(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(local, "cores", lambda: 6)
+    monkeypatch.setattr(local, "workers", lambda: 6)
     script(monkeypatch, "import os, sys; print(os.environ['OMP_NUM_THREADS'], sys.argv[1])")
     failed, ended = run_scripts(tmp_path, 3)
     assert failed == {}
@@ -424,6 +453,65 @@ def test_a_process_that_fails_is_named_by_its_last_words_or_signal(
     assert failed.keys() == {0, 1}
     assert failed[0].startswith("killed by signal 9 (log: ")
     assert failed[1].startswith("the disk is full (log: ")
+
+
+def test_why_a_process_failed_is_said_of_this_attempt(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script(monkeypatch, "import sys; sys.exit('error: the disk is full')")
+    run_scripts(tmp_path, 1)
+    script(monkeypatch, "import sys; sys.exit(3)")
+    failed, _ = run_scripts(tmp_path, 1, 1)
+    assert failed[0].startswith("ended with exit code 3 (log: ")
+    assert "the disk is full" in next((tmp_path / "runs").glob("*/log.txt")).read_text()
+
+
+def test_a_run_whose_folder_cannot_be_is_named_and_stops_no_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script(monkeypatch, "print('done')")
+    first = plan(tiny(seeds=[0, 1], axes={}, table=[])).jobs[0]
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / first.folder).write_text("no folder")
+    failed, ended = run_scripts(tmp_path, 1)
+    assert ended == [0, 1]
+    assert failed.keys() == {0}
+    assert "cannot be created" in failed[0]
+
+
+def test_what_processes_have_started_ends_with_them_when_they_are_killed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    code = (
+        "import pathlib, signal, subprocess, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "worker = subprocess.Popen(['sleep', '60'])\n"
+        f"mark = pathlib.Path({str(tmp_path / 'part')!r})\n"
+        "mark.write_text(str(worker.pid))\n"
+        f"mark.rename({str(tmp_path / 'worker')!r})\n"
+        "time.sleep(60)"
+    )
+    script(monkeypatch, code)
+    monkeypatch.setattr(local, "_GRACE", 0.1)
+    real = time.sleep
+
+    def interrupt(seconds: float) -> None:
+        if (tmp_path / "worker").exists():
+            monkeypatch.setattr(local.time, "sleep", real)
+            raise KeyboardInterrupt
+        real(seconds)
+
+    monkeypatch.setattr(local.time, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_scripts(tmp_path, 1, 1)
+    worker = Path("/proc") / (tmp_path / "worker").read_text()
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("this system has no /proc")
+    for _ in range(200):
+        if not worker.exists() or (worker / "stat").read_text().split()[2] == "Z":
+            return
+        time.sleep(0.05)
+    pytest.fail("it still runs")
 
 
 def test_processes_run_at_the_same_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -523,6 +611,8 @@ def test_a_failed_run_makes_the_command_fail_after_the_others(
         (["run", "own.yaml", "--set", "training"], "expected field=value"),
         (["run", "own.yaml", "--set", "training.epoch=1"], "there is no field 'training.epoch'"),
         (["run", "own.yaml", "--set", "rmp.weight=1"], "axis 'RMP' sets this field"),
+        (["run", "own.yaml", "--set", "rmp.weight.x=1"], "axis 'RMP' sets this field"),
+        (["run", "own.yaml", "--set", "seed=1"], "--set seed: each run has its own, give --seeds"),
         (["run", "own.yaml", "--out", "own.yaml"], "own.yaml"),
         (["run", "own.yaml", "--out", "runs"], "runs is the folder of the runs"),
         (["show", "nothing"], "there are no results of 'nothing'"),

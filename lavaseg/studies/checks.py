@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations
 
 from lavaseg.errors import LavasegError
-from lavaseg.studies.measures import QUANTITIES, measure_named
-from lavaseg.studies.study import RESERVED, Study, StudyError
+from lavaseg.studies.figure import as_number
+from lavaseg.studies.measures import QUANTITIES, measure_named, neutral
+from lavaseg.studies.study import RESERVED, Claim, FigureSpec, Study, StudyError, label_of
 
 
 def check(versions: Sequence[Study], *, uses: bool = True) -> None:
@@ -27,6 +28,7 @@ def check(versions: Sequence[Study], *, uses: bool = True) -> None:
         known |= _given(study)
         _check_axes(study)
     conditions = {name for _, *names in known for name in names}
+    measured = _measured_at(versions)
     axes: dict[str, set[str]] = {}
     for study in versions:
         for name, axis in study.axes.items():
@@ -37,11 +39,16 @@ def check(versions: Sequence[Study], *, uses: bool = True) -> None:
         return
     for where, quantity, labels, names in _uses(versions[0]):
         _check_names(where, axes, conditions, [*labels, *names])
-        _check_labels(where, axes, labels)
+        _check_labels(where, "axis", axes, labels)
+        _check_labels(where, "condition", measured, labels)
         _check_covered(where, axes, labels, names)
         wanted = conditions & {*labels, *names}
         if not any(q == quantity and wanted == {*c} for q, *c in known):
             raise StudyError(f"{where}: {_unmeasured(quantity, wanted, known)}")
+    for number, figure in enumerate(versions[0].figure, 1):
+        _check_horizontal(f"figure {number}", figure, {**axes, **measured})
+    for claim in versions[0].claims:
+        _check_claim(f"claim {claim.says!r}", claim, axes)
 
 
 def _given(study: Study) -> set[tuple[str, ...]]:
@@ -64,8 +71,51 @@ def _given(study: Study) -> set[tuple[str, ...]]:
     return {*found}
 
 
+def _measured_at(versions: Iterable[Study]) -> dict[str, set[str]]:
+    """Labels of conditions under which something is measured, as far as options say."""
+    found: dict[str, set[str]] = {}
+    for measured in (m for study in versions for m in study.measure):
+        options = measure_named(measured.name).parse(measured.name, measured.options)
+        for name, values in options.labels().items():
+            found.setdefault(name, set()).update(map(label_of, values))
+    return found
+
+
+def _check_horizontal(where: str, figure: FigureSpec, labels: dict[str, set[str]]) -> None:
+    """Lines need numbers along the horizontal, or nothing can be drawn at the end."""
+    if figure.kind != "lines":
+        return
+    if figure.x not in labels:
+        raise StudyError(f"{where}: lines need numbers along x, not a {figure.x}: use kind bars")
+    for label in sorted(labels[figure.x]):
+        try:
+            as_number(label)
+        except LavasegError as error:
+            raise StudyError(f"{where}: {error}") from None
+
+
+def _check_claim(where: str, claim: Claim, axes: dict[str, set[str]]) -> None:
+    """A claim must have one sign, and two sides that differ."""
+    for name in claim.against:
+        if len(axes.get(name, ())) > 1 and name not in claim.of:
+            raise StudyError(f"{where}: against has a label of axis {name!r}, and of has none")
+    if claim.against and {**claim.of, **claim.against} == claim.of:
+        raise StudyError(f"{where}: of and against are the same")
+    turns = neutral(claim.quantity, claim.how)
+    if claim.printed == turns and claim.sign is None:
+        raise StudyError(f"{where}: printed {turns:g} has no sign, give the one that is claimed")
+    if claim.sign is None or claim.printed is None or claim.printed == turns:
+        return
+    if (claim.sign == "+") != (claim.printed > turns):
+        raise StudyError(f"{where}: printed {claim.printed:g} has not the sign {claim.sign}")
+
+
 def _check_axes(study: Study) -> None:
-    """Two axes must not set the same field, and none the seed."""
+    """Axes and labels are words; two axes must not set the same field, and none the seed."""
+    for name, axis in study.axes.items():
+        for word in (name, *axis):
+            if not word.strip() or not word.isprintable():
+                raise StudyError(f"axis {name!r}: {word!r} is no word")
     sets = {
         name: {field for variant in axis.values() for field in variant.fields}
         | ({"recipe"} if any(v.recipe is not None for v in axis.values()) else set())
@@ -116,11 +166,13 @@ def _check_names(
             raise StudyError(f"{where}: there is no axis or condition {name!r}; there are {there}")
 
 
-def _check_labels(where: str, axes: dict[str, set[str]], labels: dict[str, str]) -> None:
+def _check_labels(
+    where: str, what: str, known: dict[str, set[str]], labels: dict[str, str]
+) -> None:
     for name, label in labels.items():
-        if name in axes and label not in axes[name]:
-            there = ", ".join(sorted(axes[name]))
-            raise StudyError(f"{where}: axis {name!r} has no label {label!r}; it has {there}")
+        if name in known and label not in known[name]:
+            there = ", ".join(sorted(known[name]))
+            raise StudyError(f"{where}: {what} {name!r} has no label {label!r}; it has {there}")
 
 
 def _check_covered(

@@ -165,7 +165,7 @@ def run_array(
         following = _Following(queued, jobs, pool, request, report, note)
         with signals_interrupt():
             failed = following.to_the_end(queued.going() & {*todo})
-    missing = [i for i in todo if i not in failed and not (queued and pool.is_done(jobs[i]))]
+    missing = [i for i in todo if i not in failed and (not queued or pool.is_open(jobs[i]))]
     if not missing:
         return failed
     where = places(request)

@@ -40,12 +40,12 @@ def draw(study: Study, results: Results, spec: FigureSpec, path: Path) -> None:
     KINDS[spec.kind](axes, curves)
     if spec.kind == "lines" and spec.log:
         axes.set_xscale("log")
-    axes.set(xlabel=spec.x, ylabel=QUANTITIES[spec.y].heading)
+    axes.set(xlabel=_plain(spec.x), ylabel=QUANTITIES[spec.y].heading)
     remark = "" if results.settings == "standard" else f" ({results.settings})"
-    axes.set_title(f"{spec.title or study.title}{remark}", fontsize="medium", wrap=True)
+    axes.set_title(_plain(f"{spec.title or study.title}{remark}"), fontsize="medium", wrap=True)
     axes.grid(alpha=0.3)
     if any(name for name, _ in curves):
-        axes.legend(title=", ".join(spec.lines) or None)
+        axes.legend(title=_plain(", ".join(spec.lines)) or None)
     with replacing(path) as part:
         figure.savefig(part, dpi=150, format="png")
 
@@ -53,7 +53,9 @@ def draw(study: Study, results: Results, spec: FigureSpec, path: Path) -> None:
 def curves_of(study: Study, results: Results, spec: FigureSpec) -> list[Curve]:
     """What a figure shows: one curve for each combination of labels that has values."""
     known = [
-        list(dict.fromkeys([*study.axes.get(name, ()), *results.labels(name)]))
+        [spec.where[name]]
+        if name in spec.where
+        else list(dict.fromkeys([*study.axes.get(name, ()), *results.labels(name)]))
         for name in spec.lines
     ]
     found = []
@@ -64,7 +66,7 @@ def curves_of(study: Study, results: Results, spec: FigureSpec) -> list[Curve]:
         for value in values:
             points[value.labels[spec.x]].append(QUANTITIES[spec.y].factor * value.value)
         if points:
-            found.append((", ".join(labels), [_point(x, ys) for x, ys in points.items()]))
+            found.append((_plain(", ".join(labels)), [_point(x, ys) for x, ys in points.items()]))
     return found
 
 
@@ -75,7 +77,7 @@ def _point(x: str, values: list[float]) -> tuple[str, float, float]:
 
 def _lines(axes: Axes, curves: list[Curve]) -> None:
     for name, points in curves:
-        ordered = sorted((_number(x), mean, spread) for x, mean, spread in points)
+        ordered = sorted((as_number(x), mean, spread) for x, mean, spread in points)
         xs, means, spreads = zip(*ordered, strict=True)
         axes.errorbar(xs, means, spreads, marker="o", markersize=3, capsize=2, label=name)
 
@@ -87,7 +89,7 @@ def _bars(axes: Axes, curves: list[Curve]) -> None:
         places = [labels.index(x) + (number - (len(curves) - 1) / 2) * width for x, _, _ in points]
         means, spreads = [p[1] for p in points], [p[2] for p in points]
         axes.bar(places, means, width, yerr=spreads, capsize=2, label=name)
-    axes.set_xticks(range(len(labels)), labels)
+    axes.set_xticks(range(len(labels)), [_plain(label) for label in labels])
     if sum(map(len, labels)) > _LETTERS:
         axes.tick_params("x", labelrotation=60)
         for label in axes.get_xticklabels():
@@ -95,7 +97,12 @@ def _bars(axes: Axes, curves: list[Curve]) -> None:
             label.set_rotation_mode("anchor")
 
 
-def _number(label: str) -> float:
+def _plain(text: str) -> str:
+    """Text whose dollars are no formulas."""
+    return text.replace("$", r"\$")
+
+
+def as_number(label: str) -> float:
     """A label along the horizontal of lines.
 
     Raises:

@@ -131,15 +131,24 @@ def _of_size(
     if seeds is not None:
         changes["seeds"] = tuple(seeds)
     if words:
-        changes["set"] = merged(found.set, dict(map(_override, words)))
-        for name, axis in found.axes.items():
-            for field in {field for variant in axis.values() for field in variant.fields}:
-                if field in dict(map(_override, words)):
-                    raise StudyError(f"--set {field}: axis {name!r} sets this field")
+        fields = dict(map(_override, words))
+        _check_overrides(found, fields)
+        changes["set"] = merged(found.set, fields)
     found = found.model_copy(update=changes)
     if not found.seeds or len({*found.seeds}) < len(found.seeds) or min(found.seeds) < 0:
         raise StudyError(f"seeds must be different whole numbers from 0, got {list(found.seeds)}")
     return found
+
+
+def _check_overrides(study: Study, fields: Iterable[str]) -> None:
+    """Refuse fields of `--set` that an axis, or the seeds, would set again."""
+    for field in fields:
+        if field == "seed":
+            raise StudyError("--set seed: each run has its own, give --seeds")
+        for name, axis in study.axes.items():
+            for own in {own for variant in axis.values() for own in variant.fields}:
+                if field == own or field.startswith(f"{own}."):
+                    raise StudyError(f"--set {field}: axis {name!r} sets this field")
 
 
 def _override(word: str) -> tuple[str, Any]:

@@ -8,19 +8,22 @@ is interrupted, and when it is killed.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from lavaseg.errors import LavasegError
 from lavaseg.runs.run import make_folder
 from lavaseg.studies.plan import Job
 from lavaseg.studies.pool import Pool
 from lavaseg.system.files import last_line
-from lavaseg.system.threads import cores
+from lavaseg.system.threads import workers
 
 Report = Callable[[int, float, str], None]
 """Called with the index of a job that ended, its seconds, and why it failed or ""."""
@@ -36,6 +39,8 @@ _GRACE = 30.0
 class _Process:
     index: int
     log: Path
+    before: int
+    """Bytes that the log had when it began."""
     started: float
     handle: subprocess.Popen[bytes]
     output: IO[bytes]
@@ -63,14 +68,18 @@ def run_jobs(
     Raises:
         KeyboardInterrupt: Ctrl-C; all processes have ended then.
     """
-    environment = os.environ | dict.fromkeys(_LIMITS, str(max(cores() // at_once, 1)))
+    environment = os.environ | dict.fromkeys(_LIMITS, str(max(workers() // at_once, 1)))
     waiting, running, failed = list(todo), list[_Process](), dict[int, str]()
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
                 index = waiting.pop(0)
                 log = pool.place(jobs[index]) / LOG
-                running.append(_start(folder, index, log, environment))
+                try:
+                    running.append(_start(folder, index, log, environment))
+                except LavasegError as error:
+                    failed[index] = f"{error}"
+                    report(index, 0.0, failed[index])
             for process in [p for p in running if p.handle.poll() is not None]:
                 running.remove(process)
                 why = _end(process)
@@ -91,7 +100,11 @@ def command(folder: Path, index: int) -> list[str]:
 
 def _start(folder: Path, index: int, log: Path, environment: dict[str, str]) -> _Process:
     make_folder(log.parent)
-    output = log.open("ab")  # another study may be at the same run, and log there, too
+    try:
+        output = log.open("ab")  # another study may be at the same run, and log there, too
+    except OSError as error:
+        raise LavasegError(f"{log} cannot be written: {error.strerror or error}") from None
+    before = output.tell()
     handle = subprocess.Popen(
         command(folder, index),
         stdin=subprocess.PIPE,
@@ -100,7 +113,7 @@ def _start(folder: Path, index: int, log: Path, environment: dict[str, str]) -> 
         env=environment,
         start_new_session=True,  # Ctrl-C reaches it through the pipe alone, and only once
     )
-    return _Process(index, log, time.monotonic(), handle, output)
+    return _Process(index, log, before, time.monotonic(), handle, output)
 
 
 def _end(process: _Process) -> str:
@@ -111,8 +124,12 @@ def _end(process: _Process) -> str:
     code = process.handle.returncode
     if code == 0:
         return ""
-    last = f"killed by signal {-code}" if code < 0 else last_line(process.log)
-    return f"{last.removeprefix('error: ')} (log: {process.log})"
+    if code < 0:
+        why = f"killed by signal {-code}"
+    else:
+        last = last_line(process.log, process.before)
+        why = last.removeprefix("error: ") or f"ended with exit code {code}"
+    return f"{why} (log: {process.log})"
 
 
 def _stop(running: Sequence[_Process]) -> None:
@@ -125,6 +142,7 @@ def _stop(running: Sequence[_Process]) -> None:
         try:
             process.handle.wait(max(until - time.monotonic(), 0))
         except subprocess.TimeoutExpired:
-            process.handle.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.handle.pid, signal.SIGKILL)  # its own workers, too
             process.handle.wait()
         process.output.close()

@@ -138,6 +138,13 @@ class Measure:
         return getattr(found, name)(run, options)
 
 
+def neutral(quantity: str, how: str) -> float:
+    """Where the sign of a claim's figure turns: of values, differences and ratios of a quantity."""
+    if how == "value":
+        return QUANTITIES[quantity].neutral
+    return 1.0 if how == "ratio" else 0.0
+
+
 def row(quantity: str, value: float, **conditions: Any) -> Row:
     """One value of a quantity in joules, bytes, seconds or percent, under conditions."""
     labels = {name: label_of(condition) for name, condition in conditions.items()}

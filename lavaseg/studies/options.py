@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from lavaseg.encoders import EncoderError, PictureEncoder
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import ANALOG
 from lavaseg.recipes import Recipe
+from lavaseg.studies.study import label_of
 
-Several = tuple[Annotated[float, Field(ge=0)], ...]
-Steps = tuple[Annotated[int, Field(ge=1)], ...]
+
+def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Each is measured once, under a label of its own."""
+    if len({label_of(value) for value in values}) < len(values):
+        raise ValueError("expected different ones")
+    return values
+
+
+Several = Annotated[tuple[Annotated[float, Field(ge=0)], ...], AfterValidator(_different)]
+Steps = Annotated[tuple[Annotated[int, Field(ge=1)], ...], AfterValidator(_different)]
 
 
 class Options(BaseModel):
     """No options; the base of all others."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    def labels(self) -> Mapping[str, Sequence[Any]]:
+        """What is measured under each condition, as far as the options say."""
+        return {}
 
     def check(self, recipe: Recipe) -> None:
         """Refuse, before anything runs, a recipe whose runs cannot be measured so.
@@ -66,6 +80,9 @@ class NoiseOptions(Options):
             raise ValueError(f"expected a list of amounts as option {name!r} alone")
         return self
 
+    def labels(self) -> Mapping[str, Sequence[Any]]:
+        return {self.condition: self.amounts}
+
     def check(self, recipe: Recipe) -> None:
         if self.kind == "drop-events" and isinstance(recipe.encoder_object, PictureEncoder):
             raise EncoderError("pictures have no events that drop-events could drop")
@@ -94,6 +111,9 @@ class StepsOptions(Options):
     on: Literal["floats", "integers"] = "floats"
     limit: int | None = Field(None, ge=1)
 
+    def labels(self) -> Mapping[str, Sequence[Any]]:
+        return {"steps": self.steps}
+
     def check(self, recipe: Recipe) -> None:
         if recipe.model.name not in ANALOG:  # those have no steps, and nothing is measured
             for count in self.steps:
@@ -113,7 +133,7 @@ class ConversionOptions(Options):
         calibration_steps: time steps of these.
     """
 
-    rules: tuple[str, ...] = ()
+    rules: Annotated[tuple[str, ...], AfterValidator(_different)] = ()
     steps: Steps = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
     encoder: Literal["direct", "poisson"] = "direct"
     pictures: int = Field(200, ge=1)
@@ -122,12 +142,18 @@ class ConversionOptions(Options):
 
     @model_validator(mode="after")
     def _known(self) -> ConversionOptions:
-        from lavaseg.export.rules import RULES
-
-        known = (*RULES, "integers")
-        if wrong := [rule for rule in self.rules if rule not in known]:
-            raise ValueError(f"there is no rule {wrong[0]!r}; there are {', '.join(known)}")
+        if wrong := [rule for rule in self.rules if rule not in _rules()]:
+            raise ValueError(f"there is no rule {wrong[0]!r}; there are {', '.join(_rules())}")
         return self
+
+    def labels(self) -> Mapping[str, Sequence[Any]]:
+        return {"rule": self.rules or _rules(), "steps": self.steps}
+
+
+def _rules() -> tuple[str, ...]:
+    from lavaseg.export.rules import RULES
+
+    return (*RULES, "integers")
 
 
 class IsometryOptions(Options):
@@ -140,10 +166,15 @@ class IsometryOptions(Options):
         seed: of the probes.
     """
 
-    weights: tuple[Literal["initial", "trained"], ...] = Field(("initial", "trained"), min_length=1)
+    weights: Annotated[tuple[Literal["initial", "trained"], ...], AfterValidator(_different)] = (
+        Field(("initial", "trained"), min_length=1)
+    )
     samples: int = Field(4, ge=1)
     probes: int = Field(4, ge=3)
     seed: int = Field(0, ge=0)
+
+    def labels(self) -> Mapping[str, Sequence[Any]]:
+        return {"weights": self.weights}
 
     def check(self, recipe: Recipe) -> None:
         if recipe.model.name in ANALOG:

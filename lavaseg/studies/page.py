@@ -7,6 +7,7 @@ is made of NAME.csv in the folder `results` beside the page.
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 from lavaseg.errors import LavasegError
@@ -68,7 +69,9 @@ def _block(page: Path, name: str) -> str:
     if study.size != "standard":
         command += f" --{study.size}"
     for word in results.settings.split("; ")[1:]:
-        command += f' --set "{word}"'
+        command += f" --set {shlex.quote(word)}"
+    if (seeds := {value.seed for value in results.values}) != {*study.seeds}:
+        command += f" --seeds {','.join(map(str, sorted(seeds)))}"
     parts = [command, markdown(study, results).rstrip("\n"), *pictures]
     return f"<!-- study: {name} -->\n" + "\n\n".join(parts) + "\n<!-- end -->"
 

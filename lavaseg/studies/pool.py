@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -97,6 +97,23 @@ class Pool:
         """Whether the run is trained, and everything measured."""
         run = self.trained(job)
         return run is not None and all(self.rows(run, m) is not None for m in job.measures)
+
+    def is_open(self, job: Job) -> bool:
+        """Whether something is to be done; of a damaged run, too, whose job then says why."""
+        try:
+            return not self.is_done(job)
+        except LavasegError:
+            return True
+
+    def measured(self, job: Job) -> list[Row]:
+        """All that can be read of what was measured of a job's run."""
+        found: list[Row] = []
+        with suppress(LavasegError):
+            if run := self.trained(job):
+                for measured in job.measures:
+                    with suppress(LavasegError):
+                        found += self.rows(run, measured) or ()
+        return found
 
     @contextmanager
     def holding(self, job: Job) -> Iterator[Path]:

@@ -74,15 +74,12 @@ class Results:
 
 
 def gather(plan: Plan, pool: Pool) -> Results:
-    """Everything that was measured of a study's runs so far."""
+    """Everything that was measured of a study's runs so far, but what is damaged."""
     found: list[tuple[Mapping[str, str], int, Row]] = []
     kept: dict[int, list[Row]] = {}
     for cell in plan.cells:
         if cell.job not in kept:
-            job = plan.jobs[cell.job]
-            run = pool.trained(job)
-            measured = [] if run is None else [pool.rows(run, m) for m in job.measures]
-            kept[cell.job] = [row for rows in measured for row in rows or ()]
+            kept[cell.job] = pool.measured(plan.jobs[cell.job])
         found += [(cell.labels, cell.seed, row) for row in kept[cell.job]]
     own = ("quantity", "value")
     conditions = dict.fromkeys(key for _, _, row in found for key in row if key not in own)
@@ -123,7 +120,7 @@ def read_csv(path: Path) -> Results:
     if not path.is_file():
         raise LavasegError(f"there is no file {path}: `lavaseg study run NAME` makes one")
     with reading(path, "is no text"):
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")  # spreadsheets put a mark in front
     with reading(path, "is no table of results"):
         header, *lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     if (
@@ -138,6 +135,8 @@ def read_csv(path: Path) -> Results:
         )
     at = header.index("seed")
     axes, conditions = tuple(header[1:at]), tuple(header[at + 1 : -2])
+    if not lines:
+        raise LavasegError(f"{path} holds no results: nothing was measured yet")
     values = [_value(path, number, header, line) for number, line in enumerate(lines, 2)]
     settings = {line[0] for line in lines}
     if len(settings) != 1:
@@ -164,6 +163,9 @@ def _value(path: Path, number: int, header: Sequence[str], line: Sequence[str]) 
         value = math.nan
     if not seed.isdecimal() or not math.isfinite(value):
         raise LavasegError(f"{path}, line {number}: seed and value must be numbers")
+    axes = header[1 : header.index("seed")]
+    if missing := [axis for axis in axes if not cells[axis]]:
+        raise LavasegError(f"{path}, line {number}: axis {missing[0]!r} has no label")
     if quantity not in QUANTITIES:
         raise LavasegError(f"{path}, line {number}: there is no quantity {quantity!r}")
     return Value({k: v for k, v in cells.items() if v}, int(seed), quantity, value)

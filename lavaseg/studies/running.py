@@ -107,14 +107,14 @@ def run_study(
         raise LavasegError(f"jobs must be 1 or more, got {jobs}")
     planned = plan(found)
     folder = place_of(found) if out is None else Path(out)
-    if folder.name == "runs":
+    if folder.resolve().name == "runs":
         raise LavasegError(f"--out {folder}: runs is the folder of the runs, give another name")
     _check_kept(folder, planned)
     _make(folder)
     with locked(folder):
         write_atomically(folder / STUDY, dump(found))
         pool = pool_of(folder)
-        todo = [index for index, job in enumerate(planned.jobs) if not pool.is_done(job)]
+        todo = [index for index, job in enumerate(planned.jobs) if pool.is_open(job)]
         report = _Progress(planned, len(todo), jobs).report if progress else _silent
         work = runner or partial(_locally, at_once=jobs)
         if progress:

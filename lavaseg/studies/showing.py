@@ -42,6 +42,13 @@ def find_results(target: str) -> Path:
     for folder in (path, Path("runs") / "studies" / target):
         if (folder / CSV).is_file():
             return folder / CSV
+    others = [
+        name
+        for name in (f"{target}-quick", f"{target}-full")
+        if (folder.parent / name / CSV).is_file()
+    ]
+    if others:
+        raise LavasegError(f"there are no results of {target!r}, but of {' and '.join(others)}")
     known = "" if target in names() else f"; studies that ship: {', '.join(names())}"
     raise LavasegError(
         f"there are no results of {target!r}: `lavaseg study run {target}` makes them, or give a "

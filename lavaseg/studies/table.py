@@ -109,19 +109,26 @@ def _table(study: Study, results: Results, spec: TableSpec) -> Table:
     for labels in _combinations(
         study, results, spec, [at for p in printed.values() for at, _ in p]
     ):
-        cells, seeds = [], set[int]()
-        for quantity in quantities:
+        cells = []
+        found = {q: results.select(q, {**spec.where, **labels}) for q in quantities}
+        seeds = sorted({value.seed for values in found.values() for value in values})
+        for quantity, values in found.items():
             if printed[quantity]:
                 figures = [p.value for at, p in printed[quantity] if at == labels]
                 texts = map(QUANTITIES[quantity].text, dict.fromkeys(figures))
                 cells.append(" / ".join(texts) or NONE)
-            found = results.select(quantity, {**spec.where, **labels})
-            seeds |= {value.seed for value in found}
-            cells += _measured(quantity, [value.value for value in found], bool(printed[quantity]))
+            shown, *spread = _measured(
+                quantity, [value.value for value in values], bool(printed[quantity])
+            )
+            own = tuple(value.seed for value in values)
+            cells += [
+                f"{shown} ({seeds_in_words(own)})" if own and {*own} != {*seeds} else shown,
+                *spread,
+            ]
         if {*cells} != {NONE}:
-            seeds_text = ", ".join(map(str, sorted(seeds))) or NONE
+            seeds_text = ", ".join(map(str, seeds)) or NONE
             rows.append((*(labels[name] for name in spec.rows), *cells, seeds_text))
-    sources = dict.fromkeys(p.source for found in printed.values() for _, p in found)
+    sources = dict.fromkeys(p.source for figures in printed.values() for _, p in figures)
     return Table(spec.title, (*columns, "seeds"), tuple(rows), tuple(sources))
 
 
@@ -152,6 +159,8 @@ def _row_of(study: Study, at: Mapping[str, str], spec: TableSpec) -> dict[str, s
     where = complete(study, spec.where)
     if {*spec.rows} - given.keys() or rest != {k: v for k, v in where.items() if k in rest}:
         return None
+    if any(given[name] != spec.where.get(name, given[name]) for name in spec.rows):
+        return None
     missing = {name for name in where if name not in given}
     return None if missing else {name: given[name] for name in spec.rows}
 
@@ -170,5 +179,6 @@ def _combinations(
     for name in spec.rows:
         own = list(study.axes.get(name, ()))
         extra = [*results.labels(name), *(labels[name] for labels in printed)]
-        known.append(list(dict.fromkeys([*own, *extra])))
+        shown = dict.fromkeys([*own, *extra])
+        known.append([label for label in shown if label == spec.where.get(name, label)])
     return [dict(zip(spec.rows, labels, strict=True)) for labels in product(*known)]

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from lavaseg.studies.measures import QUANTITIES
+from lavaseg.studies.measures import QUANTITIES, neutral
 from lavaseg.studies.results import Results, Value
 from lavaseg.studies.study import Claim, Study
 from lavaseg.system.words import counted
@@ -59,9 +59,10 @@ class Verdict:
             "did not hold": "did not hold",
             "undecided": "undecided, seeds disagree" if several else "undecided, pairs disagree",
         }[self.sign]
-        if claim.how == "value" and _neutral(claim) == 0 and self.size is not None:
+        turns = neutral(claim.quantity, claim.how)
+        if claim.how == "value" and turns == 0 and self.size is not None:
             words = "held in size" if self.size else "did not hold in size"
-        if self.sign == "undecided" and {*self.values} == {_neutral(claim)}:
+        if self.sign == "undecided" and {*self.values} == {turns}:
             words = "undecided, no difference"
         found = _text(claim, self.mean)
         if len(self.values) > 1:
@@ -137,19 +138,12 @@ def _compared(claim: Claim, one: Value, other: Value | None) -> float:
 def _sign(claim: Claim, values: tuple[float, ...]) -> Sign:
     if not values:
         return "not measured"
-    neutral = _neutral(claim)
-    upwards = claim.sign == "+" if claim.printed is None else claim.printed > neutral
-    signed = [value - neutral if upwards else neutral - value for value in values]
+    turns = neutral(claim.quantity, claim.how)
+    upwards = claim.sign == "+" if claim.printed in (None, turns) else claim.printed > turns
+    signed = [value - turns if upwards else turns - value for value in values]
     if all(value > 0 for value in signed):
         return "held"
     return "did not hold" if all(value < 0 for value in signed) else "undecided"
-
-
-def _neutral(claim: Claim) -> float:
-    """Where the sign of a claim's figure turns."""
-    if claim.how == "value":
-        return QUANTITIES[claim.quantity].neutral
-    return 1.0 if claim.how == "ratio" else 0.0
 
 
 def _near(mean: float, printed: float) -> bool:

@@ -53,12 +53,11 @@ def do(job: Job, pool: Pool, *, progress: bool = True) -> Run:
         run = pool.trained(job) or waiting(lambda: _train(job, folder, progress))
         failures = []
         for measured in job.measures:
-            if pool.rows(run, measured) is not None:
-                continue
-            measure = measure_named(measured.name)
-            options = measure.parse(measured.name, measured.options)
             try:
-                pool.keep(run, measured, measure(run, options))
+                if pool.rows(run, measured) is None:
+                    measure = measure_named(measured.name)
+                    options = measure.parse(measured.name, measured.options)
+                    pool.keep(run, measured, measure(run, options))
             except LavasegError as error:
                 failures.append(f"measure {measured.name}: {error}")
     if failures:

@@ -87,10 +87,14 @@ def write_atomically(path: str | Path, content: str | bytes) -> None:
         part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
 
 
-def last_line(log: Path) -> str:
-    """The last line of a log that says anything; "" if none does, or it cannot be read."""
+def last_line(log: Path, begin: int = 0) -> str:
+    """The last line of a log that says anything; "" if none does, or it cannot be read.
+
+    Args:
+        begin: bytes at its beginning that do not count.
+    """
     try:
-        lines = log.read_text("utf-8", "replace").splitlines()
+        lines = log.read_bytes()[begin:].decode("utf-8", "replace").splitlines()
     except OSError:  # it has not begun, or its file system is away
         return ""
     return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -25,8 +25,11 @@ def deferred_signals() -> Iterator[Callable[[], object]]:
 
 @contextmanager
 def signals_interrupt() -> Iterator[None]:
-    """While open, a lost terminal and a polite kill are like Ctrl-C: a KeyboardInterrupt."""
-    numbers = (signal.SIGTERM, signal.SIGHUP)
+    """While open, a lost terminal and a polite kill are like Ctrl-C: a KeyboardInterrupt.
+
+    What is ignored stays ignored, as a lost terminal is under nohup.
+    """
+    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
     before = [signal.signal(number, signal.default_int_handler) for number in numbers]
     try:
         yield

@@ -17,7 +17,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _workers() -> int:
+def workers() -> int:
     """Number of threads to work on: the cores, or OMP_NUM_THREADS where that is less."""
     asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     return min(cores(), int(asked)) if asked.isdecimal() and int(asked) else cores()
@@ -31,7 +31,7 @@ def over_blocks(count: int, work: Callable[[int, int], object], block: int = _BL
         block: number of things in a block; a block stays on one thread.
     """
     blocks = range(0, count, block)
-    threads = min(len(blocks), _workers())
+    threads = min(len(blocks), workers())
     if threads <= 1:
         for first in blocks:
             work(first, min(first + block, count))
@@ -48,7 +48,7 @@ def over_blocks(count: int, work: Callable[[int, int], object], block: int = _BL
 @cache
 def _pool() -> ThreadPoolExecutor:
     """The threads of this process, started on first use."""
-    return ThreadPoolExecutor(_workers(), thread_name_prefix="lavaseg")
+    return ThreadPoolExecutor(workers(), thread_name_prefix="lavaseg")
 
 
 if hasattr(os, "register_at_fork"):  # threads do not survive a fork

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lavaseg.errors import LavasegError
 from lavaseg.results import metrics
 from lavaseg.studies import options as o
 from lavaseg.studies.measures import Row, row
@@ -33,7 +34,9 @@ def cost(run: Run, options: o.Options) -> Iterable[Row]:
     yield row("loss_first", rows[0]["loss"])
     yield row("loss_last", rows[-1]["loss"])
     words = [sys.executable, "-m", _MEMORY, str(run.path)]
-    child = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
+    child = subprocess.run(words, check=False, stdout=subprocess.PIPE, text=True)
+    if child.returncode:
+        raise LavasegError(f"its process ended with exit code {child.returncode}, see the log")
     found = json.loads(child.stdout.splitlines()[-1])
     if found is not None:
         yield row("step_memory", found)
