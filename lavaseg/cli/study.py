@@ -15,6 +15,7 @@ import typer
 
 from lavaseg.cli.console import UNABLE, only_json, print_json, print_table, say
 from lavaseg.cli.inputs import Json, say_repeated
+from lavaseg.cli.parts import print_in_parts
 from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
@@ -62,14 +63,21 @@ def list_(json: Json = False) -> None:
         return
     print_table(
         "Studies",
-        ["name", "what it asks", "after", ">runs", "versions"],
-        ((s.name, s.title, s.paper or "-", s.count, ", ".join(s.versions) or "-") for s in studies),
+        ["name", "what it asks", "after", ">runs"],
+        ((s.name, s.title, s.paper or "-", s.count) for s in studies),
+        whole=("name",),
     )
-    print_table(
-        "Tables and figures of the papers",
-        ["paper", "item", "what it shows", "how it is reproduced"],
-        ((i.paper.cite, i.label, i.shows, i.how) for i in papers.items()),
-    )
+    for size in ("quick", "full"):
+        without = [study.name for study in studies if size not in study.versions]
+        which = f"all but {', '.join(without)}" if without else "all"
+        say(f"with a version --{size}: {which}")
+    for cite in dict.fromkeys(i.paper.cite for i in papers.items()):
+        print_table(
+            f"Tables and figures of {cite}",
+            ["item", "what it shows", "how it is reproduced"],
+            ((i.label, i.shows, i.how) for i in papers.items() if i.paper.cite == cite),
+            whole=("item",),
+        )
     say("(?): that it exists under this number is not known for certain")
     say("Run one: `lavaseg study run NAME --quick`")
 
@@ -304,8 +312,8 @@ def _show(found: StudyResult) -> None:
     for remark in remarks(found.study, found.results):
         say(remark)
     for table in tables(found.study, found.results):
-        print_table(table.title, table.columns, table.rows)
+        print_in_parts(table.title, table.columns, table.rows, table.labels)
         if table.sources:
             say(f"Printed: {'; '.join(table.sources)}.")
     for verdict in verdicts(found.study, found.results):
-        say(verdict.sentence.replace("**", ""))
+        say(f"- {verdict.sentence.replace('**', '')}")

@@ -53,7 +53,11 @@ class StudyResult:
             "folder": self.folder,
             "failed": self.failed or {},
             "tables": [
-                {"columns": table.columns, "rows": table.rows}
+                {
+                    "title": table.title,
+                    "columns": [column.removeprefix(">") for column in table.columns],
+                    "rows": table.rows,
+                }
                 for table in tables(self.study, self.results)
             ],
             "verdicts": [verdict.to_dict() for verdict in verdicts(self.study, self.results)],

@@ -34,12 +34,14 @@ class Table:
 
     Args:
         columns: their headings; those of numbers begin with '>'.
+        labels: how many columns, from the left, say what a row is.
         sources: of the printed figures.
     """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    labels: int
     sources: tuple[str, ...] = ()
 
     def markdown(self) -> str:
@@ -70,8 +72,10 @@ def remarks(study: Study, results: Results) -> list[str]:
     seeds = tuple(value.seed for value in results.values)
     if not seeds:
         return [*found, "Nothing is measured yet."]
-    spread = "Mean and standard deviation (n - 1) over seeds" if len({*seeds}) > 1 else "One seed"
-    return [*found, f"{spread} ({seeds_in_words(seeds)})."]
+    words = seeds_in_words(seeds)
+    if len({*seeds}) == 1:
+        return [*found, f"One seed ({words.removeprefix('seed ')}): no spread is known."]
+    return [*found, f"Mean and standard deviation (n - 1) over {words}."]
 
 
 def markdown(study: Study, results: Results) -> str:
@@ -118,11 +122,11 @@ def _table(study: Study, results: Results, spec: TableSpec) -> Table:
             found = results.select(quantity, {**spec.where, **labels})
             seeds |= {value.seed for value in found}
             cells += _measured(quantity, [value.value for value in found], bool(printed[quantity]))
-        if {*cells} != {NONE}:
+        if {*cells} - {NONE}:
             seeds_text = ", ".join(map(str, sorted(seeds))) or NONE
             rows.append((*(labels[name] for name in spec.rows), *cells, seeds_text))
     sources = dict.fromkeys(p.source for found in printed.values() for _, p in found)
-    return Table(spec.title, (*columns, "seeds"), tuple(rows), tuple(sources))
+    return Table(spec.title, (*columns, "seeds"), tuple(rows), len(spec.rows), tuple(sources))
 
 
 def _measured(quantity: str, values: list[float], apart: bool) -> list[str]:
