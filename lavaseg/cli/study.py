@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -189,9 +190,8 @@ def run(
     else:
         _show(found)
         say(f"written: {found.folder}")
-    for title, why in (found.failed or {}).items():
-        typer.echo(f"failed: {title}: {why}", err=True)
     if found.failed:
+        _say_failed(found.failed)
         raise typer.Exit(UNABLE)
 
 
@@ -301,6 +301,15 @@ def _seeds(text: str | None) -> list[int] | None:
     if not words or not all(word.isdecimal() for word in words):
         raise LavasegError(f"--seeds must be whole numbers such as 0,1,2, got {text!r}")
     return [int(word) for word in words]
+
+
+def _say_failed(failed: Mapping[str, str]) -> None:
+    """Why runs failed; those that failed alike in one line, with the log of the first."""
+    from lavaseg.studies.running import reason_of
+
+    for reason in dict.fromkeys(map(reason_of, failed.values())):
+        alike = [title for title, why in failed.items() if reason_of(why) == reason]
+        typer.echo(f"failed: {'; '.join(alike)}: {failed[alike[0]]}", err=True)
 
 
 def _show(found: StudyResult) -> None:

@@ -72,10 +72,9 @@ def remarks(study: Study, results: Results) -> list[str]:
     seeds = tuple(value.seed for value in results.values)
     if not seeds:
         return [*found, "Nothing is measured yet."]
-    words = seeds_in_words(seeds)
     if len({*seeds}) == 1:
-        return [*found, f"One seed ({words.removeprefix('seed ')}): no spread is known."]
-    return [*found, f"Mean and standard deviation (n - 1) over {words}."]
+        return [*found, f"One seed ({seeds[0]}): no spread is known."]
+    return [*found, f"Mean and standard deviation (n - 1) over {seeds_in_words(seeds)}."]
 
 
 def markdown(study: Study, results: Results) -> str:
