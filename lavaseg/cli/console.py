@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -109,6 +109,7 @@ def print_table(
     wrap: str | None = None,
     *,
     tight: bool = False,
+    whole: Collection[str] = (),
 ) -> None:
     """A table on stdout. Columns whose name starts with '>' are numbers, set to the right.
 
@@ -118,6 +119,7 @@ def print_table(
         wrap: the one column that a terminal of usual width may break into lines; None: any.
         tight: one blank between columns, for tables of many numbers; `wrap` alone is broken then,
             however narrow the terminal is.
+        whole: columns that are never broken, such as names to be copied.
     """
     console = Console(highlight=False)
     if not console.is_terminal:  # a file or a pipe has no width
@@ -133,7 +135,7 @@ def print_table(
         table.add_column(
             column.removeprefix(">"),
             justify="right" if column.startswith(">") else "left",
-            no_wrap=fixed and column != wrap,
+            no_wrap=column in whole or (fixed and column != wrap),
             overflow="fold",
         )
     for row in rows:

@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,7 @@ import typer
 
 from lavaseg.cli.console import UNABLE, only_json, print_json, print_table, say
 from lavaseg.cli.inputs import Json, say_repeated
+from lavaseg.cli.parts import print_in_parts
 from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
@@ -62,14 +64,21 @@ def list_(json: Json = False) -> None:
         return
     print_table(
         "Studies",
-        ["name", "what it asks", "after", ">runs", "versions"],
-        ((s.name, s.title, s.paper or "-", s.count, ", ".join(s.versions) or "-") for s in studies),
+        ["name", "what it asks", "after", ">runs"],
+        ((s.name, s.title, s.paper or "-", s.count) for s in studies),
+        whole=("name",),
     )
-    print_table(
-        "Tables and figures of the papers",
-        ["paper", "item", "what it shows", "how it is reproduced"],
-        ((i.paper.cite, i.label, i.shows, i.how) for i in papers.items()),
-    )
+    for size in ("quick", "full"):
+        without = [study.name for study in studies if size not in study.versions]
+        which = f"all but {', '.join(without)}" if without else "all"
+        say(f"with a version --{size}: {which}")
+    for cite in dict.fromkeys(i.paper.cite for i in papers.items()):
+        print_table(
+            f"Tables and figures of {cite}",
+            ["item", "what it shows", "how it is reproduced"],
+            ((i.label, i.shows, i.how) for i in papers.items() if i.paper.cite == cite),
+            whole=("item",),
+        )
     say("(?): that it exists under this number is not known for certain")
     say("Run one: `lavaseg study run NAME --quick`")
 
@@ -181,9 +190,8 @@ def run(
     else:
         _show(found)
         say(f"written: {found.folder}")
-    for title, why in (found.failed or {}).items():
-        typer.echo(f"failed: {title}: {why}", err=True)
     if found.failed:
+        _say_failed(found.failed)
         raise typer.Exit(UNABLE)
 
 
@@ -295,6 +303,15 @@ def _seeds(text: str | None) -> list[int] | None:
     return [int(word) for word in words]
 
 
+def _say_failed(failed: Mapping[str, str]) -> None:
+    """Why runs failed; those that failed alike in one line, with the log of the first."""
+    from lavaseg.studies.running import reason_of
+
+    for reason in dict.fromkeys(map(reason_of, failed.values())):
+        alike = [title for title, why in failed.items() if reason_of(why) == reason]
+        typer.echo(f"failed: {'; '.join(alike)}: {failed[alike[0]]}", err=True)
+
+
 def _show(found: StudyResult) -> None:
     """Tables and verdicts at the terminal."""
     from lavaseg.studies.table import remarks, tables
@@ -304,8 +321,8 @@ def _show(found: StudyResult) -> None:
     for remark in remarks(found.study, found.results):
         say(remark)
     for table in tables(found.study, found.results):
-        print_table(table.title, table.columns, table.rows)
+        print_in_parts(table.title, table.columns, table.rows, table.labels)
         if table.sources:
             say(f"Printed: {'; '.join(table.sources)}.")
     for verdict in verdicts(found.study, found.results):
-        say(verdict.sentence.replace("**", ""))
+        say(f"- {verdict.sentence.replace('**', '')}")

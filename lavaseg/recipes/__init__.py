@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -281,9 +282,11 @@ def _read(source: str | Path, like: tuple[str, ...] = ()) -> dict[str, Any]:
         if path.exists() and not path.is_file():
             raise RecipeError(f"recipe {source_text} is no file, expected one in YAML")
         if not path.is_file():
+            close = get_close_matches(source_text, names(), 3)
+            like_it = f" (like it: {', '.join(close)})" if close else ""
             raise RecipeError(
-                f"there is no recipe {source_text!r}: give a YAML file, or one of "
-                + ", ".join(names())
+                f"there is no recipe {source_text!r}{like_it}: give a YAML file, or a name that "
+                "`lavaseg recipes` lists"
             )
         with reading(f"recipe {source_text}", "is no text", RecipeError):
             text = path.read_text("utf-8")

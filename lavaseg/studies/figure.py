@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +23,13 @@ if TYPE_CHECKING:
 
 Curve = tuple[str, list[tuple[str, float, float]]]
 """Name, and (label along the horizontal, mean, spread) of each point."""
-_LETTERS = 60
-"""What fits below the horizontal axis."""
+_LETTERS = 80
+"""What fits side by side below the horizontal axis."""
+_ROWS = 3
+"""Lines that a label below the horizontal axis may be broken into; longer ones stand slantwise."""
+_INCHES = 6.4, 4.0
+_BAR = 0.11
+"""Inches that a bar needs at least."""
 
 
 def file_name(number: int) -> str:
@@ -35,23 +42,42 @@ def draw(study: Study, results: Results, spec: FigureSpec, path: Path) -> None:
     from matplotlib.figure import Figure
 
     curves = curves_of(study, results, spec)
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    telling = _telling([labels for labels, _ in _labelled(study, results, spec)])
+    heading = ", ".join(spec.lines[i] for i in telling)
+    names = [name for name, _ in curves if name]
+    width, height = _INCHES
+    if spec.kind == "bars":
+        width = max(width, _BAR * sum(len(points) for _, points in curves))
+    beside = 0.08 * max(map(len, [*names, heading])) + 0.5 if names else 0.0
+    figure = Figure(figsize=(width + beside, height), layout="constrained")
     axes = figure.subplots()
     KINDS[spec.kind](axes, curves)
     if spec.kind == "lines" and spec.log:
-        axes.set_xscale("log")
+        _log_scale(axes, curves)
     axes.set(xlabel=_plain(spec.x), ylabel=QUANTITIES[spec.y].heading)
     remark = "" if results.settings == "standard" else f" ({results.settings})"
-    axes.set_title(_plain(f"{spec.title or study.title}{remark}"), fontsize="medium", wrap=True)
+    title = textwrap.fill(f"{spec.title or study.title}{remark}", int(10 * width))
+    axes.set_title(_plain(title), fontsize="medium")
     axes.grid(alpha=0.3)
-    if any(name for name, _ in curves):
-        axes.legend(title=_plain(", ".join(spec.lines)) or None)
+    axes.set_axisbelow(True)
+    if names:
+        # beside the axes, where it covers no curve
+        figure.legend(title=_plain(heading), loc="outside right upper")
     with replacing(path) as part:
         figure.savefig(part, dpi=150, format="png")
 
 
 def curves_of(study: Study, results: Results, spec: FigureSpec) -> list[Curve]:
     """What a figure shows: one curve for each combination of labels that has values."""
+    found = _labelled(study, results, spec)
+    telling = _telling([labels for labels, _ in found])
+    return [(_plain(", ".join(labels[i] for i in telling)), points) for labels, points in found]
+
+
+def _labelled(
+    study: Study, results: Results, spec: FigureSpec
+) -> list[tuple[tuple[str, ...], list[tuple[str, float, float]]]]:
+    """The points of each combination of labels that has values."""
     known = [
         [spec.where[name]]
         if name in spec.where
@@ -66,8 +92,14 @@ def curves_of(study: Study, results: Results, spec: FigureSpec) -> list[Curve]:
         for value in values:
             points[value.labels[spec.x]].append(QUANTITIES[spec.y].factor * value.value)
         if points:
-            found.append((_plain(", ".join(labels)), [_point(x, ys) for x, ys in points.items()]))
+            found.append((labels, [_point(x, ys) for x, ys in points.items()]))
     return found
+
+
+def _telling(found: Sequence[tuple[str, ...]]) -> list[int]:
+    """Places of the labels that differ between curves; all of them if there is one curve."""
+    places = range(len(found[0]) if found else 0)
+    return [i for i in places if len(found) == 1 or len({labels[i] for labels in found}) > 1]
 
 
 def _point(x: str, values: list[float]) -> tuple[str, float, float]:
@@ -79,7 +111,17 @@ def _lines(axes: Axes, curves: list[Curve]) -> None:
     for name, points in curves:
         ordered = sorted((as_number(x), mean, spread) for x, mean, spread in points)
         xs, means, spreads = zip(*ordered, strict=True)
-        axes.errorbar(xs, means, spreads, marker="o", markersize=3, capsize=2, label=name)
+        axes.errorbar(xs, means, _visible(spreads), marker="o", markersize=3, capsize=2, label=name)
+
+
+def _log_scale(axes: Axes, curves: list[Curve]) -> None:
+    """A logarithmic horizontal axis with a tick where something was measured."""
+    from matplotlib.ticker import NullLocator
+
+    axes.set_xscale("log")
+    ticks = {as_number(x): x for _, points in curves for x, _, _ in points}
+    axes.set_xticks(list(ticks), list(ticks.values()))
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _bars(axes: Axes, curves: list[Curve]) -> None:
@@ -88,13 +130,24 @@ def _bars(axes: Axes, curves: list[Curve]) -> None:
     for number, (name, points) in enumerate(curves):
         places = [labels.index(x) + (number - (len(curves) - 1) / 2) * width for x, _, _ in points]
         means, spreads = [p[1] for p in points], [p[2] for p in points]
-        axes.bar(places, means, width, yerr=spreads, capsize=2, label=name)
-    axes.set_xticks(range(len(labels)), [_plain(label) for label in labels])
-    if sum(map(len, labels)) > _LETTERS:
-        axes.tick_params("x", labelrotation=60)
-        for label in axes.get_xticklabels():
-            label.set_horizontalalignment("right")
-            label.set_rotation_mode("anchor")
+        axes.bar(places, means, width, yerr=_visible(spreads), capsize=2, label=name)
+    room = _LETTERS // max(len(labels), 1)
+    fold = partial(textwrap.fill, break_long_words=False, break_on_hyphens=False)
+    broken = [fold(label, max(room, 1)) for label in labels]
+    lines = [line for label in broken for line in label.split("\n")]
+    if max(map(len, lines), default=0) <= room and max(x.count("\n") for x in broken) < _ROWS:
+        axes.set_xticks(range(len(labels)), [_plain(label) for label in broken])
+        return
+    axes.set_xticks(range(len(labels)), [_plain(fold(label, 24)) for label in labels])
+    axes.tick_params("x", labelrotation=60)
+    for tick in axes.get_xticklabels():
+        tick.set_horizontalalignment("right")
+        tick.set_rotation_mode("anchor")
+
+
+def _visible(spreads: Sequence[float]) -> Sequence[float] | None:
+    """Spreads as error bars; none where there is one seed."""
+    return spreads if any(spreads) else None
 
 
 def _plain(text: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -232,13 +233,32 @@ def _mapping(given: Any, where: str) -> Mapping[Any, Any]:
     return given
 
 
+_EXPECTED = {
+    "tuple_type": "expected a list",
+    "dict_type": "expected fields and their values",
+    "model_type": "expected fields and their values",
+    "string_type": "expected a word",
+    "string_pattern_mismatch": "expected letters, digits, '_', '-' and '.' alone",
+    "int_parsing": "expected a whole number",
+    "int_type": "expected a whole number",
+    "float_parsing": "expected a number",
+    "float_type": "expected a number",
+}
+"""What to say of kinds of errors that the checks of fields find."""
+
+
 def _in_words(error: ValidationError) -> str:
-    """The first wrong field."""
-    item = error.errors()[0]
+    """The first wrong field; one that is unknown comes first, as what is missing is misspelt."""
+    items = error.errors()
+    item = next((one for one in items if one["type"] == "extra_forbidden"), items[0])
     where = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
-        return f"there is no field {where!r}"
+        missing = [str(one["loc"][-1]) for one in items if one["type"] == "missing"]
+        close = get_close_matches(str(item["loc"][-1]), [*missing, *Study.model_fields], 1)
+        return f"there is no field {where!r}" + (f"; is {close[0]!r} meant?" if close else "")
     if item["type"] == "missing":
         return f"field {where!r} is missing"
-    what = item["msg"].removeprefix("Value error, ")
+    what = _EXPECTED.get(item["type"], item["msg"].removeprefix("Value error, "))
+    if item["type"] == "value_error" and isinstance(item["input"], dict):
+        return f"field {where!r}: {what}"
     return f"field {where!r}: {what}, got {one_line(repr(item['input']))}"

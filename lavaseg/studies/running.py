@@ -53,7 +53,11 @@ class StudyResult:
             "folder": self.folder,
             "failed": self.failed or {},
             "tables": [
-                {"columns": table.columns, "rows": table.rows}
+                {
+                    "title": table.title,
+                    "columns": [column.removeprefix(">") for column in table.columns],
+                    "rows": table.rows,
+                }
                 for table in tables(self.study, self.results)
             ],
             "verdicts": [verdict.to_dict() for verdict in verdicts(self.study, self.results)],
@@ -119,6 +123,9 @@ def run_study(
         work = runner or partial(_locally, at_once=jobs)
         if progress:
             line(_beginning(planned, todo))
+            if todo and runner is None:
+                log = pool.place(planned.jobs[todo[0]]) / local.LOG
+                line(f"each logs into its folder, the first into {log}")
         failed = work(folder, planned, todo, pool, report) if todo else {}
         results = gather(planned, pool)
         write_outputs(found, results, folder)
@@ -186,6 +193,7 @@ class _Progress:
     def __init__(self, planned: Plan, total: int, at_once: int) -> None:
         self.planned, self.total, self.at_once = planned, total, at_once
         self.done, self.started = 0, time.monotonic()
+        self.said = set[str]()
 
     def report(self, index: int, seconds: float, why: str) -> None:
         """See `Report`."""
@@ -194,8 +202,19 @@ class _Progress:
         left = self.total - self.done
         rest = (time.monotonic() - self.started) / self.done * left
         about = f", about {_duration(rest)} left" if left else ""
-        state = f"failed: {why}" if why else f"{_duration(seconds)}"
-        line(f"{self.done} of {self.total}: {title} ({state}){about}")
+        line(
+            f"{self.done} of {self.total}: {title} "
+            f"({'failed' if why else _duration(seconds)}){about}"
+        )
+        reason = reason_of(why)
+        if why and reason not in self.said:
+            line(f"  {why}")
+        self.said.add(reason)
+
+
+def reason_of(why: str) -> str:
+    """Why a run failed, without its log."""
+    return why.rpartition(" (log: ")[0] or why
 
 
 def _duration(seconds: float) -> str:

@@ -49,10 +49,13 @@ def find_results(target: str) -> Path:
     ]
     if others:
         raise LavasegError(f"there are no results of {target!r}, but of {' and '.join(others)}")
-    known = "" if target in names() else f"; studies that ship: {', '.join(names())}"
+    if target in names() or path.suffix in (".yaml", ".yml"):
+        raise LavasegError(
+            f"there are no results of {target!r} here: `lavaseg study run {target}` makes them"
+        )
     raise LavasegError(
-        f"there are no results of {target!r}: `lavaseg study run {target}` makes them, or give a "
-        f"folder of results or a CSV file{known}"
+        f"there are no results of {target!r}: expected a study that was run, its folder or its "
+        f"CSV file; studies that ship: {', '.join(names())}"
     )
 
 

@@ -159,9 +159,9 @@ class Claim(_Part):
     @model_validator(mode="after")
     def _has_a_sign(self) -> Claim:
         if self.printed is None and self.sign is None:
-            raise ValueError("expected printed, or the sign that the paper claims")
+            raise ValueError("expected printed, or the sign that is claimed ('+' or '-')")
         if (self.how == "value") == bool(self.against):
-            raise ValueError("expected against, except with as: value")
+            raise ValueError("expected against, what it is compared with, except with as: value")
         return self
 
 

@@ -34,12 +34,14 @@ class Table:
 
     Args:
         columns: their headings; those of numbers begin with '>'.
+        labels: how many columns, from the left, say what a row is.
         sources: of the printed figures.
     """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    labels: int
     sources: tuple[str, ...] = ()
 
     def markdown(self) -> str:
@@ -70,8 +72,9 @@ def remarks(study: Study, results: Results) -> list[str]:
     seeds = tuple(value.seed for value in results.values)
     if not seeds:
         return [*found, "Nothing is measured yet."]
-    spread = "Mean and standard deviation (n - 1) over seeds" if len({*seeds}) > 1 else "One seed"
-    return [*found, f"{spread} ({seeds_in_words(seeds)})."]
+    if len({*seeds}) == 1:
+        return [*found, f"One seed ({seeds[0]}): no spread is known."]
+    return [*found, f"Mean and standard deviation (n - 1) over {seeds_in_words(seeds)}."]
 
 
 def markdown(study: Study, results: Results) -> str:
@@ -125,11 +128,11 @@ def _table(study: Study, results: Results, spec: TableSpec) -> Table:
                 f"{shown} ({seeds_in_words(own)})" if own and {*own} != {*seeds} else shown,
                 *spread,
             ]
-        if {*cells} != {NONE}:
+        if {*cells} - {NONE}:
             seeds_text = ", ".join(map(str, seeds)) or NONE
             rows.append((*(labels[name] for name in spec.rows), *cells, seeds_text))
     sources = dict.fromkeys(p.source for figures in printed.values() for _, p in figures)
-    return Table(spec.title, (*columns, "seeds"), tuple(rows), tuple(sources))
+    return Table(spec.title, (*columns, "seeds"), tuple(rows), len(spec.rows), tuple(sources))
 
 
 def _measured(quantity: str, values: list[float], apart: bool) -> list[str]:

@@ -1,0 +1,67 @@
+"""Outputs of studies as one sees them: figures, and tables at a terminal."""
+
+from __future__ import annotations
+
+import pytest
+from rich.console import Console
+from rich.text import Text
+
+from lavaseg.cli import parts
+from lavaseg.studies.figure import curves_of
+from lavaseg.studies.files import parse
+from lavaseg.studies.results import Results, Value
+from lavaseg.studies.table import tables
+
+STUDY = {
+    "name": "own",
+    "title": "a question",
+    "recipe": "demo",
+    "axes": {
+        "data": {"digits": {}},
+        "RMP": {"off": {}, "all": {"rmp.weight": 0.1}},
+    },
+    "measure": ["test", {"noise": {"sigma": [0, 0.1]}}],
+    "table": {"rows": ["RMP"], "columns": ["miou", "spikes"]},
+    "figure": {"x": "sigma", "y": "drop", "lines": ["data", "RMP"]},
+}
+
+
+def test_a_legend_leaves_out_labels_that_all_curves_share() -> None:
+    study = parse(STUDY)
+    values = tuple(
+        Value({"data": "digits", "RMP": rmp, "sigma": "0.1"}, 0, "drop", 1.0)
+        for rmp in ("off", "all")
+    )
+    both = Results("standard", ("data", "RMP"), ("sigma",), values)
+    assert [name for name, _ in curves_of(study, both, study.figure[0])] == ["off", "all"]
+    one = Results("standard", ("data", "RMP"), ("sigma",), values[:1])
+    assert [name for name, _ in curves_of(study, one, study.figure[0])] == ["digits, off"]
+
+
+def test_a_table_has_no_rows_of_runs_that_gave_nothing() -> None:
+    study = parse(STUDY)
+    nothing = Results("standard", ("data", "RMP"), (), ())
+    assert tables(study, nothing) == []
+    value = Value({"data": "digits", "RMP": "all"}, 0, "miou", 50.0)
+    some = Results("standard", ("data", "RMP"), (), (value,))
+    assert [row[0] for table in tables(study, some) for row in table.rows] == ["all"]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_a_table_at_a_terminal_breaks_no_cell_and_fits(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        parts, "Console", lambda **given: Console(force_terminal=True, width=width, **given)
+    )
+    columns = ["network", *(f">energy of a sample number {i} (mJ)" for i in range(6))]
+    rows = [
+        ("Spiking-DeepLab", *(f"{i}.25 ± 0.12" for i in range(6))),
+        ("FCN", *("-" for _ in range(6))),
+    ]
+    parts.print_in_parts("title", columns, rows, 1)
+    lines = Text.from_ansi(capsys.readouterr().out).plain.splitlines()
+    assert all(len(line) <= width for line in lines)
+    for cell in rows[0][1:]:
+        assert sum(cell in line and "Spiking-DeepLab" in line for line in lines) == 1
+    assert any("FCN" in line for line in lines) == (width == 200)
