@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from rich.console import Console
 from rich.text import Text
 
 from lavaseg.cli import parts
-from lavaseg.studies.figure import curves_of
+from lavaseg.studies.figure import curves_of, printed_points
 from lavaseg.studies.files import parse
 from lavaseg.studies.results import Results, Value
 from lavaseg.studies.table import tables
 
-STUDY = {
+STUDY: dict[str, Any] = {
     "name": "own",
     "title": "a question",
     "recipe": "demo",
@@ -36,6 +38,28 @@ def test_a_legend_leaves_out_labels_that_all_curves_share() -> None:
     assert [name for name, _ in curves_of(study, both, study.figure[0])] == ["off", "all"]
     one = Results("standard", ("data", "RMP"), ("sigma",), values[:1])
     assert [name for name, _ in curves_of(study, one, study.figure[0])] == ["digits, off"]
+
+
+def test_printed_figures_stand_where_a_point_of_the_same_labels_is_drawn() -> None:
+    figure = {"kind": "bars", "x": "RMP", "y": "energy", "lines": ["data"]}
+    where = {"formula": "mfs-seg"}
+    at = [
+        {"data": "digits", "RMP": "all", **where},
+        {"data": "digits", "RMP": "all", "formula": "kim"},
+        {"data": "VOC", "RMP": "all", **where},  # not measured
+        {"data": "digits", "RMP": "off", **where},  # not measured
+    ]
+    printed = [{"at": a, "quantity": "energy", "value": 0.002, "source": "a paper"} for a in at]
+    axes = {**STUDY["axes"], "data": {"digits": {}, "VOC": {"recipe": "voc"}}}
+    measure = ["test", "energy"]
+    study = parse(
+        STUDY
+        | {"axes": axes, "measure": measure, "table": []}
+        | {"figure": {**figure, "where": where}, "printed": printed}
+    )
+    value = Value({"data": "digits", "RMP": "all", **where}, 0, "energy", 0.001)
+    results = Results("standard", ("data", "RMP"), ("formula",), (value,))
+    assert printed_points(study, results, study.figure[0]) == [("digits", "all", 2.0)], "in mJ"
 
 
 def test_a_table_has_no_rows_of_runs_that_gave_nothing() -> None:

@@ -1,10 +1,10 @@
-"""Figures of a study, drawn from its results alone: mean and spread over seeds."""
+"""Figures of a study, drawn from its results alone: mean and spread over seeds, printed figures."""
 
 from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -16,6 +16,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.studies.measures import QUANTITIES
 from lavaseg.studies.results import Results
 from lavaseg.studies.study import FigureSpec, Study
+from lavaseg.studies.table import complete
 from lavaseg.system.files import replacing
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 Curve = tuple[str, list[tuple[str, float, float]]]
 """Name, and (label along the horizontal, mean, spread) of each point."""
+Places = dict[tuple[str, str], float]
+"""Where the point of a curve and a label stands along the horizontal."""
 _LETTERS = 80
 """What fits side by side below the horizontal axis."""
 _ROWS = 3
@@ -45,13 +48,16 @@ def draw(study: Study, results: Results, spec: FigureSpec, path: Path) -> None:
     telling = _telling([labels for labels, _ in _labelled(study, results, spec)])
     heading = ", ".join(spec.lines[i] for i in telling)
     names = [name for name, _ in curves if name]
+    printed = printed_points(study, results, spec)
+    names += ["printed"] * bool(printed)
     width, height = _INCHES
     if spec.kind == "bars":
         width = max(width, _BAR * sum(len(points) for _, points in curves))
     beside = 0.08 * max(map(len, [*names, heading])) + 0.5 if names else 0.0
     figure = Figure(figsize=(width + beside, height), layout="constrained")
     axes = figure.subplots()
-    KINDS[spec.kind](axes, curves)
+    at = KINDS[spec.kind](axes, curves)
+    _mark_printed(axes, at, printed)
     if spec.kind == "lines" and spec.log:
         _log_scale(axes, curves)
     axes.set(xlabel=_plain(spec.x), ylabel=QUANTITIES[spec.y].heading)
@@ -96,6 +102,37 @@ def _labelled(
     return found
 
 
+def printed_points(
+    study: Study, results: Results, spec: FigureSpec
+) -> list[tuple[str, str, float]]:
+    """Printed figures of points that are drawn: name of the curve, label along x, value."""
+    where = complete(study, spec.where)
+    drawn: dict[tuple[tuple[str, ...], str], str] = {}
+    for (labels, points), (name, _) in zip(
+        _labelled(study, results, spec), curves_of(study, results, spec), strict=True
+    ):
+        drawn |= {(labels, x): name for x, _, _ in points}
+    found = []
+    for printed in study.printed:
+        given = complete(study, printed.at)
+        place = tuple(given.get(name, "") for name in spec.lines), given.get(spec.x, "")
+        rest = {k: v for k, v in given.items() if k not in (*spec.lines, spec.x)}
+        shown = all(where.get(k, v) == v for k, v in rest.items())
+        if printed.quantity == spec.y and place in drawn and shown:
+            found.append((drawn[place], place[1], QUANTITIES[spec.y].factor * printed.value))
+    return found
+
+
+def _mark_printed(
+    axes: Axes, at: Mapping[tuple[str, str], float], points: Sequence[tuple[str, str, float]]
+) -> None:
+    """A star for each printed figure, where the measured one of the same labels stands."""
+    marked = [(at[curve, x], value) for curve, x, value in points]
+    if marked:
+        xs, ys = zip(*dict.fromkeys(marked), strict=True)
+        axes.plot(xs, ys, "*", color="black", markersize=9, label="printed", zorder=3)
+
+
 def _telling(found: Sequence[tuple[str, ...]]) -> list[int]:
     """Places of the labels that differ between curves; all of them if there is one curve."""
     places = range(len(found[0]) if found else 0)
@@ -107,11 +144,12 @@ def _point(x: str, values: list[float]) -> tuple[str, float, float]:
     return x, float(np.mean(values)), spread
 
 
-def _lines(axes: Axes, curves: list[Curve]) -> None:
+def _lines(axes: Axes, curves: list[Curve]) -> Places:
     for name, points in curves:
         ordered = sorted((as_number(x), mean, spread) for x, mean, spread in points)
         xs, means, spreads = zip(*ordered, strict=True)
         axes.errorbar(xs, means, _visible(spreads), marker="o", markersize=3, capsize=2, label=name)
+    return {(name, x): as_number(x) for name, points in curves for x, _, _ in points}
 
 
 def _log_scale(axes: Axes, curves: list[Curve]) -> None:
@@ -124,12 +162,13 @@ def _log_scale(axes: Axes, curves: list[Curve]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def _bars(axes: Axes, curves: list[Curve]) -> None:
+def _bars(axes: Axes, curves: list[Curve]) -> Places:
     labels = list(dict.fromkeys(x for _, points in curves for x, _, _ in points))
-    width = 0.8 / max(len(curves), 1)
+    width, at = 0.8 / max(len(curves), 1), Places()
     for number, (name, points) in enumerate(curves):
         places = [labels.index(x) + (number - (len(curves) - 1) / 2) * width for x, _, _ in points]
         means, spreads = [p[1] for p in points], [p[2] for p in points]
+        at |= {(name, x): place for (x, _, _), place in zip(points, places, strict=True)}
         axes.bar(places, means, width, yerr=_visible(spreads), capsize=2, label=name)
     room = _LETTERS // max(len(labels), 1)
     fold = partial(textwrap.fill, break_long_words=False, break_on_hyphens=False)
@@ -137,12 +176,13 @@ def _bars(axes: Axes, curves: list[Curve]) -> None:
     lines = [line for label in broken for line in label.split("\n")]
     if max(map(len, lines), default=0) <= room and max(x.count("\n") for x in broken) < _ROWS:
         axes.set_xticks(range(len(labels)), [_plain(label) for label in broken])
-        return
+        return at
     axes.set_xticks(range(len(labels)), [_plain(fold(label, 24)) for label in labels])
     axes.tick_params("x", labelrotation=60)
     for tick in axes.get_xticklabels():
         tick.set_horizontalalignment("right")
         tick.set_rotation_mode("anchor")
+    return at
 
 
 def _visible(spreads: Sequence[float]) -> Sequence[float] | None:
@@ -170,5 +210,5 @@ def as_number(label: str) -> float:
     return found
 
 
-KINDS: dict[str, Callable[[Any, list[Curve]], None]] = {"lines": _lines, "bars": _bars}
+KINDS: dict[str, Callable[[Any, list[Curve]], Places]] = {"lines": _lines, "bars": _bars}
 """Functions that draw curves into axes."""
