@@ -174,7 +174,8 @@ def _bars(axes: Axes, curves: list[Curve]) -> Places:
     fold = partial(textwrap.fill, break_long_words=False, break_on_hyphens=False)
     broken = [fold(label, max(room, 1)) for label in labels]
     lines = [line for label in broken for line in label.split("\n")]
-    if max(map(len, lines), default=0) <= room and max(x.count("\n") for x in broken) < _ROWS:
+    rows = max((label.count("\n") for label in broken), default=0)
+    if max(map(len, lines), default=0) <= room and rows < _ROWS:
         axes.set_xticks(range(len(labels)), [_plain(label) for label in broken])
         return at
     axes.set_xticks(range(len(labels)), [_plain(fold(label, 24)) for label in labels])
