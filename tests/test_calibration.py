@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +20,7 @@ from lavaseg.cli import app
 from lavaseg.deploy import simulate
 from lavaseg.encoders import Direct, Poisson
 from lavaseg.errors import LavasegError
-from lavaseg.export import pipeline
+from lavaseg.export import calibration, pipeline
 from lavaseg.export.calibration import _Calibration, calibrate, fitted
 from lavaseg.export.lowering import Quantisation, choose_quantisation, lower, quantise
 from lavaseg.export.lowering.quantise import diffuse_weight, quantise_weight
@@ -152,8 +153,13 @@ def test_diffused_weights_are_clipped() -> None:
     assert diffuse_weight(weight, 100).max() == 254
 
 
-def test_a_large_kernel_on_a_picture_keeps_its_spikes() -> None:
+@pytest.mark.parametrize("compensates", [True, False])
+def test_a_large_kernel_on_a_picture_keeps_its_spikes(
+    compensates: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Sixteen equal weights a pixel block: rounded each for itself, their errors add up."""
+    if not compensates:
+        monkeypatch.setattr(calibration, "MOST_INPUTS", 3 * 12 * 12 - 1)
     rng = np.random.default_rng(0)
     net = Network(
         Input("input", (3, 32, 32), 6),
@@ -171,7 +177,8 @@ def test_a_large_kernel_on_a_picture_keeps_its_spikes() -> None:
     smooth = np.kron(rng.integers(0, 256, (4, 3, 4, 4), np.uint8), np.ones((8, 8), np.uint8))
     encoder = Direct(STEPS, bits=6)
     quantisation, fits = calibrate(weighted, messages(list(smooth), encoder, 0, range(4)))
-    assert [(fit.population, fit.diffused) for fit in fits] == [("seen", True)]
+    found_fits = [(fit.population, fit.compensated, fit.diffused) for fit in fits]
+    assert found_fits == [("seen", compensates, not compensates)]
     assert fits[0].error_before is not None
     assert fits[0].error_after < fits[0].error_before / 2
     net = quantise(fitted(weighted, quantisation.scales, fits), quantisation, encoder, CLASSES)
@@ -186,7 +193,7 @@ def test_values_that_go_with_a_calibration_round_to_what_was_measured() -> None:
     weighted = network(100.0)
     scales = dict(choose_quantisation(weighted).scales)
     scales["two"] *= 16
-    fit = Fit("two", 1, 16, 1, 1, 1, False, 0.1, 0.01)
+    fit = Fit("two", 1, 16, 1, 1, 1, False, 0.1, 0.01, {}, None)
     values = fitted(weighted, scales, [fit])
     np.testing.assert_array_equal(
         quantise_weight(values.weights["one_to_two"], scales["two"]),
@@ -352,9 +359,27 @@ def test_fine_tuning_that_makes_it_worse_is_not_taken(
     assert same(net, rounded) == (tuned < 0.5)
 
 
+@pytest.mark.parametrize(
+    "values", [{"weights": {"conv1_to_conv2": [2, 4]}}, {"weights": {"no": [2]}}, {"bias": [1.0]}]
+)
+def test_a_calibration_whose_values_do_not_fit_is_made_again(
+    values: dict[str, Any], run: Run, tmp_path: Path
+) -> None:
+    copied = Run.open(shutil.copytree(run.path, tmp_path / "run"))
+    whole = export.export(copied, finetune=False, progress=False)
+    kept = Calibrated.from_dict(copied.files.calibration.load())
+    fits = [dataclasses.replace(fit, **values) for fit in kept.fits]
+    copied.files.calibration.save(dataclasses.replace(kept, fits=tuple(fits)).to_dict())
+    again = export.export(copied, tmp_path / "again.net", finetune=False, progress=False)
+    assert same(again, whole)
+    assert Calibrated.from_dict(copied.files.calibration.load()) == kept
+
+
 @pytest.mark.parametrize("field", ["weights", "samples", "scales", "fits"])
 def test_a_damaged_calibration_is_named(field: str) -> None:
-    data = Calibrated("0" * 64, 16, {"a": 1.5}, (Fit("a", 1, 2, 3, 4, 1, False, 0.5, 0.1),))
+    data = Calibrated(
+        "0" * 64, 16, {"a": 1.5}, (Fit("a", 1, 2, 3, 4, 1, False, 0.5, 0.1, {}, None),)
+    )
     assert Calibrated.from_dict(data.to_dict()) == data
     with pytest.raises(LavasegError, match=field):
         Calibrated.from_dict({**data.to_dict(), field: {"x": "y"}})

@@ -8,8 +8,9 @@ tries larger scales, with which its largest weights and biases end at the limits
 Clipping by the loss that it makes is known well (Nagel et al. 2021, "A White Paper on Neural
 Network Quantization", section 3.1); here the loss is counted in spikes.
 
-Convolutions that read the picture also try to diffuse their rounding errors
-(`quantise.diffuse_weight`): neighbouring pixels are alike, and errors would add up.
+Populations that read the picture also try to diffuse the rounding errors of these convolutions
+(`quantise.diffuse_weight`): neighbouring pixels are alike, and errors would add up. And they try
+to compensate those of all their convolutions (`compensation`), and of the bias what is left.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
 
+from lavaseg.export.compensation import MOST_INPUTS, Compensation, compensable
 from lavaseg.export.lowering.quantise import (
     HEADROOM,
     Quantisation,
@@ -85,12 +88,16 @@ def calibrate(
     return _Calibration(weighted, calibration).run(progress)
 
 
+Rounding: TypeAlias = Literal["nearest", "diffused", "compensated"]
+"""Ways to round weights: each for itself, with diffused or with compensated errors."""
+
+
 @dataclass(frozen=True)
 class _Choice:
     """A scale, the way to round, and the error of both."""
 
     scale: float
-    diffused: bool
+    rounding: Rounding
     error: float
 
 
@@ -112,6 +119,7 @@ class _Calibration:
         }
         self.emitted = {self.network.input.name: calibration}
         self.readout = self._readout(self.network.ordered, dict(self.emitted))
+        self.compensation: Compensation | None = None
         self.fits: list[Fit] = []
 
     def run(self, progress: bool) -> tuple[Quantisation, tuple[Fit, ...]]:
@@ -154,11 +162,14 @@ class _Calibration:
             expected: spikes of the float network, or the last membrane of a read-out.
         """
         largest = largest_scale(self.weighted, population, self.messages)
-        choices = list(self._choices(population, largest, False, expected))
+        choices = list(self._choices(population, largest, "nearest", expected))
         plain = whole_threshold(largest, population)
         before = next((choice for choice in choices if choice.scale == plain), None)
         if any(reads_input(self.network, p) for p in self.network.incoming(population.name)):
-            choices += self._choices(population, largest, True, expected)
+            choices += self._choices(population, largest, "diffused", expected)
+            self.compensation = self._compensation(population)
+            if self.compensation is not None:
+                choices += self._choices(population, largest, "compensated", expected)
         if not choices:
             raise too_large(population)
         best = min(choices, key=lambda choice: choice.error)
@@ -172,7 +183,7 @@ class _Calibration:
         return best.scale
 
     def _choices(
-        self, population: Population, largest: float, diffused: bool, expected: torch.Tensor
+        self, population: Population, largest: float, rounding: Rounding, expected: torch.Tensor
     ) -> Iterator[_Choice]:
         """Larger and larger scales, as long as that helps, with one way to round.
 
@@ -184,35 +195,60 @@ class _Calibration:
             scale = whole_threshold(largest * RATIO**power, population)
             if scale is None or scale == last:
                 continue
-            if power and not self._fits(population, scale, diffused):
+            if power and not self._fits(population, scale, rounding):
                 return
-            error = self._error(population, scale, diffused, expected)
-            yield _Choice(scale, diffused, error)
+            error = self._error(population, scale, rounding, expected)
+            yield _Choice(scale, rounding, error)
             vain = 0 if error < least else vain + 1
             least, last = min(least, error), scale
             if least == 0 or vain == PATIENCE:
                 return
 
-    def _weights(self, name: str, scale: float, diffused: bool) -> dict[str, np.ndarray]:
-        """Weights of a population's projections as integers."""
-        found = {}
+    def _compensation(self, population: Population) -> Compensation | None:
+        """What compensates the errors of a population's convolutions; None: too much to count."""
+        net, name = self.network, population.name
+        read = {p: self.emitted[p.source] for p in net.incoming(name) if compensable(p)}
+        inputs = sum(self.weighted.weights[p.name][0].size for p in read)
+        if not read or inputs > MOST_INPUTS:
+            return None
+        return Compensation(read, name in self.weighted.biases)
+
+    def _values(
+        self, name: str, scale: float, rounding: Rounding
+    ) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+        """Weights of a population's projections as integers, and its bias in trained units."""
+        values, found = self.weighted.weights, {}
+        bias = self.weighted.biases.get(name)
         for p in self.network.incoming(name):
-            diffuses = diffused and reads_input(self.network, p)
+            diffuses = rounding == "diffused" and reads_input(self.network, p)
             quantiser = diffuse_weight if diffuses else quantise_weight
-            found[p.name] = quantiser(self.weighted.weights[p.name], scale)
-        return found
+            found[p.name] = quantiser(values[p.name], scale)
+        if rounding == "compensated":
+            assert self.compensation is not None
+            compensated, lacking = self.compensation.rounded(values, scale)
+            found |= compensated
+            if bias is not None:
+                bias = bias + lacking * self._gathered(name)
+        return found, bias
+
+    def _gathered(self, name: str) -> float:
+        """The mean over time of the filtered current where as much arrives at each step."""
+        node = self.network[name]
+        assert isinstance(node, Population)
+        sums = [geometric_sum(node.current_decay, step + 1) for step in range(self.steps)]
+        return float(np.mean(sums))
 
     def _clock(self, name: str, scale: float) -> dict[str, np.ndarray]:
         """The clock of a population as integers, by its name, if it has one."""
         clocks = self.weighted.clocks
         return {name: quantise_weight(clocks[name], scale)} if name in clocks else {}
 
-    def _fits(self, population: Population, scale: float, diffused: bool) -> bool:
+    def _fits(self, population: Population, scale: float, rounding: Rounding) -> bool:
         """Whether threshold and current keep within their ranges, and what holds feedback down."""
         name, threshold = population.name, population.threshold
         if threshold is not None and round(threshold * scale) >= NEVER:
             return False
-        weights, clock = self._weights(name, scale, diffused), self._clock(name, scale)
+        weights, clock = self._values(name, scale, rounding)[0], self._clock(name, scale)
         inhibition, excitation = synaptic_bounds(self.network, weights, name, self.messages, clock)
         kept = geometric_sum(population.current_decay, self.steps)
         loops = any(p.recurrent for p in self.network.incoming(name))
@@ -220,10 +256,10 @@ class _Calibration:
         return bool(kept * worst.max() <= HEADROOM * CURRENT_LIMIT)
 
     def _error(
-        self, population: Population, scale: float, diffused: bool, expected: torch.Tensor
+        self, population: Population, scale: float, rounding: Rounding, expected: torch.Tensor
     ) -> float:
         """What a scale and a way to round cost, as `Fit` has it."""
-        spikes, membrane = self._respond(population, scale, diffused)
+        spikes, membrane = self._respond(population, scale, rounding)
         if population.threshold is not None:
             return float((spikes != expected).sum()) / max(1.0, float((expected != 0).sum()))
         assert membrane is not None
@@ -233,21 +269,22 @@ class _Calibration:
         """The squared error of the read-out where this population alone is rounded."""
         nodes = self.network.ordered
         emitted = dict(self.emitted)
-        emitted[population.name], _ = self._respond(population, choice.scale, choice.diffused)
+        emitted[population.name], _ = self._respond(population, choice.scale, choice.rounding)
         self._release(population, emitted)
         behind = nodes[nodes.index(population) + 1 :]
         return _square(self._readout(behind, emitted), self.readout)
 
     def _respond(
-        self, population: Population, scale: float, diffused: bool
+        self, population: Population, scale: float, rounding: Rounding
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Spikes and last membrane of one population in integers, for the float network's input."""
         name, threshold, model = population.name, population.threshold, self.integers
+        weights, bias = self._values(name, scale, rounding)
         biases = {}
-        if name in self.weighted.biases:
-            bias = quantise_bias(self.weighted.biases[name], scale, STOCK_BIAS_EXPONENT)
-            biases[name] = bias.state_units / STATE_SCALE
-        model.set_values(self._weights(name, scale, diffused), biases, self._clock(name, scale))
+        if bias is not None:
+            whole_bias = quantise_bias(bias, scale, STOCK_BIAS_EXPONENT)
+            biases[name] = whole_bias.state_units / STATE_SCALE
+        model.set_values(weights, biases, self._clock(name, scale))
         whole = NEVER if threshold is None else round(threshold * scale)
         rounded = dataclasses.replace(population, threshold=whole)
         model.neurons[name] = FusedNeuron(rounded, Surrogate(), 1)
@@ -269,6 +306,12 @@ class _Calibration:
                 beyond = _beyond(values[name], best.scale, low, high)
                 hit |= np.atleast_2d(beyond).any(0)
                 clipped, count = clipped + int(beyond.sum()), count + beyond.size
+        compensated: dict[str, list[int]] = {}
+        corrected: list[float] | None = None
+        if best.rounding == "compensated":
+            values, bias = self._values(name, best.scale, best.rounding)
+            compensated = {p: array.ravel().tolist() for p, array in values.items()}
+            corrected = None if bias is None else bias.tolist()
         self.fits.append(
             Fit(
                 name,
@@ -277,9 +320,11 @@ class _Calibration:
                 clipped,
                 count,
                 int(hit.sum()),
-                best.diffused,
+                best.rounding == "diffused",
                 None if before is None else before.error,
                 best.error,
+                compensated,
+                corrected,
             )
         )
 
@@ -298,7 +343,12 @@ def fitted(
         for p in net.incoming(name):
             if fit.diffused and reads_input(net, p):
                 weights[p.name] = diffuse_weight(weights[p.name], scale) / scale
+            if p.name in fit.weights:
+                whole = np.asarray(fit.weights[p.name], float).reshape(weights[p.name].shape)
+                weights[p.name] = whole / scale
             weights[p.name] = np.clip(weights[p.name], WEIGHT_MIN / scale, WEIGHT_MAX / scale)
+        if fit.bias is not None:
+            biases[name] = np.asarray(fit.bias)
         if name in biases:
             biases[name] = np.clip(biases[name], -BIAS_REACH / scale, BIAS_REACH / scale)
         if name in clocks:

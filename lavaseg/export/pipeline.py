@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -112,10 +114,10 @@ def _quantisation(
         return choose_quantisation(weighted), ()
     weights, names = run.files.weights.sha256(), {node.name for node in weighted.network.nodes}
     found = _stored(run)
-    if found is None or (found.weights, found.samples, set(found.scales)) != (
-        weights,
-        samples,
-        names,
+    if (
+        found is None
+        or (found.weights, found.samples, set(found.scales)) != (weights, samples, names)
+        or not all(_belongs(fit, weighted) for fit in found.fits)
     ):
         scales, fits = calibrate(weighted, _pictures(run, samples, tunes), progress=progress)
         found = Calibrated(weights, samples, dict(scales.scales), fits)
@@ -129,6 +131,14 @@ def _stored(run: Run) -> Calibrated | None:
         return Calibrated.from_dict(run.files.calibration.load())
     except LavasegError:
         return None
+
+
+def _belongs(fit: Fit, weighted: WeightedNetwork) -> bool:
+    """Whether the values that a calibration keeps are as many as the network has."""
+    sizes = {name: weighted.weights[name].size for name in fit.weights if name in weighted.weights}
+    bias = weighted.biases.get(fit.population)
+    right_bias = fit.bias is None or (bias is not None and len(fit.bias) == len(bias))
+    return right_bias and sizes == {name: len(values) for name, values in fit.weights.items()}
 
 
 def _pictures(run: Run, samples: int, tunes: bool) -> torch.Tensor:
@@ -162,6 +172,8 @@ def _finetune(
     }
     if diffused := [fit.population for fit in fits if fit.diffused]:
         origin["diffused"] = diffused
+    if compensated := [[fit.weights, fit.bias] for fit in fits if fit.compensated]:
+        origin["compensated"] = hashlib.sha256(json.dumps(compensated).encode()).hexdigest()
     if not _is_tuned(run, origin):
         run.files.tuning.remove()
         training, validation = training_parts(run.recipe, run.data)

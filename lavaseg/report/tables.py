@@ -18,7 +18,7 @@ from lavaseg.report.wording import (
 )
 from lavaseg.results.chip import chip_conditions, chip_rows
 from lavaseg.results.energy import Estimate
-from lavaseg.results.rounding import Calibrated
+from lavaseg.results.rounding import Calibrated, Fit
 
 
 def layer_rows(data: ReportData) -> list[dict[str, str]]:
@@ -63,6 +63,13 @@ def _node_row(
     }
 
 
+def _rounding(fit: Fit) -> str:
+    """How the weights of a population that reads the input are rounded."""
+    if fit.compensated:
+        return "compensated"
+    return "diffused" if fit.diffused else "to the nearest"
+
+
 def fit_rows(calibrated: Calibrated | None) -> list[dict[str, str]]:
     """One row a population that calibration rounds otherwise."""
     return [
@@ -70,7 +77,7 @@ def fit_rows(calibrated: Calibrated | None) -> list[dict[str, str]]:
             "name": fit.population,
             "threshold": " → ".join("–" if t is None else str(t) for t in (fit.before, fit.after)),
             "clipped": f"{format_count(fit.clipped)} of {format_count(fit.values)}",
-            "diffused": "diffused" if fit.diffused else "to the nearest",
+            "diffused": _rounding(fit),
             "before": "–" if fit.error_before is None else format_percent(fit.error_before, 2),
             "after": format_percent(fit.error_after, 2),
         }

@@ -26,6 +26,8 @@ class Fit:
         error_before, error_after: on the calibration pictures, spikes that differ from the float
             network's for each spike of these; of a read-out, the squared error of its membrane for
             the square of the float network's. None: no scale fitted.
+        weights: of each projection in weight units, flat, where rounding errors are compensated.
+        bias: of each channel in trained units, with what is left of them; None: as trained.
     """
 
     population: str
@@ -37,6 +39,13 @@ class Fit:
     diffused: bool
     error_before: float | None
     error_after: float
+    weights: dict[str, list[int]]
+    bias: list[float] | None
+
+    @property
+    def compensated(self) -> bool:
+        """Whether weights make up for each other's rounding errors."""
+        return bool(self.weights)
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,7 @@ _ADAPTER = TypeAdapter(Calibrated)
 
 
 def sentences(calibrated: Calibrated) -> list[str]:
-    """What was clipped of which populations, and where errors are diffused, a sentence each."""
+    """What was clipped of which populations, and where errors cancel, a sentence each."""
     start = f"calibrated on up to {calibrated.samples} training pictures"
     clipped = [fit for fit in calibrated.fits if fit.clipped]
     diffused = [fit.population for fit in calibrated.fits if fit.diffused]
@@ -93,4 +102,7 @@ def sentences(calibrated: Calibrated) -> list[str]:
     if diffused:
         listed = ", ".join(diffused)
         said.append(f"{start}, rounding errors of weights that read the input diffused: {listed}")
+    if compensated := [fit.population for fit in calibrated.fits if fit.compensated]:
+        listed = ", ".join(compensated)
+        said.append(f"{start}, weights and biases make up for each other's rounding: {listed}")
     return said or [f"{start}: every population is rounded best as it is"]

@@ -97,7 +97,8 @@ class RunFolder:
     )
     calibration = Kind(
         "calibration.json",
-        "scales measured on training pictures, what they clip, a hash of the float weights",
+        "scales measured on training pictures, what they clip, weights that are rounded by them, a "
+        "hash of the float weights",
         JSON,
         written_by=("export",),
         made_from=(weights,),
