@@ -191,6 +191,7 @@ MEASURES: dict[str, Measure] = {
         "networks:integers",
         o.IntegersOptions,
         _integers,
+        version=2,
     ),
     "noise": Measure(
         "the network on test data with noise on the input",
