@@ -367,7 +367,7 @@ def test_output_folder_that_cannot_be_written_is_named(run: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("nothing",), ("no recipe 'nothing'", "demo")),
+        (("nothing",), ("no recipe 'nothing'", "lavaseg recipes")),
         (("demo", "--set", "training.epoch=3"), ("'training.epoch'", "epochs")),
         (("demo", "--set", "training.epochs=0"), ("'training.epochs'", "got 0")),
         (("demo", "--set", "data.name=mnsit"), ("'mnsit'", "digits-photos")),
