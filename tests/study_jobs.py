@@ -128,3 +128,21 @@ class Notes(list[str]):
     def append(self, text: str) -> None:
         super().append(text)
         self._upon(text)
+
+
+OWN = """
+name: own
+title: A run, and one whose data are not there
+recipe: demo
+set: {training.epochs: 1, encoder.steps: 2, data.options: {train: 16, test: 8}}
+seeds: [0]
+axes: {data: {digits: {}, gone: {data.name: mnist-cifar10, data.options: {root: gone}}}}
+measure: [test]
+"""
+
+
+def own_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The command that runs a study of one's own on Slurm."""
+    (tmp_path / "own.yaml").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    return ["study", "run", "own.yaml", "--slurm"]

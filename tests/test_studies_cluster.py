@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from study_jobs import Notes, Trial, in_place_of, make_trial
+from study_jobs import Notes, Trial, in_place_of, make_trial, own_command
 from typer.testing import CliRunner
 
 from lavaseg.cli import app
@@ -140,23 +140,10 @@ def test_options_of_sbatch_that_a_study_cannot_take_are_refused(words: str, sent
 
 # Through the command.
 
-OWN = """
-name: own
-title: A run, and one whose data are not there
-recipe: demo
-set: {training.epochs: 1, encoder.steps: 2, data.options: {train: 16, test: 8}}
-seeds: [0]
-axes: {data: {digits: {}, gone: {data.name: mnist-cifar10, data.options: {root: gone}}}}
-measure: [test]
-"""
-
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The command that runs a study of one's own on Slurm."""
-    (tmp_path / "own.yaml").write_text(OWN)
-    monkeypatch.chdir(tmp_path)
-    return ["study", "run", "own.yaml", "--slurm"]
+    return own_command(tmp_path, monkeypatch)
 
 
 def test_ctrl_c_says_what_became_of_the_array_and_how_to_go_on(

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from study_jobs import Notes, Trial, arrays_of, in_place_of, make_trial, queued
+from study_jobs import Notes, Trial, arrays_of, in_place_of, make_trial, own_command, queued
 from typer.testing import CliRunner
 
 from lavaseg.cli import app
@@ -172,23 +172,9 @@ def test_what_slurm_cannot_give_is_refused_and_leaves_no_job(
     assert not queued()
 
 
-OWN = """
-name: own
-title: A run, and one whose data are not there
-recipe: demo
-set: {training.epochs: 1, encoder.steps: 2, data.options: {train: 16, test: 8}}
-seeds: [0]
-axes: {data: {digits: {}, gone: {data.name: mnist-cifar10, data.options: {root: gone}}}}
-measure: [test]
-"""
-
-
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The command that runs a study of one's own on Slurm."""
-    (tmp_path / "own.yaml").write_text(OWN)
-    monkeypatch.chdir(tmp_path)
-    return ["study", "run", "own.yaml", "--slurm"]
+    return own_command(tmp_path, monkeypatch)
 
 
 @pytest.mark.slow
