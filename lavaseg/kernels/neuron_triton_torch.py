@@ -17,7 +17,6 @@ import triton.language as tl
 from lavaseg.network import DECAY_UNITY, STATE_LIMIT
 
 BLOCK = 512
-SURROGATES = {"slayer": 0, "triangle": 1, "rectangle": 2}
 
 
 @triton.jit
@@ -148,7 +147,7 @@ def fire_backward(
     *,
     theta: float,
     centre: float,
-    kind: str,
+    kind: int,
     width: float,
     height: float,
     keep: float,
@@ -161,8 +160,8 @@ def fire_backward(
         grad_membrane: of the last steps, float32 (seen, ...), contiguous, or None.
         membrane: before reset, float32 (steps, ...), contiguous.
         theta, centre: threshold, and the membrane at which the surrogate peaks.
-        kind, width, height: of the surrogate, see `lavaseg.recipes.Surrogate`; the width in the
-            unit of the membrane.
+        kind, width, height: of the surrogate, see `lavaseg.recipes.Surrogate`; the kind as 0 for
+            slayer, 1 for triangle, 2 for rectangle, the width in the unit of the membrane.
         keep: part of the membrane that a step keeps.
         blocks: a reset stops the gradient.
     """
@@ -183,7 +182,7 @@ def fire_backward(
         float(width),
         float(height),
         float(keep),
-        SURROGATES[kind],
+        kind,
         blocks,
         grad_spikes is not None,
         grad_membrane is not None,

@@ -252,7 +252,7 @@ def _backward_steps(
             membrane,
             theta=theta,
             centre=neuron.centre,
-            kind=neuron.surrogate.kind,
+            kind=_KINDS[neuron.surrogate.kind],
             width=neuron.surrogate.width * theta,
             height=neuron.surrogate.height,
             keep=1 - neuron.population.voltage_decay / DECAY_UNITY,
