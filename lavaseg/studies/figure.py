@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Curve = tuple[str, list[tuple[str, float, float]]]
 """Name, and (label along the horizontal, mean, spread) of each point."""
+Labelled = list[tuple[tuple[str, ...], list[tuple[str, float, float]]]]
+"""Curves by their labels, before they have names."""
 Places = dict[tuple[str, str], float]
 """Where the point of a curve and a label stands along the horizontal."""
 _LETTERS = 80
@@ -44,11 +46,12 @@ def draw(study: Study, results: Results, spec: FigureSpec, path: Path) -> None:
     """Write a figure as PNG."""
     from matplotlib.figure import Figure
 
-    curves = curves_of(study, results, spec)
-    telling = _telling([labels for labels, _ in _labelled(study, results, spec)])
+    found = _labelled(study, results, spec)
+    telling = _telling([labels for labels, _ in found])
+    curves = _named(found)
     heading = ", ".join(spec.lines[i] for i in telling)
     names = [name for name, _ in curves if name]
-    printed = printed_points(study, results, spec)
+    printed = _printed(study, spec, found)
     names += ["printed"] * bool(printed)
     width, height = _INCHES
     if spec.kind == "bars":
@@ -75,14 +78,16 @@ def draw(study: Study, results: Results, spec: FigureSpec, path: Path) -> None:
 
 def curves_of(study: Study, results: Results, spec: FigureSpec) -> list[Curve]:
     """What a figure shows: one curve for each combination of labels that has values."""
-    found = _labelled(study, results, spec)
+    return _named(_labelled(study, results, spec))
+
+
+def _named(found: Labelled) -> list[Curve]:
+    """Curves by what tells them apart."""
     telling = _telling([labels for labels, _ in found])
     return [(_plain(", ".join(labels[i] for i in telling)), points) for labels, points in found]
 
 
-def _labelled(
-    study: Study, results: Results, spec: FigureSpec
-) -> list[tuple[tuple[str, ...], list[tuple[str, float, float]]]]:
+def _labelled(study: Study, results: Results, spec: FigureSpec) -> Labelled:
     """The points of each combination of labels that has values."""
     known = [
         [spec.where[name]]
@@ -106,12 +111,16 @@ def printed_points(
     study: Study, results: Results, spec: FigureSpec
 ) -> list[tuple[str, str, float]]:
     """Printed figures of points that are drawn: name of the curve, label along x, value."""
+    return _printed(study, spec, _labelled(study, results, spec))
+
+
+def _printed(study: Study, spec: FigureSpec, curves: Labelled) -> list[tuple[str, str, float]]:
     where = complete(study, spec.where)
-    drawn: dict[tuple[tuple[str, ...], str], str] = {}
-    for (labels, points), (name, _) in zip(
-        _labelled(study, results, spec), curves_of(study, results, spec), strict=True
-    ):
-        drawn |= {(labels, x): name for x, _, _ in points}
+    drawn = {
+        (labels, x): name
+        for (name, _), (labels, points) in zip(_named(curves), curves, strict=True)
+        for x, _, _ in points
+    }
     found = []
     for printed in study.printed:
         given = complete(study, printed.at)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lavaseg.errors import LavasegError
+from lavaseg.runs.run import make_folder
 from lavaseg.studies import local
 from lavaseg.studies.files import dump, load, load_kept
 from lavaseg.studies.local import Report
@@ -114,10 +115,11 @@ def run_study(
     if folder.resolve().name == "runs":
         raise LavasegError(f"--out {folder}: runs is the folder of the runs, give another name")
     _check_kept(folder, planned)
-    _make(folder)
+    pool = pool_of(folder)
+    make_folder(folder)
+    make_folder(pool.folder)
     with locked(folder):
         write_atomically(folder / STUDY, dump(found))
-        pool = pool_of(folder)
         todo = [index for index, job in enumerate(planned.jobs) if pool.is_open(job)]
         report = _Progress(planned, len(todo), jobs).report if progress else _silent
         work = runner or partial(_locally, at_once=jobs)
@@ -143,13 +145,6 @@ def _locally(
     folder: Path, planned: Plan, todo: Sequence[int], pool: Pool, report: Report, *, at_once: int
 ) -> dict[int, str]:
     return local.run_jobs(folder, planned.jobs, todo, pool, at_once, report)
-
-
-def _make(folder: Path) -> None:
-    from lavaseg.runs.run import make_folder
-
-    make_folder(folder)
-    make_folder(pool_of(folder).folder)
 
 
 def _check_kept(folder: Path, planned: Plan) -> None:
