@@ -213,11 +213,11 @@ def _finetune(
             tuned = _validated(run, restore(model, run.files.tuned_weights), validation, progress)
             if tuned < rounded:
                 run.files.tuned_weights.save(start)
-            if tuned < rounded and progress:
-                line(
-                    f"fine-tuning is not taken: validation mIoU {100 * tuned:.2f} %, rounded "
-                    f"without it {100 * rounded:.2f} %"
-                )
+                if progress:
+                    line(
+                        f"fine-tuning is not taken: validation mIoU {100 * tuned:.2f} %, rounded "
+                        f"without it {100 * rounded:.2f} %"
+                    )
         run.files.tuning.save(origin)
     restore(model, run.files.tuned_weights)
     return tuned_values(model, weighted, quantisation)
