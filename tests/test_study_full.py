@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from small_data import DDD17, WRITERS
 from typer.testing import CliRunner
@@ -15,6 +17,7 @@ from typer.testing import CliRunner
 from lavaseg import data
 from lavaseg.cli import app
 from lavaseg.data import ddd17
+from lavaseg.data.split import Subset
 from lavaseg.recipes import Recipe
 from lavaseg.studies import load, local, names
 from lavaseg.studies.plan import Job, plan
@@ -103,7 +106,10 @@ def test_the_command_begins_training_at_the_published_settings(
             options |= {"train": 2, "validation": 1, "test": 1}
         if "size" in options:
             options["size"] = SMALL
-        return real(name, **options)
+        found = real(name, **options)
+        if name == "ddd17-events":  # whose sensor keeps its size: a batch would not fit in memory
+            found = replace(found, train=Subset(found.train, np.arange(1)))
+        return found
 
     losses: list[float] = []
 
