@@ -359,13 +359,17 @@ def test_an_artificial_run_has_what_it_has_and_no_spikes(tmp_path: Path) -> None
     }
     del fields["model.options.channels"], fields["encoder.steps"]
     few = {"steps": [2, 40], "pictures": 4, "calibration": 2, "calibration_steps": 3}
-    measures = ["test", "integers", "energy", "cost", {"noise": {"sigma": [0.5]}}]
-    study = tiny(set=fields, axes={}, table=[], measure=[*measures, {"conversion": few}])
+    hybrid = {"steps": [2, 3], "calibration": 2, "epochs": 1}
+    measures = ["test", "integers", "energy", "cost", "losses", {"noise": {"sigma": [0.5]}}]
+    study = tiny(set=fields, axes={}, table=[], measure=[*measures, {"conversion": few}, {"hybrid": hybrid}])
     found = run_tiny(tmp_path / "ann", study)
     assert found.failed == {}
     quantities = {value.quantity for value in found.results.values}
     assert quantities >= {"miou", "ann_energy", "macs", "ann_miou", "loss_last", "drop"}
-    assert not quantities & {"spikes", "integer_miou", "energy"}
+    assert not quantities & {"spikes", "energy", "integer_spikes"}
+    for quantity in ("miou", "integer_miou"):
+        fitted = found.results.select(quantity, {}, ["steps"])
+        assert {v.labels["steps"] for v in fitted} == {"2", "3"}, quantity
     rules = found.results.select("miou", {}, ["rule", "steps"])
     assert {v.labels["steps"] for v in rules} == {"2", "40"}
     assert {v.labels["rule"] for v in rules} >= {"channel", "layer", "integers"}

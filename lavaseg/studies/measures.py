@@ -64,6 +64,8 @@ QUANTITIES: dict[str, Quantity] = {
     "miou": Quantity("mIoU", "%", 2),
     "accuracy": Quantity("pixels right", "%", 2),
     "trivial_miou": Quantity("mIoU of the most frequent class everywhere", "%", 2),
+    "iou": Quantity("IoU", "%", 2),
+    "integer_iou": Quantity("IoU of integers", "%", 2),
     "drop": Quantity("(clean - noisy) / clean mIoU", "%", 2),
     "integer_miou": Quantity("mIoU of integers", "%", 2),
     "integer_accuracy": Quantity("pixels right, integers", "%", 2),
@@ -193,6 +195,12 @@ MEASURES: dict[str, Measure] = {
         _integers,
         version=2,
     ),
+    "classes": Measure(
+        "the network on test data, class by class",
+        "networks:classes",
+        o.ClassesOptions,
+        lambda options: [("integer_iou" if options.on == "integers" else "iou", "class")],
+    ),
     "noise": Measure(
         "the network on test data with noise on the input",
         "networks:noise",
@@ -213,6 +221,12 @@ MEASURES: dict[str, Measure] = {
         "conversion:conversion",
         o.ConversionOptions,
         lambda options: [("miou", "rule", "steps"), ("ann_miou",)],
+    ),
+    "hybrid": Measure(
+        "an artificial network converted to few steps with hard reset, then fine-tuned",
+        "conversion:hybrid",
+        o.HybridOptions,
+        lambda options: [("miou", "steps"), ("integer_miou", "steps"), ("ann_miou",)],
     ),
     "rates": Measure(
         "spikes of each layer",
@@ -235,7 +249,13 @@ MEASURES: dict[str, Measure] = {
         "what training takes",
         "cost:cost",
         o.Options,
-        _plain("train_seconds", "step_memory", "loss_first", "loss_last"),
+        _plain("train_seconds", "step_memory"),
+    ),
+    "losses": Measure(
+        "the loss in training",
+        "cost:losses",
+        o.Options,
+        _plain("loss_first", "loss_last"),
     ),
     "trivial": Measure(
         "the most frequent training class everywhere",

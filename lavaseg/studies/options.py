@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from lavaseg.encoders import EncoderError, PictureEncoder
 from lavaseg.errors import LavasegError
-from lavaseg.models.analog import ANALOG
+from lavaseg.models.analog import ANALOG, RECTIFIED
 from lavaseg.recipes import Recipe
 from lavaseg.studies.study import label_of
 
@@ -52,6 +52,16 @@ class IntegersOptions(Options):
 
     finetune: bool = True
     verify: int = Field(0, ge=0)
+
+
+class ClassesOptions(Options):
+    """Of the measure `classes`.
+
+    Args:
+        on: the float network, or the exported one.
+    """
+
+    on: Literal["floats", "integers"] = "floats"
 
 
 class NoiseOptions(Options):
@@ -154,6 +164,39 @@ def _rules() -> tuple[str, ...]:
     from lavaseg.export.rules import RULES
 
     return (*RULES, "integers")
+
+
+class HybridOptions(Options):
+    """Of the measure `hybrid`.
+
+    Args:
+        steps: numbers of time steps T to convert to.
+        rule: how thresholds are balanced.
+        calibration: training pictures on which they are.
+        epochs: of fine-tuning with rounded weights.
+        learning_rate: of fine-tuning.
+    """
+
+    steps: Steps = (4, 8)
+    rule: str = "channel"
+    calibration: int = Field(32, ge=1)
+    epochs: int = Field(4, ge=1)
+    learning_rate: float = Field(2e-3, gt=0)
+
+    @model_validator(mode="after")
+    def _known(self) -> HybridOptions:
+        if self.rule not in (known := _rules()[:-1]):
+            raise ValueError(f"there is no rule {self.rule!r}; there are {', '.join(known)}")
+        return self
+
+    def labels(self) -> Mapping[str, Sequence[Any]]:
+        return {"steps": self.steps}
+
+    def check(self, recipe: Recipe) -> None:
+        if recipe.model.name in ANALOG and recipe.model.name not in RECTIFIED:
+            raise LavasegError(
+                f"{recipe.model.name} cannot be converted: expected {' or '.join(RECTIFIED)}"
+            )
 
 
 class IsometryOptions(Options):

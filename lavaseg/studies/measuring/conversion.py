@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +17,10 @@ import torch
 
 from lavaseg.encoders import Direct, Encoder, Poisson
 from lavaseg.export.conversion import convert
+from lavaseg.export.converted import convert_run
 from lavaseg.export.lowering import choose_quantisation, lower, quantise
 from lavaseg.export.rules import RULES
+from lavaseg.models.analog import AnalogModel
 from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.results import metrics
 from lavaseg.studies import options as o
@@ -72,6 +76,41 @@ def conversion(run: Run, options: o.ConversionOptions) -> Iterable[Row]:
         found = _curve(run, model, encoder, test, options.steps)
         for count, value in zip(options.steps, found, strict=True):
             yield row("miou", value, rule=name, steps=count)
+
+
+def hybrid(run: Run, options: o.HybridOptions) -> Iterable[Row]:
+    """mIoU in percent of an artificial network, converted with hard reset, and then fine-tuned.
+
+    Weights start from the converted network and are fine-tuned with 8 bits (hybrid conversion,
+    Rathi et al. 2020). Nothing for a spiking run.
+    """
+    from lavaseg import deploy, export, training
+
+    if not isinstance(run.model, AnalogModel):
+        return
+    kept = run.files.evaluation
+    analog = kept.load() if kept.current() else training.evaluate(run, progress=False)
+    yield row("ann_miou", 100 * analog.miou)
+    length = (
+        f"finetune.epochs={options.epochs}",
+        f"finetune.learning_rate={options.learning_rate}",
+    )
+    for steps in options.steps:
+        with TemporaryDirectory(dir=run.path) as folder:
+            converted = convert_run(
+                run,
+                Path(folder) / "converted",
+                rule=options.rule,
+                steps=steps,
+                reset="hard",
+                calibration=options.calibration,
+                overrides=length,
+            )
+            floats = training.evaluate(converted, progress=False)
+            yield row("miou", 100 * floats.miou, steps=steps)
+            export.export(converted, progress=False)
+            found = deploy.evaluate(converted, progress=False)
+            yield row("integer_miou", 100 * found.miou, steps=steps)
 
 
 def _curve(

@@ -23,16 +23,13 @@ _MEMORY = "lavaseg.studies.measuring.memory"
 
 
 def cost(run: Run, options: o.Options) -> Iterable[Row]:
-    """Seconds of training, losses of the first and last epoch, peak memory of a training step.
+    """Seconds of training, peak memory of a training step.
 
     Seconds are those of the epochs, as the run's table has them. Memory is what one process's
     first step adds to its largest resident memory, measured in a process of its own; it is left
     out where the system does not say.
     """
-    rows = run.history()
-    yield row("train_seconds", sum(epoch["seconds"] for epoch in rows))
-    yield row("loss_first", rows[0]["loss"])
-    yield row("loss_last", rows[-1]["loss"])
+    yield row("train_seconds", sum(epoch["seconds"] for epoch in run.history()))
     words = [sys.executable, "-m", _MEMORY, str(run.path)]
     child = subprocess.run(words, check=False, stdout=subprocess.PIPE, text=True)
     if child.returncode:
@@ -40,6 +37,13 @@ def cost(run: Run, options: o.Options) -> Iterable[Row]:
     found = json.loads(child.stdout.splitlines()[-1])
     if found is not None:
         yield row("step_memory", found)
+
+
+def losses(run: Run, options: o.Options) -> Iterable[Row]:
+    """The training loss of the first and of the last epoch."""
+    rows = run.history()
+    yield row("loss_first", rows[0]["loss"])
+    yield row("loss_last", rows[-1]["loss"])
 
 
 def trivial(run: Run, options: o.Options) -> Iterable[Row]:

@@ -37,6 +37,16 @@ def test(run: Run, options: o.Options) -> Iterable[Row]:
         yield row("rate", spikes / found.steps)
 
 
+def classes(run: Run, options: o.ClassesOptions) -> Iterable[Row]:
+    """IoU of each class in percent; a class that neither labels nor predictions have has none."""
+    integers = options.on == "integers"
+    if integers and not exports(run):
+        return
+    found = _integers_at(run, _net(run), kept=True) if integers else _evaluated(run)
+    for name, value in zip(run.classes, found.iou, strict=True):
+        yield row("integer_iou" if integers else "iou", 100 * value, **{"class": name})
+
+
 def rates(run: Run, options: o.Options) -> Iterable[Row]:
     """Spikes of a neuron of each layer, and of the input, in an inference and in a step."""
     if isinstance(run.model, AnalogModel):
