@@ -90,10 +90,10 @@ QUANTITIES: dict[str, Quantity] = {
     "phi": Quantity("phi of J J^T, 1 in an isometry", "", 3),
     "phi_error": Quantity("standard error of phi", "", 4),
     "phi_formula": Quantity("phi by the formula", "", 3),
-    "phi_distance": Quantity("|phi - 1|, largest of all blocks", "", 3),
-    "varphi": Quantity("varphi of J J^T, 0 in an isometry", "", 3),
+    "phi_distance": Quantity("|phi - 1|, largest of all blocks"),
+    "varphi": Quantity("varphi of J J^T, 0 in an isometry"),
     "varphi_error": Quantity("standard error of varphi", "", 4),
-    "varphi_largest": Quantity("varphi, largest of all blocks", "", 3),
+    "varphi_largest": Quantity("varphi, largest of all blocks"),
 }
 """What each quantity means."""
 
@@ -177,7 +177,8 @@ def _integers(options: o.IntegersOptions) -> Gives:
 def _isometry(options: o.IsometryOptions) -> Gives:
     of_all = ("phi", "varphi", "phi_formula", "phi_distance", "varphi_largest")
     of_parts = ("phi", "phi_error", "varphi", "varphi_error", "phi_formula")
-    parts = [(q, "weights", column) for q in of_parts for column in ("block", "stage")]
+    columns = ("block", "stage") if options.blocks else ("stage",)
+    parts = [(q, "weights", column) for q in of_parts for column in columns]
     return [*((q, "weights") for q in of_all), *parts]
 
 
@@ -226,7 +227,7 @@ MEASURES: dict[str, Measure] = {
         "an artificial network converted to few steps with hard reset, then fine-tuned",
         "conversion:hybrid",
         o.HybridOptions,
-        lambda options: [("miou", "steps"), ("integer_miou", "steps"), ("ann_miou",)],
+        lambda options: [("miou", "steps"), ("integer_miou", "steps")],
     ),
     "rates": Measure(
         "spikes of each layer",

@@ -207,6 +207,7 @@ class IsometryOptions(Options):
         samples: training samples, the first ones, whose batch gives the norms' statistics.
         probes: random vectors for each block.
         seed: of the probes.
+        blocks: give what was measured of each block, too, not of stages and of all blocks alone.
     """
 
     weights: Annotated[tuple[Literal["initial", "trained"], ...], AfterValidator(_different)] = (
@@ -215,6 +216,7 @@ class IsometryOptions(Options):
     samples: int = Field(4, ge=1)
     probes: int = Field(4, ge=3)
     seed: int = Field(0, ge=0)
+    blocks: bool = True
 
     def labels(self) -> Mapping[str, Sequence[Any]]:
         return {"weights": self.weights}

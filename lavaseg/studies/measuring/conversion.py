@@ -88,9 +88,6 @@ def hybrid(run: Run, options: o.HybridOptions) -> Iterable[Row]:
 
     if not isinstance(run.model, AnalogModel):
         return
-    kept = run.files.evaluation
-    analog = kept.load() if kept.current() else training.evaluate(run, progress=False)
-    yield row("ann_miou", 100 * analog.miou)
     length = (
         f"finetune.epochs={options.epochs}",
         f"finetune.learning_rate={options.learning_rate}",

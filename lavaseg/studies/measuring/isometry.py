@@ -32,6 +32,8 @@ def isometry(run: Run, options: o.IsometryOptions) -> Iterable[Row]:
         )
         for part in found:
             column = "block" if part.blocks == 1 else "stage"
+            if column == "block" and not options.blocks:
+                continue
             yield from _of_part(part, {"weights": weights, column: part.name})
         yield from _of_all([part for part in found if part.blocks == 1], weights)
 
