@@ -62,6 +62,26 @@ class Network:
         object.__setattr__(self, "auxiliaries", tuple(self.auxiliaries))
         self._check_names()
         object.__setattr__(self, "shapes", self._derive_shapes())
+        self._check_shared()
+
+    def _check_shared(self) -> None:
+        """Refuse projections that share weights which are not theirs to share."""
+        known = {p.name: p for p in self.projections}
+        for p in self.projections:
+            if p.shares is None:
+                continue
+            other = known.get(p.shares)
+            if other is None or other is p or other.shares is not None:
+                raise NetworkError(
+                    f"projection {p.name!r} shares the weights of {p.shares!r}, which is no other "
+                    "projection with weights of its own"
+                )
+            mine = p.operator, p.channels, self.shapes[p.source]
+            if mine != (other.operator, other.channels, self.shapes[other.source]):
+                raise NetworkError(
+                    f"projection {p.name!r} shares the weights of {p.shares!r}, which has another "
+                    "operator, other channels or a source of another shape"
+                )
 
     def _check_names(self) -> None:
         names = [self.input.name, *(node.name for node in self.nodes)]
@@ -235,7 +255,7 @@ class Network:
         return count * len(projection.channels) // self.shapes[projection.source][0]
 
     def synapse_count(self, projection: Projection) -> int:
-        """Weights or gains of a projection, shared ones counted once."""
+        """Weights or gains of a projection, those that its places share counted once."""
         return self.share(projection, math.prod(self.synapse_shape(projection)))
 
     def dense_macs(self, projection: Projection) -> int:
@@ -298,7 +318,9 @@ class Network:
     def weight_count(self) -> int:
         """Synaptic weights, shared ones counted once; norms and biases not included."""
         return sum(
-            self.synapse_count(p) for p in self.projections if self.weight_shape(p) is not None
+            self.synapse_count(p)
+            for p in self.projections
+            if self.weight_shape(p) is not None and p.shares is None
         )
 
     def parameter_count(self, steps: int = 1) -> int:
@@ -353,7 +375,11 @@ class Network:
             "nodes": [{"node": type(n).__name__.lower(), **plain(n)} for n in self.nodes],
             "projections": [
                 {
-                    **{k: v for k, v in plain(p).items() if k != "channels" or v is not None},
+                    **{
+                        k: v
+                        for k, v in plain(p).items()
+                        if k not in ("channels", "shares") or v is not None
+                    },
                     "operator": {"kind": p.operator.kind, **plain(p.operator)},
                 }
                 for p in self.projections
