@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +48,6 @@ def levelled_networks(
     source = Input("input", sheet, bits)
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     shapes: dict[str, Shape] = {source.name: source.shape}
-    sends = {source.name: 1.0}
     nodes: list[Population | Current] = []
     projections: list[Projection] = []
     weights: dict[str, np.ndarray] = {}
@@ -73,7 +73,6 @@ def levelled_networks(
                 kept = tuple(sorted(draw(st.sets(st.sampled_from(every), min_size=1))))
             projections.append(Projection(other, name, operator, delay, channels=kept))
             weights[projections[-1].name] = _weights(rng, operator, shapes[other], kept)
-        sends[name] = 1.0
         if isinstance(node, Population) and node.bias:
             biases[name] = rng.uniform(-0.6, 1.0, shape[0])
         if isinstance(node, Population) and node.clock:
@@ -127,8 +126,8 @@ def integers_sent(net: IntegerNetwork, activity: Activity) -> dict[str, np.ndarr
     found = {}
     for item in integer_neurons(net.network):
         slots = [activity.spikes[slot].astype(np.int64) for slot in item.slots]
-        for lower_one, higher in zip(slots, slots[1:], strict=False):
-            assert (higher <= lower_one).all(), f"{item.name}: a higher level without a lower one"
+        for below, above in itertools.pairwise(slots):
+            assert (above <= below).all(), f"{item.name}: a higher level without a lower one"
         found[item.name] = sum(slots[1:], slots[0])
         for relay in item.relays:
             delays = {p.delay for p in net.network.incoming(relay)}
@@ -142,6 +141,3 @@ def equal_everywhere(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarr
     assert one.keys() == other.keys()
     for name, expected in one.items():
         np.testing.assert_array_equal(other[name], expected, name)
-
-
-Pictures = Callable[..., np.ndarray]

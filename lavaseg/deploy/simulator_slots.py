@@ -140,7 +140,7 @@ def respond_with_slots(
     over_blocks(samples * blocks, work, block=1)
     found = {slots.neurons.sum: arrived}
     found |= {slot: counts[:, k] for k, slot in enumerate(slots.neurons.slots)}
-    found |= {relay: counts[:, 0] for relay in slots.relays}  # it sends where any slot spikes
+    found |= dict.fromkeys(slots.relays, counts[:, 0])  # it sends where any slot spikes
     return sent, {name: count.transpose(0, 3, 1, 2) for name, count in found.items()}
 
 

@@ -100,7 +100,9 @@ def _exported(
         raise LavasegError(f"levels must be one of {', '.join(CHOICES)}, got {levels!r}")
     weighted = lower(WeightedNetwork.from_model(trained(run)))
     if widest is not None:
-        factors(levels_unrolled(weighted.network, levels).network, widest)  # before anything is trained
+        factors(
+            levels_unrolled(weighted.network, levels).network, widest
+        )  # before anything is trained
     tunes = finetune and run.recipe.finetune.epochs > 0
     quantisation, fits = _quantisation(run, weighted, calibration, tunes, progress)
     weighted = fitted(weighted, quantisation.scales, fits)

@@ -208,9 +208,7 @@ class IntegerNetwork:
         return (readout / scale).astype(np.float32)
 
 
-def _with_shared(
-    network: Network, weights: Mapping[str, np.ndarray]
-) -> Mapping[str, np.ndarray]:
+def _with_shared(network: Network, weights: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
     """The weights with those of projections that share them, which are the same arrays.
 
     Raises:

@@ -6,11 +6,9 @@ found here again by what they are, in any network: the description keeps no seco
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
-
-import numpy as np
 
 from lavaseg.network.graph import Network
 from lavaseg.network.nodes import Population, Projection, Relay
@@ -116,21 +114,6 @@ def together(network: Network, name: str) -> tuple[tuple[Projection, ...], ...]:
     return tuple(map(tuple, found.values()))
 
 
-def as_described(network: Network, counts: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Spikes of each neuron, with those of integer neurons under their population's own name.
-
-    Args:
-        network: as exported.
-        counts: spikes of each neuron, (..., C, H, W), of its nodes.
-
-    Returns:
-        The counts, and for each sheet of integer neurons the spikes of its slots together.
-    """
-    found = dict(counts)
-    for item in integer_neurons(network):
-        if all(slot in counts for slot in item.slots):
-            found[item.name] = sum(
-                (counts[slot].astype(np.int64) for slot in item.slots[1:]),
-                counts[item.slots[0]].astype(np.int64),
-            )
-    return found
+def slots_of(name: str, levels: int) -> tuple[str, ...]:
+    """The names of the slots of a population with more than one level, unless others have them."""
+    return tuple(f"{name}_{k}" for k in range(1, levels + 1))

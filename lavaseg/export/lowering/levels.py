@@ -24,7 +24,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.export.lowering.rounded import RoundedNetwork
 from lavaseg.network import Network, Node, OneToOne, Population, Projection, Relay
 from lavaseg.network.integers import IntegerNetwork
-from lavaseg.network.levels import SUM, Form
+from lavaseg.network.levels import SUM, Form, slots_of
 
 Choice = Literal["auto", "binary", "graded"]
 CHOICES: tuple[Choice, ...] = ("auto", "binary", "graded")
@@ -169,9 +169,7 @@ class _Unrolling:
         """One level is a spike above half of the threshold."""
         half = _odd_halves(population, 1)
         self._check(population)
-        self.nodes[population.name] = [
-            dataclasses.replace(population, levels=None, threshold=half)
-        ]
+        self.nodes[population.name] = [dataclasses.replace(population, levels=None, threshold=half)]
         self.slots[population.name] = (population.name,)
 
     def unroll(self, population: Population, form: Form) -> None:
@@ -180,7 +178,7 @@ class _Unrolling:
         name, levels = population.name, population.levels
         assert levels is not None
         total = _free(name + SUM, self.taken)
-        slots = [_free(f"{name}_{k}", self.taken) for k in range(1, levels + 1)]
+        slots = [_free(slot, self.taken) for slot in slots_of(name, levels)]
         outgoing = self.network.outgoing(name)
         relays: dict[int, str] = {}
         if form == "graded":
@@ -236,9 +234,7 @@ class _Unrolling:
         first: str | None = None
         for source, target, delay in ways:
             name = _free(f"{source}_to_{target}", self.named)
-            self.added.append(
-                Projection(source, target, OneToOne(), delay, name, shares=first)
-            )
+            self.added.append(Projection(source, target, OneToOne(), delay, name, shares=first))
             first = first or name
 
 

@@ -49,7 +49,9 @@ def account(
     Args:
         network: the description as it runs, without `Current`s.
         counts: spikes of each neuron summed over samples and steps, integers (C, H, W), for the
-            input and each population that fires; graded input counts messages.
+            input and each population that fires; graded input counts messages. A population
+            with levels counts each of its spikes, an integer's worth: what hardware needs to
+            make them is counted in the exported network.
         samples: number of samples that were summed.
         steps: logical time steps T of one sample.
 
@@ -63,8 +65,9 @@ def account(
     if reason:
         raise LavasegError(reason)
     silent = {p.name for p in network.populations if p.threshold is None}
+    most = dict.fromkeys(network.shapes, 1) | {p.name: p.max_message for p in network.populations}
     sheets = {
-        name: _checked(name, counts, shape, samples * steps, name in silent)
+        name: _checked(name, counts, shape, samples * steps * most[name], name in silent)
         for name, shape in network.shapes.items()
     }
     projections = _projections(network, sheets, samples, steps)
@@ -203,6 +206,6 @@ def _checked(
     if found.size and not 0 <= found.min() <= found.max() <= most:
         raise LavasegError(
             f"spike counts of {name!r} reach from {found.min()} to {found.max()}, "
-            f"possible are 0 to {most} (samples x steps)"
+            f"possible are 0 to {most} (samples x steps, times levels)"
         )
     return found.astype(np.int64)
