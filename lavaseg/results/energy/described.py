@@ -132,11 +132,13 @@ class _Rates:
         for name in network.shapes.keys() - self.sums.keys() - silent:
             if name not in counts:
                 raise LavasegError(f"spike counts of {name!r} are missing")
-            total, most = int(np.sum(counts[name])), network.neurons(name) * samples * steps
+            total, at_once = int(np.sum(counts[name])), network.most_spikes(name)
+            most = network.neurons(name) * samples * steps * at_once
             if not 0 <= total <= most:
+                levels = "" if at_once == 1 else " x levels"
                 raise LavasegError(
                     f"spike counts of {name!r} add up to {total}, possible are 0 to {most} "
-                    "(neurons x samples x steps)"
+                    f"(neurons x samples x steps{levels})"
                 )
             self.spikes[name] = total / samples
         self.found: dict[str, float] = {}
