@@ -230,6 +230,11 @@ class Network:
         channels, height, width = self.shapes[name]
         return channels * height * width
 
+    def most_spikes(self, name: str) -> int:
+        """Spikes that a neuron of a node counts for at a step, at most; graded ones count as 1."""
+        node = None if name == self.input.name else self[name]
+        return node.max_message if isinstance(node, Population) else 1
+
     def geometry(self, projection: Projection) -> Geometry:
         """The connections of a projection.
 

@@ -18,6 +18,7 @@ from lavaseg.network import (
     NEVER,
     STATE_SCALE,
     Current,
+    Input,
     Network,
     Node,
     Population,
@@ -59,6 +60,33 @@ class Carried:
 Observer = Callable[[Node, torch.Tensor, "torch.Tensor | None"], None]
 """Called with each population, its spikes and its membranes before reset, (N, C, H, W, T), with
 each relay and its messages, and with each current and its values."""
+
+
+def spikes_sent(node: Input | Node, x: torch.Tensor) -> torch.Tensor:
+    """Spikes of each neuron over T steps, int64 (N, C, H, W).
+
+    Integer neurons count for as many as the number that they send; graded spikes of an input or a
+    relay for one each, whatever they carry.
+
+    Args:
+        x: what a node sends, (N, C, H, W, T).
+    """
+    if isinstance(node, Population) and node.levels is not None:
+        return x.sum(-1, dtype=torch.int64)
+    return (x != 0).sum(-1)
+
+
+def _once(function: Callable[..., torch.Tensor], *arguments: torch.Tensor) -> torch.Tensor:
+    """An elementwise function of tensors (..., T); of one step if all are constant in time.
+
+    Such a tensor is a view with stride 0, and so is what is returned: torch's own functions would
+    write all steps out, and whatever comes behind would compute each of them.
+    """
+    steps = arguments[0].shape[-1]
+    if steps == 1 or any(x.stride(-1) for x in arguments):
+        return function(*arguments)
+    found = function(*(x[..., :1] for x in arguments))
+    return found.expand(*found.shape[:-1], steps)
 
 
 def after_reset(
@@ -171,7 +199,7 @@ class SpikingNetwork(nn.Module):
                 where the steps before have left off, as is kept there. None: a whole sample.
         """
         net = self.network
-        emitted = {net.input.name: messages * self.input_scale}
+        emitted = {net.input.name: _once(lambda x: x * self.input_scale, messages)}
         readout = torch.empty(0)
         for node in net.ordered:
             emitted[node.name], membrane = self.respond(
@@ -242,7 +270,7 @@ class SpikingNetwork(nn.Module):
         ]
         current = arriving[0]
         for other in arriving[1:]:
-            current = current + other
+            current = _once(torch.add, current, other)
         norm = self._norm_from(node.name, carried)
         bias = self.bias(node.name)
         clock = self.clock(node.name)
@@ -256,7 +284,9 @@ class SpikingNetwork(nn.Module):
             record = "last" if node.threshold is None and membranes == "none" else membranes
             return self._fire(node, current, norm, bias, record, carried)
         current = current if norm is None else norm(current)
-        return current if bias is None else current + bias.view(1, -1, 1, 1, 1), None
+        if bias is not None:
+            current = _once(lambda x: x + bias.view(1, -1, 1, 1, 1), current)
+        return current, None
 
     def _fire(
         self,
@@ -427,21 +457,18 @@ class SpikingNetwork(nn.Module):
         kept: dict[str, np.ndarray] = {}
         counts: dict[str, np.ndarray] = {}
 
-        def keep(name: str, x: np.ndarray) -> None:
-            counts[name] = (x != 0).sum(1, dtype=np.uint16)
-            if record:
-                kept[name] = x
-
-        def observe(node: Node, x: torch.Tensor, _: torch.Tensor | None) -> None:
+        def observe(node: Input | Node, x: torch.Tensor, _: torch.Tensor | None) -> None:
             if isinstance(node, Current):
                 return
-            number = torch.int32 if isinstance(node, Relay) else torch.uint8
-            keep(node.name, x.permute(0, 4, 1, 2, 3).to(number).numpy())
+            counts[node.name] = spikes_sent(node, x).numpy().astype(np.uint16)
+            if record:
+                number = torch.int32 if isinstance(node, Relay) else torch.uint8
+                kept[node.name] = x.permute(0, 4, 1, 2, 3).to(number).numpy()
 
-        keep(self.network.input.name, spikes)
+        messages = torch.from_numpy(spikes).permute(0, 2, 3, 4, 1)
+        observe(self.network.input, messages, None)
         with Stopwatch() as watch:
-            messages = torch.from_numpy(spikes).float().permute(0, 2, 3, 4, 1)
-            readout = self(messages, observe)
+            readout = self(messages.float(), observe)
             unit = STATE_SCALE if self.integer else STATE_SCALE * FLOAT_SCALE
             membranes = torch.round(readout.double() * unit).long().numpy()
         return Activity(membranes, counts, kept, watch.seconds)

@@ -143,17 +143,17 @@ class _Rates:
         self.spikes = dict.fromkeys(silent, 0.0)
         levelled = {p.name: p for p in network.populations if p.levels is not None}
         for name in network.shapes.keys() - self.sums.keys() - silent:
-            names, most = [name], network.neurons(name) * samples * steps
-            if name in levelled:
-                names = list(_slots(levelled[name], counts)) or names
-                most *= levelled[name].max_message
+            names = (_slots(levelled[name], counts) if name in levelled else ()) or (name,)
             if names[0] not in counts:
                 raise LavasegError(f"spike counts of {name!r} are missing")
             total = sum(int(np.sum(counts[part])) for part in names)
+            at_once = network.most_spikes(name)
+            most = network.neurons(name) * samples * steps * at_once
             if not 0 <= total <= most:
+                levels = "" if at_once == 1 else " x levels"
                 raise LavasegError(
                     f"spike counts of {name!r} add up to {total}, possible are 0 to {most} "
-                    "(neurons x samples x steps, times levels)"
+                    f"(neurons x samples x steps{levels})"
                 )
             self.spikes[name] = total / samples
         self.found: dict[str, float] = {}
