@@ -109,8 +109,15 @@ def test_training_both_forms_and_lava_are_equal_on_networks_with_levels(
         assert verdict.ok, f"{form}: {verdict.first_difference}"
         found[form] = simulate(net, spikes, record="all")
         assert len(foldable(net)) == len(integer_neurons(net.network))
+    trained = trained_spikes(drawn.described, spikes)
     sent = {form: integers_sent(drawn.unrolled(form), found[form]) for form in FORMS}
     equal_everywhere(sent["binary"], sent["graded"])
+    for population in drawn.described.network.populations:
+        if population.levels is not None:
+            name, one = population.name, population.levels == 1
+            there = found["binary"].spikes[name] if one else sent["binary"][name]
+            np.testing.assert_array_equal(trained.spikes[name], there, name)
+    np.testing.assert_array_equal(found["binary"].readout, trained.readout)
     np.testing.assert_array_equal(found["binary"].readout, found["graded"].readout)
 
 
