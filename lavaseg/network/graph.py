@@ -30,6 +30,8 @@ from lavaseg.network.nodes import Current, Input, Node, Population, Projection, 
 from lavaseg.network.operators import OPERATORS
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_IF_GIVEN = ("channels", "shares", "levels")
+"""Fields that plain data leave out where they are None."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,26 @@ class Network:
         object.__setattr__(self, "auxiliaries", tuple(self.auxiliaries))
         self._check_names()
         object.__setattr__(self, "shapes", self._derive_shapes())
+        self._check_shared()
+
+    def _check_shared(self) -> None:
+        """Refuse projections that share weights which are not theirs to share."""
+        known = {p.name: p for p in self.projections}
+        for p in self.projections:
+            if p.shares is None:
+                continue
+            other = known.get(p.shares)
+            if other is None or other is p or other.shares is not None:
+                raise NetworkError(
+                    f"projection {p.name!r} shares the weights of {p.shares!r}, which is no other "
+                    "projection with weights of its own"
+                )
+            mine = p.operator, p.channels, self.shapes[p.source]
+            if mine != (other.operator, other.channels, self.shapes[other.source]):
+                raise NetworkError(
+                    f"projection {p.name!r} shares the weights of {p.shares!r}, which has another "
+                    "operator, other channels or a source of another shape"
+                )
 
     def _check_names(self) -> None:
         names = [self.input.name, *(node.name for node in self.nodes)]
@@ -93,11 +115,17 @@ class Network:
                     f"delay of {projection.delay}: put the delay on the projections into the relay"
                 )
         for node in self.nodes:
-            plain = isinstance(node, Population) and node.norm == "none"
-            if not plain and any(p.recurrent for p in self.incoming(node.name)):
+            if not any(p.recurrent for p in self.incoming(node.name)):
+                continue
+            if not isinstance(node, Population) or node.norm != "none":
                 raise NetworkError(
                     f"node {node.name!r} feeds back to itself, which only a population without "
                     "batch norm can"
+                )
+            if node.levels is not None:
+                raise NetworkError(
+                    f"population {node.name!r}: levels {node.levels} go with no memory from step "
+                    "to step, but it feeds back to itself"
                 )
         if self.readout not in {p.name for p in self.populations}:
             raise NetworkError(f"readout {self.readout!r} is not a population of the network")
@@ -202,6 +230,11 @@ class Network:
         channels, height, width = self.shapes[name]
         return channels * height * width
 
+    def most_spikes(self, name: str) -> int:
+        """Spikes that a neuron of a node counts for at a step, at most; graded ones count as 1."""
+        node = None if name == self.input.name else self[name]
+        return node.max_message if isinstance(node, Population) else 1
+
     def geometry(self, projection: Projection) -> Geometry:
         """The connections of a projection.
 
@@ -235,7 +268,7 @@ class Network:
         return count * len(projection.channels) // self.shapes[projection.source][0]
 
     def synapse_count(self, projection: Projection) -> int:
-        """Weights or gains of a projection, shared ones counted once."""
+        """Weights or gains of a projection, those that its places share counted once."""
         return self.share(projection, math.prod(self.synapse_shape(projection)))
 
     def dense_macs(self, projection: Projection) -> int:
@@ -298,7 +331,9 @@ class Network:
     def weight_count(self) -> int:
         """Synaptic weights, shared ones counted once; norms and biases not included."""
         return sum(
-            self.synapse_count(p) for p in self.projections if self.weight_shape(p) is not None
+            self.synapse_count(p)
+            for p in self.projections
+            if self.weight_shape(p) is not None and p.shares is None
         )
 
     def parameter_count(self, steps: int = 1) -> int:
@@ -343,17 +378,18 @@ class Network:
         """Plain dictionaries and lists, for JSON; `Network.from_dict` is its inverse."""
 
         def plain(item: Any) -> dict[str, Any]:
-            return {
+            found = {
                 f.name: list(value) if isinstance(value := getattr(item, f.name), tuple) else value
                 for f in dataclasses.fields(item)
             }
+            return {k: v for k, v in found.items() if k not in _IF_GIVEN or v is not None}
 
         return {
             "input": plain(self.input),
             "nodes": [{"node": type(n).__name__.lower(), **plain(n)} for n in self.nodes],
             "projections": [
                 {
-                    **{k: v for k, v in plain(p).items() if k != "channels" or v is not None},
+                    **plain(p),
                     "operator": {"kind": p.operator.kind, **plain(p.operator)},
                 }
                 for p in self.projections
