@@ -122,6 +122,7 @@ def operators(draw: st.DrawFn, shape: Shape) -> Operator:
                 OneToOne(),
                 SumPool(pair(1, 3), pair(1, 2), pair(0, 1)),
                 Upsample(pair(1, 2)),
+                Upsample(2, pair(0, 1)),
             ]
         )
     )

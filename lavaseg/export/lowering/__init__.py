@@ -12,6 +12,7 @@ from lavaseg.export.lowering.clock import split_clocks
 from lavaseg.export.lowering.counted import countable, described, unrolled
 from lavaseg.export.lowering.deployable import check_deployable, obstacles
 from lavaseg.export.lowering.fold import fold_averages, fold_input_scale, fold_norms
+from lavaseg.export.lowering.merge import merge_parallel
 from lavaseg.export.lowering.prune import drop_auxiliaries
 from lavaseg.export.lowering.quantise import Quantisation, choose_quantisation, quantise
 from lavaseg.export.lowering.trial import untrained
@@ -25,6 +26,7 @@ FLOAT_STEPS: tuple[Callable[[WeightedNetwork], WeightedNetwork], ...] = (
     fold_averages,
     fold_norms,
     unroll_currents,
+    merge_parallel,
     fold_input_scale,
     split_clocks,
 )
@@ -59,6 +61,7 @@ __all__ = [
     "fold_input_scale",
     "fold_norms",
     "lower",
+    "merge_parallel",
     "obstacles",
     "quantise",
     "split_clocks",
