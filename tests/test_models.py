@@ -227,6 +227,18 @@ def test_mfs_seg_sees_the_input_at_three_scales() -> None:
         ("spiking_fcn", {"resize": "nearest"}, "resize"),
         ("spiking_deeplab", {"pool": "max"}, "pool"),
         ("spiking_deeplab", {"aspp": (1, 1)}, "aspp"),
+        ("spiking_deeplab", {"levels": 16}, "'conv1': levels must be .* 1 to 15, got 16"),
+        ("spiking_deeplab", {"levels": 4, "pool": "or"}, "pool 'or' takes binary .* levels 4"),
+        (
+            "spiking_deeplab",
+            {"levels": 4, "voltage_decay": 100},
+            "'conv1': levels 4 .* voltage_decay must be 4096, got 100",
+        ),
+        (
+            "spiking_deeplab",
+            {"levels": 4, "preset": "published", "voltage_decay": 4096},
+            "'conv1': levels 4 .* reset must be 'hard', got 'soft'",
+        ),
         ("spiking_unet", {"preset": "large"}, "preset"),
         ("mfs_seg", {"n": 0}, "n 0"),
         ("mfs_seg", {"block": "dense"}, "block"),
@@ -248,3 +260,10 @@ def test_deeplab_options_reach_every_spiking_population() -> None:
     )
     for population in network.populations[:-1]:
         assert population == Population(population.name, 0.5, voltage_decay=100, reset="soft")
+
+
+def test_levels_make_integer_neurons_of_every_spiking_population() -> None:
+    network = models.build("spiking_deeplab", VOC[0], 21, levels=4, threshold=0.5)
+    *spiking, readout = network.populations
+    assert {(p.levels, p.threshold, p.voltage_decay) for p in spiking} == {(4, 0.5, 4096)}
+    assert (readout.levels, readout.voltage_decay) == (None, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 
 import pytest
@@ -111,12 +112,14 @@ def test_description_survives_the_way_to_json_and_back(
     nodes = (
         Population("a", 0.5, 1024, 128, "soft", "batch", bias=True),
         Current("c", "batch", bias=True),
+        Population("b", 0.5, norm="batch", levels=4),
         Population("out", None),
     )
     projections = (
         Projection("input", "a", operator, delay=3),
         Projection("a", "c", Conv(2, (1, 1)), name="mix"),
-        Projection("c", "out", OneToOne()),
+        Projection("c", "b", OneToOne()),
+        Projection("b", "out", OneToOne()),
     )
     try:
         network = Network(Input("input", source, 4), nodes, projections, "out")
@@ -210,6 +213,7 @@ def test_replacing_a_field_leaves_the_original_alone() -> None:
 
 SOURCE = Input("in", (2, 8, 6))
 P, Q = Population("p"), Population("q")
+PQ = Projection("p", "q", OneToOne())
 
 
 @pytest.mark.parametrize(
@@ -286,6 +290,16 @@ P, Q = Population("p"), Population("q")
             "1st",
             "name '1st'",
         ),
+        (
+            (Population("p", levels=4), Q),
+            (
+                Projection("in", "p", OneToOne()),
+                Projection("p", "p", OneToOne(), delay=1),
+                Projection("p", "q", OneToOne()),
+            ),
+            "q",
+            "'p': levels 4 go with no memory from step to step, but it feeds back to itself",
+        ),
     ],
 )
 def test_contradiction_is_named(
@@ -308,6 +322,23 @@ def test_contradiction_is_named(
         (lambda: Population("p", norm="layer"), "'p': norm .* got 'layer'"),
         (lambda: Current("c", norm="layer"), "current 'c': norm .* got 'layer'"),
         (lambda: Population("p", norm_scale=-1.0), "'p': norm_scale .* got -1.0"),
+        (lambda: Population("p", levels=0), "'p': levels must be an integer from 1 to 15, got 0"),
+        (lambda: Population("p", levels=16), "'p': levels must be .* 1 to 15, got 16"),
+        (lambda: Population("p", levels=2.0), "'p': levels must be .* 1 to 15, got 2.0"),
+        (lambda: Population("p", levels=True), "'p': levels must be .* 1 to 15, got True"),
+        (lambda: Population("p", None, levels=4), "'p': levels 4 need a threshold"),
+        (
+            lambda: Population("p", levels=4, voltage_decay=4095),
+            "'p': levels 4 go with no memory .* voltage_decay must be 4096, got 4095",
+        ),
+        (
+            lambda: Population("p", levels=4, current_decay=0),
+            "'p': levels 4 go with no memory .* current_decay must be 4096, got 0",
+        ),
+        (
+            lambda: Population("p", levels=4, reset="soft"),
+            "'p': levels 4 go with no memory .* reset must be 'hard', got 'soft'",
+        ),
         (lambda: Projection("a", "b", OneToOne(), delay=63), "'a_to_b': delay must be 0 to 62"),
         (lambda: Projection("a", "b", OneToOne(), channels=(1, 1)), "'a_to_b': channels must be"),
         (lambda: Input("in", (1, 0, 2)), r"'in': shape .* \(1, 0, 2\)"),
@@ -329,6 +360,23 @@ def test_contradiction_is_named(
 def test_wrong_field_is_named(build: object, message: str) -> None:
     with pytest.raises(NetworkError, match=message):
         build()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("levels", range(1, 16))
+def test_levels_are_sent_in_as_few_bits_as_hold_them_and_nothing_is_kept(levels: int) -> None:
+    population = Population("p", levels=levels)
+    assert population.memoryless
+    assert population.max_message == levels
+    assert population.message_bits == math.ceil(math.log2(levels + 1))
+
+
+def test_a_network_without_levels_is_the_plain_data_that_it_was() -> None:
+    """Descriptions and files of binary networks are those of before there were levels."""
+    network = Network(SOURCE, (P, Q), (Projection("in", "p", OneToOne()), PQ), "q")
+    assert (P.voltage_decay, P.message_bits, P.max_message) == (0, 0, 1)
+    assert "levels" not in json.dumps(network.to_dict())
+    integer = network.replace_nodes({"p": {"levels": 3, "voltage_decay": 4096}})
+    assert integer.to_dict()["nodes"][0]["levels"] == 3
 
 
 @pytest.mark.parametrize(

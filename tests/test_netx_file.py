@@ -1,5 +1,6 @@
 """The `.net` file: what is written is read back equal, and nothing else is taken for a network."""
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -280,6 +281,14 @@ def test_numbers_that_a_file_would_lose_are_no_integer_network(
     net = sequence()
     with pytest.raises(LavasegError, match=message):
         changed(net, **{name: {**getattr(net, name), **more} for name, more in fields.items()})
+
+
+def test_integer_neurons_are_no_part_of_a_file() -> None:
+    net = sequence()
+    first = net.network.populations[0].name
+    change = {first: {"levels": 3, "voltage_decay": 4096, "current_decay": 4096}}
+    with pytest.raises(LavasegError, match=f"'{first}' has 3 levels"):
+        dataclasses.replace(net, network=net.network.replace_nodes(change))
 
 
 def test_a_network_that_no_reader_takes_is_not_written(tmp_path: Path) -> None:

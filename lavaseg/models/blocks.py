@@ -32,7 +32,8 @@ class Sketch:
 
     Args:
         input_: what the host feeds.
-        neuron: fields that all its spiking populations share, unless a population says otherwise.
+        neuron: fields that all its spiking populations share, unless a population says otherwise;
+            with `levels`, all but those of spike logic are integer neurons.
     """
 
     def __init__(self, input_: Input, **neuron: Any) -> None:
@@ -119,12 +120,14 @@ def _gate(sketch: Sketch, name: str, threshold: float, *arriving: Arriving) -> s
         voltage_decay=DECAY_UNITY - 1,  # the most that 12 bits hold: it leaves nothing that counts
         reset="hard",
         norm="none",
+        levels=None,
     )
 
 
 def is_gate(network: Network, population: Population) -> bool:
     """Whether a population compares a sum of spikes without memory: spike logic, OR and AND."""
-    forgets = population.voltage_decay >= DECAY_UNITY - 1 and population.norm == "none"
+    binary = population.levels is None
+    forgets = binary and population.voltage_decay >= DECAY_UNITY - 1 and population.norm == "none"
     incoming = network.incoming(population.name)
     return forgets and all(network.weight_shape(p) is None for p in incoming)
 

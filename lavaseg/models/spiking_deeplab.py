@@ -34,6 +34,7 @@ def spiking_deeplab(
     reset: Reset | None = None,
     norm: Norm = "batch",
     pool: Pool | None = None,
+    levels: int | None = None,
 ) -> Network:
     """Eight 3x3 convolutions, each into spiking neurons, then a 1x1 that accumulates logits.
 
@@ -63,6 +64,8 @@ def spiking_deeplab(
         pool: instead of the preset's: "average" pools spikes to ninths, "if" lets neurons
             integrate them to spikes again, "or" is their maximum, "strided" leaves pooling to the
             next convolution.
+        levels: 1 .. 15, makes integer neurons of all spiking populations; they keep nothing from
+            step to step, so neither a voltage_decay nor a soft reset goes with them.
 
     Source: Kim et al. 2022, Table 1, with their published code where the two disagree.
     """
@@ -91,7 +94,7 @@ def spiking_deeplab(
             f"spiking_deeplab: classifier_layers must be 2 or 3, got {classifier_layers}"
         )
     _, neuron, pool = kim_defaults(
-        "spiking_deeplab", preset, threshold, voltage_decay, reset, norm, pool
+        "spiking_deeplab", preset, threshold, voltage_decay, reset, norm, pool, levels
     )
     reduce_before = {4: (2, 4), 2: (2,), 1: ()}[output_stride]
 
@@ -131,18 +134,25 @@ def kim_defaults(
     reset: Reset | None,
     norm: Norm,
     pool: Pool | None,
+    levels: int | None = None,
 ) -> tuple[bool, dict[str, Any], Pool]:
     """Whether the preset is "published", and its neuron and pooling where nothing else is given."""
     if preset not in ("hardware", "published"):
         raise LavasegError(f"{model}: preset must be 'hardware' or 'published', got {preset!r}")
     if pool is not None and pool not in POOLS:
         raise LavasegError(f"{model}: pool must be one of {', '.join(POOLS)}, got {pool!r}")
+    if levels is not None and pool in ("if", "or"):
+        raise LavasegError(
+            f"{model}: pool {pool!r} takes binary spikes: expected 'strided' or 'average' with "
+            f"levels, got levels {levels}"
+        )
     published = preset == "published"
     neuron = {
         "threshold": threshold,
-        "voltage_decay": voltage_decay if voltage_decay is not None else 41 * published,
+        "voltage_decay": 41 if published and voltage_decay is None else voltage_decay,
         "reset": reset or ("soft" if published else "hard"),
         "norm": norm,
+        "levels": levels,
     }
     return published, neuron, pool or ("average" if published else "strided")
 

@@ -16,6 +16,7 @@ from lavaseg.network.base import (
 from lavaseg.network.geometry import Axis, Geometry
 from lavaseg.network.graph import Network
 from lavaseg.network.nodes import (
+    MOST_LEVELS,
     NORMS,
     Current,
     Input,
@@ -39,6 +40,7 @@ from lavaseg.network.operators import (
 
 __all__ = [
     "DECAY_UNITY",
+    "MOST_LEVELS",
     "NEVER",
     "NORMS",
     "OPERATORS",

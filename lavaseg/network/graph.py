@@ -30,6 +30,8 @@ from lavaseg.network.nodes import Current, Input, Node, Population, Projection, 
 from lavaseg.network.operators import OPERATORS
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_IF_GIVEN = ("channels", "levels")
+"""Fields that plain data leave out where they are None."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +95,17 @@ class Network:
                     f"delay of {projection.delay}: put the delay on the projections into the relay"
                 )
         for node in self.nodes:
-            plain = isinstance(node, Population) and node.norm == "none"
-            if not plain and any(p.recurrent for p in self.incoming(node.name)):
+            if not any(p.recurrent for p in self.incoming(node.name)):
+                continue
+            if not isinstance(node, Population) or node.norm != "none":
                 raise NetworkError(
                     f"node {node.name!r} feeds back to itself, which only a population without "
                     "batch norm can"
+                )
+            if node.levels is not None:
+                raise NetworkError(
+                    f"population {node.name!r}: levels {node.levels} go with no memory from step "
+                    "to step, but it feeds back to itself"
                 )
         if self.readout not in {p.name for p in self.populations}:
             raise NetworkError(f"readout {self.readout!r} is not a population of the network")
@@ -343,17 +351,18 @@ class Network:
         """Plain dictionaries and lists, for JSON; `Network.from_dict` is its inverse."""
 
         def plain(item: Any) -> dict[str, Any]:
-            return {
+            found = {
                 f.name: list(value) if isinstance(value := getattr(item, f.name), tuple) else value
                 for f in dataclasses.fields(item)
             }
+            return {k: v for k, v in found.items() if k not in _IF_GIVEN or v is not None}
 
         return {
             "input": plain(self.input),
             "nodes": [{"node": type(n).__name__.lower(), **plain(n)} for n in self.nodes],
             "projections": [
                 {
-                    **{k: v for k, v in plain(p).items() if k != "channels" or v is not None},
+                    **plain(p),
                     "operator": {"kind": p.operator.kind, **plain(p.operator)},
                 }
                 for p in self.projections

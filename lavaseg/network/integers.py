@@ -103,6 +103,11 @@ class IntegerNetwork:
             _check_channels(net, projection, weight)
         self._check_names()
         for population in net.populations:
+            if population.levels is not None:
+                raise LavasegError(
+                    f"population {population.name!r} has {population.levels} levels, which an "
+                    "integer network holds as as many binary populations"
+                )
             threshold = population.threshold
             if threshold is not None and (
                 threshold != int(threshold) or not 0 < threshold <= NEVER

@@ -16,6 +16,9 @@ LONGEST_DELAY = 62
 NormKind = Literal["none", "batch", "bntt", "bntt_shift"]
 NORMS: tuple[str, ...] = get_args(NormKind)
 
+MOST_LEVELS = 15
+"""Levels that a neuron may have: what it sends is then at most 4 bits wide."""
+
 
 @dataclass(frozen=True)
 class Input:
@@ -65,12 +68,22 @@ class Population:
         v <- (1 - d_v) v + u + bias
         s <- v > threshold;  v <- 0 where s (hard reset), or v - threshold (soft reset)
 
+    With levels it is a sheet of integer neurons, which keep nothing from step to step and send a
+    whole number s, 0 .. levels::
+
+        v <- a + bias
+        s <- number of k in 0 .. levels - 1 with v > (k + 1/2) threshold
+
+    which is v / threshold, rounded to the nearest whole number within 0 .. levels; what lies in
+    the middle of two goes to the lower one, since Lava's neuron fires strictly above its threshold.
+
     Args:
         name: letters, digits and underscores.
         threshold: firing threshold, in the unit of the weights: any positive number while
             training, the 17-bit mantissa once the network is integer. None: the neuron never
             fires and its membrane accumulates (a read-out).
-        current_decay, voltage_decay: integers in 1/4096, 0 .. 4096.
+        current_decay, voltage_decay: integers in 1/4096, 0 .. 4096. voltage_decay None: 0, or 4096
+            with levels, which take no other.
         reset: "hard" (what Loihi's built-in neuron does) or "soft" (trains, but cannot deploy).
         norm: of u before it enters v, for each channel. "batch": over samples, time and space
             (threshold-dependent BN, tdBN, is this with its scale initialised to the threshold);
@@ -82,19 +95,27 @@ class Population:
             alpha * threshold. None: the threshold, or 1 for a population that never fires.
         clock: a learnable input current for each channel at each step of a sample, added to a.
             On hardware, T axons that fire in turn bring it.
+        levels: D, 1 .. 15: what an integer neuron sends at most. None: binary spikes. Export makes
+            D binary populations of it.
+
+    Source of integer neurons: Luo et al. 2024 (SpikeYOLO); without a membrane that is kept here.
     """
 
     name: str
     threshold: float | None = 1.0
     current_decay: int = DECAY_UNITY
-    voltage_decay: int = 0
+    voltage_decay: int = None  # type: ignore[assignment]  # an integer once it is made
     reset: Literal["hard", "soft"] = "hard"
     norm: NormKind = "none"
     bias: bool = False
     norm_scale: float | None = None
     clock: bool = False
+    levels: int | None = None
 
     def __post_init__(self) -> None:
+        if self.voltage_decay is None:
+            kept = 0 if self.levels is None else DECAY_UNITY
+            object.__setattr__(self, "voltage_decay", kept)
         if self.threshold is not None and not self.threshold > 0:
             raise NetworkError(
                 f"population {self.name!r}: threshold must be positive, got {self.threshold}"
@@ -111,6 +132,46 @@ class Population:
                 f"population {self.name!r}: reset must be 'hard' or 'soft', got {self.reset!r}"
             )
         _check_norm(self)
+        if self.levels is not None:
+            self._check_levels()
+
+    def _check_levels(self) -> None:
+        where = f"population {self.name!r}: levels"
+        if type(self.levels) is not int or not 1 <= self.levels <= MOST_LEVELS:
+            raise NetworkError(
+                f"{where} must be an integer from 1 to {MOST_LEVELS}, got {self.levels!r}"
+            )
+        if self.threshold is None:
+            raise NetworkError(
+                f"{where} {self.levels} need a threshold, the distance between them; a read-out "
+                "(threshold None) has none"
+            )
+        memory = {
+            "current_decay": (self.current_decay, DECAY_UNITY),
+            "voltage_decay": (self.voltage_decay, DECAY_UNITY),
+            "reset": (self.reset, "hard"),
+        }
+        for field, (found, wanted) in memory.items():
+            if found != wanted:
+                raise NetworkError(
+                    f"{where} {self.levels} go with no memory from step to step: {field} must be "
+                    f"{wanted!r}, got {found!r}"
+                )
+
+    @property
+    def message_bits(self) -> int:
+        """Bits of what it sends: 0 for binary spikes, ceil(log2(levels + 1)) with levels."""
+        return 0 if self.levels is None else self.levels.bit_length()
+
+    @property
+    def max_message(self) -> int:
+        """The largest value that it sends at a step (1 for binary spikes)."""
+        return 1 if self.levels is None else self.levels
+
+    @property
+    def memoryless(self) -> bool:
+        """Whether what it sends at a step depends on the input current of that step alone."""
+        return self.current_decay == self.voltage_decay == DECAY_UNITY
 
 
 @dataclass(frozen=True)

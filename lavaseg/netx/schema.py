@@ -13,6 +13,7 @@ from lavaseg.network import OPERATORS, Input, Network, Projection
 from lavaseg.network.integers import BIAS_EXPONENT_MAX, SCALE_MAX
 from lavaseg.netx.description import NODES
 from lavaseg.netx.layout import LAYOUTS
+from lavaseg.system.json_types import fits
 
 
 def description_schema() -> dict[str, Any]:
@@ -78,7 +79,7 @@ def _dataclass(cls: type[Any], **given: Any) -> dict[str, Any]:
         found["properties"][part.name] = TypeAdapter(hints[part.name]).json_schema()
         if part.default is dataclasses.MISSING:
             found["required"].append(part.name)
-        else:
+        elif fits(part.default, hints[part.name]):  # else other fields decide
             found["properties"][part.name]["default"] = part.default
     return {"description": _summary(cls), **found}
 
