@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 import torch
 
-from lavaseg.kernels import fused
+from lavaseg.kernels import fused, levels, neuron_torch
 from lavaseg.kernels.neuron_torch import triton_kernels
 from lavaseg.network import Population
 from lavaseg.recipes import Surrogate
-from lavaseg.training.slayer import neurons
+from lavaseg.training.slayer import integer, neurons
 from lavaseg.training.slayer.neurons import FusedNeuron
 
 ROOT = Path(__file__).parent.parent
@@ -95,6 +95,42 @@ def test_gradients_are_those_of_the_torch_operations(
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
+@on_a_device
+@pytest.mark.parametrize(("steps", "count"), SIZES)
+def test_levels_are_the_cpu_s(steps: int, count: int) -> None:
+    kernels = triton_kernels()
+    assert kernels is not None
+    x = currents(steps, steps, count)
+    x[0, 0] = 1e6
+    for count, threshold in product((1, 4, 15), (0.5, 1.0)):
+        starts = torch.from_numpy(levels.level_starts(threshold, count))
+        expected = levels.levels_sent(x.numpy().reshape(-1), starts.numpy()).reshape(x.shape)
+        found = kernels.levels_sent(x.to(DEVICE), starts.to(DEVICE)).cpu().numpy()
+        assert np.array_equal(found, expected)
+        plain = neuron_torch.levels_sent(x.to(DEVICE), starts.to(DEVICE)).cpu().numpy()
+        assert np.array_equal(plain, expected)
+
+
+@on_a_device
+@pytest.mark.parametrize("kind", ["slayer", "triangle", "rectangle"])
+@pytest.mark.parametrize("width", [0.7, 1.0])
+def test_gradients_of_levels_are_the_cpu_s(kind: str, width: float) -> None:
+    kernels = triton_kernels()
+    assert kernels is not None
+    x, drawn = currents(1, 3, 700), currents(2, 3, 700)
+    for sent, seen, count in product((False, True), (None, 1, 3), (1, 4)):
+        surrogate = Surrogate(kind=kind, width=width, height=0.6)
+        neuron = FusedNeuron(Population("p", 0.75, levels=count), surrogate, scale=64)
+        settings = integer._settings(neuron)
+        gradients = drawn if sent else None, None if seen is None else drawn[:seen]
+        expected = integer._backward(x, *gradients, neuron)
+        arguments = (None if g is None else g.to(DEVICE) for g in gradients)
+        found = kernels.levels_backward(x.to(DEVICE), *arguments, **settings).cpu()
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+        plain = integer._backward_torch(x, *gradients, neuron)
+        torch.testing.assert_close(plain, expected, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.skipif(GPU or INTERPRETED, reason="the tests above run here")
 def test_kernels_do_so_in_triton_s_interpreter() -> None:
     pytest.importorskip("triton", reason="this torch comes without Triton")
@@ -109,11 +145,16 @@ def test_kernels_do_so_in_triton_s_interpreter() -> None:
         timeout=300,
     )
     assert ended.returncode == 0, ended.stdout
-    assert "10 passed, 2 skipped" in ended.stdout, ended.stdout
+    assert "20 passed, 2 skipped" in ended.stdout, ended.stdout
 
 
 @pytest.mark.skipif(not GPU, reason="needs an NVIDIA GPU")
 def test_a_network_spikes_on_a_gpu_as_on_the_cpu() -> None:
     x = currents(3, 8, 2 * 3 * 4 * 5).reshape(8, 2, 4, 5, 3).permute(1, 4, 2, 3, 0)
-    neuron = FusedNeuron(Population("p", current_decay=300, voltage_decay=41), Surrogate())
-    assert torch.equal(neuron(x.cuda()).cpu(), neuron(x))
+    leaky, integers = (
+        Population("p", current_decay=300, voltage_decay=41),
+        Population("p", levels=4),
+    )
+    for population in (leaky, integers):
+        neuron, there = (FusedNeuron(population, Surrogate()) for _ in range(2))
+        assert torch.equal(there.cuda()(x.cuda()).cpu(), neuron(x))

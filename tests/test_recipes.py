@@ -13,7 +13,7 @@ from lavaseg.encoders import EventEncoder
 from lavaseg.models.analog import AnalogModel
 from lavaseg.network import Input, Network
 from lavaseg.recipes import RecipeError, Rmp, Surrogate
-from lavaseg.training.slayer.neurons import surrogate_derivative
+from lavaseg.training.slayer.surrogates import surrogate_derivative
 
 
 @pytest.mark.parametrize("name", recipes.names())

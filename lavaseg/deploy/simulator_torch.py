@@ -16,6 +16,7 @@ from lavaseg.kernels.neuron_torch import filter_current_steps, fire_steps
 from lavaseg.kernels.operators_torch import apply_operator
 from lavaseg.network import DECAY_UNITY, STATE_SCALE, Population, Projection, Relay
 from lavaseg.network.integers import IntegerNetwork
+from lavaseg.network.levels import together
 from lavaseg.results.activity import Activity
 from lavaseg.system.faults import memory_failed
 
@@ -80,14 +81,18 @@ def run_torch(
     readout = np.empty(0)
     for node in network.ordered:
         current: torch.Tensor | None = None
-        for projection in network.incoming(node.name):
-            if projection.recurrent:
+        for group in together(network, node.name):
+            if group[0].recurrent:
                 continue
-            arriving = _delayed(_project(net, projection, emitted[projection.source]), projection)
+            sent = emitted[group[0].source]
+            for projection in group[1:]:
+                sent = sent + emitted[projection.source]
+            arriving = _delayed(_project(net, group[0], sent), group[0])
             current = arriving if current is None else current + arriving
-            waiting[projection.source] -= 1
-            if not waiting[projection.source]:
-                del emitted[projection.source]
+            for projection in group:
+                waiting[projection.source] -= 1
+                if not waiting[projection.source]:
+                    del emitted[projection.source]
         assert current is not None
         if isinstance(node, Population):
             if node.name in net.clocks:

@@ -9,6 +9,11 @@ in weight units (integers), d_u and d_v the decays in 1/4096, and >>0 a shift to
 
 (Source: lava.proc.lif.models.AbstractPyLifModelFixed; its u wraps at 24 bits, which export
 proves cannot happen.) The CPU runs `lavaseg.kernels.fused`, other devices `neuron_torch`.
+
+Integer neurons with D levels keep nothing from step to step (`lavaseg.kernels.levels`)::
+
+    v[t] = clip(64 a[t] + b)
+    s[t] = number of k in 0 .. D - 1 with v[t] > 64 (k + 1/2) threshold
 """
 
 from __future__ import annotations
@@ -55,3 +60,21 @@ def reference(
             spikes[t] = v > STATE_SCALE * threshold
             v = np.where(spikes[t], v - STATE_SCALE * threshold if soft_reset else 0, v)
     return spikes, membrane
+
+
+def levels_reference(
+    synaptic: np.ndarray, *, threshold: int, levels: int, bias: np.ndarray | int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """The equations of integer neurons.
+
+    Args:
+        synaptic: a, integers, (steps, ...).
+        threshold: distance of the levels, in weight units.
+        bias: in state units, broadcast against one step.
+
+    Returns:
+        What is sent, 0 .. levels, and membranes (int64, state units), both shaped like `synaptic`.
+    """
+    v = np.clip(STATE_SCALE * synaptic.astype(np.int64) + bias, -STATE_LIMIT, STATE_LIMIT)
+    above = [2 * v > (2 * k + 1) * STATE_SCALE * threshold for k in range(levels)]
+    return np.sum(above, 0), v

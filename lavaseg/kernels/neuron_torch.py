@@ -41,6 +41,16 @@ def fire_steps(
     return spikes, membrane, v
 
 
+def levels_sent(current: torch.Tensor, starts: torch.Tensor) -> torch.Tensor:
+    """`levels.levels_sent` for any shape, float."""
+    return torch.bucketize(current, starts, right=True, out_int32=True).to(current.dtype)
+
+
+def level_membranes(current: torch.Tensor, scale: int) -> torch.Tensor:
+    """`levels.level_membranes` for any shape, float."""
+    return (current * scale).clamp(-STATE_LIMIT, STATE_LIMIT).trunc() / scale
+
+
 @functools.cache
 def triton_kernels() -> ModuleType | None:
     """`lavaseg.kernels.neuron_triton_torch`, or None where Triton is missing (it comes with torch

@@ -103,6 +103,46 @@ def _backward(
         grad -= neurons
 
 
+@triton.jit
+def _levels(x, starts, sent, count, levels: tl.constexpr, block: tl.constexpr):
+    at = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
+    inside = at < count
+    a = tl.load(x + at, mask=inside, other=0.0)
+    s = tl.zeros((block,), tl.float32)
+    for k in range(levels):
+        s += tl.where(a >= tl.load(starts + k), 1.0, 0.0)
+    tl.store(sent + at, s, mask=inside)
+
+
+@triton.jit
+def _levels_backward(
+    x, grad_sent, grad_membrane, grad, count, unseen, scale, inverse, bound, theta, shift, width,
+    factor, levels: tl.constexpr, kind: tl.constexpr, has_sent: tl.constexpr,
+    has_membrane: tl.constexpr, block: tl.constexpr,
+):  # fmt: skip
+    at = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
+    inside = at < count
+    g = tl.zeros((block,), tl.float32)
+    if has_sent:
+        a = tl.load(x + at, mask=inside, other=0.0)
+        v = tl.minimum(tl.maximum(a * scale, -bound), bound).to(tl.int32).to(tl.float32) * inverse
+        slope = tl.zeros((block,), tl.float32)
+        for k in range(levels):
+            beside = v - ((k + 0.5) * theta + shift)
+            if kind == 1:
+                slope += tl.maximum(1.0 - tl.abs(beside) / width, 0.0)
+            elif kind == 2:
+                within = (beside > -0.5 * width) & (beside <= 0.5 * width)
+                slope += tl.where(within, 1.0, 0.0)
+            else:
+                slope += tl.exp(-tl.abs(beside) / width)
+        g += tl.load(grad_sent + at, mask=inside, other=0.0) * slope * factor
+    if has_membrane:
+        seen = inside & (at >= unseen)
+        g += tl.load(grad_membrane + at - unseen, mask=seen, other=0.0)
+    tl.store(grad + at, g, mask=inside)
+
+
 def _programs(neurons: int) -> tuple[int]:
     return (triton.cdiv(neurons, BLOCK),)
 
@@ -185,6 +225,51 @@ def fire_backward(
         kind,
         blocks,
         grad_spikes is not None,
+        grad_membrane is not None,
+        BLOCK,
+    )
+    return grad
+
+
+def levels_sent(x: torch.Tensor, starts: torch.Tensor) -> torch.Tensor:
+    """`lavaseg.kernels.levels.levels_sent` of float32, any shape, contiguous, on a GPU."""
+    sent = torch.empty_like(x)
+    _levels[_programs(x.numel())](x, starts, sent, x.numel(), len(starts), BLOCK)
+    return sent
+
+
+def levels_backward(
+    x: torch.Tensor,
+    grad_sent: torch.Tensor | None,
+    grad_membrane: torch.Tensor | None,
+    *,
+    scale: int,
+    levels: int,
+    theta: float,
+    shift: float,
+    kind: int,
+    width: float,
+    height: float,
+) -> torch.Tensor:
+    """`lavaseg.kernels.levels.levels_backward` of float32 (steps, ...), contiguous, on a GPU."""
+    grad, count = torch.empty_like(x), x.numel()
+    _levels_backward[_programs(count)](
+        x,
+        x if grad_sent is None else grad_sent,
+        x if grad_membrane is None else grad_membrane,
+        grad,
+        count,
+        count - (0 if grad_membrane is None else grad_membrane.numel()),
+        float(scale),
+        1.0 / scale,
+        float(STATE_LIMIT),
+        float(theta),
+        float(shift),
+        float(width),
+        float(height / theta if kind else height / (2 * width)),
+        levels,
+        kind,
+        grad_sent is not None,
         grad_membrane is not None,
         BLOCK,
     )

@@ -30,7 +30,7 @@ from lavaseg.network.nodes import Current, Input, Node, Population, Projection, 
 from lavaseg.network.operators import OPERATORS
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_IF_GIVEN = ("channels", "levels", "crop")
+_IF_GIVEN = ("channels", "shares", "levels", "crop")
 """Fields that plain data leave out where they are at their defaults."""
 
 
@@ -64,6 +64,26 @@ class Network:
         object.__setattr__(self, "auxiliaries", tuple(self.auxiliaries))
         self._check_names()
         object.__setattr__(self, "shapes", self._derive_shapes())
+        self._check_shared()
+
+    def _check_shared(self) -> None:
+        """Refuse projections that share weights which are not theirs to share."""
+        known = {p.name: p for p in self.projections}
+        for p in self.projections:
+            if p.shares is None:
+                continue
+            other = known.get(p.shares)
+            if other is None or other is p or other.shares is not None:
+                raise NetworkError(
+                    f"projection {p.name!r} shares the weights of {p.shares!r}, which is no other "
+                    "projection with weights of its own"
+                )
+            mine = p.operator, p.channels, self.shapes[p.source]
+            if mine != (other.operator, other.channels, self.shapes[other.source]):
+                raise NetworkError(
+                    f"projection {p.name!r} shares the weights of {p.shares!r}, which has another "
+                    "operator, other channels or a source of another shape"
+                )
 
     def _check_names(self) -> None:
         names = [self.input.name, *(node.name for node in self.nodes)]
@@ -210,6 +230,11 @@ class Network:
         channels, height, width = self.shapes[name]
         return channels * height * width
 
+    def most_spikes(self, name: str) -> int:
+        """Spikes that a neuron of a node counts for at a step, at most; graded ones count as 1."""
+        node = None if name == self.input.name else self[name]
+        return node.max_message if isinstance(node, Population) else 1
+
     def geometry(self, projection: Projection) -> Geometry:
         """The connections of a projection.
 
@@ -243,7 +268,7 @@ class Network:
         return count * len(projection.channels) // self.shapes[projection.source][0]
 
     def synapse_count(self, projection: Projection) -> int:
-        """Weights or gains of a projection, shared ones counted once."""
+        """Weights or gains of a projection, those that its places share counted once."""
         return self.share(projection, math.prod(self.synapse_shape(projection)))
 
     def dense_macs(self, projection: Projection) -> int:
@@ -306,7 +331,9 @@ class Network:
     def weight_count(self) -> int:
         """Synaptic weights, shared ones counted once; norms and biases not included."""
         return sum(
-            self.synapse_count(p) for p in self.projections if self.weight_shape(p) is not None
+            self.synapse_count(p)
+            for p in self.projections
+            if self.weight_shape(p) is not None and p.shares is None
         )
 
     def parameter_count(self, steps: int = 1) -> int:

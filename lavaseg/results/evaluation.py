@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from lavaseg.errors import LavasegError
+from lavaseg.network import MOST_LEVELS
 from lavaseg.results import metrics
 from lavaseg.system.faults import reading
 from lavaseg.system.files import replacing
@@ -94,7 +95,7 @@ class Evaluation:
 
     @property
     def rates_per_step(self) -> dict[str, float]:
-        """Spikes per neuron and step, 0 .. 1."""
+        """Spikes per neuron and step, 0 .. 1; of integer neurons up to their levels."""
         return {name: rate / self.steps for name, rate in self.rates.items()}
 
     def to_dict(self) -> dict[str, Any]:
@@ -165,12 +166,15 @@ class Evaluation:
 
     def _check_range(self) -> None:
         """Refuse counts that no evaluation gives."""
-        most = self.samples * self.steps
+        most = MOST_LEVELS * self.samples * self.steps
         if self.samples < 1 or self.steps < 1 or self.confusion.min(initial=0) < 0:
             raise LavasegError("it has counts below 0, or no samples")
         for name, count in self.counts.items():
             if count.min(initial=0) < 0 or count.max(initial=0) > most:
-                raise LavasegError(f"spikes of {name!r} are beyond 0 to {most} (samples x steps)")
+                raise LavasegError(
+                    f"spikes of {name!r} are beyond 0 to {most} (samples x steps, by the "
+                    f"{MOST_LEVELS} that an integer neuron sends at most)"
+                )
 
 
 @dataclass

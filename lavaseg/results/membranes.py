@@ -15,9 +15,25 @@ _COUNTS = "counts/"
 """What the names of the arrays of a history begin with, in front of a population's."""
 
 
-def binned(membranes: np.ndarray, threshold: float) -> np.ndarray:
-    """Membranes, of any shape, in each bin of `EDGES`, int64 (bins,)."""
-    values = (membranes.ravel() / threshold).clip(EDGES[0], EDGES[-1])
+def relative(membranes: np.ndarray, threshold: float, levels: int | None = None) -> np.ndarray:
+    """Membranes in units of the threshold: 1 is where a neuron begins to send one more.
+
+    Integer neurons have thresholds (k + 1/2) threshold; a membrane is taken from the nearest of
+    them, so that it is between 0.5 and 1.5 unless it is below or above all of them.
+
+    Args:
+        membranes: of any shape.
+        levels: of integer neurons; None: binary spikes.
+    """
+    found = membranes / threshold
+    if levels is None:
+        return found
+    return found + 0.5 - np.clip(np.floor(found), 0, levels - 1)
+
+
+def binned(membranes: np.ndarray, threshold: float, levels: int | None = None) -> np.ndarray:
+    """Membranes as `relative` has them in each bin of `EDGES`, int64 (bins,)."""
+    values = relative(membranes.ravel(), threshold, levels).clip(EDGES[0], EDGES[-1])
     return np.histogram(values, EDGES)[0]
 
 

@@ -46,21 +46,24 @@ class LayerRecording:
             "current" (a sum without neurons, such as a residual stream); of an artificial network,
             the class of the submodule.
         shape: (channels, height, width).
-        rates: float64 (N,), spikes per neuron and step; relays and graded input: messages;
-            currents: values that are not 0; artificial: the share of activations that are not 0.
+        rates: float64 (N,), spikes per neuron and step, up to `levels`; relays and graded input:
+            messages; currents: values that are not 0; artificial: the share of activations that
+            are not 0.
         macs: multiply-accumulates of one dense pass into it, zero padding included, as papers
             count them; weights only.
         spikes: uint8 (N, T, C, H, W); a graded input's messages, or, int32, a relay's. None for
             a layer without spikes.
         membranes: before reset, (N, T, C, H, W). Float networks: float32, trained units, exact
             multiples of 1/4096. Integer networks: int32, state units (1/64 of a weight unit).
-            Spikes are exactly where membranes > threshold. None unless asked for, and where there
+            Spikes are exactly where membranes > threshold; with levels, as many as there are
+            thresholds (k + 1/2) threshold below. None unless asked for, and where there
             are no neurons.
         values: float32; of a current (and of a relay that is not integer) its sums, (N, T, C, H,
             W), trained units; of an artificial layer its activations, (N, C, H, W).
         threshold: in the unit of the membranes; None where nothing fires.
-        near: float64 (N,), share of membranes within 10 % of the threshold (`NEAR`), over neurons
-            and steps; None where nothing fires.
+        near: float64 (N,), share of membranes within 10 % of the threshold (`NEAR`), or of one of
+            an integer neuron's, over neurons and steps; None where nothing fires.
+        levels: of integer neurons; None: binary spikes, or none.
         operations: int64 (N,), synaptic operations into it: each spike times the synapses that it
             really has, borders considered, clocks included, relays that make spikes wait left out.
             None for artificial layers and for currents, whose synapses belong to their targets,
@@ -80,6 +83,7 @@ class LayerRecording:
     values: np.ndarray | None = None
     threshold: float | None = None
     near: np.ndarray | None = None
+    levels: int | None = None
     operations: np.ndarray | None = None
     scale: float = 1.0
 
@@ -106,6 +110,7 @@ class LayerRecording:
             "kind": self.kind,
             "shape": list(self.shape),
             "threshold": self.threshold,
+            "levels": self.levels,
             "scale": self.scale,
             "rate": self.rate,
             "rates": self.rates.tolist(),
@@ -232,6 +237,7 @@ def _stored_layer(item: Mapping[str, Any], file: Mapping[str, np.ndarray]) -> La
         macs=int(item["macs"]),
         threshold=item["threshold"],
         near=None if near is None else np.array(near, np.float64),
+        levels=item.get("levels"),
         operations=None if operations is None else np.array(operations, np.int64),
         scale=float(item["scale"]),
         **{what: file[f"{name}/{what}"] for what in item["arrays"]},

@@ -34,7 +34,7 @@ from lavaseg.system.progress import line, track
 from lavaseg.training.batches import loader, messages
 from lavaseg.training.fit import fit, going_on
 from lavaseg.training.loss import class_weights, segmentation_loss
-from lavaseg.training.network import Carried, SpikingNetwork
+from lavaseg.training.network import Carried, SpikingNetwork, spikes_sent
 from lavaseg.training.plan import Plan
 from lavaseg.training.resuming import check_free, note_surroundings
 from lavaseg.training.segmenter import check_plan
@@ -382,11 +382,12 @@ def _activity(
     """
     if isinstance(model, AnalogNetwork):
         return model(messages), {}
-    counts = {model.network.input.name: (messages != 0).sum(-1).cpu().numpy()}
+    source = model.network.input
+    counts = {source.name: spikes_sent(source, messages).cpu().numpy()}
 
     def count(node: Node, spikes: torch.Tensor, _: torch.Tensor | None) -> None:
         if not isinstance(node, Current):
-            fired = (spikes != 0).sum(-1).cpu().numpy()
+            fired = spikes_sent(node, spikes).cpu().numpy()
             counts[node.name] = counts[node.name] + fired if node.name in counts else fired
 
     if messages.shape[-1] <= at_once:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from lavaseg.data.base import Samples
-from lavaseg.network import Node
+from lavaseg.network import Node, Population
 from lavaseg.results.membranes import EDGES, MembraneHistory, binned
 from lavaseg.runs import Artefact
 from lavaseg.training.batches import messages
@@ -55,8 +55,9 @@ class MembraneHistograms(pl.Callback):
 
         def observe(node: Node, _: torch.Tensor, membrane: torch.Tensor | None) -> None:
             if node.name in found and membrane is not None:
+                assert isinstance(node, Population)
                 threshold = model.neuron(node.name).threshold
-                found[node.name] += binned(membrane.cpu().numpy(), threshold)
+                found[node.name] += binned(membrane.cpu().numpy(), threshold, node.levels)
 
         device, training = next(model.parameters()).device, model.training
         model.eval()

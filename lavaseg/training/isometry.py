@@ -37,7 +37,7 @@ from lavaseg.runs import Run
 from lavaseg.training import experiment
 from lavaseg.training.batches import messages as messages_of
 from lavaseg.training.network import SpikingNetwork
-from lavaseg.training.slayer.neurons import leak_factors, surrogate_derivative, time_first
+from lavaseg.training.slayer.neurons import leak_factors, time_first
 
 Map = Callable[[torch.Tensor], torch.Tensor]
 
@@ -323,8 +323,7 @@ def neuron_phi(model: SpikingNetwork, node: Population, membrane: torch.Tensor) 
         membrane: before reset, (N, C, H, W, T), of each step.
     """
     neuron, v = model.neuron(node.name), time_first(membrane)
-    slope = surrogate_derivative(v, neuron.threshold, neuron.centre, neuron.surrogate)
-    passed = leak_factors(v, neuron)
+    slope, passed = neuron.slope(v), leak_factors(v, neuron)
     energy = torch.ones_like(v)  # sum over earlier steps of (dv_t / dx_s)^2
     for t in range(1, len(v)):
         energy[t] += passed[t - 1].square() * energy[t - 1]

@@ -160,7 +160,8 @@ def rmp_loss(
 
     Source: Guo et al. 2023 (RMP-Loss) for target "spike" and "nearest" with all steps;
     Yadolahi & Abolmaali 2025 for the last step, and their equation 1 for "steady_state";
-    "centred" puts the threshold halfway between the two targets.
+    "centred" puts the threshold halfway between the two targets. Of integer neurons all three
+    are the membrane of the level that is sent, the nearest one: thresholds are halfway anyhow.
     """
     theta = population.threshold
     assert theta is not None, "a population that never fires has no RMP target"
@@ -171,6 +172,8 @@ def rmp_loss(
         membrane = after_reset(population, spikes, membrane)
     if rmp.target == "steady_state":  # deviations add up to 0: its own gradient is none
         target = membrane.detach().mean(-1, keepdim=True)
+    elif population.levels is not None:
+        target = spikes.detach() * theta
     elif rmp.target == "nearest":
         target = theta * (before > theta / 2).to(before.dtype)
     else:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, reduce
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from lavaseg.network import (
     NEVER,
     STATE_SCALE,
     Current,
+    Input,
     Network,
     Node,
     Population,
@@ -25,6 +26,7 @@ from lavaseg.network import (
     Relay,
 )
 from lavaseg.network.integers import IntegerNetwork
+from lavaseg.network.levels import together
 from lavaseg.network.steps import clock_at
 from lavaseg.recipes import Surrogate
 from lavaseg.results.activity import Activity
@@ -60,6 +62,33 @@ Observer = Callable[[Node, torch.Tensor, "torch.Tensor | None"], None]
 each relay and its messages, and with each current and its values."""
 
 
+def spikes_sent(node: Input | Node, x: torch.Tensor) -> torch.Tensor:
+    """Spikes of each neuron over T steps, int64 (N, C, H, W).
+
+    Integer neurons count for as many as the number that they send; graded spikes of an input or a
+    relay for one each, whatever they carry.
+
+    Args:
+        x: what a node sends, (N, C, H, W, T).
+    """
+    if isinstance(node, Population) and node.levels is not None:
+        return x.sum(-1, dtype=torch.int64)
+    return (x != 0).sum(-1)
+
+
+def _once(function: Callable[..., torch.Tensor], *arguments: torch.Tensor) -> torch.Tensor:
+    """An elementwise function of tensors (..., T); of one step if all are constant in time.
+
+    Such a tensor is a view with stride 0, and so is what is returned: torch's own functions would
+    write all steps out, and whatever comes behind would compute each of them.
+    """
+    steps = arguments[0].shape[-1]
+    if steps == 1 or any(x.stride(-1) for x in arguments):
+        return function(*arguments)
+    found = function(*(x[..., :1] for x in arguments))
+    return found.expand(*found.shape[:-1], steps)
+
+
 def after_reset(
     population: Population, spikes: torch.Tensor, membrane: torch.Tensor
 ) -> torch.Tensor:
@@ -73,6 +102,11 @@ def after_reset(
 GATE = Surrogate(kind="rectangle", width=2.2, height=0.5)
 """Surrogate of neurons that compare a sum of spikes, whatever the recipe says: a gate's sums are
 whole, and those next to its threshold so far from it that a narrower one would be 0 at all sums."""
+
+
+def sum_of(tensors: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Their sum; of one, itself."""
+    return reduce(torch.add, tensors)
 
 
 def _initial_scale(node: Node) -> float:
@@ -113,7 +147,11 @@ class SpikingNetwork(nn.Module):
         unit = 1 if integer else FLOAT_SCALE
         self.input_scale = 1.0 if integer else 1.0 / network.input.max_message
         self.synapses = nn.ModuleDict(
-            {p.name: Synapse(p.operator, network.shape(p.source)) for p in network.projections}
+            {
+                p.name: Synapse(p.operator, network.shape(p.source))
+                for p in network.projections
+                if p.shares is None
+            }
         )
         self.neurons = nn.ModuleDict(
             {
@@ -136,8 +174,9 @@ class SpikingNetwork(nn.Module):
                 self.biases[name] = nn.Parameter(torch.zeros(channels))
             if isinstance(node, Population) and node.clock:
                 self.clocks[name] = nn.Parameter(torch.zeros(needed(steps, "a clock"), channels))
-        for projection in network.projections:
-            synapse = self.synapse(projection.name)
+        self._shares = {p.name: p.stored_as for p in network.projections}
+        for name in self.synapses:
+            synapse = self.synapse(name)
             if synapse.synapse is not None:
                 nn.init.kaiming_normal_(synapse.synapse.weight, nonlinearity="relu")
 
@@ -160,7 +199,7 @@ class SpikingNetwork(nn.Module):
                 where the steps before have left off, as is kept there. None: a whole sample.
         """
         net = self.network
-        emitted = {net.input.name: messages * self.input_scale}
+        emitted = {net.input.name: _once(lambda x: x * self.input_scale, messages)}
         readout = torch.empty(0)
         for node in net.ordered:
             emitted[node.name], membrane = self.respond(
@@ -221,13 +260,17 @@ class SpikingNetwork(nn.Module):
             emitted: what each node that it listens to sends, (N, C, H, W, T).
         """
         arriving = [
-            self._late(p, self.synapses[p.name](emitted[p.source]), carried)
-            for p in self.network.incoming(node.name)
-            if not p.recurrent
+            self._late(
+                group[0],
+                self.synapse(group[0].name)(sum_of(emitted[p.source] for p in group)),
+                carried,
+            )
+            for group in together(self.network, node.name)
+            if not group[0].recurrent
         ]
         current = arriving[0]
         for other in arriving[1:]:
-            current = current + other
+            current = _once(torch.add, current, other)
         norm = self._norm_from(node.name, carried)
         bias = self.bias(node.name)
         clock = self.clock(node.name)
@@ -241,7 +284,9 @@ class SpikingNetwork(nn.Module):
             record = "last" if node.threshold is None and membranes == "none" else membranes
             return self._fire(node, current, norm, bias, record, carried)
         current = current if norm is None else norm(current)
-        return current if bias is None else current + bias.view(1, -1, 1, 1, 1), None
+        if bias is not None:
+            current = _once(lambda x: x + bias.view(1, -1, 1, 1, 1), current)
+        return current, None
 
     def _fire(
         self,
@@ -275,7 +320,7 @@ class SpikingNetwork(nn.Module):
             for p in loops:
                 if carried is not None:  # each round begins where the steps before have left off
                     carried.late[p.name] = late[p.name]
-                total = total + self._late(p, self.synapses[p.name](spikes), carried)
+                total = total + self._late(p, self.synapse(p.name)(spikes), carried)
             return total
 
         first = current if carried is None or not loops else fed_back(torch.zeros_like(current))
@@ -291,8 +336,8 @@ class SpikingNetwork(nn.Module):
         return spikes, membrane
 
     def synapse(self, projection: str) -> Synapse:
-        """The synapse of a projection."""
-        found = self.synapses[projection]
+        """The synapse of a projection, or of the one whose weights it shares."""
+        found = self.synapses[self._shares[projection]]
         assert isinstance(found, Synapse)
         return found
 
@@ -412,21 +457,18 @@ class SpikingNetwork(nn.Module):
         kept: dict[str, np.ndarray] = {}
         counts: dict[str, np.ndarray] = {}
 
-        def keep(name: str, x: np.ndarray) -> None:
-            counts[name] = (x != 0).sum(1, dtype=np.uint16)
-            if record:
-                kept[name] = x
-
-        def observe(node: Node, x: torch.Tensor, _: torch.Tensor | None) -> None:
+        def observe(node: Input | Node, x: torch.Tensor, _: torch.Tensor | None) -> None:
             if isinstance(node, Current):
                 return
-            number = torch.int32 if isinstance(node, Relay) else torch.uint8
-            keep(node.name, x.permute(0, 4, 1, 2, 3).to(number).numpy())
+            counts[node.name] = spikes_sent(node, x).numpy().astype(np.uint16)
+            if record:
+                number = torch.int32 if isinstance(node, Relay) else torch.uint8
+                kept[node.name] = x.permute(0, 4, 1, 2, 3).to(number).numpy()
 
-        keep(self.network.input.name, spikes)
+        messages = torch.from_numpy(spikes).permute(0, 2, 3, 4, 1)
+        observe(self.network.input, messages, None)
         with Stopwatch() as watch:
-            messages = torch.from_numpy(spikes).float().permute(0, 2, 3, 4, 1)
-            readout = self(messages, observe)
+            readout = self(messages.float(), observe)
             unit = STATE_SCALE if self.integer else STATE_SCALE * FLOAT_SCALE
             membranes = torch.round(readout.double() * unit).long().numpy()
         return Activity(membranes, counts, kept, watch.seconds)

@@ -32,7 +32,7 @@ from lavaseg.training.loss import (
     rmp_weight,
     segmentation_loss,
 )
-from lavaseg.training.network import SpikingNetwork
+from lavaseg.training.network import SpikingNetwork, spikes_sent
 from lavaseg.training.plan import Plan, learning_rate
 from lavaseg.training.surroundings import MulticlassConfusionMatrix, pl
 
@@ -49,6 +49,13 @@ def check_plan(model: SpikingNetwork | AnalogNetwork, plan: Plan) -> None:
                 "field rmp.target: steady_state is a variance over time, which a single step "
                 "(encoder.steps 1) does not have: expected another target, or more steps"
             )
+        after = plan.rmp.weight and plan.rmp.membrane == "post_reset"
+        for population in model.network.populations if after else ():
+            if population.levels is not None:
+                raise LavasegError(
+                    f"field rmp.membrane: population {population.name!r} has levels and keeps no "
+                    "membrane after it fires: expected pre_reset, got post_reset"
+                )
         return
     if plan.rmp.weight:
         raise LavasegError("field rmp.weight: an artificial network has no membranes; set it 0")
@@ -191,12 +198,12 @@ class SpikingSegmenter(Segmenter):
         def count(node: Node, spikes: torch.Tensor, __: torch.Tensor | None) -> None:
             if isinstance(node, Current):
                 return
-            total = (spikes != 0).sum((0, -1)).double()
+            total = spikes_sent(node, spikes).sum(0).double()
             self.counts[node.name] = self.counts.get(node.name, 0) + total
 
-        source = self.model.network.input.name
-        arrived = (messages != 0).sum((0, -1)).double()
-        self.counts[source] = self.counts.get(source, 0) + arrived
+        source = self.model.network.input
+        arrived = spikes_sent(source, messages).sum(0).double()
+        self.counts[source.name] = self.counts.get(source.name, 0) + arrived
         self.validated += len(messages)
         readout: torch.Tensor = self.model(messages, count)
         return readout

@@ -14,8 +14,10 @@ from lavaseg.events import Stimulus
 from lavaseg.export.lowering import countable
 from lavaseg.network import STATE_SCALE, Input, Node, Population
 from lavaseg.results.energy import account
+from lavaseg.results.membranes import relative
 from lavaseg.results.recording import NEAR, Kind, LayerRecording, Recording
 from lavaseg.training import SpikingNetwork
+from lavaseg.training.network import spikes_sent
 
 
 class SpikingRecorder:
@@ -50,7 +52,7 @@ class SpikingRecorder:
         found: dict[str, LayerRecording] = {}
 
         def observe(node: Input | Node, x: torch.Tensor, v: torch.Tensor | None) -> None:
-            counts[node.name] = (x[0] != 0).sum(-1).numpy()
+            counts[node.name] = spikes_sent(node, x)[0].numpy()
             if node.name in self.kept:
                 share = counts[node.name].mean() / x.shape[-1]
                 found[node.name] = self._layer(node, float(share), x, v)
@@ -104,7 +106,11 @@ class SpikingRecorder:
         values = membranes.numpy()
         if population.threshold is not None:
             threshold = fields["threshold"] = unit * self.model.neuron(name).threshold
-            fields["near"] = one_figure((np.abs(values - threshold) <= NEAR * threshold).mean())
+            levels = fields["levels"] = population.levels
+            away = np.abs(values - threshold)
+            if levels is not None:
+                away = np.abs(relative(values, threshold, levels) - 1) * threshold
+            fields["near"] = one_figure((away <= NEAR * threshold).mean())
         if self.membranes:
             fields["membranes"] = values
         return fields

@@ -42,7 +42,7 @@ def membrane_data(source: Source, ask: Ask) -> dict[str, Histogram]:
                 raise LavasegError(
                     f"{source.title} holds no membranes of {name!r}: record with --membranes"
                 )
-            counts[name] += binned(layer.membranes, layer.threshold)
+            counts[name] += binned(layer.membranes, layer.threshold, layer.levels)
     return {name: Histogram(EDGES, count) for name, count in counts.items()}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from lavaseg.errors import LavasegError
-from lavaseg.network import Current, Network, Relay, Shape
+from lavaseg.network import Current, Network, Population, Relay, Shape
 from lavaseg.network.delays import plan
 from lavaseg.network.grids import fan_out
 from lavaseg.results.energy.accounts import (
@@ -46,6 +46,9 @@ def account(
 ) -> EnergyAccount:
     """Count the operations that measured spikes caused.
 
+    Integer neurons count as they run with binary spikes: each number as as many spikes behind
+    them, and inside, at most, a sum that each neuron sends to its levels at every step.
+
     Args:
         network: the description as it runs, without `Current`s.
         counts: spikes of each neuron summed over samples and steps, integers (C, H, W), for the
@@ -64,7 +67,9 @@ def account(
         raise LavasegError(reason)
     silent = {p.name for p in network.populations if p.threshold is None}
     sheets = {
-        name: _checked(name, counts, shape, samples * steps, name in silent)
+        name: _checked(
+            name, counts, shape, samples * steps * network.most_spikes(name), name in silent
+        )
         for name, shape in network.shapes.items()
     }
     projections = _projections(network, sheets, samples, steps)
@@ -112,7 +117,29 @@ def _projections(
     for population in network.populations:
         if population.clock or population.norm == "bntt_shift":
             found.append(_clock(network, population.name, samples, steps))
+        if population.levels is not None:
+            found.append(_inside(network, population, samples, steps))
     return tuple(found)
+
+
+def _inside(
+    network: Network, population: Population, samples: int, steps: int
+) -> ProjectionAccount:
+    """The synapses from the sums of integer neurons to the populations of their levels."""
+    assert population.levels is not None
+    neurons = network.neurons(population.name)
+    return ProjectionAccount(
+        name=f"levels_of_{population.name}",
+        source=population.name,
+        target=population.name,
+        kind="one_to_one",
+        analog=True,
+        weighted=False,
+        synapses=population.levels * neurons,
+        dense_macs=0,
+        spikes=samples * steps * neurons,
+        operations=samples * steps * neurons * population.levels,
+    )
 
 
 def _clock(network: Network, name: str, samples: int, steps: int) -> ProjectionAccount:
@@ -203,6 +230,6 @@ def _checked(
     if found.size and not 0 <= found.min() <= found.max() <= most:
         raise LavasegError(
             f"spike counts of {name!r} reach from {found.min()} to {found.max()}, "
-            f"possible are 0 to {most} (samples x steps)"
+            f"possible are 0 to {most} (samples x steps, and levels where there are some)"
         )
     return found.astype(np.int64)

@@ -11,18 +11,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numba
 import numpy as np
 import torch
 from lava.lib.dl.slayer.neuron import cuba
 
 from lavaseg.kernels.fused import filter_current, fire
+from lavaseg.kernels.levels import level_starts
 from lavaseg.kernels.neuron_torch import filter_current_steps, fire_steps, triton_kernels
 from lavaseg.network import DECAY_UNITY, Population
 from lavaseg.recipes import Surrogate
 from lavaseg.system.threads import over_blocks
+from lavaseg.training.slayer.integer import respond_levels
+from lavaseg.training.slayer.surrogates import (
+    KINDS,
+    backward_block,
+    level_derivative,
+    surrogate_derivative,
+)
 
-_KINDS = {"slayer": 0, "triangle": 1, "rectangle": 2}
 FLOAT_SCALE = 64
 """Weight units for each trained unit before quantisation: SLAYER's default scale."""
 
@@ -39,51 +45,6 @@ Record = Literal["none", "last", "all"]
 def time_last(x: torch.Tensor) -> torch.Tensor:
     """(T, N, H, W, C) as SLAYER's (N, C, H, W, T), without moving memory."""
     return x.permute(1, 4, 2, 3, 0)
-
-
-def surrogate_derivative(
-    v: torch.Tensor, theta: float, centre: float, surrogate: Surrogate
-) -> torch.Tensor:
-    """ds/dv of `surrogate` at membranes v, in the units of v (see `recipes.Surrogate`)."""
-    distance = (v - centre).abs()
-    width = surrogate.width * theta
-    if surrogate.kind == "slayer":
-        return surrogate.height / (2 * width) * torch.exp(-distance / width)
-    if surrogate.kind == "triangle":
-        return surrogate.height / theta * (1 - distance / width).clamp(min=0)
-    return surrogate.height / theta * (distance <= width / 2)
-
-
-@numba.njit(nogil=True, cache=True, fastmath=True)
-def _backward_block(  # type: ignore[no-untyped-def]
-    grad_spikes, grad_membrane, membrane, grad, kind, theta, centre, width, height, keep, blocks,
-    has_spikes, has_membrane, first, last,
-):  # fmt: skip
-    carry = np.zeros(last - first, np.float32)
-    unseen = membrane.shape[0] - grad_membrane.shape[0]  # steps whose membranes nobody looks at
-    inverse_width = np.float32(1) / width
-    for step in range(membrane.shape[0]):
-        t = membrane.shape[0] - 1 - step
-        for j in range(last - first):
-            v = membrane[t, first + j]
-            g = keep * carry[j]
-            if blocks and v > theta:
-                g = np.float32(0)
-            if has_spikes:
-                distance = abs(v - centre)
-                if kind == 1:
-                    slope = max(np.float32(1) - distance * inverse_width, np.float32(0))
-                    slope *= height / theta
-                elif kind == 2:
-                    slope = height / theta if distance <= np.float32(0.5) * width else np.float32(0)
-                else:
-                    slope = height * np.float32(0.5) * inverse_width
-                    slope *= np.exp(-distance * inverse_width)
-                g += grad_spikes[t, first + j] * slope
-            if has_membrane and t >= unseen:
-                g += grad_membrane[t - unseen, first + j]
-            carry[j] = g
-            grad[t, first + j] = g
 
 
 def _contiguous(x: torch.Tensor) -> torch.Tensor:
@@ -188,7 +149,7 @@ class _Fire(torch.autograd.Function):
             none if grad_membrane is None else _contiguous(grad_membrane).numpy(),
             _contiguous(membrane).numpy(),
             _contiguous(grad).numpy(),
-            _KINDS[surrogate.kind],
+            KINDS[surrogate.kind],
             np.float32(theta),
             np.float32(neuron.centre),
             np.float32(surrogate.width * theta),
@@ -199,7 +160,7 @@ class _Fire(torch.autograd.Function):
             grad_membrane is not None,
         )
         over_blocks(
-            arguments[2].shape[1], lambda first, last: _backward_block(*arguments, first, last)
+            arguments[2].shape[1], lambda first, last: backward_block(*arguments, first, last)
         )
         return grad, None, None
 
@@ -212,9 +173,7 @@ class _Fire(torch.autograd.Function):
         change = _accumulated(tangents[0], passed)
         fired = torch.zeros_like(change)
         if neuron.population.threshold is not None:
-            fired = change * surrogate_derivative(
-                membrane, neuron.threshold, neuron.centre, neuron.surrogate
-            )
+            fired = change * neuron.slope(membrane)
         if ctx.record == "none":
             return fired, None
         return fired, change[-1:].clone() if ctx.record == "last" else change
@@ -242,7 +201,7 @@ def _backward_steps(
     membrane: torch.Tensor,
     neuron: FusedNeuron,
 ) -> torch.Tensor:
-    """`_backward_block` on a GPU: one kernel, or as torch operations where Triton is missing."""
+    """`backward_block` on a GPU: one kernel, or as torch operations where Triton is missing."""
     theta = neuron.threshold
     kernels = triton_kernels()
     if kernels is not None:
@@ -252,7 +211,7 @@ def _backward_steps(
             membrane,
             theta=theta,
             centre=neuron.centre,
-            kind=_KINDS[neuron.surrogate.kind],
+            kind=KINDS[neuron.surrogate.kind],
             width=neuron.surrogate.width * theta,
             height=neuron.surrogate.height,
             keep=1 - neuron.population.voltage_decay / DECAY_UNITY,
@@ -260,7 +219,7 @@ def _backward_steps(
         )
     grad = torch.zeros_like(membrane)
     if grad_spikes is not None:
-        grad += grad_spikes * surrogate_derivative(membrane, theta, neuron.centre, neuron.surrogate)
+        grad += grad_spikes * neuron.slope(membrane)
     if grad_membrane is not None:
         grad[len(grad) - len(grad_membrane) :] += grad_membrane
     passed = leak_factors(membrane, neuron)
@@ -291,7 +250,7 @@ class FusedNeuron(cuba.Neuron):
     """A population's neurons: SLAYER's `cuba.Neuron` with the fused kernel inside.
 
     The spikes equal those of `cuba.Neuron` with `threshold_eps = 1 / s_scale` bit for bit
-    (that epsilon makes SLAYER's v >= theta the hardware's strict v > theta). Soft reset and
+    (that epsilon makes SLAYER's v >= theta the hardware's strict v > theta). Soft reset, levels and
     read-outs that never fire are additions.
 
     Args:
@@ -315,6 +274,9 @@ class FusedNeuron(cuba.Neuron):
         self.threshold_eps = 1 / self.s_scale
         self.population = population
         self.surrogate = surrogate
+        if population.levels is not None:
+            starts = level_starts(self.threshold, population.levels, self.s_scale)
+            self.register_buffer("starts", torch.from_numpy(starts), persistent=False)
 
     @property
     def blocks(self) -> bool:
@@ -326,7 +288,23 @@ class FusedNeuron(cuba.Neuron):
     @property
     def centre(self) -> float:
         """Membrane at which the surrogate peaks: the threshold; for SLAYER's own, theta + eps."""
-        return self.threshold + (self.threshold_eps if self.surrogate.kind == "slayer" else 0.0)
+        return self.threshold + self.shift
+
+    @property
+    def shift(self) -> float:
+        """How far above its threshold the surrogate peaks."""
+        return self.threshold_eps if self.surrogate.kind == "slayer" else 0.0
+
+    def slope(self, membrane: torch.Tensor) -> torch.Tensor:
+        """Derivative of what is sent with respect to the membrane, as the backward pass has it.
+
+        Args:
+            membrane: before reset, any shape, in the unit of the threshold.
+        """
+        levels = self.population.levels
+        if levels is not None:
+            return level_derivative(membrane, self.threshold, levels, self.shift, self.surrogate)
+        return surrogate_derivative(membrane, self.threshold, self.centre, self.surrogate)
 
     def respond(
         self,
@@ -347,6 +325,8 @@ class FusedNeuron(cuba.Neuron):
             bias: (channels,), added to the filtered current at every step.
         """
         current = self.current(synaptic, norm, bias)
+        if self.population.levels is not None:
+            return respond_levels(current, self, record)
         spikes, membrane = _Fire.apply(time_first(current), self, record)
         return time_last(spikes), None if membrane is None else time_last(membrane)
 
@@ -367,6 +347,8 @@ class FusedNeuron(cuba.Neuron):
         x = time_first(synaptic)
         if state is None:
             state = NeuronState.rest(x[0].numel())
+        if self.population.levels is not None:  # they keep nothing
+            return *respond_levels(_shifted(synaptic, norm, bias), self, record), state
         u = state.current.copy()
         if self.population.current_decay != DECAY_UNITY:
             x = _filtered(x, self.population.current_decay, self.s_scale, u)
@@ -401,7 +383,11 @@ def _shifted(
     """A filtered current (N, C, H, W, T) after the norm and with the bias."""
     if norm is not None:
         current = norm(current)
-    return current if bias is None else current + bias.view(1, -1, 1, 1, 1)
+    if bias is None:
+        return current
+    if current.shape[-1] > 1 and current.stride(-1) == 0:  # it stays a view of one step
+        return (current[..., :1] + bias.view(1, -1, 1, 1, 1)).expand_as(current)
+    return current + bias.view(1, -1, 1, 1, 1)
 
 
 def over_time(module: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
@@ -425,7 +411,6 @@ __all__ = [
     "FusedNeuron",
     "NeuronState",
     "over_time",
-    "surrogate_derivative",
     "time_first",
     "time_last",
 ]
