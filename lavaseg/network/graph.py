@@ -30,8 +30,8 @@ from lavaseg.network.nodes import Current, Input, Node, Population, Projection, 
 from lavaseg.network.operators import OPERATORS
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_IF_GIVEN = ("channels", "shares", "levels")
-"""Fields that plain data leave out where they are None."""
+_IF_GIVEN = ("channels", "shares", "levels", "crop")
+"""Fields that plain data leave out where they are at their defaults."""
 
 
 @dataclass(frozen=True)
@@ -378,11 +378,11 @@ class Network:
         """Plain dictionaries and lists, for JSON; `Network.from_dict` is its inverse."""
 
         def plain(item: Any) -> dict[str, Any]:
-            found = {
+            return {
                 f.name: list(value) if isinstance(value := getattr(item, f.name), tuple) else value
                 for f in dataclasses.fields(item)
+                if f.name not in _IF_GIVEN or getattr(item, f.name) != f.default
             }
-            return {k: v for k, v in found.items() if k not in _IF_GIVEN or v is not None}
 
         return {
             "input": plain(self.input),
