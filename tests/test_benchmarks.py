@@ -83,6 +83,14 @@ def test_training_step_compares_neuron_convolution_and_step_with_slayer(
         assert row["times faster"] == pytest.approx(slower / faster)
 
 
+def test_integer_neurons_are_compared_with_binary_ones_of_the_same_network(
+    quick: Callable[[str], dict[str, Any]],
+) -> None:
+    (row,) = quick("integer_neurons")["rows"]
+    slower, faster = row["binary T 4 [ms]"], row["T 1, D 4 [ms]"]
+    assert row["times faster"] == pytest.approx(slower / faster)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU: it would run")
 def test_gpu_training_says_that_it_needs_a_gpu(load: Callable[[str], ModuleType]) -> None:
     with pytest.raises(SystemExit, match="needs an NVIDIA GPU"):

@@ -16,7 +16,9 @@ from levelled import Levelled, equal_everywhere, integers_sent, levelled_network
 
 from lavaseg.deploy import simulate, verify_spikes
 from lavaseg.deploy.lava import run_inprocess
+from lavaseg.deploy.loihi2 import System
 from lavaseg.deploy.simulator_slots import foldable
+from lavaseg.deploy.simulator_torch import run_torch
 from lavaseg.encoders import Direct, Poisson
 from lavaseg.errors import LavasegError
 from lavaseg.export.lowering import (
@@ -53,7 +55,7 @@ from lavaseg.results.energy import account
 from lavaseg.results.energy.described import describe as describe_work
 from lavaseg.training import SpikingNetwork
 
-FUZZED = EXAMPLES if "LAVASEG_FUZZ_EXAMPLES" in os.environ else 15
+FUZZED = EXAMPLES if "LAVASEG_FUZZ_EXAMPLES" in os.environ else 8
 FORMS = ("binary", "graded")
 
 
@@ -129,6 +131,38 @@ def test_the_multi_process_runtime_equals_the_simulator_with_levels(
     drawn: Levelled = data.draw(levelled_networks(most_nodes=4, most_levels=4))
     net = drawn.unrolled(data.draw(st.sampled_from(FORMS)))
     verdict = verify_spikes(net, random_spikes(net, 3), backends=("lava",), progress=False)
+    assert verdict.ok, str(verdict.first_difference)
+
+
+@settings(relaxed, max_examples=20)
+@given(data=st.data())
+def test_the_simulator_of_other_devices_is_the_cpus_with_levels(
+    data: st.DataObject, random_spikes: Spikes
+) -> None:
+    drawn: Levelled = data.draw(levelled_networks())
+    net = drawn.unrolled(data.draw(st.sampled_from(FORMS)))
+    spikes = random_spikes(net, 3)
+    expected = simulate(net, spikes, record="all")
+    found = run_torch(net, spikes, list(net.network.shapes), "cpu")
+    equal_everywhere(expected.counts, found.counts)
+    equal_everywhere(expected.spikes, found.spikes)
+    np.testing.assert_array_equal(expected.readout, found.readout)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("chip")
+def test_the_double_of_a_chip_gives_the_simulators_spikes_with_levels(
+    random_spikes: Spikes,
+) -> None:
+    """T = 3, which takes 4 steps there: slots are reset in silent steps, too."""
+    net = unroll_levels(small(2, steps=3), "graded")
+    verdict = verify_spikes(
+        net,
+        random_spikes(net, 3),
+        backends=("loihi2",),
+        system=System(board="ncl-og-01"),
+        progress=False,
+    )
     assert verdict.ok, str(verdict.first_difference)
 
 

@@ -15,6 +15,7 @@ from lavaseg import models, recipes
 from lavaseg.errors import LavasegError
 from lavaseg.network import Conv, Input, Network, Population, Projection
 from lavaseg.recipes import Recipe, Rmp
+from lavaseg.results.evaluation import Evaluation
 from lavaseg.runs import Run
 from lavaseg.training import SpikingNetwork, evaluate, train
 from lavaseg.training.loss import (
@@ -61,8 +62,13 @@ def without_time(run: Run) -> list[dict[str, float]]:
             "augment": "{flip: true, scale: [1, 2], contrast: 0.3}",
             "training__class_weights": "median_frequency",
         },
+        {
+            "encoder": "{kind: direct, steps: 1}",
+            "model__options__levels": "3",
+            "rmp__weight": "0.1",
+        },
     ],
-    ids=["direct", "poisson", "augmented"],
+    ids=["direct", "poisson", "augmented", "integer"],
 )
 def test_a_resumed_run_equals_one_that_was_never_interrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str]
@@ -99,6 +105,43 @@ def test_training_lowers_the_loss_and_keeps_the_best_epoch(tmp_path: Path) -> No
     result = evaluate(run, split="validation", progress=False)
     assert result.miou == pytest.approx(best, abs=1e-5)
     assert {"rate/conv1", "rate/conv8", "energy_uj", "synaptic_operations"} <= rows[0].keys()
+
+
+def test_integer_neurons_learn_and_what_is_measured_of_them_is_theirs(tmp_path: Path) -> None:
+    recipe = small(
+        data__options={"train": 200, "test": 10},
+        model__options__levels=4,
+        encoder="{kind: direct, steps: 1, bits: 6}",
+        training__epochs=4,
+        training__membrane_histograms="true",
+    )
+    run = train(recipe, tmp_path / "run", progress=False)
+    rows = run.history()
+    assert rows[-1]["loss"] < 0.6 * rows[0]["loss"]
+    result = evaluate(run, progress=False)
+    assert result.counts["conv1"].max() > 10  # samples: with one step, only integers reach it
+    assert Evaluation.load(tmp_path / "run" / "evaluation.json").rates == result.rates
+    again = evaluate(run, steps=3, progress=False)  # all three steps are alike
+    assert np.array_equal(again.confusion, result.confusion)
+    assert again.rates_per_step == pytest.approx(result.rates_per_step)
+    histograms = run.files.membranes.load().histograms
+    assert histograms["conv1"][-1].counts.sum() == 8 * run.network.neurons("conv1")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("voltage_decay: 100", "'conv1': levels 2 .* voltage_decay must be 4096, got 100"),
+        ("reset: soft", "'conv1': levels 2 .* reset must be 'hard', got 'soft'"),
+    ],
+)
+def test_levels_beside_a_memory_are_refused_before_anything_is_written(
+    option: str, message: str, tmp_path: Path
+) -> None:
+    recipe = small(model__options=f"{{width: 1, levels: 2, {option}}}")
+    with pytest.raises(LavasegError, match=message):
+        train(recipe, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_is_not_overwritten(tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ def export(
 
     from lavaseg.chip import find_limits
     from lavaseg.export import export as export_run
+    from lavaseg.network.levels import forms_in_words
     from lavaseg.results.rounding import Calibrated, sentences
 
     net = export_run(
@@ -81,6 +82,8 @@ def export(
         for sentence in sentences(Calibrated.from_dict(opened.files.calibration.load())):
             say(sentence)
     say(f"exported: {path}")
+    if integers := forms_in_words(net.network):
+        say(f"integers    {integers}")
     _say_ranges(net)
     say_limits(find_limits(net))
     say(f"Next: `lavaseg verify {path}`")

@@ -63,8 +63,9 @@ def foldable(net: IntegerNetwork) -> tuple[Slots, ...]:
 
 def _alike(net: IntegerNetwork, first: str, other: str) -> bool:
     """Whether two slots have the same bias and clock."""
-    clocks = [net.clocks.get(name, np.zeros(0)) for name in (first, other)]
-    return np.array_equal(net.bias(first), net.bias(other)) and np.array_equal(*clocks)
+    none = np.zeros(0)
+    clocks = np.array_equal(net.clocks.get(first, none), net.clocks.get(other, none))
+    return clocks and np.array_equal(net.bias(first), net.bias(other))
 
 
 def _complete(group: Sequence[Projection], slots: tuple[str, ...]) -> bool:

@@ -114,6 +114,20 @@ def together(network: Network, name: str) -> tuple[tuple[Projection, ...], ...]:
     return tuple(map(tuple, found.values()))
 
 
+def forms_in_words(network: Network) -> str:
+    """Which integer neurons send their integers how, in words; empty where there are none."""
+    found: dict[tuple[Form, int], list[str]] = {}
+    for item in integer_neurons(network):
+        found.setdefault((item.form, len(item.slots)), []).append(item.name)
+    parts = []
+    for (form, levels), names in found.items():
+        how = f"as spikes of {levels} slots" if form == "binary" else (
+            f"as one graded spike of {levels.bit_length()} bits"
+        )  # fmt: skip
+        parts.append(f"{how} from {', '.join(names)}")
+    return "; ".join(parts)
+
+
 def slots_of(name: str, levels: int) -> tuple[str, ...]:
     """The names of the slots of a population with more than one level, unless others have them."""
     return tuple(f"{name}_{k}" for k in range(1, levels + 1))

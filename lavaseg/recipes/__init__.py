@@ -64,6 +64,11 @@ class Surrogate(_Section):
       width 1, height 0.3; their paper: height 1
     - rectangle: height / theta on |v - theta| <= width / 2 * theta; MFS-Seg, with 1 on
       |v - 0.5| <= 0.5: width 2, height 0.5
+
+    Integer neurons (a model's option `levels`) have one at each of their thresholds,
+    (k + 1/2) theta in place of theta above, and these add up: a rectangle of width 1 and height 1
+    is the straight-through gradient 1 / theta on 0 .. levels theta (Luo et al. 2024, SpikeYOLO);
+    a triangle of width 1 and height 1 falls off over one theta at both ends of it.
     """
 
     kind: Literal["slayer", "triangle", "rectangle"] = "triangle"
@@ -71,7 +76,8 @@ class Surrogate(_Section):
     height: float = Field(1.0, gt=0)
     reset: Literal["ignore", "gate"] = "ignore"
     """ignore: the gradient flows through time as if no reset happened (SLAYER's backward);
-    gate: a reset stops it (reset factor detached, as in MS-ResNet and MFS-Seg)."""
+    gate: a reset stops it (reset factor detached, as in MS-ResNet and MFS-Seg). Integer neurons
+    keep nothing, so that both are the same."""
 
 
 class Rmp(_Section):
@@ -90,8 +96,10 @@ class Rmp(_Section):
     """spike: 0 or theta, by whether it fired; nearest: the nearer of 0 and theta; centred: 0 or
     2 theta by whether it fired, so that theta is the midpoint; steady_state: the neuron's own mean
     over T, which is equation 1 of Yadolahi & Abolmaali 2025 taken literally, their text speaks of
-    0 and 1. With it the loss is a variance over time, and that of a single step is 0."""
+    0 and 1. With it the loss is a variance over time, and that of a single step is 0. Of integer
+    neurons spike, nearest and centred are one: theta times the number that is sent."""
     membrane: Literal["pre_reset", "post_reset"] = "pre_reset"
+    """post_reset is refused where there are integer neurons, which keep nothing."""
     schedule: Literal["triangle", "ramp", "cosine", "constant"] = "triangle"
     layers: Literal["all", "inner"] = "all"
     """inner leaves out the first and the last spiking population."""
