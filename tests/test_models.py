@@ -65,7 +65,8 @@ def test_a_network_without_boundary_or_auxiliary_has_two_branches_or_one_readout
     sheet = Input("input", (2, 32, 32))
     whole = models.build("spike_brgnet", sheet, 6, width=4)
     assert isinstance(whole, Network)
-    assert whole.auxiliaries == ("readout_detail",)
+    assert whole.auxiliaries == ("readout_detail", "readout_boundary")
+    assert whole.shape("readout_boundary")[0] == 1
     for option, missing in (("boundary", "boundary"), ("auxiliary", "readout_detail")):
         network = models.build("spike_brgnet", sheet, 6, width=4, **{option: False})
         assert isinstance(network, Network)

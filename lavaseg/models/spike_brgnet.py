@@ -41,8 +41,7 @@ def spike_brgnet(
     What Loihi cannot do stands here otherwise than in Spike-BRGNet. Products with similarities and
     with sigmoids of membranes: sums through a norm, and, where the boundary selects, AND of spikes
     (with levels, normalised sums). Bilinear resizing of membranes: nearest upsampling of spikes.
-    Pools of membranes: pools of spikes. The boundary branch has no loss of its own, since an
-    auxiliary read-out is trained on classes.
+    Pools of membranes: pools of spikes.
 
     Args:
         input_: what the host feeds, events or pictures.
@@ -54,7 +53,8 @@ def spike_brgnet(
         pyramid_width, head_width: channels of a pyramid's branch and of the head; 3 and 4 times
             `width` by default, 96 and 128 as published.
         boundary: False leaves the boundary branch out.
-        auxiliary: a second read-out of the detail branch, trained and then dropped.
+        auxiliary: a second read-out in the detail branch, and one of a single channel in the
+            boundary branch, which is trained on where classes meet; both are dropped by export.
         branches: 1x1 and identity beside the 3x3 convolutions of residual blocks, each with its
             norm; export makes one 3x3 of them (RepVGG).
         threshold: of every spiking population; 0.5 as in the published code, or 1 with levels, so
@@ -135,16 +135,18 @@ class _Brgnet:
         detail = self.bottleneck("detail5", detail, 2 * width)
 
         enlarged = (context, self.enlarging(context, size))
+        readouts = []
+        if auxiliary:
+            readouts.append(self.head("detail", detail3, head_width, classes))
         sides = [(detail, conv1x1(4 * width)), self.lift("fused_context", enlarged)]
         if boundary:
             edge = self.boundary(shared, half, fourth, width, size)
+            if auxiliary:
+                readouts.append(self.head("boundary", "boundary4", width, 1))
             for name, other in (("detail", (detail, OneToOne())), ("context", enlarged)):
                 selected = spike_and(sketch, f"boundary_{name}", other, edge)
                 sides.append((selected, conv1x1(4 * width)))
         fused = sketch.population("fused", *sides)
-        readouts = []
-        if auxiliary:
-            readouts.append(self.head("detail", detail3, head_width, classes))
         return sketch.network(self.head("", fused, head_width, classes), tuple(readouts))
 
     def layer(self, name: str, source: str, conv: Conv) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from lavaseg.errors import LavasegError
 from lavaseg.network import (
@@ -57,11 +58,12 @@ def spiking_resnet(
             f"spiking_resnet: {len(channels)} stages need sides divisible by {reduction}, the "
             f"input has {input_.shape[1:]}"
         )
+    neuron: dict[str, Any] = {"voltage_decay": voltage_decay, "levels": levels}
     nodes: list[Node] = []
     projections: list[Projection] = []
 
     def fire(stream: str, name: str) -> str:
-        nodes.append(Population(name, threshold, voltage_decay=voltage_decay, levels=levels))
+        nodes.append(Population(name, threshold, **neuron))
         projections.append(Projection(stream, name, OneToOne()))
         return name
 

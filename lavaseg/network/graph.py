@@ -44,7 +44,8 @@ class Network:
         projections: the edges; they must form a directed acyclic graph, but for recurrent ones.
         readout: the population whose membrane is read after the last step.
         auxiliaries: further read-outs, smaller or as large, whose error is added to the loss
-            while training (deep supervision); export drops them and what only they read.
+            while training (deep supervision); export drops them and what only they read. One of a
+            single channel is trained on boundaries between classes, the others on classes.
 
     Raises:
         NetworkError: a name is used twice or unknown, shapes disagree, there is a cycle, or a

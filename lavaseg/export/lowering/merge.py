@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Collection
 
 import numpy as np
 
@@ -29,6 +30,7 @@ def merge_parallel(weighted: WeightedNetwork) -> WeightedNetwork:
     dense 3x3. Norms must be folded, and currents unrolled, already.
     """
     net = weighted.network
+    bound = {p.shares for p in net.projections}
     weights: dict[str, np.ndarray] = {}
     kept: dict[tuple[str, str, int], list[Projection]] = {}
     for projection in net.projections:
@@ -37,10 +39,9 @@ def merge_parallel(weighted: WeightedNetwork) -> WeightedNetwork:
         beside = kept.setdefault(ends, [])
         new = projection.operator, weighted.weights[projection.name]
         for index, other in enumerate(beside):
-            old = other.operator, weights[other.name]
-            merged = None
-            if projection.channels is None and other.channels is None:
-                merged = together(old, new, source)
+            if not all(_plain(p, bound) for p in (projection, other)):
+                continue
+            merged = together((other.operator, weights[other.name]), new, source)
             if merged is not None:
                 beside[index] = dataclasses.replace(other, operator=merged[0])
                 weights[other.name] = merged[1]
@@ -54,6 +55,12 @@ def merge_parallel(weighted: WeightedNetwork) -> WeightedNetwork:
     projections = tuple(found[p.name] for p in net.projections if p.name in found)
     network = dataclasses.replace(net, projections=projections)
     return weighted.replace(network=network, weights=weights)
+
+
+def _plain(projection: Projection, bound: Collection[str | None]) -> bool:
+    """Whether a projection has synapses of all channels, and weights of its own alone."""
+    alone = projection.shares is None and projection.name not in bound
+    return alone and projection.channels is None
 
 
 def together(first: Weighted, second: Weighted, source: Shape) -> Weighted | None:
