@@ -256,7 +256,7 @@ def test_currents_are_named() -> None:
         (Population("out", None, reset="soft"), "reset 'soft'"),
         (Population("out", None, norm="batch"), "norm 'batch'"),
         (Population("out", None, current_decay=0), "current_decay 0"),
-        (Population("out", None, voltage_decay=4096), "voltage_decay 4096"),
+        (Population("out", None, 1024, voltage_decay=4096), "voltage_decay 4096"),
     ],
 )
 def test_a_neuron_that_lava_lacks_is_named(population: Population, words: str) -> None:

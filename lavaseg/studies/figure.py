@@ -67,7 +67,7 @@ def draw(study: Study, results: Results, spec: FigureSpec, path: Path) -> None:
     if spec.kind == "lines" and spec.log:
         _log_scale(axes, curves)
     if clouds and spec.log:
-        axes.set_xscale("log")
+        _plain_log(axes)
     across = QUANTITIES[spec.x].heading if clouds else _plain(spec.x)
     axes.set(xlabel=across, ylabel=QUANTITIES[spec.y].heading)
     remark = "" if results.settings == "standard" else f" ({results.settings})"
@@ -213,6 +213,15 @@ def _log_scale(axes: Axes, curves: list[Curve]) -> None:
     ticks = {as_number(x): x for _, points in curves for x, _, _ in points}
     axes.set_xticks(list(ticks), list(ticks.values()))
     axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _plain_log(axes: Axes) -> None:
+    """A logarithmic horizontal axis with plain numbers, between powers of ten where few are."""
+    from matplotlib.ticker import LogFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(LogFormatter())
+    axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
 
 
 def _bars(axes: Axes, curves: list[Curve]) -> Places:
