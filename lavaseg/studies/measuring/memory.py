@@ -21,7 +21,8 @@ def step_bytes(run: Run) -> int | None:
     """Bytes that forward and backward pass of one step add to the process's memory at most.
 
     One of two samples, the fewest that any norm takes, goes before, which compiles kernels and
-    loads libraries. RMP has its weight of mid-training. None where the system does not say (only Linux does).
+    loads libraries. RMP has its weight of mid-training. None where the system does not say (only
+    Linux does).
     """
     module = _module(run)
     messages, labels = next(iter(_batches(run)))
