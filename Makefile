@@ -30,7 +30,8 @@ lint: $(READY) ## style and types
 
 fuzz: $(READY) ## exactness on many random networks (FUZZ_EXAMPLES=2000)
 	LAVASEG_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) LAVASEG_FUZZ_MULTIPROCESS=200 $(BIN)/pytest \
-	    --hypothesis-seed=$(FUZZ_SEED) tests/test_exactness.py tests/test_exactness_graphs.py
+	    --hypothesis-seed=$(FUZZ_SEED) tests/test_exactness.py tests/test_exactness_graphs.py \
+	    tests/test_levels.py
 
 notebooks: $(READY) ## open notebooks/ in JupyterLab, which is installed the first time
 	@[ -x $(BIN)/jupyter-lab ] || \

@@ -592,7 +592,7 @@ FORGERIES: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "network type": (edit(lambda d: d.update(network=3)), "network must be a JSON object"),
     "many nodes": (
         edit(lambda d: d["network"].update(nodes=d["network"]["nodes"] * 1000)),
-        "network.nodes must be a list of at most 512",
+        "network.nodes must be a list of at most 2048",
     ),
     "unknown encoder": (edit(lambda d: d["encoder"].update(kind="eye")), "unknown encoder 'eye'"),
     "encoder type": (edit(lambda d: d.update(encoder="poisson")), "encoder must be a JSON object"),

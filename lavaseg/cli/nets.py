@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -13,6 +14,7 @@ from lavaseg.cli.limits import say_limits
 from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
+    from lavaseg.export.lowering import Choice
     from lavaseg.network.integers import IntegerNetwork
 
 
@@ -41,6 +43,15 @@ def export(
         ),
     ] = 16,
     widest: _Widest = None,
+    levels: Annotated[
+        str,
+        typer.Option(
+            "--levels",
+            metavar="auto|binary|graded",
+            help="How integer neurons send integers: as binary spikes of as many neurons, as one "
+            "graded spike, or as takes fewer neurons and synapses.",
+        ),
+    ] = "auto",
     set_: Moved = None,
 ) -> None:
     """Turn a trained network into Loihi's integers and write it as NetX HDF5.
@@ -61,13 +72,18 @@ def export(
 
     from lavaseg.chip import find_limits
     from lavaseg.export import export as export_run
+    from lavaseg.network.levels import forms_in_words
     from lavaseg.results.rounding import Calibrated, sentences
 
-    net = export_run(opened, path, calibration=calibration, widest=widest)
+    net = export_run(
+        opened, path, calibration=calibration, widest=widest, levels=cast("Choice", levels)
+    )
     if calibration:
         for sentence in sentences(Calibrated.from_dict(opened.files.calibration.load())):
             say(sentence)
     say(f"exported: {path}")
+    if integers := forms_in_words(net.network):
+        say(f"integers    {integers}")
     _say_ranges(net)
     say_limits(find_limits(net))
     say(f"Next: `lavaseg verify {path}`")
@@ -193,7 +209,7 @@ def info(
         (
             (
                 layer["layer"],
-                layer["operator"] or "host",
+                _fed_by(layer),
                 "x".join(map(str, layer["shape"])),
                 f"{layer['parameters']:,}",
                 layer["latency"],
@@ -222,6 +238,15 @@ def info(
         say(f"dilations   {beyond_in_words(opened.network)}")
     obstacle = summary["stock_obstacle"]
     say(f"stock NetX  {'cannot load it: ' + obstacle if obstacle else 'can load it'}")
+
+
+def _fed_by(layer: Mapping[str, Any]) -> str:
+    """What feeds a layer, and how it sends integers if it does."""
+    fed = layer["operator"] or "host"
+    if layer["levels"] is None:
+        return fed
+    how = "binary slots" if layer["form"] == "binary" else "graded spikes"
+    return f"{fed}, {layer['levels']} levels, {how}"
 
 
 def _summary(net: IntegerNetwork) -> dict[str, Any]:

@@ -8,17 +8,25 @@ one sample are summed up (`lavaseg/kernels/sums.py`) and the neurons respond to 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lavaseg.deploy.requests import check_request
+from lavaseg.deploy.simulator_slots import (
+    Slots,
+    foldable,
+    folded_inputs,
+    recorded_slots,
+    respond_with_slots,
+)
 from lavaseg.errors import LavasegError
 from lavaseg.kernels.bits import PackedSpikes
 from lavaseg.kernels.fused import respond_to_sums
 from lavaseg.kernels.stopwatch import Stopwatch
-from lavaseg.kernels.sums import InputSums, padded, synapses
+from lavaseg.kernels.sums import InputSums, synapses
 from lavaseg.network import DECAY_UNITY, STATE_SCALE, Current, Network, Population, Relay
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.network.ranges import Inputs, check_ranges, input_bounds
@@ -28,8 +36,6 @@ from lavaseg.system.threads import over_blocks
 
 CHUNK_BYTES = 512 * 2**20
 """Memory that the automatic chunk size aims to stay below."""
-_BLOCK_BYTES = 2**18
-"""Sums that are computed at a time: they stay in cache."""
 
 
 class Simulator:
@@ -141,26 +147,36 @@ class _Layer:
     Args:
         sources: names of the nodes that `sums` sees, the node's own among them if it feeds back.
         rounds: number of passes after which all of its spikes are settled; 1 without feedback.
+        slots: what the relay that sums does with its slots at once: the integers stand in for
+            what it sends, since its slots alone hear that.
     """
 
     node: Population | Relay
     sums: InputSums
     sources: tuple[str, ...]
     rounds: int
+    slots: Slots | None = None
 
 
 def _layers(net: IntegerNetwork, inputs: Inputs) -> list[_Layer]:
     network = net.network
+    slots = {item.neurons.sum: item for item in foldable(net)}
+    folded = {name: total for total, item in slots.items() for name in item.folded}
+    together = {slot for item in slots.values() for slot in item.neurons.slots}
     layers = []
     for node in network.ordered:
         assert not isinstance(node, Current)  # refused already
-        incoming = network.incoming(node.name)
-        parts = [synapses(network.geometry(p), net.weights[p.name], p.delay) for p in incoming]
+        if node.name in folded:
+            continue
+        parts, sources = [], []
+        for p in (group[0] for group in folded_inputs(network, node.name, together)):
+            parts.append(synapses(network.geometry(p), net.weights[p.name], p.delay))
+            sources.append(folded.get(p.source, p.source))
         sums = InputSums(parts, *inputs[node.name], net.clocks.get(node.name))
         # each round settles as many more steps as the shortest way back takes
-        shortest = min((p.delay for p in incoming if p.recurrent), default=net.steps)
-        rounds = -(-net.steps // shortest)
-        layers.append(_Layer(node, sums, tuple(p.source for p in incoming), rounds))
+        delays = (p.delay for p in network.incoming(node.name) if p.recurrent)
+        rounds = -(-net.steps // min(delays, default=net.steps))
+        layers.append(_Layer(node, sums, tuple(sources), rounds, slots.get(node.name)))
     return layers
 
 
@@ -176,19 +192,25 @@ def _run(
     counts = {name: np.count_nonzero(spikes, axis=1).astype(np.uint16)}
     kept = {name: spikes} if name in recorded else {}
     readout = np.empty(0)
-    waiting = {name: len(network.outgoing(name)) for name in network.shapes}
+    waiting = Counter(source for layer in layers for source in layer.sources)
     for layer in layers:
         name = layer.node.name
-        if isinstance(layer.node, Relay):
+        if layer.slots is not None:
+            seen = [emitted[source] for source in layer.sources]
+            sent, found = respond_with_slots(net, layer.slots, layer.sums, seen, samples)
+            counts |= found
+            kept |= recorded_slots(net, layer.slots, layer.sums, seen, sent, recorded)
+        elif isinstance(layer.node, Relay):
             seen = [emitted[source] for source in layer.sources]
             sent, count = _relay(net, layer.sums, seen, samples)
         else:
             sent, count, membrane = _settle(net, layer.node, layer, emitted, samples)
             if name == network.readout:
                 readout = membrane.transpose(0, 3, 1, 2).astype(np.int64)
-        counts[name] = count.transpose(0, 3, 1, 2)
-        if name in recorded:
-            kept[name] = sent.dense().reshape(samples, net.steps, *network.shape(name))
+        if layer.slots is None:
+            counts[name] = count.transpose(0, 3, 1, 2)
+            if name in recorded:
+                kept[name] = sent.dense().reshape(samples, net.steps, *network.shape(name))
         emitted[name] = sent
         for source in layer.sources:
             waiting[source] -= 1
@@ -246,8 +268,7 @@ def _respond(
     counts = np.zeros((samples, height, width, channels), np.uint16)
     membrane = np.empty((samples, height, width, channels), np.int32)
     bias = net.bias(population.name).astype(np.int32)
-    row_bytes = steps * width * padded(channels) * np.dtype(sums.number).itemsize
-    rows = min(height, max(1, _BLOCK_BYTES // row_bytes))
+    rows = sums.rows_at_once(steps)
     blocks = -(-height // rows)
 
     def work(first: int, last: int) -> None:

@@ -6,11 +6,13 @@ chooses a convolution by transforms.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
+from lavaseg.deploy.simulator_slots import Slots, foldable, folded_inputs
 from lavaseg.errors import LavasegError
 from lavaseg.kernels.neuron_torch import filter_current_steps, fire_steps
 from lavaseg.kernels.operators_torch import apply_operator
@@ -74,20 +76,27 @@ def run_torch(
     first = torch.from_numpy(spikes).to(device).permute(1, 0, 3, 4, 2).to(dtype).contiguous()
     emitted = {network.input.name: first}
     observe(network.input.name, first)
-    waiting = {
-        name: sum(not p.recurrent for p in network.outgoing(name)) for name in network.shapes
+    sheets = {item.neurons.sum: item for item in foldable(net)}
+    folded = {name: total for total, item in sheets.items() for name in item.folded}
+    slots = {slot for item in sheets.values() for slot in item.neurons.slots}
+    inputs = {
+        node.name: [(p, folded.get(p.source, p.source)) for p, *_ in groups if not p.recurrent]
+        for node in network.ordered
+        for groups in [folded_inputs(network, node.name, slots)]
+        if node.name not in folded
     }
+    waiting = Counter(source for found in inputs.values() for _, source in found)
     readout = np.empty(0)
     for node in network.ordered:
+        if node.name in folded:
+            continue
         current: torch.Tensor | None = None
-        for projection in network.incoming(node.name):
-            if projection.recurrent:
-                continue
-            arriving = _delayed(_project(net, projection, emitted[projection.source]), projection)
+        for projection, source in inputs[node.name]:
+            arriving = _delayed(_project(net, projection, emitted[source]), projection)
             current = arriving if current is None else current + arriving
-            waiting[projection.source] -= 1
-            if not waiting[projection.source]:
-                del emitted[projection.source]
+            waiting[source] -= 1
+            if not waiting[source]:
+                del emitted[source]
         assert current is not None
         if isinstance(node, Population):
             if node.name in net.clocks:
@@ -98,11 +107,27 @@ def run_torch(
         else:  # a relay sends the sums themselves
             fired = current
         observe(node.name, fired)
+        if node.name in sheets:  # its slots alone hear it: their integers stand for it from here
+            fired = _levels(sheets[node.name], current)
+            for k, slot in enumerate(sheets[node.name].neurons.slots):
+                observe(slot, fired > k)
+            for relay in sheets[node.name].relays:
+                observe(relay, fired)
         if waiting[node.name]:
             emitted[node.name] = fired
         if node.name == network.readout:
             readout = last.permute(0, 3, 1, 2).to(torch.int64).cpu().numpy()
     return Activity(readout, counts, kept)
+
+
+def _levels(slots: Slots, current: torch.Tensor) -> torch.Tensor:
+    """How many slots spike for the sums (T, N, H, W, C) of their relay."""
+    bias = torch.from_numpy(slots.bias / STATE_SCALE).to(current)[:, None, None, None]
+    membrane = current + bias
+    levels = torch.zeros_like(membrane)
+    for limit in slots.limits:
+        levels += membrane > float(limit) / STATE_SCALE
+    return levels
 
 
 def _project(net: IntegerNetwork, projection: Projection, x: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,8 @@ never saw a spike has a norm that multiplies by much, and leaves the others few 
 current far above the threshold, or far below, says the same when it is clipped. So each population
 tries larger scales, with which its largest weights and biases end at the limits of their range.
 Clipping by the loss that it makes is known well (Nagel et al. 2021, "A White Paper on Neural
-Network Quantization", section 3.1); here the loss is counted in spikes.
+Network Quantization", section 3.1); here the loss is counted in spikes, of integer neurons in
+levels.
 
 Populations that read the picture also try to diffuse the rounding errors of these convolutions
 (`quantise.diffuse_weight`): neighbouring pixels are alike, and errors would add up. And they try
@@ -29,6 +30,7 @@ from lavaseg.export.lowering.quantise import (
     HEADROOM,
     Quantisation,
     diffuse_weight,
+    highest_threshold,
     largest_scale,
     quantise_bias,
     quantise_weight,
@@ -245,8 +247,8 @@ class _Calibration:
 
     def _fits(self, population: Population, scale: float, rounding: Rounding) -> bool:
         """Whether threshold and current keep within their ranges, and what holds feedback down."""
-        name, threshold = population.name, population.threshold
-        if threshold is not None and round(threshold * scale) >= NEVER:
+        name = population.name
+        if population.threshold is not None and highest_threshold(population) * scale >= NEVER:
             return False
         weights, clock = self._values(name, scale, rounding)[0], self._clock(name, scale)
         inhibition, excitation = synaptic_bounds(self.network, weights, name, self.messages, clock)
@@ -261,7 +263,9 @@ class _Calibration:
         """What a scale and a way to round cost, as `Fit` has it."""
         spikes, membrane = self._respond(population, scale, rounding)
         if population.threshold is not None:
-            return float((spikes != expected).sum()) / max(1.0, float((expected != 0).sum()))
+            # a level that is wrong by one is one spike that differs
+            wrong = float((spikes - expected).abs().sum(dtype=torch.float64))
+            return wrong / max(1.0, float(expected.sum(dtype=torch.float64)))
         assert membrane is not None
         return _square(membrane.double() / scale, expected)
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from lavaseg.export.lowering.quantise import Quantisation
+from lavaseg.export.lowering.rounded import RoundedNetwork
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.network import STATE_SCALE
 from lavaseg.network.integers import (
@@ -50,7 +51,7 @@ def _bias_quantiser(exponent: int) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 def quantised_model(
-    net: IntegerNetwork,
+    net: IntegerNetwork | RoundedNetwork,
     weighted: WeightedNetwork,
     quantisation: Quantisation,
     surrogate: Surrogate,
@@ -60,7 +61,7 @@ def quantised_model(
     SLAYER's `pre_hook_fx` rounds the weights before each use, as Loihi will hold them.
 
     Args:
-        net: the integer network, for its description.
+        net: the integer network, for its description; with levels as they are.
         weighted: the folded float values that it was rounded from.
     """
     biased = {p.name: {"bias": p.name in net.biases} for p in net.network.populations}

@@ -14,7 +14,17 @@ from lavaseg.data.base import Samples
 from lavaseg.errors import LavasegError
 from lavaseg.export.calibration import calibrate, fitted
 from lavaseg.export.finetune import quantised_model, tuned_values
-from lavaseg.export.lowering import Quantisation, choose_quantisation, lower, quantise
+from lavaseg.export.lowering import (
+    CHOICES,
+    Choice,
+    Quantisation,
+    RoundedNetwork,
+    choose_quantisation,
+    levels_unrolled,
+    lower,
+    quantise,
+    rounded,
+)
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.network.interleave import factors, interleave
@@ -44,6 +54,7 @@ def export(
     finetune: bool = True,
     calibration: int = CALIBRATION,
     widest: int | None = None,
+    levels: Choice = "auto",
     progress: bool = True,
 ) -> IntegerNetwork:
     """Fold, calibrate, quantise, fine-tune, check the ranges and write the NetX file.
@@ -61,6 +72,9 @@ def export(
             (`lavaseg/export/calibration.py`). 0: the largest scales with which every number fits.
         widest: columns that a sheet may have which a convolution reads; wider ones are
             interleaved (`lavaseg/network/interleave.py`), which changes no spike. None: any.
+        levels: how integer neurons send their integers: as "binary" spikes, as one "graded" spike,
+            or what is cheaper for each population, "auto" (`lavaseg/export/lowering/levels.py`).
+            It changes no integer.
 
     Raises:
         LavasegError: the model cannot be deployed, a sheet cannot be interleaved, a range is
@@ -68,7 +82,7 @@ def export(
     """
     with locked(run.path):
         target = run.files.net.path if path is None else path
-        return _exported(run, target, finetune, calibration, widest, progress)
+        return _exported(run, target, finetune, calibration, widest, levels, progress)
 
 
 def _exported(
@@ -77,21 +91,26 @@ def _exported(
     finetune: bool,
     calibration: int,
     widest: int | None,
+    levels: Choice,
     progress: bool,
 ) -> IntegerNetwork:
     if calibration < 0:
         raise LavasegError(f"calibration must be 0 or more training pictures, got {calibration}")
+    if levels not in CHOICES:
+        raise LavasegError(f"levels must be one of {', '.join(CHOICES)}, got {levels!r}")
     weighted = lower(WeightedNetwork.from_model(trained(run)))
     if widest is not None:
-        factors(weighted.network, widest)  # before anything is trained
+        factors(
+            levels_unrolled(weighted.network, levels).network, widest
+        )  # before anything is trained
     tunes = finetune and run.recipe.finetune.epochs > 0
     quantisation, fits = _quantisation(run, weighted, calibration, tunes, progress)
     weighted = fitted(weighted, quantisation.scales, fits)
     encoder = run.recipe.encoder_object
-    net = quantise(weighted, quantisation, encoder, run.classes)
     if tunes:
-        weighted = _finetune(run, net, weighted, quantisation, fits, progress)
-        net = quantise(weighted, quantisation, encoder, run.classes)
+        start = rounded(weighted, quantisation, encoder, run.classes)
+        weighted = _finetune(run, start, weighted, quantisation, fits, progress)
+    net = quantise(weighted, quantisation, encoder, run.classes, levels)
     if widest is not None:
         net, _ = interleave(net, widest)
     check_ranges(net)
@@ -158,7 +177,7 @@ def _pictures(run: Run, samples: int, tunes: bool) -> torch.Tensor:
 
 def _finetune(
     run: Run,
-    net: IntegerNetwork,
+    net: RoundedNetwork,
     weighted: WeightedNetwork,
     quantisation: Quantisation,
     fits: tuple[Fit, ...],

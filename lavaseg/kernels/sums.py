@@ -27,6 +27,8 @@ from lavaseg.network import Geometry
 
 _LANES = 16
 """Sums of a pixel are padded to a multiple of this, so that vectors fill up."""
+_BLOCK_BYTES = 2**18
+"""Sums that are computed at a time: they stay in cache."""
 
 
 # --------------------------------------------------------------------------------------------
@@ -153,6 +155,13 @@ class InputSums:
                 first,
             )
         return found
+
+    def rows_at_once(self, steps: int) -> int:
+        """Output rows whose sums of some steps stay in cache."""
+        table = self._synapses[0]
+        of_row = steps * len(table.columns) * padded(table.outputs)
+        row_bytes = of_row * np.dtype(self.number).itemsize
+        return min(len(table.rows), max(1, _BLOCK_BYTES // row_bytes))
 
     def integers(
         self, spikes: Sequence[PackedSpikes], steps: int = 1, first_sheet: int = 0

@@ -109,7 +109,8 @@ def size(model: Network | AnalogModel, steps: int = 1) -> Size:
 def synaptic_memory(network: Network, steps: int) -> int:
     """Bytes that the synapses of a network hold as it runs on hardware.
 
-    One for each weight, or gain of an operator without weights, shared ones once. A clock has T
+    One for each weight, or gain of an operator without weights, those that a sheet's places share
+    once; projections that share weights have a copy each. A clock has T
     axons with a weight for each channel (`lavaseg/deploy/lava/lines.py`). Neurons, biases and what
     delays need are not counted.
 

@@ -30,8 +30,8 @@ from lavaseg.network.nodes import Current, Input, Node, Population, Projection, 
 from lavaseg.network.operators import OPERATORS
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_IF_GIVEN = ("channels", "levels")
-"""Fields that plain data leave out where they are None."""
+_IF_GIVEN = ("channels", "shares", "levels", "crop")
+"""Fields that plain data leave out where they are at their defaults."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Network:
         projections: the edges; they must form a directed acyclic graph, but for recurrent ones.
         readout: the population whose membrane is read after the last step.
         auxiliaries: further read-outs, smaller or as large, whose error is added to the loss
-            while training (deep supervision); export drops them and what only they read.
+            while training (deep supervision); export drops them and what only they read. One of a
+            single channel is trained on boundaries between classes, the others on classes.
 
     Raises:
         NetworkError: a name is used twice or unknown, shapes disagree, there is a cycle, or a
@@ -64,6 +65,26 @@ class Network:
         object.__setattr__(self, "auxiliaries", tuple(self.auxiliaries))
         self._check_names()
         object.__setattr__(self, "shapes", self._derive_shapes())
+        self._check_shared()
+
+    def _check_shared(self) -> None:
+        """Refuse projections that share weights which are not theirs to share."""
+        known = {p.name: p for p in self.projections}
+        for p in self.projections:
+            if p.shares is None:
+                continue
+            other = known.get(p.shares)
+            if other is None or other is p or other.shares is not None:
+                raise NetworkError(
+                    f"projection {p.name!r} shares the weights of {p.shares!r}, which is no other "
+                    "projection with weights of its own"
+                )
+            mine = p.operator, p.channels, self.shapes[p.source]
+            if mine != (other.operator, other.channels, self.shapes[other.source]):
+                raise NetworkError(
+                    f"projection {p.name!r} shares the weights of {p.shares!r}, which has another "
+                    "operator, other channels or a source of another shape"
+                )
 
     def _check_names(self) -> None:
         names = [self.input.name, *(node.name for node in self.nodes)]
@@ -248,7 +269,7 @@ class Network:
         return count * len(projection.channels) // self.shapes[projection.source][0]
 
     def synapse_count(self, projection: Projection) -> int:
-        """Weights or gains of a projection, shared ones counted once."""
+        """Weights or gains of a projection, those that its places share counted once."""
         return self.share(projection, math.prod(self.synapse_shape(projection)))
 
     def dense_macs(self, projection: Projection) -> int:
@@ -311,7 +332,9 @@ class Network:
     def weight_count(self) -> int:
         """Synaptic weights, shared ones counted once; norms and biases not included."""
         return sum(
-            self.synapse_count(p) for p in self.projections if self.weight_shape(p) is not None
+            self.synapse_count(p)
+            for p in self.projections
+            if self.weight_shape(p) is not None and p.shares is None
         )
 
     def parameter_count(self, steps: int = 1) -> int:
@@ -356,11 +379,11 @@ class Network:
         """Plain dictionaries and lists, for JSON; `Network.from_dict` is its inverse."""
 
         def plain(item: Any) -> dict[str, Any]:
-            found = {
+            return {
                 f.name: list(value) if isinstance(value := getattr(item, f.name), tuple) else value
                 for f in dataclasses.fields(item)
+                if f.name not in _IF_GIVEN or getattr(item, f.name) != f.default
             }
-            return {k: v for k, v in found.items() if k not in _IF_GIVEN or v is not None}
 
         return {
             "input": plain(self.input),

@@ -17,6 +17,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.network.base import NEVER, STATE_SCALE
 from lavaseg.network.graph import Network
 from lavaseg.network.nodes import Population, Projection
+from lavaseg.network.operators import OneToOne
 from lavaseg.network.steps import clock_at
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ class IntegerNetwork:
         network: thresholds are mantissas (weight units); None marks the read-out.
         weights: int16 for each projection, even, shaped as `network.synapse_shape(projection)`:
             weights in torch's orientation, or the gain of each channel for an operator without
-            trained weights (one-to-one, sum pooling, upsampling).
+            trained weights (one-to-one, sum pooling, upsampling). A one-to-one projection may
+            also hand on what it gets, with a gain of 1 everywhere (`hands_on`). Those of a
+            projection that shares them may be left out: they are the same array.
         biases: for each population that has one.
         encoder: turns a picture into the spikes of T steps; T is `encoder.steps`.
         classes: names of the read-out's channels, in order.
@@ -86,6 +89,7 @@ class IntegerNetwork:
 
     def __post_init__(self) -> None:
         net = self.network
+        object.__setattr__(self, "weights", _with_shared(net, self.weights))
         for projection in net.projections:
             shape = net.synapse_shape(projection)
             if projection.name not in self.weights:
@@ -99,7 +103,8 @@ class IntegerNetwork:
             reason = projection.operator.why_not_integer
             if reason is not None:
                 raise LavasegError(f"projection {projection.name!r}: {reason}")
-            check_weights(projection.name, weight)
+            if not hands_on(projection, weight):
+                check_weights(projection.name, weight)
             _check_channels(net, projection, weight)
         self._check_names()
         for population in net.populations:
@@ -201,6 +206,34 @@ class IntegerNetwork:
         """
         scale = self.scales.get(self.network.readout, 1.0) * STATE_SCALE * self.steps
         return (readout / scale).astype(np.float32)
+
+
+def _with_shared(network: Network, weights: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """The weights with those of projections that share them, which are the same arrays.
+
+    Raises:
+        LavasegError: weights are given for such a projection, and they are others.
+    """
+    found = dict(weights)
+    for p in network.projections:
+        if p.shares is None or p.shares not in weights:
+            continue
+        given = found.get(p.name)
+        if given is not None and not np.array_equal(given, weights[p.shares]):
+            raise LavasegError(
+                f"projection {p.name!r} shares the weights of {p.shares!r}, but others are given"
+            )
+        found[p.name] = weights[p.shares]
+    return found
+
+
+def hands_on(projection: Projection, weight: np.ndarray) -> bool:
+    """Whether a projection hands on what it gets, one to one with a gain of 1.
+
+    Only synapses of mixed sign are confined to even numbers. Purely excitatory ones hold any of 8
+    bits (lava-nc, lava/utils/weightutils.py), and Lava's Conv holds what it is given.
+    """
+    return isinstance(projection.operator, OneToOne) and bool((weight == 1).all())
 
 
 def check_weights(name: str, weight: np.ndarray, what: str = "projection") -> None:

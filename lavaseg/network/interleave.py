@@ -25,6 +25,7 @@ from lavaseg.network.geometry import Axis, Geometry
 from lavaseg.network.graph import Network
 from lavaseg.network.grids import conv_axis, fitted_conv, fitted_transpose, transposed_axis
 from lavaseg.network.integers import Bias, IntegerNetwork
+from lavaseg.network.levels import integer_neurons
 from lavaseg.network.nodes import Population, Projection
 from lavaseg.network.operators import Dense, Operator
 
@@ -120,12 +121,15 @@ def _assigned(network: Network, most: int) -> Factors:
         NetworkError: a projection between two sheets becomes no operator.
     """
     found: dict[str, int] = {}
+    together = {name: item.sum for item in integer_neurons(network) for name in item.members[1:]}
     for name in (network.input.name, *(node.name for node in network.ordered)):
         width = network.shape(name)[2]
         free = not sends_columns(network, name)
         choices = [n for n in _divisors(width) if width // n <= most or free]
         if name == network.readout:
             choices = [1]
+        if name in together:  # what hands on must stay one to one
+            choices = [found[together[name]]]
         incoming = () if name == network.input.name else network.incoming(name)
         for choice in choices:
             found[name] = choice
@@ -179,9 +183,14 @@ def interleave(net: IntegerNetwork, widest: int) -> tuple[IntegerNetwork, Factor
             f"the network was interleaved before: interleave the original to {widest} columns"
         )
     projections, weights = [], {}
+    between = {
+        p.name: _between(network, p, net.weights[p.name], found)
+        for p in network.projections
+        if p.shares is None
+    }
     for projection in network.projections:
         source, kept = found[projection.source], projection.channels
-        operator, weight = _between(network, projection, net.weights[projection.name], found)
+        operator, weight = between[projection.stored_as]
         if kept is not None and source > 1:
             kept = tuple(source * c + phase for c in kept for phase in range(source))
         projections.append(dataclasses.replace(projection, operator=operator, channels=kept))

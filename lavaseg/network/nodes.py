@@ -235,6 +235,8 @@ class Projection:
         channels: the source's channels that have synapses, in ascending order; None: all. The
             weights of the others are there and zero: channels that are late by different steps
             leave through one projection each.
+        shares: the projection whose weights this one uses, too; None: it has its own. Both have
+            the same operator and channels, on sheets of one shape.
     """
 
     source: str
@@ -243,6 +245,7 @@ class Projection:
     delay: int = 0
     name: str = ""
     channels: tuple[int, ...] | None = None
+    shares: str | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -270,6 +273,11 @@ class Projection:
     def recurrent(self) -> bool:
         """Whether the projection leads from a population to itself."""
         return self.source == self.target
+
+    @property
+    def stored_as(self) -> str:
+        """The projection whose weights are stored for this one: itself, or the one it shares."""
+        return self.shares or self.name
 
 
 Node = Population | Current | Relay

@@ -46,7 +46,7 @@ def message_ranges(network: Network, weights: Mapping[str, np.ndarray]) -> Messa
     """The messages of all nodes that send, the input included."""
     found: dict[str, tuple[float, float]] = {network.input.name: (0, network.input.max_message)}
     for node in network.ordered:
-        found[node.name] = 0, 1
+        found[node.name] = 0, node.max_message if isinstance(node, Population) else 1
         if isinstance(node, Relay):
             inhibition, excitation = synaptic_bounds(network, weights, node.name, found)
             found[node.name] = -float(inhibition.max()), float(excitation.max())
@@ -113,7 +113,7 @@ def bounds(
     up = excitation * kept + np.maximum(bias, 0)
     over_time = geometric_sum(population.voltage_decay, net.steps)
     low = -float((down * over_time).max())
-    if population.threshold is None:
+    if population.threshold is None or population.memoryless:
         high = float((up * over_time).max())
     else:  # whatever passed the threshold was reset
         high = float(up.max()) + float(population.threshold)

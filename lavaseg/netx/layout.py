@@ -38,7 +38,7 @@ class Layout:
     Args:
         name: "sequence" (NetX's published layout) or "graph".
         fields: path to value, for everything in `layer` that the description determines.
-        weights: path to projection, for each projection.
+        weights: path to projection, for each projection that has weights of its own.
         biases: path to population or current, for each one that has a bias.
         clocks: path to population, for each one that has a clock.
     """
@@ -170,7 +170,7 @@ def graph_layout(network: Network, biased: Iterable[str]) -> Layout:
     return Layout(
         "graph",
         {"layer/0/type": _type(_STOCK_REFUSES)},
-        {f"lavaseg/weights/{p.name}": p for p in network.projections},
+        {f"lavaseg/weights/{p.name}": p for p in network.projections if p.shares is None},
         {f"lavaseg/biases/{name}": name for name in biased},
         {f"lavaseg/clocks/{p.name}": p.name for p in network.populations if p.clock},
     )

@@ -12,8 +12,8 @@ MAX_FILE = 2**31
 """Bytes of a file."""
 MAX_DESCRIPTION = 2**24
 """Bytes of the JSON text."""
-MAX_NODES = 512
-MAX_PROJECTIONS = 1024
+MAX_NODES = 2048
+MAX_PROJECTIONS = 8192
 MAX_NEURONS = 2**27
 """Neurons of one population; more than a hundred Loihi 2 chips hold."""
 MAX_GEOMETRY = 65535

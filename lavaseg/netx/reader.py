@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lavaseg.network.integers import Bias, IntegerNetwork, check_bias, check_weights
+from lavaseg.network.integers import Bias, IntegerNetwork, check_bias, check_weights, hands_on
 from lavaseg.netx.description import Description, parse_description
 from lavaseg.netx.hdf5 import Reader, opened, read_image
 from lavaseg.netx.header import check_header
@@ -94,7 +94,8 @@ class NetReader(Reader):
         found = {}
         for path, projection in layout.weights.items():
             stored = self.array(path, WEIGHT, stored_weight_shape(data.network, projection))
-            check_weights(projection.name, stored)
+            if not hands_on(projection, stored):
+                check_weights(projection.name, stored)
             shape = data.network.synapse_shape(projection)
             found[projection.name] = stored.astype(np.int16).reshape(shape)
         return found

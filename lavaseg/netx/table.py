@@ -10,37 +10,55 @@ import numpy as np
 
 from lavaseg.network import Conv, Population, Projection
 from lavaseg.network.integers import IntegerNetwork
+from lavaseg.network.levels import integer_neurons
 from lavaseg.netx.stock import stock_obstacles
 
 
 def describe(net: IntegerNetwork) -> list[dict[str, Any]]:
     """One row for the input and for each population or current, in topological order, for tables.
 
+    Integer neurons have one row for all of their nodes.
+
     Keys: layer, type, operator (text, '' for the input), shape (C, H, W), parameters (weights and
-    biases), latency (steps), threshold (mantissa; None: never fires), current_decay,
+    biases), latency (steps), levels (None: binary spikes), form ("binary" or "graded", of levels),
+    threshold (mantissa, of levels the distance between them; None: never fires), current_decay,
     voltage_decay (1/4096), weights and biases ((smallest, largest) or None; biases in state
     units), stock_loadable, and stock_obstacle (why not, or '').
     """
-    network = net.network
+    network, sheets = net.network, integer_neurons(net.network)
+    sums = {item.sum: item for item in sheets}
+    folded = {name for item in sheets for name in item.members[1:]}
+    called = {member: item.name for item in sheets for member in item.members}
     rows = [_row(network.input.name, "input", network.input.shape, 0)]
     for name, reason in stock_obstacles(net):
-        node = network[name]
-        incoming = network.incoming(name)
+        if name in folded:
+            continue
+        item = sums.get(name)
+        # what is known of the neurons is that of the first slot
+        neurons = network[name if item is None else item.slots[0]]
+        incoming = [p for p in network.incoming(name) if p.shares is None]
         weights = [net.weights[p.name] for p in incoming if p.name in net.weights]
-        bias = net.biases.get(name)
-        row = _row(name, type(node).__name__.lower(), network.shape(name), network.latencies[name])
+        bias, clock = net.biases.get(neurons.name), net.clocks.get(neurons.name)
+        row = _row(name, type(neurons).__name__.lower(), network.shape(name))
+        row["latency"] = network.latencies[name]
         chain = network.is_sequence
         row["operator"] = " + ".join(
-            [text + ("" if chain else f" from {source}") for text, source in _operators(incoming)]
-            + ["clock"] * (name in net.clocks)
+            [
+                text + ("" if chain else f" from {called.get(source, source)}")
+                for text, source in _operators(incoming)
+            ]
+            + ["clock"] * (clock is not None)
         )
-        row["parameters"] = sum(map(network.synapse_count, incoming)) + (
-            bias.mantissa.size if bias else 0
-        )
-        row["parameters"] += net.clocks[name].size if name in net.clocks else 0
-        if isinstance(node, Population):
+        row["parameters"] = sum(map(network.synapse_count, incoming))
+        row["parameters"] += bias.mantissa.size if bias else 0
+        row["parameters"] += 0 if clock is None else clock.size
+        if isinstance(neurons, Population):
             for key in ("threshold", "current_decay", "voltage_decay"):
-                row[key] = getattr(node, key)
+                row[key] = getattr(neurons, key)
+        if item is not None:
+            row["layer"], row["form"], row["levels"] = item.name, item.form, len(item.slots)
+            row["latency"] = max(network.latencies[member] for member in item.members)
+            row["threshold"] *= 2  # that of the first slot is half of the distance
         row["weights"] = _range(weights)
         row["biases"] = _range([bias.state_units]) if bias else None
         row["stock_loadable"], row["stock_obstacle"] = not reason, reason
@@ -48,7 +66,7 @@ def describe(net: IntegerNetwork) -> list[dict[str, Any]]:
     return rows
 
 
-def _row(name: str, kind: str, shape: tuple[int, ...], latency: int) -> dict[str, Any]:
+def _row(name: str, kind: str, shape: tuple[int, ...], latency: int = 0) -> dict[str, Any]:
     return {
         "layer": name,
         "type": kind,
@@ -56,6 +74,8 @@ def _row(name: str, kind: str, shape: tuple[int, ...], latency: int) -> dict[str
         "shape": shape,
         "parameters": 0,
         "latency": latency,
+        "levels": None,
+        "form": None,
         "threshold": None,
         "current_decay": None,
         "voltage_decay": None,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, reduce
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import nn
 
 from lavaseg.errors import LavasegError
 from lavaseg.kernels.stopwatch import Stopwatch
-from lavaseg.models.blocks import is_gate
+from lavaseg.models.logic import is_gate
 from lavaseg.network import (
     NEVER,
     STATE_SCALE,
@@ -26,6 +26,7 @@ from lavaseg.network import (
     Relay,
 )
 from lavaseg.network.integers import IntegerNetwork
+from lavaseg.network.levels import together
 from lavaseg.network.steps import clock_at
 from lavaseg.recipes import Surrogate
 from lavaseg.results.activity import Activity
@@ -103,6 +104,11 @@ GATE = Surrogate(kind="rectangle", width=2.2, height=0.5)
 whole, and those next to its threshold so far from it that a narrower one would be 0 at all sums."""
 
 
+def sum_of(tensors: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Their sum; of one, itself."""
+    return reduce(torch.add, tensors)
+
+
 def _initial_scale(node: Node) -> float:
     """Where the scale of a node's norm starts (tdBN: alpha * threshold)."""
     if node.norm_scale is not None:
@@ -141,7 +147,11 @@ class SpikingNetwork(nn.Module):
         unit = 1 if integer else FLOAT_SCALE
         self.input_scale = 1.0 if integer else 1.0 / network.input.max_message
         self.synapses = nn.ModuleDict(
-            {p.name: Synapse(p.operator, network.shape(p.source)) for p in network.projections}
+            {
+                p.name: Synapse(p.operator, network.shape(p.source))
+                for p in network.projections
+                if p.shares is None
+            }
         )
         self.neurons = nn.ModuleDict(
             {
@@ -164,8 +174,9 @@ class SpikingNetwork(nn.Module):
                 self.biases[name] = nn.Parameter(torch.zeros(channels))
             if isinstance(node, Population) and node.clock:
                 self.clocks[name] = nn.Parameter(torch.zeros(needed(steps, "a clock"), channels))
-        for projection in network.projections:
-            synapse = self.synapse(projection.name)
+        self._shares = {p.name: p.stored_as for p in network.projections}
+        for name in self.synapses:
+            synapse = self.synapse(name)
             if synapse.synapse is not None:
                 nn.init.kaiming_normal_(synapse.synapse.weight, nonlinearity="relu")
 
@@ -249,9 +260,13 @@ class SpikingNetwork(nn.Module):
             emitted: what each node that it listens to sends, (N, C, H, W, T).
         """
         arriving = [
-            self._late(p, self.synapses[p.name](emitted[p.source]), carried)
-            for p in self.network.incoming(node.name)
-            if not p.recurrent
+            self._late(
+                group[0],
+                self.synapse(group[0].name)(sum_of(emitted[p.source] for p in group)),
+                carried,
+            )
+            for group in together(self.network, node.name)
+            if not group[0].recurrent
         ]
         current = arriving[0]
         for other in arriving[1:]:
@@ -305,7 +320,7 @@ class SpikingNetwork(nn.Module):
             for p in loops:
                 if carried is not None:  # each round begins where the steps before have left off
                     carried.late[p.name] = late[p.name]
-                total = total + self._late(p, self.synapses[p.name](spikes), carried)
+                total = total + self._late(p, self.synapse(p.name)(spikes), carried)
             return total
 
         first = current if carried is None or not loops else fed_back(torch.zeros_like(current))
@@ -321,8 +336,8 @@ class SpikingNetwork(nn.Module):
         return spikes, membrane
 
     def synapse(self, projection: str) -> Synapse:
-        """The synapse of a projection."""
-        found = self.synapses[projection]
+        """The synapse of a projection, or of the one whose weights it shares."""
+        found = self.synapses[self._shares[projection]]
         assert isinstance(found, Synapse)
         return found
 

@@ -32,10 +32,11 @@ def _check_population(population: Population) -> None:
             f"{name}: current_decay 0 cannot be put on Lava, whose LIF decays by at least 1/4096 "
             f"a step; use 1 to {DECAY_UNITY}"
         )
-    if population.voltage_decay == DECAY_UNITY:
+    if population.voltage_decay == DECAY_UNITY and not population.memoryless:
         raise LavaError(
             f"{name}: voltage_decay {DECAY_UNITY} does not fit Loihi's 12 bits; use 0 to "
-            f"{DECAY_UNITY - 1}"
+            f"{DECAY_UNITY - 1}, or a current_decay of {DECAY_UNITY}, too, which a reset at each "
+            "step makes"
         )
 
 

@@ -256,13 +256,16 @@ def _population(
 ) -> LIFReset:
     bias = net.biases.get(population.name)
     mantissa = np.zeros(1, np.int64) if bias is None else bias.mantissa
+    decay, interval = population.voltage_decay, period
+    if population.memoryless:  # 12 bits hold no decay that leaves nothing: a reset at each step
+        decay, interval = DECAY_UNITY - 1, 1
     return LIFReset(
         shape=shape,
         vth=net.threshold(population),
         du=population.current_decay - 1,  # Loihi adds 1
-        dv=population.voltage_decay,
+        dv=decay,
         bias_mant=np.broadcast_to(mantissa, shape),
         bias_exp=STOCK_BIAS_EXPONENT if bias is None else bias.exponent,
-        reset_interval=period,
-        reset_offset=(1 + net.network.latencies[population.name] + lag) % period,
+        reset_interval=interval,
+        reset_offset=(1 + net.network.latencies[population.name] + lag) % interval,
     )

@@ -34,12 +34,20 @@ def obstacles(network: Network) -> dict[str, str]:
                 "but synapses are static: train with norm 'bntt_shift', whose scale does not",
             )
     for population in network.populations:
-        if population.voltage_decay == DECAY_UNITY or population.current_decay == 0:
+        if population.levels is not None and population.name == network.readout:
+            found.setdefault(
+                "levels",
+                f"population {population.name!r} has levels {population.levels}, but it is the "
+                "read-out, whose membrane is read: put a population without levels behind it",
+            )
+        forgets = population.voltage_decay == DECAY_UNITY and not population.memoryless
+        if forgets or population.current_decay == 0:
             found.setdefault(
                 "decays",
                 f"population {population.name!r}: current_decay {population.current_decay} and "
                 f"voltage_decay {population.voltage_decay} must be 1 to {DECAY_UNITY} and 0 to "
-                f"{DECAY_UNITY - 1}, what Loihi's 12-bit decays hold",
+                f"{DECAY_UNITY - 1}, what Loihi's 12-bit decays hold, or both {DECAY_UNITY}, which "
+                "a reset at each step makes",
             )
     for projection in network.projections:
         operator = projection.operator

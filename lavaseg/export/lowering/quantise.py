@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lavaseg.encoders import Encoder
+from lavaseg.export.lowering.levels import Choice, unroll_levels
+from lavaseg.export.lowering.rounded import RoundedNetwork
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.network import NEVER, STATE_SCALE, Network, Population, Relay
 from lavaseg.network.integers import (
@@ -82,20 +84,40 @@ def largest_scale(weighted: WeightedNetwork, population: Population, messages: M
         HEADROOM * reachable / bias if bias else math.inf,
     ]
     if population.threshold is not None:
-        limits.append((NEVER - 1) / population.threshold)
+        limits.append((NEVER - 1) / highest_threshold(population))
     return float(min(limits))
 
 
 def whole_threshold(scale: float, population: Population) -> float | None:
-    """The next smaller scale that makes the threshold whole; None: it would be below 1."""
+    """The next smaller scale that makes the threshold whole; None: it would be below 1.
+
+    With levels it is even: the levels lie half of it above each multiple of it.
+    """
     if population.threshold is None:
         return scale
-    mantissa = math.floor(scale * population.threshold)
+    unit = 1 if population.levels is None else 2
+    mantissa = unit * math.floor(scale * population.threshold / unit)
     return mantissa / population.threshold if mantissa >= 1 else None
+
+
+def highest_threshold(population: Population) -> float:
+    """What is compared with the membrane, at most, in the unit of a population's threshold.
+
+    Hardware holds all thresholds that a population with levels has (`unroll_levels`).
+    """
+    assert population.threshold is not None
+    if population.levels is None:
+        return population.threshold
+    return (population.levels - 0.5) * population.threshold
 
 
 def too_large(population: Population) -> RangeError:
     """The error of a population that no scale fits."""
+    if population.levels is not None:
+        return RangeError(
+            f"population {population.name!r}: its levels are {population.threshold:g} apart, below "
+            "two weight units once its weights or biases fit 8 bits; they are too large for it"
+        )
     return RangeError(
         f"population {population.name!r}: its threshold {population.threshold:g} is below one "
         "weight unit once its weights or biases fit 8 bits; they are too large for it"
@@ -136,13 +158,13 @@ def quantise_bias(bias: np.ndarray, scale: float, exponent: int) -> Bias:
     return Bias(np.clip(mantissa, -BIAS_MANTISSA_MAX, BIAS_MANTISSA_MAX).astype(np.int16), exponent)
 
 
-def quantise(
+def rounded(
     weighted: WeightedNetwork,
     quantisation: Quantisation,
     encoder: Encoder,
     classes: tuple[str, ...],
-) -> IntegerNetwork:
-    """The network in integers, by rounding to the nearest."""
+) -> RoundedNetwork:
+    """The network in integers, by rounding to the nearest; levels are left as they are."""
     net = weighted.network
     scales = quantisation.scales
     thresholds = {
@@ -150,7 +172,7 @@ def quantise(
         for p in net.populations
         if p.threshold is not None
     }
-    return IntegerNetwork(
+    return RoundedNetwork(
         net.replace_nodes(thresholds),
         {
             p.name: quantise_weight(weighted.weights[p.name], scales[p.target])
@@ -165,3 +187,18 @@ def quantise(
         dict(scales),
         {name: quantise_weight(clock, scales[name]) for name, clock in weighted.clocks.items()},
     )
+
+
+def quantise(
+    weighted: WeightedNetwork,
+    quantisation: Quantisation,
+    encoder: Encoder,
+    classes: tuple[str, ...],
+    levels: Choice = "auto",
+) -> IntegerNetwork:
+    """The network in integers, by rounding to the nearest, and its levels unrolled.
+
+    Args:
+        levels: how integer neurons are unrolled (`unroll_levels`).
+    """
+    return unroll_levels(rounded(weighted, quantisation, encoder, classes), levels)

@@ -56,9 +56,12 @@ class _Unrolling:
         self.projections = list(weighted.network.projections)
         self.weights, self.biases = dict(weighted.weights), dict(weighted.biases)
         self.shapes = dict(weighted.network.shapes)
+        self.relays: list[str] = []
 
     def finished(self) -> WeightedNetwork:
         """The network without currents."""
+        for name in reversed(self.relays):  # what leaves a relay late is late in front of it
+            self._delay_in_front(name)
         nodes = tuple(
             dataclasses.replace(node, bias=True)
             if isinstance(node, Population) and node.name in self.biases and not node.bias
@@ -87,27 +90,45 @@ class _Unrolling:
         )
 
     def relay(self, name: str) -> None:
-        """A current becomes relays, one for each delay behind it; its factor moves behind them."""
+        """A current becomes a relay; its factor moves behind it."""
         incoming, outgoing = self.incoming(name), self.outgoing(name)
         factor = self.weights[incoming[0].name] / RELAY_GAIN
-        delays = sorted({p.delay for p in outgoing})
-        relays = {delay: name if delay == delays[0] else f"{name}_late{delay}" for delay in delays}
-        projections = [p for p in self.projections if name not in (p.source, p.target)]
-        weights = {p.name: self.weights[p.name] for p in projections}
-        for delay, relay in relays.items():
-            self.shapes[relay] = self.shapes[name]
-            for p in incoming:
-                into = Projection(p.source, relay, p.operator, p.delay + delay)
-                projections.append(into)
-                weights[into.name] = np.full_like(factor, RELAY_GAIN)
+        projections = [p for p in self.projections if p.target != name]
+        weights = dict(self.weights)
+        for p in incoming:
+            projections.append(dataclasses.replace(p, channels=None))
+            weights[p.name] = np.full_like(factor, RELAY_GAIN)
         for p in outgoing:
-            projections.append(dataclasses.replace(p, source=relays[p.delay], delay=0))
             weights[p.name] = p.operator.scale_inputs(
                 self.shapes[p.source], self.weights[p.name], factor
             )
         self.nodes = [node for node in self.nodes if node.name != name]
-        self.nodes += [Relay(relay) for relay in relays.values()]
+        self.nodes.append(Relay(name))
+        self.relays.append(name)
         self.projections, self.weights = projections, weights
+
+    def _delay_in_front(self, name: str) -> None:
+        """Relays for each delay behind a relay, whose spikes are as late in front of it."""
+        delays = sorted({p.delay for p in self.outgoing(name)})
+        if delays in ([], [0]):
+            return
+        relays = {delay: name if delay == delays[0] else f"{name}_late{delay}" for delay in delays}
+        incoming = self.incoming(name)
+        weights = {p.name: self.weights[p.name] for p in self.projections if p.target != name}
+        moved = [
+            dataclasses.replace(p, source=relays[p.delay], delay=0) if p.source == name else p
+            for p in self.projections
+            if p.target != name
+        ]
+        for delay, relay in relays.items():
+            self.shapes[relay] = self.shapes[name]
+            for p in incoming:
+                into = p.name if relay == name else f"{p.name}_late{delay}"
+                delayed = dataclasses.replace(p, target=relay, delay=p.delay + delay, name=into)
+                moved.append(delayed)
+                weights[into] = self.weights[p.name]
+        self.nodes += [Relay(relay) for relay in relays.values() if relay != name]
+        self.projections, self.weights = moved, weights
 
     def remove(self, name: str) -> None:
         """Compose a current's inputs with its outputs, and remove it; on failure nothing changes.
@@ -192,7 +213,8 @@ def _add(
             (other.source, other.target, other.delay) == ends  # quicker to compare
             and other.operator == projection.operator
         ):
-            kept[name] = other, elementwise(np.add, values, weight)
+            seen = other if other.channels is None else dataclasses.replace(other, channels=None)
+            kept[name] = seen, elementwise(np.add, values, weight)
             return
     base, name, index = projection.name, projection.name, 1
     while name in kept:

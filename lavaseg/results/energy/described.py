@@ -8,15 +8,16 @@ pooling and resizes are left as they are described.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from lavaseg.errors import LavasegError
-from lavaseg.network import Current, Network, Projection, Relay
+from lavaseg.network import Current, Network, Population, Projection, Relay
 from lavaseg.network.grids import fan_out
+from lavaseg.network.levels import slots_of
 from lavaseg.results.energy.devices import AC_PJ, MAC_PJ
 
 
@@ -87,7 +88,8 @@ def describe(
     Args:
         network: any description, `Current`s and operators that only train included.
         counts: spikes summed over samples and steps, of the input and of each population that
-            fires; arrays of any shape, as only their sums matter.
+            fires; arrays of any shape, as only their sums matter. Those of a population with
+            levels may be given as those of the slots that it was exported as.
         samples: number of samples that were summed.
         steps: logical time steps T of one sample.
 
@@ -116,7 +118,17 @@ def describe(
 
 def fires_as(network: Network, measured: Mapping[str, object]) -> bool:
     """Whether spikes of every population of a description that fires were measured."""
-    return all(p.name in measured for p in network.populations if p.threshold is not None)
+    return all(
+        p.name in measured or _slots(p, measured)
+        for p in network.populations
+        if p.threshold is not None
+    )
+
+
+def _slots(population: Population, measured: Container[str]) -> tuple[str, ...]:
+    """The slots that a population with levels became on export, if they were measured."""
+    slots = slots_of(population.name, population.levels or 0)
+    return slots if all(slot in measured for slot in slots) else ()
 
 
 class _Rates:
@@ -129,10 +141,13 @@ class _Rates:
         self.sums = {n.name: n for n in network.nodes if isinstance(n, Current)}
         silent = {p.name for p in network.populations if p.threshold is None}
         self.spikes = dict.fromkeys(silent, 0.0)
+        levelled = {p.name: p for p in network.populations if p.levels is not None}
         for name in network.shapes.keys() - self.sums.keys() - silent:
-            if name not in counts:
+            names = (_slots(levelled[name], counts) if name in levelled else ()) or (name,)
+            if names[0] not in counts:
                 raise LavasegError(f"spike counts of {name!r} are missing")
-            total, at_once = int(np.sum(counts[name])), network.most_spikes(name)
+            total = sum(int(np.sum(counts[part])) for part in names)
+            at_once = network.most_spikes(name)
             most = network.neurons(name) * samples * steps * at_once
             if not 0 <= total <= most:
                 levels = "" if at_once == 1 else " x levels"
