@@ -224,7 +224,8 @@ def _any_operator(draw: st.DrawFn, shape: Shape) -> Operator:
         )
         return SumPool(kernel, _sizes(draw, 1, 3), padding)
     if kind == "up" and small:
-        return Upsample(_sizes(draw, 1, 2))
+        factor = _sizes(draw, 1, 2)
+        return Upsample(factor, tuple(draw(st.integers(0, f - 1)) for f in factor))
     if kind == "transpose" and small:
         groups = _groups(draw, shape[0])
         stride, dilation = _sizes(draw, 1, 3), _sizes(draw, 1, 2)

@@ -55,6 +55,8 @@ def untrained_integers(
         ("mfs_seg", {"base": 4, "n": 2, "block": "ms", "multi_scale": False}),
         ("mfs_seg", {"base": 4, "n": 1, "block": "fire", "inception": False}),
         ("mfs_seg", {"base": 4, "n": 1, "block": "shuffle", "group": False}),
+        ("spiking_deeplab", {"width": 4, "branches": True}),
+        ("spike_brgnet", {"width": 4, "blocks": (1, 2), "output_stride": 2, "branches": True}),
     ],
 )
 def test_every_model_runs_on_lava_spike_for_spike(model: str, options: dict[str, Any]) -> None:

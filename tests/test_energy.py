@@ -77,6 +77,8 @@ def unrolled(operator: Operator, source: Shape) -> np.ndarray:
         out = f.conv2d(spikes, weight, None, operator.stride, operator.padding, groups=source[0])
     elif isinstance(operator, Upsample):
         out = f.interpolate(spikes, scale_factor=operator.factor, mode="nearest")
+        down, right = operator.crop
+        out = out[..., : out.shape[-2] - down, : out.shape[-1] - right]
     else:
         out = spikes
     return (out != 0).flatten(1).sum(1).reshape(source).numpy()
@@ -112,7 +114,8 @@ def operators(draw: st.DrawFn) -> tuple[Operator, Shape]:
     elif kind == "pool":
         operator = SumPool(**window)
     elif kind == "up":
-        operator = Upsample(window["stride"])
+        crop = tuple(draw(st.integers(0, factor - 1)) for factor in window["stride"])
+        operator = Upsample(window["stride"], crop)
     else:
         operator = OneToOne()
     assume(min(operator.output_shape(source)) >= 1)

@@ -114,6 +114,7 @@ def assert_equals_the_simulator(net: IntegerNetwork, samples: int = 3) -> None:
         ConvTranspose(4, (2, 2), (2, 2), groups=2),
         SumPool((3, 2), (2, 1), (1, 1)),
         Upsample((2, 3)),
+        Upsample((2, 3), (1, 1)),
         OneToOne(),
     ],
 )
@@ -136,6 +137,7 @@ def test_each_operator_is_put_on_lava(operator: Operator) -> None:
         (ConvTranspose(2, (4, 4), (2, 2), (1, 1)), "Conv"),
         (ConvTranspose(2, (3, 3), (2, 2), (1, 1), (1, 1), groups=2), "Conv"),
         (Upsample((2, 3)), "Conv"),
+        (Upsample((2, 3), (1, 0)), "Sparse"),
         (ConvTranspose(2, (3, 3), (2, 2)), "Sparse"),  # odd sheets are no whole number of phases
         (ConvTranspose(2, (9, 9), (9, 9)), "Conv"),
     ],

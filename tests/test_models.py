@@ -13,13 +13,66 @@ from lavaseg.errors import LavasegError
 from lavaseg.export.lowering import deployed, drop_auxiliaries
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.kernels.operators_torch import apply_operator
-from lavaseg.models import blocks
-from lavaseg.models.blocks import Sketch, conv1x1, conv3x3
+from lavaseg.models import logic
+from lavaseg.models.blocks import (
+    Residual,
+    Sketch,
+    conv1x1,
+    conv3x3,
+    efs_block,
+    fire_block,
+    ms_block,
+    shuffle_block,
+)
+from lavaseg.models.systems import find
 from lavaseg.network import Current, Input, Network, NetworkError, OneToOne, Population, Resize
 from lavaseg.recipes import Surrogate
 from lavaseg.training import SpikingNetwork
 
 VOC = Input("input", (3, 64, 64)), 21
+
+
+@pytest.mark.parametrize("sides", [(64, 64), (45, 60), (33, 50), (1, 3), (90, 120)])
+@pytest.mark.parametrize("output_stride", [8, 4, 2, 1])
+def test_branches_of_three_sizes_meet_at_any_size(
+    sides: tuple[int, int], output_stride: int
+) -> None:
+    options: dict[str, Any] = {"width": 4, "blocks": (1, 1), "output_stride": output_stride}
+    network = models.build("spike_brgnet", Input("input", (2, *sides)), 6, **options)
+    assert isinstance(network, Network)
+    wanted = tuple(-(-side // output_stride) for side in sides)
+    assert network.shape("readout") == network.shape("readout_detail") == (6, *wanted)
+    smallest = tuple(-(-side // (8 * output_stride)) for side in sides)
+    assert network.shape("context5b")[1:] == smallest
+    assert deployed(network).shape("readout") == (6, *wanted)
+
+
+def test_a_pyramid_has_the_windows_whose_stride_the_sheet_exceeds() -> None:
+    def windows(side: int) -> list[int]:
+        network = models.build(
+            "spike_brgnet", Input("input", (2, side, side)), 6, width=4, output_stride=1
+        )
+        assert isinstance(network, Network)
+        operators = [p.operator for p in network.projections if p.target.endswith("_means")]
+        return [op.kernel[0] for op in operators]  # type: ignore[attr-defined]
+
+    assert windows(8) == [1]
+    assert windows(24) == [5, 3]
+    assert windows(72) == [5, 9, 17, 9]
+
+
+def test_a_network_without_boundary_or_auxiliary_has_two_branches_or_one_readout() -> None:
+    sheet = Input("input", (2, 32, 32))
+    whole = models.build("spike_brgnet", sheet, 6, width=4)
+    assert isinstance(whole, Network)
+    assert whole.auxiliaries == ("readout_detail", "readout_boundary")
+    assert whole.shape("readout_boundary")[0] == 1
+    for option, missing in (("boundary", "boundary"), ("auxiliary", "readout_detail")):
+        network = models.build("spike_brgnet", sheet, 6, width=4, **{option: False})
+        assert isinstance(network, Network)
+        assert any(node.name.startswith(missing) for node in whole.nodes)
+        assert not any(node.name.startswith(missing) for node in network.nodes)
+        assert network.shape("readout") == whole.shape("readout")
 
 
 @pytest.mark.parametrize("model", ["spiking_fcn", "spiking_unet"])
@@ -48,6 +101,8 @@ def test_enlarged_sheets_meet_their_skips_at_any_size(
         ("mfs_seg", {"base": 4, "n": 2, "block": "ms", "multi_scale": False}),
         ("mfs_seg", {"base": 4, "n": 1, "block": "fire", "inception": False}),
         ("mfs_seg", {"base": 4, "n": 1, "block": "shuffle"}),
+        ("spiking_deeplab", {"width": 4, "branches": True}),
+        ("spike_brgnet", {"width": 4, "blocks": (1, 1), "output_stride": 2}),
     ],
 )
 def test_every_model_computes_finite_logits_and_gradients(
@@ -96,8 +151,8 @@ def binary() -> tuple[torch.Tensor, torch.Tensor]:
 def test_spike_and_is_the_product_and_spike_or_the_maximum(
     binary: tuple[torch.Tensor, torch.Tensor],
 ) -> None:
-    both = spikes_of(lambda s, a, b: blocks.spike_and(s, "both", a, b), *binary)
-    either = spikes_of(lambda s, a, b: blocks.spike_or(s, "either", a, b), *binary)
+    both = spikes_of(lambda s, a, b: logic.spike_and(s, "both", a, b), *binary)
+    either = spikes_of(lambda s, a, b: logic.spike_or(s, "either", a, b), *binary)
     assert torch.equal(both, binary[0] * binary[1])
     assert torch.equal(either, torch.maximum(*binary))
 
@@ -107,7 +162,7 @@ def test_spike_or_pool_is_max_pooling(
     binary: tuple[torch.Tensor, torch.Tensor], kernel: int, stride: int, padding: int
 ) -> None:
     def pool(sketch: Sketch, source: str) -> str:
-        return blocks.spike_or_pool(sketch, "pool", source, kernel, stride, padding)
+        return logic.spike_or_pool(sketch, "pool", source, kernel, stride, padding)
 
     found = spikes_of(pool, binary[0])
     for step in range(found.shape[-1]):
@@ -118,7 +173,7 @@ def test_spike_or_pool_is_max_pooling(
 @pytest.mark.parametrize("kind", ["slayer", "triangle", "rectangle"])
 def test_gradients_pass_an_or_pool_where_one_spike_decides(kind: str) -> None:
     sketch = Sketch(Input("input", (1, 8, 8)))
-    blocks.spike_or_pool(sketch, "pool", "input")
+    logic.spike_or_pool(sketch, "pool", "input")
     sketch.readout("readout", ("pool", OneToOne()))
     net = SpikingNetwork(sketch.network("readout"), Surrogate(kind=kind))
     spikes = (torch.rand((4, 1, 8, 8, 1), generator=torch.Generator().manual_seed(0)) < 0.3).float()
@@ -159,14 +214,12 @@ def test_if_pool_sends_one_spike_for_each_window_of_spikes() -> None:
     half = steady.clone()
     half[:, :, 1::2] = 0
     for source, every in ((steady, 1), (half, 2)):
-        found = spikes_of(lambda s, a: blocks.if_pool(s, "pool", a), source)
+        found = spikes_of(lambda s, a: logic.if_pool(s, "pool", a), source)
         assert found.sum(-1).unique().tolist() == [8 / every]
 
 
-@pytest.mark.parametrize(
-    "block", [blocks.efs_block, blocks.ms_block, blocks.fire_block, blocks.shuffle_block]
-)
-def test_a_residual_block_starts_as_the_identity(block: blocks.Residual) -> None:
+@pytest.mark.parametrize("block", [efs_block, ms_block, fire_block, shuffle_block])
+def test_a_residual_block_starts_as_the_identity(block: Residual) -> None:
     sketch = Sketch(Input("input", (4, 6, 6)), threshold=0.5)
     stream = sketch.current("stream", ("input", conv3x3(4)))
     sketch.readout("short", (stream, OneToOne()))
@@ -228,7 +281,7 @@ def test_mfs_seg_sees_the_input_at_three_scales() -> None:
         ("spiking_deeplab", {"pool": "max"}, "pool"),
         ("spiking_deeplab", {"aspp": (1, 1)}, "aspp"),
         ("spiking_deeplab", {"levels": 16}, "'conv1': levels must be .* 1 to 15, got 16"),
-        ("spiking_deeplab", {"levels": 4, "pool": "or"}, "pool 'or' takes binary .* levels 4"),
+        ("spiking_deeplab", {"branches": True, "norm": "bntt"}, "branches need norm 'batch'"),
         (
             "spiking_deeplab",
             {"levels": 4, "voltage_decay": 100},
@@ -240,6 +293,10 @@ def test_mfs_seg_sees_the_input_at_three_scales() -> None:
             "'conv1': levels 4 .* reset must be 'hard', got 'soft'",
         ),
         ("spiking_unet", {"preset": "large"}, "preset"),
+        ("spike_brgnet", {"output_stride": 3}, "output_stride must be .* 1, 2, 4, 8"),
+        ("spike_brgnet", {"blocks": [2]}, r"blocks \[2\]"),
+        ("mfs_seg", {"levels": 4, "voltage_decay": 3072}, "levels 4 .* got 3072"),
+        ("spiking_unet", {"attention": True}, "'attention' asks for attention, which multiplies"),
         ("mfs_seg", {"n": 0}, "n 0"),
         ("mfs_seg", {"block": "dense"}, "block"),
     ],
@@ -262,8 +319,44 @@ def test_deeplab_options_reach_every_spiking_population() -> None:
         assert population == Population(population.name, 0.5, voltage_decay=100, reset="soft")
 
 
-def test_levels_make_integer_neurons_of_every_spiking_population() -> None:
-    network = models.build("spiking_deeplab", VOC[0], 21, levels=4, threshold=0.5)
-    *spiking, readout = network.populations
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("spiking_deeplab", {}),
+        ("spiking_deeplab", {"aspp": (1, 6), "branches": True}),
+        ("spiking_deeplab", {"pool": "or"}),
+        ("spiking_fcn", {}),
+        ("spiking_unet", {}),
+        ("spiking_unet", {"preset": "published"}),
+        ("spiking_resnet", {}),
+        ("mfs_seg", {"n": 1}),
+        ("spike_brgnet", {}),
+    ],
+)
+def test_levels_make_integer_neurons_of_every_spiking_population(
+    model: str, options: dict[str, Any]
+) -> None:
+    network = models.build(model, VOC[0], 21, levels=4, threshold=0.5, **options)
+    assert isinstance(network, Network)
+    spiking = [p for p in network.populations if p.threshold is not None]
+    readouts = [p for p in network.populations if p.threshold is None]
     assert {(p.levels, p.threshold, p.voltage_decay) for p in spiking} == {(4, 0.5, 4096)}
-    assert (readout.levels, readout.voltage_decay) == (None, 0)
+    assert {(p.levels, p.voltage_decay) for p in readouts} == {(None, 0)}
+    plain = models.build(model, VOC[0], 21, **options)
+    assert isinstance(plain, Network)
+    assert [p.name for p in network.projections] == [p.name for p in plain.projections]
+    assert network.weight_count() == plain.weight_count()
+
+
+def test_integrating_neurons_with_levels_round_the_mean_of_their_window() -> None:
+    network = models.build("spiking_deeplab", VOC[0], 21, levels=4, pool="if")
+    assert isinstance(network, Network)
+    pools = [p for p in network.populations if p.name.startswith("pool")]
+    assert {(p.threshold, p.levels, p.norm) for p in pools} == {(9, 4, "none")}
+
+
+@pytest.mark.parametrize("name", ["spike2former", "E-SpikeFormer", "attention", "SLTNet"])
+def test_attention_is_refused_by_name(name: str) -> None:
+    for asked in (lambda: models.build(name, *VOC), lambda: find(name)):
+        with pytest.raises(LavasegError, match=f"'{name}' asks for attention.*spike_brgnet"):
+            asked()

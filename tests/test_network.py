@@ -37,12 +37,18 @@ kernels = st.tuples(st.integers(1, 5), st.integers(1, 5))
 small = st.tuples(st.integers(1, 3), st.integers(1, 3))
 paddings = st.tuples(st.integers(0, 3), st.integers(0, 3))
 groups = st.sampled_from([1, 2])
+
+
+def crops(factor: tuple[int, int]) -> st.SearchStrategy[tuple[int, int]]:
+    return st.tuples(*(st.integers(0, f - 1) for f in factor))
+
+
 operators: st.SearchStrategy[Operator] = st.one_of(
     st.builds(Conv, st.sampled_from([2, 4]), kernels, small, paddings, small, groups),
     st.builds(ConvTranspose, st.sampled_from([2, 4]), kernels, small, paddings, groups=groups),
     st.builds(Dense, st.integers(1, 9)),
     st.builds(SumPool, kernels, small),
-    st.builds(Upsample, small),
+    small.flatmap(lambda f: st.builds(Upsample, st.just(f), crops(f))),
     st.just(OneToOne()),
 )
 
@@ -71,7 +77,9 @@ def _torch_output(operator: Operator, x: torch.Tensor) -> torch.Tensor:
     if isinstance(operator, SumPool):
         return functional.avg_pool2d(x, operator.kernel, operator.stride, operator.padding)
     if isinstance(operator, Upsample):
-        return nn.Upsample(scale_factor=operator.factor)(x)
+        larger = nn.Upsample(scale_factor=operator.factor)(x)
+        down, right = operator.crop
+        return larger[..., : larger.shape[-2] - down, : larger.shape[-1] - right]
     return x
 
 
@@ -345,6 +353,7 @@ def test_contradiction_is_named(
         (lambda: ConvTranspose(3, padding=(-1, 0)), "transposed conv padding"),
         (lambda: Dense(0), "dense features"),
         (lambda: Upsample(0), "upsample factor"),
+        (lambda: Upsample(2, (0, 2)), r"upsample crop \(0, 2\) must be less than its factor"),
         (lambda: SumPool(kernel=(0, 1)), "pool kernel"),
     ],
 )

@@ -31,7 +31,9 @@ TRAIN_ONLY = {
 PICTURES = 4
 KINDS = {
     "quick-ann-deeplab",
+    "quick-brgnet-levels",
     "quick-deeplab",
+    "quick-deeplab-branches",
     "quick-deeplab-published",
     "quick-fcn",
     "quick-mfs-efs",

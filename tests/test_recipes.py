@@ -209,7 +209,7 @@ def test_time_steps_of_papers_recipes_are_theirs() -> None:
         recipe = recipes.load(name)
         if recipe.model.name in models.ANALOG:
             continue
-        wanted = {"kim": 20, "rmp": 20, "mfs": 5 if name.endswith("camvid") else 2}
+        wanted = {"kim": 20, "rmp": 20, "brg": 5, "mfs": 5 if name.endswith("camvid") else 2}
         assert recipe.encoder_object.steps == wanted[name[:3]], name
 
 

@@ -193,6 +193,22 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"measure": ["test", "rates"], "figure": {"x": "layer", "y": "rate", "lines": ["RMP"]}},
         "figure 1: lines need numbers along x, not a layer: use kind bars",
     ),
+    "points against a condition": (
+        {"figure": {"kind": "points", "x": "sigma", "y": "miou", "lines": ["RMP"]}},
+        "figure 1: there is no quantity 'sigma'",
+    ),
+    "points of several labels": (
+        {"figure": {"kind": "points", "x": "spikes", "y": "miou"}},
+        "figure 1 would mix the labels of axis 'RMP'",
+    ),
+    "points along nothing": (
+        {"figure": {"kind": "points", "x": "spikes", "y": "miou", "along": "T"}},
+        "figure 1: there is no axis or condition 'T'",
+    ),
+    "lines along an axis": (
+        {"figure": {"x": "sigma", "y": "drop", "lines": ["RMP"], "along": "RMP"}},
+        "figure 1: along joins points: use kind points, not lines",
+    ),
     "one side": (
         {"claims": [{**OWN["claims"][0], "of": {}}]},
         "against has a label of axis 'RMP', and of has none",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from lavaseg.cli import parts
-from lavaseg.studies.figure import curves_of, printed_points
+from lavaseg.studies.figure import clouds_of, curves_of, draw, printed_points
 from lavaseg.studies.files import parse
 from lavaseg.studies.results import Results, Value
 from lavaseg.studies.table import tables
@@ -60,6 +62,30 @@ def test_printed_figures_stand_where_a_point_of_the_same_labels_is_drawn() -> No
     value = Value({"data": "digits", "RMP": "all", **where}, 0, "energy", 0.001)
     results = Results("standard", ("data", "RMP"), ("formula",), (value,))
     assert printed_points(study, results, study.figure[0]) == [("digits", "all", 2.0)], "in mJ"
+
+
+def test_points_are_means_of_two_quantities_joined_along_an_axis(tmp_path: Path) -> None:
+    axes = {
+        "RMP": {"off": {}, "all": {"rmp.weight": 0.1}},
+        "epochs": {"field": "training.epochs", "values": [1, 2, 4]},
+    }
+    figure = {"kind": "points", "x": "step_memory", "y": "miou", "lines": ["RMP"]}
+    plain = {"figure": {**figure, "along": "epochs", "log": True}, "table": []}
+    study = parse(STUDY | {"axes": axes, "measure": ["test", "cost"]} | plain)
+    values = [
+        Value({"RMP": rmp, "epochs": str(epochs)}, seed, quantity, value)
+        for rmp, epochs in itertools.product(("off", "all"), (2, 1))  # 4 not yet
+        for seed in (0, 1)
+        for quantity, value in (("step_memory", 2.0**20 * epochs), ("miou", 10.0 * epochs + seed))
+    ]
+    lonely = Value({"RMP": "all", "epochs": "4"}, 0, "miou", 99.0)  # its memory is not known
+    results = Results("standard", ("RMP", "epochs"), (), (*values, lonely))
+    clouds = dict(clouds_of(study, results, study.figure[0]))
+    spread = pytest.approx(0.5**0.5)
+    wanted = [(1.0, 0.0, 10.5, spread), (2.0, 0.0, 20.5, spread)]  # MiB, in the axis' order
+    assert clouds == {"off": wanted, "all": wanted}
+    draw(study, results, study.figure[0], tmp_path / "points.png")
+    assert (tmp_path / "points.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_table_has_no_rows_of_runs_that_gave_nothing() -> None:

@@ -14,6 +14,9 @@ from lavaseg.kernels.bits import WORD, word
 from lavaseg.network import STATE_LIMIT, STATE_SCALE
 from lavaseg.system.threads import over_blocks
 
+_FAR = np.float32(2**30)
+"""A current, in state units, that takes every membrane to its limit."""
+
 
 # |x| < 2^23, so |x| * keep needs 35 bits; splitting x at 12 bits keeps every product within 32,
 # where the compiler can use vector instructions. Exact: floor(x k / 2^12) for x, k >= 0.
@@ -26,40 +29,47 @@ def _decayed(x, keep):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _filter_block(x, out, state, scale, keep, first, last):  # type: ignore[no-untyped-def]
-    u = state[first:last].copy()
+    u, inverse = state[first:last], np.float32(1.0) / scale
     for t in range(x.shape[0]):
-        for j in range(last - first):
-            u[j] = _decayed(u[j], keep) + np.int32(x[t, first + j] * scale)
-            out[t, first + j] = np.float32(u[j]) / scale
-    for j in range(last - first):
-        state[first + j] = u[j]
+        a, filtered = x[t, first:last], out[t, first:last]
+        for j in range(u.size):
+            u[j] = np.int32(_decayed(u[j], keep)) + np.int32(a[j] * scale)
+            filtered[j] = np.float32(u[j]) * inverse
 
 
 @numba.njit(nogil=True, cache=True)
 def _fire_block(  # type: ignore[no-untyped-def]
     x, spikes, membrane, state, scale, keep, limit, fires, soft, record, first, last
 ):
-    v = state[first:last].copy()
+    v = state[first:last]
     inverse = np.float32(1.0) / scale  # a power of two: the product is exact
+    lost = limit if soft else np.int32(0)
     for t in range(x.shape[0]):
-        for j in range(last - first):
-            # u + bias arrives as one number; the cast truncates towards zero, as SLAYER's does
-            y = np.int32(x[t, first + j] * scale)
-            if keep == 4096:
-                y += v[j]
-            elif keep != 0:
-                y += _decayed(v[j], keep)
-            y = min(max(y, np.int32(-STATE_LIMIT)), np.int32(STATE_LIMIT))
-            fired = fires and y > limit
-            if record:
-                membrane[t, first + j] = np.float32(y) * inverse
-            spikes[t, first + j] = np.float32(1.0) if fired else np.float32(0.0)
-            if soft:
-                v[j] = y - limit if fired else y
-            else:
-                v[j] = 0 if fired else y
-    for j in range(last - first):
-        state[first + j] = v[j]
+        a, s = x[t, first:last], spikes[t, first:last]
+        # loops of one kind of operation each, over slices: the compiler uses vector instructions
+        if keep == 0:
+            v[:] = 0
+        elif keep != 4096:
+            for j in range(v.size):
+                v[j] = np.int32(_decayed(v[j], keep))
+        for j in range(v.size):
+            # u + bias arrives as one number, far beyond any limit at most; the cast truncates
+            # towards zero, as SLAYER's does
+            arriving = min(max(a[j] * scale, -_FAR), _FAR)
+            y = np.int32(v[j] + np.int32(arriving))
+            v[j] = min(max(y, np.int32(-STATE_LIMIT)), np.int32(STATE_LIMIT))
+        if record:
+            potential = membrane[t, first:last]
+            for j in range(v.size):
+                potential[j] = np.float32(v[j]) * inverse
+        if not fires:
+            s[:] = 0
+            continue
+        for j in range(v.size):
+            fired = v[j] > limit
+            s[j] = np.float32(1.0) if fired else np.float32(0.0)
+            after = np.int32(v[j] - lost) if soft else np.int32(0)
+            v[j] = after if fired else v[j]
 
 
 @numba.njit(nogil=True, cache=True)

@@ -6,6 +6,8 @@ A neuron with levels keeps nothing, so that time is one more axis: arrays are fl
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numba
 import numpy as np
@@ -30,70 +32,77 @@ def level_starts(threshold: float, levels: int, scale: int = STATE_SCALE) -> np.
     return np.array(reached, np.float32)
 
 
-# Loops over levels stand outside of those over neurons, which then use vector instructions.
+_BLOCK = 1 << 16
+"""Neurons of a block: calls of a compiled kernel cost as much as some thousand of them."""
+_PIECE = 2048
+"""Neurons of a block that are worked on at a time, so that they stay in the first cache."""
+
+
+# Loops over levels stand outside of those over neurons, which begin at 0: so the compiler knows
+# that no index counts from the end, and uses vector instructions.
 @numba.njit(nogil=True, cache=True)
-def _levels_block(x, sent, starts, first, last):  # type: ignore[no-untyped-def]
-    for j in range(first, last):
-        sent[j] = np.float32(1) if x[j] >= starts[0] else np.float32(0)
-    for k in range(1, starts.size):
-        start = starts[k]
-        for j in range(first, last):
-            sent[j] += np.float32(1) if x[j] >= start else np.float32(0)
+def _levels_block(x, sent, starts):  # type: ignore[no-untyped-def]
+    for first in range(0, x.size, _PIECE):
+        a, s = x[first : first + _PIECE], sent[first : first + _PIECE]
+        s[:] = 0
+        for k in range(starts.size):
+            start = starts[k]
+            for j in range(a.size):
+                s[j] += np.float32(1) if a[j] >= start else np.float32(0)
 
 
 @numba.njit(nogil=True, cache=True)
-def _membrane_block(x, membrane, scale, first, last):  # type: ignore[no-untyped-def]
+def _membrane_block(x, membrane, scale):  # type: ignore[no-untyped-def]
     limit, inverse = np.float32(STATE_LIMIT), np.float32(1) / scale
-    for j in range(first, last):
+    for j in range(x.size):
         v = min(max(x[j] * scale, -limit), limit)
         membrane[j] = np.trunc(v) * inverse
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _slope_block(  # type: ignore[no-untyped-def]
-    membrane, grad, levels, theta, shift, kind, width, height, first, last
-):
-    for j in range(first, last):
-        grad[j] = np.float32(0)
+def _slope_block(v, slope, levels, theta, shift, kind, width, height):  # type: ignore[no-untyped-def]
+    slope[:] = 0
+    inverse, half = np.float32(1) / width, np.float32(0.5) * width
     for k in range(levels):
         centre = (np.float32(k) + np.float32(0.5)) * theta + shift
         if kind == 1:
-            inverse = np.float32(1) / width
-            for j in range(first, last):
-                distance = abs(membrane[j] - centre)
-                grad[j] += max(np.float32(1) - distance * inverse, np.float32(0))
+            for j in range(v.size):
+                slope[j] += max(np.float32(1) - abs(v[j] - centre) * inverse, np.float32(0))
         elif kind == 2:
-            half = np.float32(0.5) * width
-            for j in range(first, last):
-                beside = membrane[j] - centre
-                grad[j] += np.float32(1) if -half < beside <= half else np.float32(0)
+            for j in range(v.size):
+                beside = v[j] - centre
+                within = (beside > -half) & (beside <= half)
+                slope[j] += np.float32(1) if within else np.float32(0)
         else:
-            inverse = np.float32(1) / width
-            for j in range(first, last):
-                grad[j] += np.exp(-abs(membrane[j] - centre) * inverse)
-    factor = height / theta if kind in (1, 2) else height / (np.float32(2) * width)
-    for j in range(first, last):
-        grad[j] *= factor
+            for j in range(v.size):
+                slope[j] += np.exp(-abs(v[j] - centre) * inverse)
+    factor = height / theta if kind != 0 else height / (np.float32(2) * width)
+    for j in range(v.size):
+        slope[j] *= factor
 
 
 @numba.njit(nogil=True, cache=True)
 def _backward_block(  # type: ignore[no-untyped-def]
-    x, grad_sent, grad_membrane, grad, scale, levels, theta, shift, kind, width, height, unseen,
-    has_sent, first, last,
-):  # fmt: skip
-    if has_sent:
-        membrane = np.empty(last - first, np.float32)
-        slope = np.empty(last - first, np.float32)
-        _membrane_block(x[first:last], membrane, scale, 0, last - first)
-        _slope_block(membrane, slope, levels, theta, shift, kind, width, height, 0, last - first)
-        for j in range(first, last):
-            grad[j] = grad_sent[j] * slope[j - first]
-    else:
-        for j in range(first, last):
-            grad[j] = np.float32(0)
-    if grad_membrane.size:
-        for j in range(max(first, unseen), last):
-            grad[j] += grad_membrane[j - unseen]
+    x, grad_sent, grad, scale, levels, theta, shift, kind, width, height
+):
+    membrane, slope = np.empty(_PIECE, np.float32), np.empty(_PIECE, np.float32)
+    for first in range(0, x.size, _PIECE):
+        a, g = x[first : first + _PIECE], grad[first : first + _PIECE]
+        of_sent = grad_sent[first : first + _PIECE]
+        v, s = membrane[: a.size], slope[: a.size]
+        _membrane_block(a, v, scale)
+        _slope_block(v, s, levels, theta, shift, kind, width, height)
+        for j in range(a.size):
+            g[j] = of_sent[j] * s[j]
+
+
+def _over(function: Callable[..., object], *arrays: np.ndarray, settings: tuple[Any, ...]) -> None:
+    """A kernel over blocks of flat arrays, on all cores."""
+    over_blocks(
+        arrays[0].size,
+        lambda first, last: function(*(array[first:last] for array in arrays), *settings),
+        _BLOCK,
+    )
 
 
 def levels_sent(current: np.ndarray, starts: np.ndarray) -> np.ndarray:
@@ -104,7 +113,7 @@ def levels_sent(current: np.ndarray, starts: np.ndarray) -> np.ndarray:
         starts: as `level_starts` gives them.
     """
     sent = np.empty_like(current)
-    over_blocks(current.size, lambda first, last: _levels_block(current, sent, starts, first, last))
+    _over(_levels_block, current, sent, settings=(starts,))
     return sent
 
 
@@ -115,10 +124,8 @@ def level_membranes(current: np.ndarray, scale: int = STATE_SCALE) -> np.ndarray
         current: a + bias, float32 (neurons,), contiguous.
         scale: state units for each unit of `current`, a power of two.
     """
-    membrane, unit = np.empty_like(current), np.float32(scale)
-    over_blocks(
-        current.size, lambda first, last: _membrane_block(current, membrane, unit, first, last)
-    )
+    membrane = np.empty_like(current)
+    _over(_membrane_block, current, membrane, settings=(np.float32(scale),))
     return membrane
 
 
@@ -147,26 +154,12 @@ def levels_backward(
         kind, width, height: of the surrogate, see `lavaseg.recipes.Surrogate`; the kind as 0 for
             slayer, 1 for triangle, 2 for rectangle, the width in the unit of the membrane.
     """
-    grad, none = np.empty_like(current), np.zeros(0, np.float32)
-    of_membrane = none if grad_membrane is None else grad_membrane
-    over_blocks(
-        current.size,
-        lambda first, last: _backward_block(
-            current,
-            none if grad_sent is None else grad_sent,
-            of_membrane,
-            grad,
-            np.float32(scale),
-            levels,
-            np.float32(theta),
-            np.float32(shift),
-            kind,
-            np.float32(width),
-            np.float32(height),
-            current.size - of_membrane.size,
-            grad_sent is not None,
-            first,
-            last,
-        ),
-    )
+    grad = np.zeros_like(current) if grad_sent is None else np.empty_like(current)
+    if grad_sent is not None:
+        single = np.float32
+        places = single(scale), levels, single(theta), single(shift)
+        surrogate = kind, single(width), single(height)
+        _over(_backward_block, current, grad_sent, grad, settings=(*places, *surrogate))
+    if grad_membrane is not None:
+        grad[current.size - grad_membrane.size :] += grad_membrane
     return grad

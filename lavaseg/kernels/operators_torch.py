@@ -86,7 +86,9 @@ def _sum_pool(operator: SumPool, x: torch.Tensor) -> torch.Tensor:
 
 
 def _upsample(operator: Upsample, x: torch.Tensor) -> torch.Tensor:
-    return functional.interpolate(x, scale_factor=operator.factor, mode="nearest")
+    larger = functional.interpolate(x, scale_factor=operator.factor, mode="nearest")
+    height, width = (n - c for n, c in zip(larger.shape[-2:], operator.crop, strict=True))
+    return larger[..., :height, :width]
 
 
 def _resize(operator: Resize, x: torch.Tensor) -> torch.Tensor:

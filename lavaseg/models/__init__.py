@@ -9,6 +9,7 @@ from typing import Any
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import ANALOG, RECTIFIED, AnalogModel, constructor
 from lavaseg.models.mfs_seg import mfs_seg
+from lavaseg.models.spike_brgnet import spike_brgnet
 from lavaseg.models.spiking_deeplab import spiking_deeplab
 from lavaseg.models.spiking_fcn import spiking_fcn
 from lavaseg.models.spiking_resnet import spiking_resnet
@@ -22,7 +23,11 @@ MODELS: dict[str, Callable[..., Network]] = {
     "spiking_resnet": spiking_resnet,
     "spiking_unet": spiking_unet,
     "mfs_seg": mfs_seg,
+    "spike_brgnet": spike_brgnet,
 }
+
+ATTENTION = ("attention", "former", "sltnet")
+"""What names of networks with attention contain: Spike2Former, E-SpikeFormer, SLTNet."""
 
 CONVERTED = "converted"
 """The model's name in the recipe of a converted run; no model of that name can be built."""
@@ -34,6 +39,7 @@ def build(name: str, input_: Input, classes: int, **options: Any) -> Network | A
     Raises:
         LavasegError: no such model, or an option that it does not have.
     """
+    refuse_attention(name)
     if name == CONVERTED:
         raise LavasegError(
             "a converted network is not trained from a recipe: `lavaseg convert` makes it of a run "
@@ -46,6 +52,7 @@ def build(name: str, input_: Input, classes: int, **options: Any) -> Network | A
     known = option_names(name)
     for option in options:
         if option not in known:
+            refuse_attention(option)
             raise LavasegError(
                 f"model {name!r} has no option {option!r}; it has {', '.join(known)}"
             )
@@ -60,6 +67,16 @@ def build(name: str, input_: Input, classes: int, **options: Any) -> Network | A
         return model
     except (TypeError, ValueError) as error:
         raise LavasegError(f"model {name!r}: {error}") from None
+
+
+def refuse_attention(name: str) -> None:
+    """Raise LavasegError if a model or an option of one is attention by its name."""
+    if any(part in name.lower() for part in ATTENTION):
+        raise LavasegError(
+            f"{name!r} asks for attention, which multiplies spikes with spikes, and a synapse of "
+            "Loihi only with a fixed weight; networks of convolutions for the same task are "
+            "spike_brgnet and mfs_seg"
+        )
 
 
 def option_names(name: str) -> list[str]:

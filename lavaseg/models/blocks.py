@@ -1,4 +1,4 @@
-"""Building blocks of models: a description under construction, spike logic, residual blocks."""
+"""Building blocks of models: a description under construction, branched convolutions, residuals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from lavaseg.network import (
-    DECAY_UNITY,
     Conv,
     ConvTranspose,
     Current,
@@ -107,61 +106,50 @@ def enlarge_to(channels: int, source: Size, target: Size, kernel: int = 3) -> Co
 
 
 # --------------------------------------------------------------------------------------------
-# Logic of spikes: neurons without memory
+# Convolutions that train as branches
 
 
-def _gate(sketch: Sketch, name: str, threshold: float, *arriving: Arriving) -> str:
-    """Neurons that forget at every step and compare a sum of spikes with a threshold."""
-    return sketch.population(
-        name,
-        *arriving,
-        threshold=threshold,
-        current_decay=DECAY_UNITY,
-        voltage_decay=DECAY_UNITY - 1,  # the most that 12 bits hold: it leaves nothing that counts
-        reset="hard",
-        norm="none",
-        levels=None,
-    )
+def rep_branches(
+    sketch: Sketch, name: str, source: str, conv: Conv, *, chain: bool = False
+) -> tuple[str, ...]:
+    """A 3x3 convolution as currents to be added up, each with its norm; one convolution on export.
 
+    The convolution, a 1x1 beside it and, where both sheets have one shape, the source itself
+    (RepVGG: Ding et al. 2021, Figure 4).
 
-def is_gate(network: Network, population: Population) -> bool:
-    """Whether a population compares a sum of spikes without memory: spike logic, OR and AND."""
-    binary = population.levels is None
-    forgets = binary and population.voltage_decay >= DECAY_UNITY - 1 and population.norm == "none"
-    incoming = network.incoming(population.name)
-    return forgets and all(network.weight_shape(p) is None for p in incoming)
-
-
-def spike_or(sketch: Sketch, name: str, *sources: str) -> str:
-    """Spikes where any source spikes."""
-    return _gate(sketch, name, 0.5, *((source, OneToOne()) for source in sources))
-
-
-def spike_and(sketch: Sketch, name: str, first: str, second: str) -> str:
-    """Spikes where both sources spike: the product of binary spikes."""
-    return _gate(sketch, name, 1.5, (first, OneToOne()), (second, OneToOne()))
-
-
-def spike_or_pool(
-    sketch: Sketch, name: str, source: str, kernel: int = 2, stride: int = 2, padding: int = 0
-) -> str:
-    """Spikes where any neuron of the window spikes: the maximum of binary spikes."""
-    pool = SumPool((kernel, kernel), (stride, stride), (padding, padding))
-    return _gate(sketch, name, 0.5, (source, pool))
-
-
-def if_pool(
-    sketch: Sketch, name: str, source: str, kernel: int = 2, stride: int = 2, padding: int = 0
-) -> str:
-    """One spike for each window's worth of spikes: average pooling by integrating neurons.
-
-    Source: Kim et al. 2020 (Spiking-YOLO), with half a spike less than the window as threshold,
-    since Loihi's neuron fires strictly above it.
+    Args:
+        name: what the currents' names begin with.
+        conv: a convolution whose padding is its dilation.
+        chain: the 1x1 leads into a depthwise 3x3 of its own (RepConv of Yao et al. 2024, without
+            its last 1x1). The norm between them covers the border of zeros, too, so that what pads
+            the 3x3 is the norm's shift, and the chain is one padded 3x3 exactly.
     """
-    pool = SumPool((kernel, kernel), (stride, stride), (padding, padding))
-    return sketch.population(
-        name, (source, pool), threshold=kernel * kernel - 0.5, voltage_decay=0, norm="none"
-    )
+    scale = sketch.neuron.get("threshold", 1.0)
+    same = sketch.shapes[source] == conv.output_shape(sketch.shapes[source])
+    scale /= (2 + same) ** 0.5  # the sum starts with the spread of one norm
+    channels, around = conv.channels, conv.dilation
+
+    def branch(called: str, begin: str, operator: Operator) -> str:
+        return sketch.current(f"{name}_{called}", (begin, operator), norm="batch", norm_scale=scale)
+
+    found = [branch("wide", source, conv)]
+    if chain:
+        inner = sketch.current(
+            f"{name}_pointed", (source, Conv(channels, (1, 1), padding=around)), norm="batch"
+        )
+        depthwise = Conv(channels, conv.kernel, conv.stride, (0, 0), around, channels)
+        found.append(branch("chained", inner, depthwise))
+    else:
+        found.append(branch("narrow", source, Conv(channels, (1, 1), conv.stride)))
+    if same:
+        found.append(branch("same", source, OneToOne()))
+    return tuple(found)
+
+
+def rep_conv(sketch: Sketch, name: str, source: str, conv: Conv, *, chain: bool = False) -> str:
+    """Neurons behind a 3x3 convolution that trains as branches (`rep_branches`)."""
+    parts = rep_branches(sketch, name, source, conv, chain=chain)
+    return sketch.population(name, *((part, OneToOne()) for part in parts), norm="none")
 
 
 # --------------------------------------------------------------------------------------------

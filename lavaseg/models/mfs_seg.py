@@ -18,10 +18,9 @@ from lavaseg.models.blocks import (
     fire_block,
     ms_block,
     shuffle_block,
-    spike_and,
     spike_inception,
-    spike_or_pool,
 )
+from lavaseg.models.logic import spike_and, spike_or_pool
 from lavaseg.network import Input, Network, SumPool, Upsample
 
 BLOCKS: dict[str, Residual] = {
@@ -45,7 +44,8 @@ def mfs_seg(
     identity: bool = True,
     branch_scale: float | None = None,
     threshold: float = 0.5,
-    voltage_decay: int = 3072,
+    voltage_decay: int | None = None,
+    levels: int | None = None,
 ) -> Network:
     """Encoder and decoder over full, half and quarter resolution; logits at each of them.
 
@@ -66,7 +66,10 @@ def mfs_seg(
             network of the same layers. Ours, as what the residual blocks are held against.
         branch_scale: where the norms that end the branches start. None: 0, as MS-ResNet's code
             has it, so that each block starts as an identity; without identity the threshold.
-        threshold, voltage_decay: of every spiking population; 3072 is tau = 0.25.
+        threshold: of every spiking population.
+        voltage_decay: of every spiking population, in 1/4096; by default 3072, which is tau = 0.25.
+        levels: 1 .. 15, makes integer neurons of all spiking populations, without memory. Maxima
+            and products of spikes become normalised sums (`lavaseg/models/logic.py`).
 
     Source: Su et al. 2024, Sections 3.1 to 3.3, Figure 2; the skeleton is MIMO-UNet (Cho et al.
     2021). Where the paper leaves a choice (widths, the sum in Spike Inception, 1x1 before the
@@ -81,7 +84,9 @@ def mfs_seg(
         raise LavasegError(
             f"mfs_seg: the input's sides must be divisible by 4, got {input_.shape[1:]}"
         )
-    sketch = Sketch(input_, threshold=threshold, voltage_decay=voltage_decay)
+    if voltage_decay is None and levels is None:
+        voltage_decay = 3072
+    sketch = Sketch(input_, threshold=threshold, voltage_decay=voltage_decay, levels=levels)
     if branch_scale is None:
         branch_scale = 0.0 if identity else threshold
     ending = Ending(branch_scale, identity)

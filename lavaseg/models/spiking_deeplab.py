@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from lavaseg.errors import LavasegError
-from lavaseg.models.blocks import AVERAGE_3_2, Sketch, conv1x1, conv3x3, if_pool, spike_or_pool
+from lavaseg.models.blocks import AVERAGE_3_2, Sketch, conv1x1, conv3x3, rep_conv
+from lavaseg.models.logic import if_pool, spike_or_pool
 from lavaseg.network import Input, Network
 
 CHANNELS = (1, 1, 2, 2, 4, 4, 4, 16)
@@ -35,6 +36,7 @@ def spiking_deeplab(
     norm: Norm = "batch",
     pool: Pool | None = None,
     levels: int | None = None,
+    branches: bool = False,
 ) -> Network:
     """Eight 3x3 convolutions, each into spiking neurons, then a 1x1 that accumulates logits.
 
@@ -63,9 +65,11 @@ def spiking_deeplab(
         norm: of every spiking population.
         pool: instead of the preset's: "average" pools spikes to ninths, "if" lets neurons
             integrate them to spikes again, "or" is their maximum, "strided" leaves pooling to the
-            next convolution.
+            next convolution. With levels "if" is the mean, rounded, and "or" the normalised sum.
         levels: 1 .. 15, makes integer neurons of all spiking populations; they keep nothing from
             step to step, so neither a voltage_decay nor a soft reset goes with them.
+        branches: 1x1, and where it fits identity, beside each of the 3x3 convolutions, each with
+            its norm; export makes one 3x3 of them (RepVGG). Only with norm "batch".
 
     Source: Kim et al. 2022, Table 1, with their published code where the two disagree.
     """
@@ -93,6 +97,8 @@ def spiking_deeplab(
         raise LavasegError(
             f"spiking_deeplab: classifier_layers must be 2 or 3, got {classifier_layers}"
         )
+    if branches and norm != "batch":
+        raise LavasegError(f"spiking_deeplab: branches need norm 'batch', got {norm!r}")
     _, neuron, pool = kim_defaults(
         "spiking_deeplab", preset, threshold, voltage_decay, reset, norm, pool, levels
     )
@@ -106,7 +112,11 @@ def spiking_deeplab(
         if index in reduce_before:
             source, stride = reduced(sketch, source, f"pool{index}", pool)
         conv = conv3x3(outputs, stride, dilation)
-        source = sketch.population(f"conv{index + 1}", (source, conv))
+        name = f"conv{index + 1}"
+        if branches:
+            source = rep_conv(sketch, name, source, conv)
+        else:
+            source = sketch.population(name, (source, conv))
     ends = [source]
     if aspp:
         each = widths[-1] // len(aspp)
@@ -141,11 +151,6 @@ def kim_defaults(
         raise LavasegError(f"{model}: preset must be 'hardware' or 'published', got {preset!r}")
     if pool is not None and pool not in POOLS:
         raise LavasegError(f"{model}: pool must be one of {', '.join(POOLS)}, got {pool!r}")
-    if levels is not None and pool in ("if", "or"):
-        raise LavasegError(
-            f"{model}: pool {pool!r} takes binary spikes: expected 'strided' or 'average' with "
-            f"levels, got levels {levels}"
-        )
     published = preset == "published"
     neuron = {
         "threshold": threshold,

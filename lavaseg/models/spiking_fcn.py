@@ -26,6 +26,7 @@ def spiking_fcn(
     norm: Norm = "batch",
     pool: Pool | None = None,
     resize: Literal["bilinear", "crop"] = "bilinear",
+    levels: int | None = None,
 ) -> Network:
     """Three stages down, a classifier, and three transposed convolutions back, with skips.
 
@@ -39,7 +40,7 @@ def spiking_fcn(
             soft reset, leak 0.99, a score without neurons, transposed convolutions 3x3, whose
             2n + 1 rows are resized to the skips' size.
         classifier_kernel: 3 as in their code, 1 as in their Table 1.
-        threshold, voltage_decay, reset, norm, pool: as `spiking_deeplab`.
+        threshold, voltage_decay, reset, norm, pool, levels: as `spiking_deeplab`.
         resize: in preset "published": "bilinear" as in their code, or "crop", which leaves the
             first row and column out, and which hardware can do.
 
@@ -52,7 +53,7 @@ def spiking_fcn(
     if resize not in ("bilinear", "crop"):
         raise LavasegError(f"spiking_fcn: resize must be 'bilinear' or 'crop', got {resize!r}")
     published, neuron, pool = kim_defaults(
-        "spiking_fcn", preset, threshold, voltage_decay, reset, norm, pool
+        "spiking_fcn", preset, threshold, voltage_decay, reset, norm, pool, levels
     )
     sketch = Sketch(input_, **neuron)
     source, stride, layer = input_.name, 1, 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from lavaseg.errors import LavasegError
 from lavaseg.network import (
@@ -29,7 +30,8 @@ def spiking_resnet(
     channels: Sequence[int] = (16, 32),
     blocks: int = 2,
     threshold: float = 1.0,
-    voltage_decay: int = 0,
+    voltage_decay: int | None = None,
+    levels: int | None = None,
 ) -> Network:
     """Stages of residual blocks that add membrane currents, and logits from every stage.
 
@@ -41,7 +43,8 @@ def spiking_resnet(
         channels: of each stage; the sheet must be divisible by 2 for each stage but the first.
         blocks: residual blocks of a stage.
         threshold: firing threshold of every spiking population.
-        voltage_decay: in 1/4096.
+        voltage_decay: in 1/4096; 0 by default.
+        levels: 1 .. 15, makes integer neurons of all spiking populations, without memory.
 
     Source: Hu et al. 2024 (MS-ResNet), Su et al. 2024 (MFS-Seg): residuals at membrane level.
     """
@@ -55,11 +58,12 @@ def spiking_resnet(
             f"spiking_resnet: {len(channels)} stages need sides divisible by {reduction}, the "
             f"input has {input_.shape[1:]}"
         )
+    neuron: dict[str, Any] = {"voltage_decay": voltage_decay, "levels": levels}
     nodes: list[Node] = []
     projections: list[Projection] = []
 
     def fire(stream: str, name: str) -> str:
-        nodes.append(Population(name, threshold, voltage_decay=voltage_decay))
+        nodes.append(Population(name, threshold, **neuron))
         projections.append(Projection(stream, name, OneToOne()))
         return name
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from lavaseg.errors import LavasegError
-from lavaseg.models.blocks import Arriving, Sketch, conv1x1, conv3x3, enlarge_to, spike_or_pool
+from lavaseg.models.blocks import Arriving, Sketch, conv1x1, conv3x3, enlarge_to
+from lavaseg.models.logic import spike_or_pool
 from lavaseg.network import Input, Network
 
 
@@ -17,7 +18,8 @@ def spiking_unet(
     width: int | None = None,
     depth: int | None = None,
     threshold: float = 1.0,
-    voltage_decay: int = 0,
+    voltage_decay: int | None = None,
+    levels: int | None = None,
 ) -> Network:
     """An encoder and a decoder of `depth` halvings, and a 1x1 that accumulates logits.
 
@@ -32,6 +34,9 @@ def spiking_unet(
             the small one.
         depth: halvings of the sheet: 4, or 2 in the small one.
         threshold: firing threshold of every spiking population.
+        voltage_decay: in 1/4096; 0 by default.
+        levels: 1 .. 15, makes integer neurons of all spiking populations, without memory; OR
+            pooling becomes their normalised sum.
         voltage_decay: in 1/4096.
 
     Source: Ronneberger et al. 2015, Figure 1, with padding; as a spiking network in Su et al.
@@ -44,7 +49,8 @@ def spiking_unet(
     depth = (4 if published else 2) if depth is None else depth
     if width < 1 or depth < 1:
         raise LavasegError(f"spiking_unet: width {width} and depth {depth} must be at least 1")
-    sketch = Sketch(input_, threshold=threshold, voltage_decay=voltage_decay, norm="batch")
+    neuron = {"threshold": threshold, "voltage_decay": voltage_decay, "levels": levels}
+    sketch = Sketch(input_, **neuron, norm="batch")
 
     def level_of(name: str, level: int, *arriving: Arriving) -> str:
         end = sketch.population(name, *arriving)

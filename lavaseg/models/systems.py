@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lavaseg.errors import LavasegError
-from lavaseg.models import ANALOG, MODELS, build, option_names
+from lavaseg.models import ANALOG, MODELS, build, option_names, refuse_attention
 from lavaseg.models.analog import AnalogModel
 from lavaseg.network import Input, Network
 
 KIM, YADOLAHI, SU, OURS = "Kim et al. 2022", "Yadolahi & Abolmaali 2025", "Su et al. 2024", "ours"
+LONG = "Long et al. 2024"
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ def find(name: str) -> System:
         return SYSTEMS[name]
     if name in (*MODELS, *ANALOG):
         return System(name, "the model at its defaults", "lavaseg/models", "", name)
+    refuse_attention(name)
     raise LavasegError(
         f"there is no system or model {name!r}; the models are {', '.join((*MODELS, *ANALOG))}, "
         "`lavaseg models` lists the systems"
@@ -371,6 +373,61 @@ _ALL = (
             f"mfs-seg-{block}-res72",
         )
         for block in ("ms", "efs")
+    ),
+    System(
+        "spike-brgnet",
+        "three branches of Spike-BRGNet's kind for hardware, gates replaced",
+        LONG,
+        "sizes of the published code",
+        "spike_brgnet",
+    ),
+    System(
+        "spike-brgnet-levels",
+        "the same with integer neurons of 4 levels",
+        OURS,
+        "",
+        "spike_brgnet",
+        {"levels": 4},
+    ),
+    System(
+        "spiking-deeplab-levels",
+        "Spiking-DeepLab with integer neurons of 4 levels",
+        OURS,
+        "",
+        "spiking_deeplab",
+        {"levels": 4},
+    ),
+    System(
+        "spiking-deeplab-branches",
+        "Spiking-DeepLab trained with re-parameterised branches",
+        OURS,
+        "",
+        "spiking_deeplab",
+        {"branches": True},
+    ),
+    System(
+        "spiking-fcn-levels",
+        "Spiking-FCN with integer neurons of 4 levels",
+        OURS,
+        "",
+        "spiking_fcn",
+        {"levels": 4},
+    ),
+    System(
+        "mfs-seg-efs-levels",
+        "MFS-Seg with EFS blocks, 2 in each stage, and integer neurons of 4 levels",
+        OURS,
+        "",
+        "mfs_seg",
+        {"n": 2, "levels": 4},
+    ),
+    System(
+        "spiking-unet-levels",
+        "spiking U-Net of 31 M parameters with integer neurons of 4 levels",
+        OURS,
+        "",
+        "spiking_unet",
+        {"preset": "published", "levels": 4},
     ),
     System(
         "spiking-resnet", "residual network whose stream never spikes", OURS, "", "spiking_resnet"

@@ -30,8 +30,8 @@ from lavaseg.network.nodes import Current, Input, Node, Population, Projection, 
 from lavaseg.network.operators import OPERATORS
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_IF_GIVEN = ("channels", "shares", "levels")
-"""Fields that plain data leave out where they are None."""
+_IF_GIVEN = ("channels", "shares", "levels", "crop")
+"""Fields that plain data leave out where they are at their defaults."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Network:
         projections: the edges; they must form a directed acyclic graph, but for recurrent ones.
         readout: the population whose membrane is read after the last step.
         auxiliaries: further read-outs, smaller or as large, whose error is added to the loss
-            while training (deep supervision); export drops them and what only they read.
+            while training (deep supervision); export drops them and what only they read. One of a
+            single channel is trained on boundaries between classes, the others on classes.
 
     Raises:
         NetworkError: a name is used twice or unknown, shapes disagree, there is a cycle, or a
@@ -378,11 +379,11 @@ class Network:
         """Plain dictionaries and lists, for JSON; `Network.from_dict` is its inverse."""
 
         def plain(item: Any) -> dict[str, Any]:
-            found = {
+            return {
                 f.name: list(value) if isinstance(value := getattr(item, f.name), tuple) else value
                 for f in dataclasses.fields(item)
+                if f.name not in _IF_GIVEN or getattr(item, f.name) != f.default
             }
-            return {k: v for k, v in found.items() if k not in _IF_GIVEN or v is not None}
 
         return {
             "input": plain(self.input),

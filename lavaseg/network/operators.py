@@ -198,18 +198,29 @@ class SumPool(Operator):
 
 @dataclass(frozen=True)
 class Upsample(Operator):
-    """Nearest-neighbour upsampling by an integer factor (hardware: a gain for each channel)."""
+    """Nearest-neighbour upsampling by an integer factor (hardware: a gain for each channel).
+
+    Args:
+        factor: (height, width).
+        crop: rows and columns that are left out at the end, fewer than the factor: what was halved
+            from an odd size comes back to it.
+    """
 
     kind: ClassVar[str] = "upsample"
     factor: Size = (2, 2)
+    crop: Size = (0, 0)
 
     def __post_init__(self) -> None:
-        self._set_pairs("upsample", factor=1)
+        self._set_pairs("upsample", factor=1, crop=0)
+        if any(c >= f for c, f in zip(self.crop, self.factor, strict=True)):
+            raise NetworkError(
+                f"upsample crop {self.crop} must be less than its factor {self.factor}"
+            )
 
     def geometry(self, source: Shape) -> Geometry:
         rows, columns = (
-            _growing(extent, factor, factor)
-            for extent, factor in zip(source[1:], self.factor, strict=True)
+            _growing(extent, factor, factor, extra=-crop)
+            for extent, factor, crop in zip(source[1:], self.factor, self.crop, strict=True)
         )
         return _each_channel(source, rows, columns, scatters=True)
 

@@ -180,7 +180,8 @@ class Training(_Section):
     this class's, counted in the pictures that show it (Eigen and Fergus 2015, SegNet);
     root_median_frequency: its square root, which exaggerates rare classes less."""
     auxiliary_weight: float = Field(1.0, ge=0)
-    """Weight of the loss of each auxiliary read-out, for models that have them (MFS-Seg)."""
+    """Weight of the loss of each auxiliary read-out, for models that have them: mfs_seg and
+    spike_brgnet, of whose boundary it is that of where classes meet."""
     membrane_histograms: bool = False
     """Keep histograms of the membranes of a few validation samples after each epoch, in a small
     file, for `lavaseg plot membrane-epochs`; of training samples, where none are held out. Changes

@@ -38,11 +38,11 @@ def check(versions: Sequence[Study], *, uses: bool = True) -> None:
     if not uses:
         return
     for where, quantity, labels, names in _uses(versions[0]):
-        _check_names(where, axes, conditions, [*labels, *names])
+        _check_names(where, axes, conditions, [*labels, *(names or ())])
         _check_labels(where, "axis", axes, labels)
         _check_labels(where, "condition", measured, labels)
         _check_covered(where, axes, labels, names)
-        wanted = conditions & {*labels, *names}
+        wanted = conditions & {*labels, *(names or ())}
         if not any(q == quantity and wanted == {*c} for q, *c in known):
             raise StudyError(f"{where}: {_unmeasured(quantity, wanted, known)}")
     for number, figure in enumerate(versions[0].figure, 1):
@@ -83,6 +83,8 @@ def _measured_at(versions: Iterable[Study]) -> dict[str, set[str]]:
 
 def _check_horizontal(where: str, figure: FigureSpec, labels: dict[str, set[str]]) -> None:
     """Lines need numbers along the horizontal, or nothing can be drawn at the end."""
+    if figure.along and figure.kind != "points":
+        raise StudyError(f"{where}: along joins points: use kind points, not {figure.kind}")
     if figure.kind != "lines":
         return
     if figure.x not in labels:
@@ -143,18 +145,26 @@ def _overlap(one: str, other: str) -> bool:
 
 def _uses(
     study: Study,
-) -> Iterable[tuple[str, str, dict[str, str], tuple[str, ...]]]:
-    """Where a quantity is used: the place, its name, labels that are given, and columns."""
+) -> Iterable[tuple[str, str, dict[str, str], tuple[str, ...] | None]]:
+    """Where a quantity is used: the place, its name, labels that are given, and columns.
+
+    Printed figures and claims have no columns (None): they may be of several labels.
+    """
     for number, table in enumerate(study.table, 1):
         for quantity in table.columns:
             yield f"table {number}", quantity, table.where, table.rows
     for number, figure in enumerate(study.figure, 1):
+        if figure.kind == "points":
+            columns = (*figure.lines, *([figure.along] if figure.along else []))
+            for quantity in (figure.x, figure.y):
+                yield f"figure {number}", quantity, figure.where, columns
+            continue
         yield f"figure {number}", figure.y, figure.where, (figure.x, *figure.lines)
     for printed in study.printed:
-        yield f"printed {printed.value:g}", printed.quantity, printed.at, ()
+        yield f"printed {printed.value:g}", printed.quantity, printed.at, None
     for claim in study.claims:
         for labels in (claim.of, {**claim.of, **claim.against}):
-            yield f"claim {claim.says!r}", claim.quantity, labels, ()
+            yield f"claim {claim.says!r}", claim.quantity, labels, None
 
 
 def _check_names(
@@ -176,11 +186,13 @@ def _check_labels(
 
 
 def _check_covered(
-    where: str, axes: dict[str, set[str]], labels: dict[str, str], names: tuple[str, ...]
+    where: str, axes: dict[str, set[str]], labels: dict[str, str], names: tuple[str, ...] | None
 ) -> None:
     """Tables and figures must not mix labels of an axis."""
+    if names is None:
+        return
     for name, there in axes.items():
-        if names and len(there) > 1 and name not in names and name not in labels:
+        if len(there) > 1 and name not in names and name not in labels:
             raise StudyError(
                 f"{where} would mix the labels of axis {name!r}: name it, or give one in where"
             )

@@ -26,6 +26,8 @@ Curve = tuple[str, list[tuple[str, float, float]]]
 """Name, and (label along the horizontal, mean, spread) of each point."""
 Labelled = list[tuple[tuple[str, ...], list[tuple[str, float, float]]]]
 """Curves by their labels, before they have names."""
+Cloud = tuple[str, list[tuple[float, float, float, float]]]
+"""Name, and (mean and spread along x, mean and spread along y) of each point."""
 Places = dict[tuple[str, str], float]
 """Where the point of a curve and a label stands along the horizontal."""
 _LETTERS = 80
@@ -46,12 +48,13 @@ def draw(study: Study, results: Results, spec: FigureSpec, path: Path) -> None:
     """Write a figure as PNG."""
     from matplotlib.figure import Figure
 
-    found = _labelled(study, results, spec)
+    clouds = spec.kind == "points"
+    found: Any = (_against if clouds else _labelled)(study, results, spec)
     telling = _telling([labels for labels, _ in found])
     curves = _named(found)
     heading = ", ".join(spec.lines[i] for i in telling)
     names = [name for name, _ in curves if name]
-    printed = _printed(study, spec, found)
+    printed = [] if clouds else _printed(study, spec, found)
     names += ["printed"] * bool(printed)
     width, height = _INCHES
     if spec.kind == "bars":
@@ -63,7 +66,10 @@ def draw(study: Study, results: Results, spec: FigureSpec, path: Path) -> None:
     _mark_printed(axes, at, printed)
     if spec.kind == "lines" and spec.log:
         _log_scale(axes, curves)
-    axes.set(xlabel=_plain(spec.x), ylabel=QUANTITIES[spec.y].heading)
+    if clouds and spec.log:
+        _plain_log(axes)
+    across = QUANTITIES[spec.x].heading if clouds else _plain(spec.x)
+    axes.set(xlabel=across, ylabel=QUANTITIES[spec.y].heading)
     remark = "" if results.settings == "standard" else f" ({results.settings})"
     title = textwrap.fill(f"{spec.title or study.title}{remark}", int(10 * width))
     axes.set_title(_plain(title), fontsize="medium")
@@ -81,7 +87,12 @@ def curves_of(study: Study, results: Results, spec: FigureSpec) -> list[Curve]:
     return _named(_labelled(study, results, spec))
 
 
-def _named(found: Labelled) -> list[Curve]:
+def clouds_of(study: Study, results: Results, spec: FigureSpec) -> list[Cloud]:
+    """What a figure of points shows: one line for each combination of labels that has values."""
+    return _named(_against(study, results, spec))
+
+
+def _named(found: Any) -> list[Any]:
     """Curves by what tells them apart."""
     telling = _telling([labels for labels, _ in found])
     return [(_plain(", ".join(labels[i] for i in telling)), points) for labels, points in found]
@@ -89,14 +100,8 @@ def _named(found: Labelled) -> list[Curve]:
 
 def _labelled(study: Study, results: Results, spec: FigureSpec) -> Labelled:
     """The points of each combination of labels that has values."""
-    known = [
-        [spec.where[name]]
-        if name in spec.where
-        else list(dict.fromkeys([*study.axes.get(name, ()), *results.labels(name)]))
-        for name in spec.lines
-    ]
     found = []
-    for labels in product(*known):
+    for labels in product(*(_known(study, results, spec, name) for name in spec.lines)):
         where = {**spec.where, **dict(zip(spec.lines, labels, strict=True))}
         values = results.select(spec.y, where, [spec.x])
         points = {v.labels[spec.x]: list[float]() for v in values if spec.x in v.labels}
@@ -104,6 +109,36 @@ def _labelled(study: Study, results: Results, spec: FigureSpec) -> Labelled:
             points[value.labels[spec.x]].append(QUANTITIES[spec.y].factor * value.value)
         if points:
             found.append((labels, [_point(x, ys) for x, ys in points.items()]))
+    return found
+
+
+def _known(study: Study, results: Results, spec: FigureSpec, name: str) -> list[str]:
+    """The labels of an axis or condition that a figure shows."""
+    if name in spec.where:
+        return [spec.where[name]]
+    return list(dict.fromkeys([*study.axes.get(name, ()), *results.labels(name)]))
+
+
+def _against(study: Study, results: Results, spec: FigureSpec) -> list[tuple[tuple[str, ...], Any]]:
+    """Means and spreads of two quantities for each combination of labels that has both."""
+
+    def point(quantity: str, where: Mapping[str, str]) -> tuple[float, float] | None:
+        factor = QUANTITIES[quantity].factor
+        values = [factor * value.value for value in results.select(quantity, where)]
+        return _point("", values)[1:] if values else None
+
+    found = []
+    for labels in product(*(_known(study, results, spec, name) for name in spec.lines)):
+        where = {**spec.where, **dict(zip(spec.lines, labels, strict=True))}
+        steps = _known(study, results, spec, spec.along) if spec.along else [""]
+        points = []
+        for step in steps:
+            at = {**where, spec.along: step} if spec.along else where
+            x, y = point(spec.x, at), point(spec.y, at)
+            if x and y:
+                points.append((*x, *y))
+        if points:
+            found.append((labels, points))
     return found
 
 
@@ -161,6 +196,15 @@ def _lines(axes: Axes, curves: list[Curve]) -> Places:
     return {(name, x): as_number(x) for name, points in curves for x, _, _ in points}
 
 
+def _points(axes: Axes, clouds: list[Cloud]) -> Places:
+    for name, points in clouds:
+        xs, across, ys, up = zip(*points, strict=True)
+        axes.errorbar(
+            xs, ys, _visible(up), _visible(across), marker="o", markersize=3, capsize=2, label=name
+        )
+    return {}
+
+
 def _log_scale(axes: Axes, curves: list[Curve]) -> None:
     """A logarithmic horizontal axis with a tick where something was measured."""
     from matplotlib.ticker import NullLocator
@@ -169,6 +213,15 @@ def _log_scale(axes: Axes, curves: list[Curve]) -> None:
     ticks = {as_number(x): x for _, points in curves for x, _, _ in points}
     axes.set_xticks(list(ticks), list(ticks.values()))
     axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _plain_log(axes: Axes) -> None:
+    """A logarithmic horizontal axis with plain numbers, between powers of ten where few are."""
+    from matplotlib.ticker import LogFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(LogFormatter())
+    axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
 
 
 def _bars(axes: Axes, curves: list[Curve]) -> Places:
@@ -220,5 +273,9 @@ def as_number(label: str) -> float:
     return found
 
 
-KINDS: dict[str, Callable[[Any, list[Curve]], Places]] = {"lines": _lines, "bars": _bars}
+KINDS: dict[str, Callable[[Any, list[Any]], Places]] = {
+    "lines": _lines,
+    "bars": _bars,
+    "points": _points,
+}
 """Functions that draw curves into axes."""

@@ -109,20 +109,22 @@ class FigureSpec(_Part):
     """A figure: one line, or group of bars, for each combination of labels.
 
     Args:
-        kind: lines or bars.
-        x: axis or condition along the horizontal.
+        kind: lines, bars, or points, which set one quantity against another.
+        x: axis or condition along the horizontal; of points a quantity.
         y: the quantity.
         lines: axes and conditions, one line for each combination.
         log: logarithmic horizontal axis.
+        along: of points, an axis whose labels a line goes through, in their order.
     """
 
-    kind: Literal["lines", "bars"] = "lines"
+    kind: Literal["lines", "bars", "points"] = "lines"
     title: str = ""
     x: str
     y: str
     lines: tuple[str, ...] = ()
     where: Labels = {}
     log: bool = False
+    along: str = ""
 
 
 class Printed(_Part):

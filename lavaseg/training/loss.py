@@ -124,6 +124,61 @@ def nearest_labels(labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
     return resized[:, 0].long()
 
 
+def boundaries(
+    labels: torch.Tensor, size: Size, ignore_index: int | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where classes meet, at a size that is no larger than that of the labels.
+
+    A pixel is on a boundary if one beside it, above or below it has another class; a cell of the
+    result, if one of its pixels is.
+
+    Args:
+        labels: int64 (N, H, W).
+
+    Returns:
+        float32 (N, 1, h, w): 1 on boundaries, else 0; and 1 where any pixel has a label.
+    """
+    known = torch.ones_like(labels, dtype=torch.bool)
+    if ignore_index is not None:
+        known = labels != ignore_index
+    found = torch.zeros_like(known)
+    for axis in (1, 2):
+        extent = labels.shape[axis] - 1
+        first, second = (
+            tuple(x.narrow(axis, start, extent) for x in (labels, known, found)) for start in (0, 1)
+        )
+        meets = (first[0] != second[0]) & first[1] & second[1]
+        first[2].logical_or_(meets)
+        second[2].logical_or_(meets)
+    edge, seen = (
+        functional.adaptive_max_pool2d(mask[:, None].float(), tuple(size))
+        for mask in (found, known)
+    )
+    return edge, seen
+
+
+def boundary_loss(
+    logits: torch.Tensor, labels: torch.Tensor, ignore_index: int | None = None
+) -> torch.Tensor:
+    """Cross-entropy of a boundary's logits, its cells and all others counting half each.
+
+    Args:
+        logits: (N, 1, h, w), positive where a boundary is foretold.
+        labels: int64 (N, H, W), at least as large.
+
+    Returns:
+        0, without a gradient, where no pixel has a label.
+
+    Source: Long et al. 2024 (Spike-BRGNet), whose published code weighs the two so up to a factor.
+    """
+    edge, seen = boundaries(labels, (logits.shape[2], logits.shape[3]), ignore_index)
+    each = functional.binary_cross_entropy_with_logits(logits, edge, reduction="none")
+    parts = [side for side in (edge * seen, (1 - edge) * seen) if side.any()]
+    if not parts:
+        return logits.sum() * 0
+    return torch.stack([(each * side).sum() / side.sum() for side in parts]).mean()
+
+
 def rmp_weight(rmp: Rmp, progress: float) -> float:
     """lambda(n) at `progress` = n / N in 0 .. 1 of the training.
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from lavaseg.errors import LavasegError
 from lavaseg.kernels.stopwatch import Stopwatch
-from lavaseg.models.blocks import is_gate
+from lavaseg.models.logic import is_gate
 from lavaseg.network import (
     NEVER,
     STATE_SCALE,

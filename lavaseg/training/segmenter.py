@@ -24,6 +24,7 @@ from lavaseg.results.metrics import mean_iou
 from lavaseg.training.batches import Batch
 from lavaseg.training.loss import (
     anything_counts,
+    boundary_loss,
     nearest_labels,
     resize_logits,
     rmp_layers,
@@ -109,9 +110,14 @@ class Segmenter(pl.LightningModule):
         )
 
     def auxiliary_loss(self, readout: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Weighted loss of an auxiliary read-out, against labels of its size."""
+        """Weighted loss of an auxiliary read-out, against labels of its size.
+
+        One channel says where a boundary is.
+        """
         logits = self.logits(readout)
         weight = self.plan.optimisation.auxiliary_weight
+        if logits.shape[1] == 1:
+            return weight * boundary_loss(logits, labels, self.plan.ignore_index)
         return weight * self._loss(logits, nearest_labels(labels, logits))
 
     def training_step(self, batch: Batch, _: int) -> torch.Tensor:

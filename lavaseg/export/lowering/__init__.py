@@ -14,6 +14,7 @@ from lavaseg.export.lowering.counted import countable, described, unrolled
 from lavaseg.export.lowering.deployable import check_deployable, obstacles
 from lavaseg.export.lowering.fold import fold_averages, fold_input_scale, fold_norms
 from lavaseg.export.lowering.levels import CHOICES, Choice, levels_unrolled, unroll_levels
+from lavaseg.export.lowering.merge import merge_parallel
 from lavaseg.export.lowering.prune import drop_auxiliaries
 from lavaseg.export.lowering.quantise import (
     Quantisation,
@@ -33,6 +34,7 @@ FLOAT_STEPS: tuple[Callable[[WeightedNetwork], WeightedNetwork], ...] = (
     fold_averages,
     fold_norms,
     unroll_currents,
+    merge_parallel,
     fold_input_scale,
     split_clocks,
 )
@@ -74,6 +76,7 @@ __all__ = [
     "fold_norms",
     "levels_unrolled",
     "lower",
+    "merge_parallel",
     "obstacles",
     "quantise",
     "rounded",

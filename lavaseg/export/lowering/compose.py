@@ -59,7 +59,7 @@ def _through(first: Weighted, dense: np.ndarray, source: Shape) -> np.ndarray:
     return passed.T.reshape(len(dense), *source[::-1]).transpose(0, 3, 2, 1)
 
 
-def _regrouped(weight: np.ndarray, groups: int) -> np.ndarray:
+def regrouped(weight: np.ndarray, groups: int) -> np.ndarray:
     """The same weights in fewer groups: blocks on the diagonal."""
     many, outputs, inputs, *kernel = weight.shape
     if many == groups:
@@ -145,7 +145,7 @@ def _products(
 ) -> np.ndarray:
     """Weights of the composed kernel, (groups, outputs, inputs, height, width)."""
     groups = math.gcd(len(inner), len(outer))
-    left, right = _regrouped(outer, groups), _regrouped(inner, groups)
+    left, right = regrouped(outer, groups), regrouped(inner, groups)
     kernel = (layouts[0].kernel, layouts[1].kernel)
     shape = (groups, left.shape[1], right.shape[2], *kernel)
     if left.strides[1] == 0:  # all outputs are alike

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from lavaseg.errors import LavasegError
 from lavaseg.export.lowering.clock import split_clocks
 from lavaseg.export.lowering.fold import fold_averages, fold_norms
+from lavaseg.export.lowering.merge import merge_parallel
 from lavaseg.export.lowering.trial import untrained
 from lavaseg.export.lowering.unroll import unroll_currents
 from lavaseg.network import Network, Relay
@@ -23,7 +24,7 @@ def unrolled(network: Network) -> Network:
         LavasegError: a current cannot be unrolled; the message says why.
     """
     weighted = untrained(network)
-    for step in (fold_averages, fold_norms, unroll_currents, split_clocks):
+    for step in (fold_averages, fold_norms, unroll_currents, merge_parallel, split_clocks):
         weighted = step(weighted)
     return weighted.network
 

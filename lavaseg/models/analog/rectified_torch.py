@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from lavaseg.errors import LavasegError
 from lavaseg.kernels.operators_torch import apply_operator
-from lavaseg.models.blocks import is_gate
+from lavaseg.models.logic import is_gate
 from lavaseg.network import (
     Conv,
     ConvTranspose,

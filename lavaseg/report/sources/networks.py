@@ -123,7 +123,10 @@ class RunSource(Source):
         return self.network
 
     def auxiliaries(self, seen: Scenes, wanted: Wanted) -> dict[str, np.ndarray]:
-        names = () if isinstance(self.run.model, AnalogModel) else self.run.model.auxiliaries
+        model = self.run.model
+        if isinstance(model, AnalogModel):
+            return super().auxiliaries(seen, wanted)
+        names = [name for name in model.auxiliaries if model.shape(name)[0] > 1]  # of classes
         if not names:
             return super().auxiliaries(seen, wanted)
         found: dict[str, list[np.ndarray]] = {}

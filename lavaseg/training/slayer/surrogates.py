@@ -53,28 +53,33 @@ def backward_block(  # type: ignore[no-untyped-def]
     grad_spikes, grad_membrane, membrane, grad, kind, theta, centre, width, height, keep, blocks,
     has_spikes, has_membrane, first, last,
 ):  # fmt: skip
+    """The gradient of the currents of the neurons `first` to `last`, over all steps, last first."""
     carry = np.zeros(last - first, np.float32)
     unseen = membrane.shape[0] - grad_membrane.shape[0]  # steps whose membranes nobody looks at
-    inverse_width = np.float32(1) / width
+    inverse, half = np.float32(1) / width, np.float32(0.5) * width
+    factor = height / theta if kind != 0 else height * np.float32(0.5) * inverse
+    # loops of one kind of operation each, over slices: the compiler uses vector instructions
     for step in range(membrane.shape[0]):
         t = membrane.shape[0] - 1 - step
-        for j in range(last - first):
-            v = membrane[t, first + j]
-            g = keep * carry[j]
-            if blocks and v > theta:
-                g = np.float32(0)
-            if has_spikes:
-                distance = abs(v - centre)
-                if kind == 1:
-                    slope = max(np.float32(1) - distance * inverse_width, np.float32(0))
-                    slope *= height / theta
-                elif kind == 2:
-                    slope = height / theta if distance <= np.float32(0.5) * width else np.float32(0)
-                else:
-                    slope = height * np.float32(0.5) * inverse_width
-                    slope *= np.exp(-distance * inverse_width)
-                g += grad_spikes[t, first + j] * slope
-            if has_membrane and t >= unseen:
-                g += grad_membrane[t - unseen, first + j]
-            carry[j] = g
-            grad[t, first + j] = g
+        v, g = membrane[t, first:last], grad[t, first:last]
+        for j in range(carry.size):
+            passed = np.float32(0) if blocks and v[j] > theta else keep
+            carry[j] *= passed
+        if has_spikes:
+            of_spikes = grad_spikes[t, first:last]
+            if kind == 1:
+                for j in range(carry.size):
+                    slope = max(np.float32(1) - abs(v[j] - centre) * inverse, np.float32(0))
+                    carry[j] += of_spikes[j] * slope * factor
+            elif kind == 2:
+                for j in range(carry.size):
+                    slope = factor if abs(v[j] - centre) <= half else np.float32(0)
+                    carry[j] += of_spikes[j] * slope
+            else:
+                for j in range(carry.size):
+                    carry[j] += of_spikes[j] * factor * np.exp(-abs(v[j] - centre) * inverse)
+        if has_membrane and t >= unseen:
+            seen = grad_membrane[t - unseen, first:last]
+            for j in range(carry.size):
+                carry[j] += seen[j]
+        g[:] = carry
