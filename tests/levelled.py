@@ -124,7 +124,7 @@ def _weights(
 def integers_sent(net: IntegerNetwork, activity: Activity) -> dict[str, np.ndarray]:
     """What each population with levels sent, as its slots did together, int64 (N, T, C, H, W)."""
     found = {}
-    for item in integer_neurons(net.network):
+    for item in integer_neurons(net.network, net.weights):
         slots = [activity.spikes[slot].astype(np.int64) for slot in item.slots]
         for below, above in itertools.pairwise(slots):
             assert (above <= below).all(), f"{item.name}: a higher level without a lower one"

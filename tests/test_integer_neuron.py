@@ -21,6 +21,7 @@ from lavaseg.recipes import Augment, Rmp, Surrogate, Training
 from lavaseg.results.energy import account, describe
 from lavaseg.results.membranes import relative
 from lavaseg.training import SpikingNetwork
+from lavaseg.training.isometry import neuron_phi
 from lavaseg.training.loss import rmp_loss
 from lavaseg.training.network import Carried
 from lavaseg.training.plan import Plan
@@ -252,6 +253,25 @@ def test_pieces_of_a_sample_are_the_whole_sample_since_nothing_is_kept() -> None
         for piece in x.split(2, -1):
             found = model(piece, carried=carried)
     assert torch.equal(found, whole)
+
+
+def test_isometry_takes_the_slope_of_all_levels() -> None:
+    torch.manual_seed(0)
+    model = SpikingNetwork(network()).eval()
+    seen: dict[str, torch.Tensor] = {}
+    with torch.no_grad():
+        model(
+            messages(2, constant=False), lambda n, _, v: seen.update({n.name: v}), membranes="all"
+        )
+    for population in model.network.populations[:2]:
+        theta, levels = model.neuron(population.name).threshold, population.levels or 0
+        v = seen[population.name] / theta
+        slope = (v + 0.5).clamp(0, 1) * (levels + 0.5 - v).clamp(0, 1) / theta
+        expected = float(slope.square().mean())
+        assert expected > 0.1
+        assert neuron_phi(model, population, seen[population.name]) == pytest.approx(
+            expected, rel=1e-4
+        )
 
 
 def test_spikes_and_operations_count_as_many_as_the_number_that_is_sent() -> None:

@@ -110,7 +110,7 @@ def test_training_both_forms_and_lava_are_equal_on_networks_with_levels(
         verdict = verify_spikes(net, spikes, backends=("torch", "lava-inprocess"), progress=False)
         assert verdict.ok, f"{form}: {verdict.first_difference}"
         found[form] = simulate(net, spikes, record="all")
-        assert len(foldable(net)) == len(integer_neurons(net.network))
+        assert len(foldable(net)) == len(integer_neurons(net.network, net.weights))
     trained = trained_spikes(drawn.described, spikes)
     sent = {form: integers_sent(drawn.unrolled(form), found[form]) for form in FORMS}
     equal_everywhere(sent["binary"], sent["graded"])
@@ -187,7 +187,7 @@ def test_slots_forget_a_step_in_lavas_own_arithmetic(form: str, random_spikes: S
 def test_thresholds_lie_in_the_middle_between_levels(delay: int) -> None:
     for form in FORMS:
         net = unroll_levels(small(delay=delay), form)  # type: ignore[arg-type]
-        found = integer_neurons(net.network)
+        found = integer_neurons(net.network, net.weights)
         assert [(item.name, item.form, len(item.slots)) for item in found] == [
             ("a", form, 3),
             ("b", form, 3),
@@ -330,6 +330,40 @@ def test_interleaving_changes_no_integer(form: str, random_spikes: Spikes) -> No
     for name, factor in factors.items():
         np.testing.assert_array_equal(restored(found.spikes[name], factor), expected.spikes[name])
     assert factors["a_1"] == factors["a_sum"] > 1
+
+
+def test_slots_that_are_read_one_to_one_are_no_graded_form(random_spikes: Spikes) -> None:
+    """The sum of the next integer neurons, or a relay that counts, is no relay of theirs."""
+    network = Network(
+        Input("input", (2, 4, 4), 4),
+        (
+            Population("a", 20, levels=3),
+            Relay("count"),
+            Population("b", 20, levels=3),
+            Population("c", 20, levels=3),
+            Population("out", None),
+        ),
+        (
+            Projection("input", "a", Conv(2, 1)),
+            Projection("a", "count", OneToOne()),
+            Projection("input", "b", Conv(2, 1)),
+            Projection("b", "c", OneToOne()),
+            Projection("count", "out", Conv(2, 1)),
+            Projection("c", "out", Conv(2, 1)),
+        ),
+        "out",
+    )
+    weights = {p.name: np.full(network.synapse_shape(p), 2, np.int16) for p in network.projections}
+    described = RoundedNetwork(network, weights, Direct(1, bits=4), ("x", "y"))
+    for form in FORMS:
+        net = unroll_levels(described, form)  # type: ignore[arg-type]
+        found = integer_neurons(net.network, net.weights)
+        assert [(item.name, item.form) for item in found] == [("a", form), ("b", form), ("c", form)]
+        assert len(foldable(net)) == 3
+        verdict = verify_spikes(
+            net, random_spikes(net, 3), backends=("torch", "lava-inprocess"), progress=False
+        )
+        assert verdict.ok, str(verdict.first_difference)
 
 
 def test_slots_that_do_not_spike_alike_are_simulated_one_by_one(random_spikes: Spikes) -> None:

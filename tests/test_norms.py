@@ -372,3 +372,11 @@ def test_a_chain_with_a_clock_is_no_file_for_stock_netx(tmp_path: object) -> Non
     path = tmp_path / "clock.net"  # type: ignore[operator]
     write(net, path)
     np.testing.assert_array_equal(read(path).clocks["a"], clocks["a"])
+
+
+def test_a_norm_over_a_single_value_says_what_to_change() -> None:
+    norm = BatchNormOverTime(3)
+    with pytest.raises(LavasegError, match=r"1x1 pixels .* batch_size of at least 2"):
+        norm(torch.ones(1, 3, 1, 1, 1))
+    norm(torch.ones(2, 3, 1, 1, 1))
+    norm.eval()(torch.ones(1, 3, 1, 1, 1))

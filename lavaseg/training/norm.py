@@ -29,7 +29,15 @@ class BatchNormOverTime(nn.BatchNorm2d):
         nn.init.constant_(self.weight, scale)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return over_time(super().forward, x)
+        return over_time(self._sheets, x)
+
+    def _sheets(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training and x.numel() == x.shape[1]:
+            raise LavasegError(
+                "batch norm has one value for each channel, since a sheet of 1x1 pixels meets a "
+                "batch of one sample and one step: expected a batch_size of at least 2"
+            )
+        return super().forward(x)
 
     def folded(self) -> Affine:
         """Scale and shift of the norm in eval mode, both (channels,)."""

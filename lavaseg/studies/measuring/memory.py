@@ -20,12 +20,13 @@ from lavaseg.training.segmenter import Segmenter, segmenter
 def step_bytes(run: Run) -> int | None:
     """Bytes that forward and backward pass of one step add to the process's memory at most.
 
-    One of a single sample goes before, which compiles kernels and loads libraries. RMP has its
-    weight of mid-training. None where the system does not say (only Linux does).
+    One of two samples, the fewest that any norm takes, goes before, which compiles kernels and
+    loads libraries. RMP has its weight of mid-training. None where the system does not say (only
+    Linux does).
     """
     module = _module(run)
     messages, labels = next(iter(_batches(run)))
-    _step(module, (messages[:1], labels[:1]))
+    _step(module, (messages[:2], labels[:2]))
     try:
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
         before = _status("VmRSS")
