@@ -162,6 +162,15 @@ def test_torch_steps_for_accelerators_equal_the_fused_kernel(
     assert torch.equal(time_first(membrane), volts)
 
 
+def test_currents_beyond_32_bits_take_membranes_to_their_limits() -> None:
+    x = torch.tensor([1e6, -1e6, 1e30, -1e30, 524288.0, -3.0]).reshape(1, 1, 2, 1, 3)
+    spikes, membrane = FusedNeuron(Population("p"), Surrogate()).respond(x, record="all")
+    limit = (2**23 - 1) / 4096
+    assert membrane is not None
+    assert membrane.flatten().tolist() == [limit, -limit, limit, -limit, limit, -3]
+    assert spikes.flatten().tolist() == [1, 0, 1, 0, 1, 0]
+
+
 @pytest.mark.parametrize(
     "operator",
     [
