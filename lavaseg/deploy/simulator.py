@@ -15,7 +15,7 @@ import numpy as np
 
 from lavaseg.deploy.requests import check_request
 from lavaseg.errors import LavasegError
-from lavaseg.kernels.bits import PackedSpikes
+from lavaseg.kernels.bits import PackedSpikes, late
 from lavaseg.kernels.fused import respond_to_sums
 from lavaseg.kernels.stopwatch import Stopwatch
 from lavaseg.kernels.sums import InputSums, padded, synapses
@@ -140,13 +140,23 @@ class _Layer:
 
     Args:
         sources: names of the nodes that `sums` sees, the node's own among them if it feeds back.
+        delays: for each of them, steps that each channel is late; None where all are alike, which
+            `sums` takes care of.
         rounds: number of passes after which all of its spikes are settled; 1 without feedback.
     """
 
     node: Population | Relay
     sums: InputSums
     sources: tuple[str, ...]
+    delays: tuple[tuple[int, ...] | None, ...]
     rounds: int
+
+    def sees(self, emitted: Mapping[str, PackedSpikes], steps: int) -> list[PackedSpikes]:
+        """The spikes that each of the synapses sees."""
+        return [
+            emitted[source] if delays is None else late(emitted[source], delays, steps)
+            for source, delays in zip(self.sources, self.delays, strict=True)
+        ]
 
 
 def _layers(net: IntegerNetwork, inputs: Inputs) -> list[_Layer]:
@@ -155,12 +165,17 @@ def _layers(net: IntegerNetwork, inputs: Inputs) -> list[_Layer]:
     for node in network.ordered:
         assert not isinstance(node, Current)  # refused already
         incoming = network.incoming(node.name)
-        parts = [synapses(network.geometry(p), net.weights[p.name], p.delay) for p in incoming]
+        delays = [p.delay if isinstance(p.delay, tuple) else None for p in incoming]
+        parts = [
+            synapses(network.geometry(p), net.weights[p.name], 0 if p.by_channel else p.longest)
+            for p in incoming
+        ]
         sums = InputSums(parts, *inputs[node.name], net.clocks.get(node.name))
         # each round settles as many more steps as the shortest way back takes
-        shortest = min((p.delay for p in incoming if p.recurrent), default=net.steps)
+        shortest = min((p.shortest for p in incoming if p.recurrent), default=net.steps)
         rounds = -(-net.steps // shortest)
-        layers.append(_Layer(node, sums, tuple(p.source for p in incoming), rounds))
+        sources = tuple(p.source for p in incoming)
+        layers.append(_Layer(node, sums, sources, tuple(delays), rounds))
     return layers
 
 
@@ -180,7 +195,7 @@ def _run(
     for layer in layers:
         name = layer.node.name
         if isinstance(layer.node, Relay):
-            seen = [emitted[source] for source in layer.sources]
+            seen = layer.sees(emitted, net.steps)
             sent, count = _relay(net, layer.sums, seen, samples)
         else:
             sent, count, membrane = _settle(net, layer.node, layer, emitted, samples)
@@ -218,13 +233,17 @@ def _settle(
     at first none, and a round that changes nothing is the last one.
     """
     if population.name not in layer.sources:
-        seen = [emitted[source] for source in layer.sources]
+        seen = layer.sees(emitted, net.steps)
         return _respond(net, population, layer.sums, seen, samples)
     channels, height, width = net.network.shape(population.name)
     own = PackedSpikes.empty(samples * net.steps, height, width, channels)
     own.words[:] = 0
+    seen = layer.sees({**emitted, population.name: own}, net.steps)
     for _ in range(layer.rounds):
-        seen = [own if s == population.name else emitted[s] for s in layer.sources]
+        seen = [
+            own if source == population.name else spikes
+            for source, spikes in zip(layer.sources, seen, strict=True)
+        ]
         found = _respond(net, population, layer.sums, seen, samples)
         if np.array_equal(found[0].words, own.words):
             break

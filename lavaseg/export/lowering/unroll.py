@@ -90,18 +90,18 @@ class _Unrolling:
         """A current becomes relays, one for each delay behind it; its factor moves behind them."""
         incoming, outgoing = self.incoming(name), self.outgoing(name)
         factor = self.weights[incoming[0].name] / RELAY_GAIN
-        delays = sorted({p.delay for p in outgoing})
+        delays = sorted({p.longest for p in outgoing})
         relays = {delay: name if delay == delays[0] else f"{name}_late{delay}" for delay in delays}
         projections = [p for p in self.projections if name not in (p.source, p.target)]
         weights = {p.name: self.weights[p.name] for p in projections}
         for delay, relay in relays.items():
             self.shapes[relay] = self.shapes[name]
             for p in incoming:
-                into = Projection(p.source, relay, p.operator, p.delay + delay)
+                into = Projection(p.source, relay, p.operator, p.later(delay))
                 projections.append(into)
                 weights[into.name] = np.full_like(factor, RELAY_GAIN)
         for p in outgoing:
-            projections.append(dataclasses.replace(p, source=relays[p.delay], delay=0))
+            projections.append(dataclasses.replace(p, source=relays[p.longest], delay=0))
             weights[p.name] = p.operator.scale_inputs(
                 self.shapes[p.source], self.weights[p.name], factor
             )
@@ -150,7 +150,7 @@ class _Unrolling:
                 f"{out.name!r} ({out.operator.kind}) cannot become one: {error}; let the sizes "
                 "divide, leave out padding behind the current, or make it a population"
             ) from None
-        return Projection(into.source, out.target, operator, into.delay + out.delay), weight
+        return Projection(into.source, out.target, operator, into.later(out.longest)), weight
 
     def _passed_bias(self, out: Projection) -> np.ndarray:
         """A current's bias as it arrives behind `out`: (channels,), or (T, channels) as it was."""
@@ -178,7 +178,7 @@ class _Unrolling:
         if bias.ndim == 1:
             return middle[0]
         late = np.zeros_like(middle)
-        late[out.delay :] = middle[: max(len(middle) - out.delay, 0)]
+        late[out.longest :] = middle[: max(len(middle) - out.longest, 0)]
         return late
 
 
