@@ -23,10 +23,16 @@ from lavaseg.network import (
     Projection,
     Relay,
     SumPool,
-    Upsample,
 )
 from lavaseg.network.base import Shape
-from lavaseg.network.delays import Delay, DelayPlan, plan, waiting
+from lavaseg.network.delays import (
+    MOST_RELAYS,
+    Delay,
+    DelayPlan,
+    plan,
+    together,
+    waiting,
+)
 from lavaseg.network.geometry import Geometry
 from lavaseg.network.grids import fan_out, phase_kernel
 from lavaseg.network.integers import IntegerNetwork
@@ -243,23 +249,16 @@ class _Layers:
         """Rows of relays and the sheet behind them (`lavaseg/deploy/lava/rows.py`)."""
         sheet = self.network.shape(source)
         places = sheet[1] * sheet[2]
-        total, one = int(lengths.sum()) * places, OneToOne()
-        begins, longer = (int((lengths > n).sum()) * places for n in (0, 1))
-        rows = f"{name} rows"
-
-        def passing(what: str, before: str, shape: Shape, count: int) -> tuple[Synapses, ...]:
-            geometry = one.geometry(shape)
-            found = Synapses(what, before, "sparse", geometry, shape[0], 1, passing=count)
-            return (found,) if count else ()
-
-        if total:
-            into = passing(f"{rows} begin", source, sheet, begins)
-            along = passing(rows, rows, (total, 1, 1), (total - begins) if longer else 0)
-            self.found[rows] = ChipLayer(rows, "wait", (total, 1, 1), 1, (*into, *along))
-        ends = passing(f"{rows} end", rows, (total, 1, 1), begins) if total else ()
-        direct = passing(name, source, sheet, int((lengths == 0).sum()) * places)
-        hold = self._hold(name, sheet, by_channel=True)
-        self.found[name] = ChipLayer(name, "wait", sheet, 1, (*direct, *ends, hold))
+        into = _passing(name, source, sheet, int((lengths == 0).sum()) * places)
+        for number, neurons in enumerate(together(lengths, places, MOST_RELAYS), 1):
+            rows, begins = f"{name} rows {number}", len(neurons)
+            shape = (int(lengths[neurons % len(lengths)].sum()), 1, 1)
+            first = _passing(f"{rows} begin", source, sheet, begins)
+            along = _passing(rows, rows, shape, shape[0] - begins)
+            self.found[rows] = ChipLayer(rows, "wait", shape, 1, (*first, *along))
+            into += _passing(f"{rows} end", rows, shape, begins)
+        hold = self._hold(name, sheet, len(np.unique(lengths)))
+        self.found[name] = ChipLayer(name, "wait", sheet, 1, (*into, hold))
 
     def _link(self, name: str, before: str, source: str, hold: bool = False) -> None:
         shape = self.network.shape(source)
@@ -268,16 +267,13 @@ class _Layers:
         held = (self._hold(name, shape),) if hold else ()
         self.found[name] = ChipLayer(name, "wait", shape, 1, (repeat, *held))
 
-    def _hold(self, name: str, shape: Shape, *, by_channel: bool = False) -> Synapses:
-        """A clock of one neuron, or of one for each channel, that silences a layer in some steps of
-        a sample."""
-        clock = f"{name} hold"
-        channels = shape[0] if by_channel else 1
-        self.found.setdefault(clock, ChipLayer(clock, "clock", (channels, 1, 1), self._buffer()))
-        if by_channel:
-            geometry = Upsample(shape[1:]).geometry((channels, 1, 1))
-            return Synapses(clock, clock, "sparse", geometry, channels)
-        count = shape[0] * shape[1] * shape[2]
+    def _hold(self, name: str, shape: Shape, kinds: int = 1) -> Synapses:
+        """A clock of one neuron, or of one for each kind of channel, that silences a layer in some
+        steps of a sample."""
+        clock, count = f"{name} hold", shape[0] * shape[1] * shape[2]
+        self.found.setdefault(clock, ChipLayer(clock, "clock", (kinds, 1, 1), self._buffer()))
+        if kinds > 1:
+            return _passing(clock, clock, (kinds, 1, 1), count, WEIGHT_BITS)[0]
         return Synapses(clock, clock, "dense", Dense(count).geometry((1, 1, 1)), 1)
 
     def _clock(self, node: str) -> Synapses:
@@ -305,6 +301,15 @@ class _Layers:
     def _buffer(self) -> int:
         """Words of a neuron that plays a sample's steps from the chip, the silent ones included."""
         return -(-padded(self.steps) * REPLAY_BITS // 64)
+
+
+def _passing(
+    name: str, source: str, shape: Shape, count: int, bits: int = 1
+) -> tuple[Synapses, ...]:
+    """`count` synapses from neurons of a layer of a shape, one to a neuron; none if there are 0."""
+    geometry = OneToOne().geometry(shape)
+    found = Synapses(name, source, "sparse", geometry, shape[0], bits, passing=count)
+    return (found,) if count else ()
 
 
 def _waiting_name(source: str, delay: int, wait: int) -> str:

@@ -25,6 +25,9 @@ from lavaseg.network.nodes import LONGEST_DELAY, Projection, Relay
 MOST_AXONS = 16_000
 """Axons that reach a core of Loihi 2 (docs/loihi2.md): delay synapses, which are not shared over
 the sheet, need one for each neuron of their source."""
+MOST_RELAYS = 2_000
+"""Relays of rows that are one process on a chip: they hear one another by lists of axons, which
+every core of a process holds all of, so that each group is to fit one core."""
 
 Delay = int | tuple[int, ...]
 """Steps that all channels of a source are late, or each of them."""
@@ -47,6 +50,22 @@ class Rows:
     def lengths(self, delays: tuple[int, ...]) -> np.ndarray:
         """Relays in front of the gathering for each channel, int (C,)."""
         return np.array(delays) + self.lag - 1
+
+
+def together(lengths: np.ndarray, places: int, most: int | None) -> list[np.ndarray]:
+    """The neurons whose rows are one group of relays; those without a row are left out.
+
+    Args:
+        lengths: relays in the row of each channel, (C,).
+        places: neurons of a channel; neurons are numbered place by place.
+        most: relays in a group, after which the next row begins another one; None: any number.
+    """
+    each = np.tile(lengths, places)
+    long = np.flatnonzero(each)
+    if most is None or not len(long):
+        return [long] if len(long) else []
+    begins = (np.cumsum(each) - each)[long] // most
+    return np.split(long, np.flatnonzero(np.diff(begins)) + 1)
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,12 @@ class Lines:
             self._behind_rows.setdefault((source, delays), []),
         )
         if not chain:
-            found = gathered(self.neurons[source].s_out, rows.lengths(delays), self._relays)
+            found = gathered(
+                self.neurons[source].s_out,
+                rows.lengths(delays),
+                self._relays,
+                self.makers.most_relays,
+            )
             self.helpers += found.helpers
             self.loops += found.loops
             chain.append(found.sheet)
@@ -256,18 +261,19 @@ class Lines:
             force: outdoes all input, for each channel; None outdoes one spike.
             first: a period's first steps instead.
         """
-        period, delays = self.period, np.atleast_1d(delay)
+        period = self.period
+        delays, kinds = np.unique(delay, return_inverse=True)
         played = np.zeros((len(delays), period), np.uint8)
-        for channel, own in enumerate(delays.tolist()):
+        for kind, own in enumerate(delays.tolist()):
             # the population does logical step k at physical step k + 1 + latency, the clock too
             held = np.arange(own) - (0 if first else own)
-            played[channel, (held + latency) % period] = 1 if force is None else force.message
+            played[kind, (held + latency) % period] = 1 if force is None else force.message
         bits = 0 if force is None else 8
         clock = self.makers.play(played, bits=bits, shared=False, repeats=True)
         weight = np.full(1, -LINK_WEIGHT) if force is None else force.weights
         neurons = int(np.prod(link.a_in.shape))
         values = np.broadcast_to(weight, link.a_in.shape).ravel().astype(np.int32)
-        by = np.arange(neurons) % len(delays)
+        by = kinds.ravel()[np.arange(neurons) % kinds.size]
         weights = csr_matrix((values, (np.arange(neurons), by)), (neurons, len(delays)))
         synapses = (Dense if len(delays) == 1 else Sparse)(
             weights=weights.toarray() if len(delays) == 1 else weights,

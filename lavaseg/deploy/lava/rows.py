@@ -1,9 +1,9 @@
 """Rows of relays that make the channels of a source late by different steps.
 
-Each neuron of the source has a row, as long as its channel is late, less the last step: all rows
-are one LIFReset, whose synapses lead from the source to the first relay of each row, and from each
-relay to the next. The last ones drive a sheet like the source's, the gathering, from which
-projections go on with the weights that they have.
+Each neuron of the source has a row, as long as its channel is late, less the last step: all rows,
+or a group of them, are one LIFReset, whose synapses lead from the source to the first relay of each
+row, and from each relay to the next. The last ones drive a sheet like the source's, the gathering,
+from which projections go on with the weights that they have.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.proc.sparse.process import Sparse
 from lava.utils.weightutils import SignMode
 from scipy.sparse import csr_matrix
+
+from lavaseg.network.delays import together
 
 LINK_WEIGHT = 2
 """The least even weight: one spike passes a link's threshold of 1."""
@@ -39,7 +41,10 @@ class Gathering:
 
 
 def gathered(
-    source: OutPort, lengths: np.ndarray, link: Callable[[tuple[int, ...]], AbstractProcess]
+    source: OutPort,
+    lengths: np.ndarray,
+    link: Callable[[tuple[int, ...]], AbstractProcess],
+    most: int | None = None,
 ) -> Gathering:
     """Spikes of `source` behind rows of relays.
 
@@ -47,28 +52,24 @@ def gathered(
         source: a sheet (width, height, channels).
         lengths: relays in the row of each channel, (channels,).
         link: makes relays of a shape.
+        most: relays in a group of rows, after which another one begins; None: one holds all.
     """
-    sheet = link(source.shape)
-    each = np.tile(lengths, int(np.prod(source.shape[:2])))  # of each neuron
-    neurons = np.arange(len(each))
+    sheet, places = link(source.shape), int(np.prod(source.shape[:2]))
     made: list[AbstractProcess] = [sheet]
     loops: list[AbstractProcess] = []
-    if each.any():
-        total = int(each.sum())
-        rows = link((total,))
-        first = np.cumsum(each) - each
-        there, begins = neurons[each > 0], first[each > 0]
-        later = np.setdiff1d(np.arange(total), begins)
-        last = begins + each[each > 0] - 1
+    for neurons in together(lengths, places, most):
+        each = lengths[neurons % len(lengths)]
+        rows, begins = link((int(each.sum()),)), np.cumsum(each) - each
         made += [
             rows,
-            _passing(source, rows.a_in, begins, there),
-            _passing(rows.s_out, sheet.a_in, there, last),
+            _passing(source, rows.a_in, begins, neurons),
+            _passing(rows.s_out, sheet.a_in, neurons, begins + each - 1),
         ]
+        later = np.setdiff1d(np.arange(each.sum()), begins)
         if len(later):
             loops.append(_passing(rows.s_out, rows.a_in, later, later - 1))
-    if not each.all():
-        none = neurons[each == 0]
+    if not lengths.all():
+        none = np.flatnonzero(np.tile(lengths, places) == 0)
         made.append(_passing(source, sheet.a_in, none, none))
     return Gathering(sheet, (*made, *loops), tuple(loops))
 
@@ -81,7 +82,7 @@ class RowsParts(NamedTuple):
 
 
 def rows_parts(lengths: np.ndarray) -> RowsParts:
-    """How many processes `gathered` makes for rows of such lengths."""
+    """How many processes `gathered` makes for rows of such lengths, all in one group."""
     synapses = 2 * int(lengths.any()) + int(not lengths.all()) + int((lengths > 1).any())
     return RowsParts(1 + int(lengths.any()), synapses)
 
