@@ -824,11 +824,11 @@ def test_what_stock_cannot_load_is_said_with_the_layer() -> None:
 
 
 def test_channels_that_are_late_by_different_steps_take_few_words_in_the_table() -> None:
-    late = tuple(Projection("input", "a", Conv(3, (1, 1)), d, f"late{d}", (d,)) for d in range(4))
+    late = Projection("input", "a", Conv(3, (1, 1)), (3, 0, 1, 2))
     network = Network(
         Input("input", (4, 2, 2)),
         (Population("a", 20), Population("out", None)),
-        (*late, Projection("a", "out", Conv(2, (1, 1)), delay=3)),
+        (late, Projection("a", "out", Conv(2, (1, 1)), delay=3)),
         "out",
     )
     weights = {p.name: np.zeros(network.synapse_shape(p), np.int16) for p in network.projections}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
@@ -187,8 +187,7 @@ class Projection:
         if not self.name:
             object.__setattr__(self, "name", f"{self.source}_to_{self.target}")
         if isinstance(self.delay, list | tuple):
-            delays = integers(self.delay) or tuple(self.delay)
-            object.__setattr__(self, "delay", delays if len(set(delays)) != 1 else delays[0])
+            object.__setattr__(self, "delay", integers(self.delay) or tuple(self.delay))
         self._check_steps("delay", self._delays or (self.delay,))
         self._check_steps("max_delay", (self.max_delay,))
         if self.recurrent and (not self.longest or self.learns or self.by_channel):
@@ -216,7 +215,7 @@ class Projection:
 
     @property
     def by_channel(self) -> bool:
-        """Whether channels of the source are late by different steps."""
+        """Whether each channel of the source has a delay of its own."""
         return isinstance(self.delay, tuple)
 
     @property
@@ -250,6 +249,11 @@ class Projection:
     def recurrent(self) -> bool:
         """Whether the projection leads from a population to itself."""
         return self.source == self.target
+
+
+def delay_of(channels: Sequence[int]) -> int | tuple[int, ...]:
+    """The delays of channels as a projection has them: one number where all are alike."""
+    return tuple(channels) if len(set(channels)) > 1 else channels[0]
 
 
 Node = Population | Current | Relay

@@ -25,6 +25,7 @@ from lavaseg.network import (
     Relay,
 )
 from lavaseg.network.integers import IntegerNetwork
+from lavaseg.network.nodes import delay_of
 from lavaseg.network.steps import clock_at
 from lavaseg.recipes import Surrogate
 from lavaseg.results.activity import Activity
@@ -326,7 +327,9 @@ class SpikingNetwork(nn.Module):
     def learned(self) -> Network:
         """The description with the delays that were learned, in whole steps."""
         projections = tuple(
-            dataclasses.replace(p, delay=self.delay(p.name), max_delay=0) if p.learns else p
+            dataclasses.replace(p, delay=delay_of(self.delay(p.name)), max_delay=0)
+            if p.learns
+            else p
             for p in self.network.projections
         )
         return dataclasses.replace(self.network, projections=projections)

@@ -9,6 +9,7 @@ import numpy as np
 from lavaseg.errors import LavasegError
 from lavaseg.network import Conv, Input, Operator, Population, Projection, Shape
 from lavaseg.network.integers import Bias
+from lavaseg.network.nodes import delay_of
 
 MAX_WEIGHT_BYTES = 2**31
 """Weights of the network read."""
@@ -55,7 +56,7 @@ class Parts:
             raise LavasegError(
                 f"projection {name!r}: the weights so far take more than {MAX_WEIGHT_BYTES} bytes"
             )
-        delay = tuple(source.delays.tolist())
+        delay = delay_of(source.delays.tolist())
         self.projections.append(Projection(source.name, target, operator, delay, name))
         # a wider type where 16 bits do not hold them, so that their range is refused by name
         fits = weight.min() >= -(2**15) and weight.max() < 2**15
