@@ -306,6 +306,7 @@ def _graph_networks(
     clocks: dict[str, np.ndarray] = {}
     shapes: dict[str, Shape] = {source.name: source.shape}
     relays: set[str] = set()
+    axons: dict[str, tuple[int, ...]] = {}
     peaks = {source.name: source.max_message}
     delays = st.sampled_from([0, 0, 0, 1, 2, 7])
     for index in range(count):
@@ -342,8 +343,11 @@ def _graph_networks(
             if other == name:
                 delay = max(delay, 1)
             elif other not in relays and draw(st.integers(0, 2)) == 0:
-                channels = shapes[other][0]  # each as late as it likes
-                delay = tuple(draw(st.lists(delays, min_size=channels, max_size=channels)))
+                if other not in axons or draw(st.booleans()):
+                    channels = shapes[other][0]  # each as late as it likes
+                    own = draw(st.lists(delays, min_size=channels, max_size=channels))
+                    axons[other] = tuple(own)
+                delay = axons[other]
             projection = Projection(other, name, operator, delay)
             projections.append(projection)
             shape = operator.weight_shape(shapes[other]) or shapes[other][:1]

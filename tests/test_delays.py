@@ -201,3 +201,20 @@ def test_rows_are_cut_into_groups_of_whole_rows() -> None:
     assert len(groups) == 4
     assert [len(group) for group in together(lengths, 5, None)] == [15]
     assert together(np.zeros(3, int), 5, None) == []
+
+
+def test_a_wait_beyond_what_a_synapse_holds_needs_further_gates() -> None:
+    """A channel of 62 steps on a path that is three steps short: three sheets of relays."""
+    network = Network(
+        Input("input", (4, 1, 1)),
+        (*map(Population, "abcde"), Population("out", None)),
+        (
+            *(Projection(s, t, OneToOne()) for s, t in pairwise(["input", *"abcde"])),
+            Projection("a", "out", Dense(2), (0, 62, 1, 5)),
+            Projection("e", "out", Dense(2)),
+        ),
+        "out",
+    )
+    found = plan(network, 100)
+    assert found.chains == {("a", (0, 62, 1, 5)): 4}
+    assert found.synapses == {"a_to_out": (0, 62, 1, 5)}

@@ -34,15 +34,20 @@ def chain(
     bits: int = 0,
     low: int = -40,
     high: int = 48,
+    delays: dict[str, int | tuple[int, ...]] | None = None,
 ) -> IntegerNetwork:
-    """A sequence with random even weights, and biases where a population asks for one."""
+    """A sequence with random even weights, and biases where a population asks for one.
+
+    Args:
+        delays: of the projections into some populations.
+    """
     populations = tuple(population for _, population in layers)
     names = ["input", *(p.name for p in populations)]
     network = Network(
         Input("input", shape, bits),
         populations,
         tuple(
-            Projection(source, target, operator)
+            Projection(source, target, operator, (delays or {}).get(target, 0))
             for source, target, (operator, _) in zip(names, names[1:], layers, strict=False)
         ),
         names[-1],
@@ -108,7 +113,21 @@ NETS = {
         (Conv(3, 1), Population("readout", None, bias=True)),
         bits=8,
     ),
+    "delays of a layer and of channels, biases": chain(
+        (2, 3, 2),
+        (Dense(7), Population("a", 60, 3000, 200, bias=True)),
+        (Dense(7), Population("b", 40, bias=True)),
+        (Dense(3), Population("c", 30)),
+        delays={"a": 1, "b": (0, 2, 1, 0, 4, 1, 2)},
+    ),
+    "delays of the channels of a sheet": chain(
+        (2, 5, 4),
+        (Conv(3, 3), Population("a", 50, bias=True)),
+        (Dense(4), Population("b", 60)),
+        delays={"b": (0, 3, 1)},
+    ),
 }
+"""Lava's delay synapses keep a sample's last spikes for the next one: those with delays run one."""
 
 
 def branched() -> IntegerNetwork:
@@ -125,7 +144,16 @@ def input_spikes(net: IntegerNetwork) -> np.ndarray:
     pictures = np.random.default_rng(1).integers(
         0, 256, (SAMPLES, *net.network.input.shape), np.uint8
     )
-    return net.encoder.encode(pictures, seed=3)
+    samples = 1 if any(p.longest for p in net.network.projections) else SAMPLES
+    return net.encoder.encode(pictures[:samples], seed=3)
+
+
+def late(spikes: np.ndarray, delay: int | tuple[int, ...]) -> np.ndarray:
+    """Spikes (N, T, C, H, W), each channel as much later."""
+    found = np.zeros_like(spikes)
+    for channel, own in enumerate(np.broadcast_to(delay, spikes.shape[2]).tolist()):
+        found[:, own:, channel] = spikes[:, : STEPS - own, channel]
+    return found
 
 
 def expected(net: IntegerNetwork) -> tuple[np.ndarray, np.ndarray]:
@@ -136,7 +164,7 @@ def expected(net: IntegerNetwork) -> tuple[np.ndarray, np.ndarray]:
     ):
         operator = projection.operator
         weight = torch.tensor(net.weights[projection.name].astype(np.float64))
-        x = torch.tensor(spikes).flatten(0, 1)
+        x = torch.tensor(late(spikes, projection.delay)).flatten(0, 1)
         if isinstance(operator, Conv):
             a = F.conv2d(
                 x,
@@ -149,7 +177,7 @@ def expected(net: IntegerNetwork) -> tuple[np.ndarray, np.ndarray]:
             )
         else:
             a = F.conv2d(x, weight)
-        synaptic = a.reshape(SAMPLES, STEPS, *a.shape[1:]).numpy().astype(np.int64)
+        synaptic = a.reshape(len(spikes), STEPS, *a.shape[1:]).numpy().astype(np.int64)
         fired, membrane = reference(
             synaptic.swapaxes(0, 1),
             threshold=None if population.threshold is None else int(population.threshold),

@@ -287,13 +287,13 @@ class Network:
 
     @property
     def is_sequence(self) -> bool:
-        """Whether the network is a plain chain without delays, as stock NetX can load it."""
+        """Whether the network is a plain chain of populations, as stock NetX can load it."""
         chain = [self.input.name, *(node.name for node in self.ordered)]
         return (
             all(isinstance(node, Population) for node in self.nodes)
             and len(self.projections) == len(self.nodes)
             and all(
-                (p.source, p.target, p.delay) == (source, target, 0)
+                (p.source, p.target) == (source, target)
                 for source, target in pairwise(chain)
                 for p in self.incoming(target)
             )

@@ -22,8 +22,9 @@ from lavaseg.network import (
     Shape,
 )
 
-WEIGHT, BIAS, TEXT = (np.dtype(kind) for kind in ("<i2", "<i2", "u1"))
-"""Types of stored weights and clocks, of bias mantissas, and of the description's bytes."""
+WEIGHT, BIAS, TEXT, DELAY = (np.dtype(kind) for kind in ("<i2", "<i2", "u1", "u1"))
+"""Types of stored weights and clocks, of bias mantissas, of the description's bytes, and of the
+delay of each synapse."""
 DESCRIPTION = "lavaseg/description"
 
 _NUMBER, _TYPE = np.dtype("<i8"), np.dtype("S10")
@@ -41,6 +42,7 @@ class Layout:
         weights: path to projection, for each projection.
         biases: path to population or current, for each one that has a bias.
         clocks: path to population, for each one that has a clock.
+        delays: path to projection, for each one whose delays stock NetX reads.
     """
 
     name: str
@@ -48,11 +50,13 @@ class Layout:
     weights: dict[str, Projection] = field(default_factory=dict)
     biases: dict[str, str] = field(default_factory=dict)
     clocks: dict[str, str] = field(default_factory=dict)
+    delays: dict[str, Projection] = field(default_factory=dict)
 
     @property
     def paths(self) -> set[str]:
         """Every dataset of the file."""
-        return {DESCRIPTION, *self.fields, *self.weights, *self.biases, *self.clocks}
+        arrays = (self.weights, self.biases, self.clocks, self.delays)
+        return {DESCRIPTION, *self.fields, *(path for paths in arrays for path in paths)}
 
     @property
     def groups(self) -> set[str]:
@@ -133,6 +137,8 @@ def sequence_layout(network: Network, biased: Iterable[str]) -> Layout:
         for name, value in _neuron_fields(node).items():
             layout.fields[prefix + name] = value
         layout.weights[prefix + "weight"] = projection
+        if layer.flat and projection.longest:
+            layout.delays[prefix + "delay"] = projection
         if node.name in biased:
             layout.biases[prefix + "bias"] = node.name
         index += 1
@@ -191,3 +197,11 @@ def stored_weight_shape(network: Network, projection: Projection) -> tuple[int, 
     shape = network.synapse_shape(projection)
     layer = SEQUENCE.get(type(projection.operator))
     return (shape[0], math.prod(shape[1:])) if layer is not None and layer.flat else shape
+
+
+def stored_delays(network: Network, projection: Projection) -> np.ndarray:
+    """The delay of each synapse of a flat layer, (outputs, inputs), as stock NetX reads it."""
+    channels, height, width = network.shape(projection.source)
+    each = np.repeat(np.broadcast_to(projection.delay, channels), height * width)
+    outputs, _ = stored_weight_shape(network, projection)
+    return np.tile(each.astype(DELAY), (outputs, 1))

@@ -8,6 +8,7 @@ import numpy as np
 
 from lavaseg.network import Node, Population, Projection
 from lavaseg.network.integers import STOCK_BIAS_EXPONENT, IntegerNetwork
+from lavaseg.network.ranges import message_ranges
 from lavaseg.netx.layout import SEQUENCE
 
 
@@ -48,10 +49,12 @@ def _why_not(
     layer = SEQUENCE.get(type(projection.operator))
     if projection.source != before:
         return f"takes its spikes from {projection.source!r}, not from the layer before it"
-    if projection.delay:
-        return f"gets its input {projection.delay} steps late"
     if layer is None:
         return f"has a {projection.operator.kind} projection"
+    if projection.longest and not layer.flat:
+        return f"gets its input {projection.longest} steps late, at a convolution"
+    if projection.longest and message_ranges(net.network, net.weights)[before][1] > 1:
+        return f"gets graded spikes {projection.longest} steps late"
     if flat and not layer.flat:
         return "is a convolution after a dense layer"
     reason = _why_not_neurons(net, node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -42,6 +43,8 @@ class Parts:
     biases: dict[str, Bias] = field(default_factory=dict)
     doubled: dict[str, str] = field(default_factory=dict)
     """Populations whose weights, bias and threshold are twice those of the file, and its layer."""
+    counts: dict[str, float] = field(default_factory=dict)
+    """Weight units of one spike, or of one a neuron of its group, in a read-out that counts."""
 
     def add(self, population: Population, bias: np.ndarray | None = None) -> None:
         """Add a population, with a bias mantissa for each channel if it has one."""
@@ -62,10 +65,24 @@ class Parts:
         fits = weight.min() >= -(2**15) and weight.max() < 2**15
         self.weights[name] = weight.astype(np.int16) if fits else weight
 
-    def count_spikes(self) -> None:
-        """Add a read-out that adds up what the last layer sends, 2 weight units each."""
-        self.connect(self.sheet, "readout", *each_channel(self.sheet.shape[0], 2))
+    def count_spikes(self, groups: int | None = None) -> None:
+        """Add a read-out that adds up what the last layer sends, 2 weight units each.
+
+        Args:
+            groups: how many, of channels that follow one another, are added up; None: each neuron
+                for itself.
+        """
+        channels, *sheet = self.sheet.shape
+        if groups is None:
+            size, counting = 1, each_channel(channels, 2)
+        else:
+            size = math.prod(self.sheet.shape) // groups
+            kernel = sheet[0], sheet[1]
+            weight = np.full((groups, channels // groups, *kernel), 2)
+            counting = Conv(groups, kernel, groups=groups), weight
+        self.connect(self.sheet, "readout", *counting)
         self.add(Population("readout", None))
+        self.counts["readout"] = 2.0 * size
 
 
 def each_channel(channels: int, value: int) -> tuple[Conv, np.ndarray]:
