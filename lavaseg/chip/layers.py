@@ -100,6 +100,7 @@ class ChipLayer:
         shape: (channels, height, width).
         units: words of state that each neuron takes.
         incoming: the synapses that lead into it.
+        repeats: the layer whose spikes it sends again, where these do not come from it directly.
     """
 
     name: str
@@ -107,6 +108,7 @@ class ChipLayer:
     shape: Shape
     units: int = 1
     incoming: tuple[Synapses, ...] = ()
+    repeats: str = ""
 
     @property
     def neurons(self) -> int:
@@ -258,7 +260,7 @@ class _Layers:
             self.found[rows] = ChipLayer(rows, "wait", shape, 1, (*first, *along))
             into += _passing(f"{rows} end", rows, shape, begins)
         hold = self._hold(name, sheet, len(np.unique(lengths)))
-        self.found[name] = ChipLayer(name, "wait", sheet, 1, (*into, hold))
+        self.found[name] = ChipLayer(name, "wait", sheet, 1, (*into, hold), source)
 
     def _link(self, name: str, before: str, source: str, hold: bool = False) -> None:
         shape = self.network.shape(source)

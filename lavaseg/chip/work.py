@@ -115,7 +115,7 @@ class _Sent:
         if layer.kind == "clock":  # each neuron is the turn of one step of a sample
             return np.full(layer.shape, self.samples / self.rounds)
         if layer.kind == "wait":
-            before = self.spikes(layer.incoming[0].source)
+            before = self.spikes(layer.repeats or layer.incoming[0].source)
             if before.shape == layer.shape:
                 return before
             # rows of relays: which channels are longer is not kept
