@@ -174,13 +174,11 @@ def test_current_adds_no_latency() -> None:
     assert dict(net.latencies) == {"in": 0, "sum": 0, "p": 1}
 
 
-def test_only_a_plain_chain_without_delay_is_a_sequence() -> None:
+def test_only_a_plain_chain_is_a_sequence() -> None:
     chain = (Projection("in", "a", OneToOne()), Projection("a", "b", OneToOne()))
     nodes = (Population("a"), Population("b"))
     source = Input("in", (1, 2, 2))
     assert Network(source, nodes, chain, "b").is_sequence
-    late = (chain[0], Projection("a", "b", OneToOne(), delay=1))
-    assert not Network(source, nodes, late, "b").is_sequence
     assert not _branching().is_sequence
 
 

@@ -222,14 +222,17 @@ def info(
 
         say(f"dilations   {beyond_in_words(opened.network)}")
     obstacle = summary["stock_obstacle"]
-    say(f"stock NetX  {'cannot load it: ' + obstacle if obstacle else 'can load it'}")
+    alone = ", one sample at a time: its delay synapses know no samples"
+    late = any(p.longest for p in opened.network.projections)
+    can = "can load it" + (alone if late else "")
+    say(f"stock NetX  {'cannot load it: ' + obstacle if obstacle else can}")
 
 
 def _why_wait(net: IntegerNetwork) -> str:
     """For what spikes wait: delays of the description, or paths that differ in length."""
     network = net.network
     late = any(p.longest and p.source != network.input.name for p in network.projections)
-    short = any(network.lag(p) > 0 for p in network.projections)
+    short = any(network.lag(p) > 0 for p in network.projections if not p.by_channel)
     return " and ".join(["delays"] * late + ["paths of unequal length"] * short)
 
 
