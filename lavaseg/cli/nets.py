@@ -222,7 +222,7 @@ def info(
 
         say(f"dilations   {beyond_in_words(opened.network)}")
     obstacle = summary["stock_obstacle"]
-    alone = ", one sample at a time: its delay synapses know no samples"
+    alone = ", one sample at a time: what is on its way at the end of one reaches the next"
     late = any(p.longest for p in opened.network.projections)
     can = "can load it" + (alone if late else "")
     say(f"stock NetX  {'cannot load it: ' + obstacle if obstacle else can}")

@@ -287,15 +287,19 @@ class Network:
 
     @property
     def is_sequence(self) -> bool:
-        """Whether the network is a plain chain of populations, as stock NetX can load it."""
+        """Whether the network is a chain of populations, as stock NetX can load it.
+
+        Each may feed back to itself.
+        """
         chain = [self.input.name, *(node.name for node in self.ordered)]
         return (
             all(isinstance(node, Population) for node in self.nodes)
-            and len(self.projections) == len(self.nodes)
+            and sum(not p.recurrent for p in self.projections) == len(self.nodes)
             and all(
                 (p.source, p.target) == (source, target)
                 for source, target in pairwise(chain)
                 for p in self.incoming(target)
+                if not p.recurrent
             )
         )
 

@@ -79,11 +79,13 @@ class SequenceLayer:
             lava.lib.dl.slayer.block.base writes them.
         flat: it reads and writes flat sheets: a flatten layer goes before it where there is none,
             and its weights are (outputs, inputs).
+        recurrent: what stock NetX calls the layer if its neurons feed back; "": it has no such.
     """
 
     type: str
     fields: Callable[[Any, Shape, Shape], dict[str, int | tuple[int, ...]]]
     flat: bool = False
+    recurrent: str = ""
 
 
 def _conv_fields(conv: Conv, source: Shape, target: Shape) -> dict[str, int | tuple[int, ...]]:
@@ -109,7 +111,7 @@ def _dense_fields(dense: Dense, source: Shape, target: Shape) -> dict[str, int |
 
 SEQUENCE: dict[type[Operator], SequenceLayer] = {
     Conv: SequenceLayer("conv", _conv_fields),
-    Dense: SequenceLayer("dense", _dense_fields, flat=True),
+    Dense: SequenceLayer("dense", _dense_fields, flat=True, recurrent="dense_rec"),
 }
 """The operators that stock NetX can load; a network with any other has the layout "graph"."""
 
@@ -121,7 +123,7 @@ def sequence_layout(network: Network, biased: Iterable[str]) -> Layout:
     layout.fields["layer/0/shape"] = _number(network.input.shape)
     index, flat = 1, False
     for node in network.ordered:
-        (projection,) = network.incoming(node.name)
+        (projection,), loops = split_loops(network, node)
         operator, source = projection.operator, network.shape(projection.source)
         if type(operator) not in SEQUENCE:
             raise LavasegError(f"projection {projection.name!r}: no {operator.kind} in a sequence")
@@ -131,18 +133,28 @@ def sequence_layout(network: Network, biased: Iterable[str]) -> Layout:
             layout.fields[f"layer/{index}/shape"] = _number((math.prod(source),))
             index, flat = index + 1, True
         prefix = f"layer/{index}/"
-        layout.fields[prefix + "type"] = _type(layer.type)
+        layout.fields[prefix + "type"] = _type(layer.recurrent if loops else layer.type)
         for name, number in layer.fields(operator, source, network.shape(node.name)).items():
             layout.fields[prefix + name] = _number(number)
         for name, value in _neuron_fields(node).items():
             layout.fields[prefix + name] = value
         layout.weights[prefix + "weight"] = projection
+        if loops:
+            layout.weights[prefix + "weight_rec"] = loops[0]
         if layer.flat and projection.longest:
             layout.delays[prefix + "delay"] = projection
         if node.name in biased:
             layout.biases[prefix + "bias"] = node.name
         index += 1
     return layout
+
+
+def split_loops(
+    network: Network, node: Node
+) -> tuple[tuple[Projection, ...], tuple[Projection, ...]]:
+    """The projections into a node from others, and from itself."""
+    incoming = network.incoming(node.name)
+    return tuple(p for p in incoming if not p.recurrent), tuple(p for p in incoming if p.recurrent)
 
 
 def _neuron_fields(node: Node) -> dict[str, np.ndarray]:

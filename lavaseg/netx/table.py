@@ -29,7 +29,7 @@ def describe(net: IntegerNetwork) -> list[dict[str, Any]]:
         weights = [net.weights[p.name] for p in incoming if p.name in net.weights]
         bias = net.biases.get(name)
         row = _row(name, type(node).__name__.lower(), network.shape(name), network.latencies[name])
-        chain = network.is_sequence
+        chain = network.is_sequence and not any(p.recurrent for p in network.projections)
         row["operator"] = " + ".join(
             [text + ("" if chain else f" from {source}") for text, source in _operators(incoming)]
             + ["clock"] * (name in net.clocks)
