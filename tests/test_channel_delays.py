@@ -13,6 +13,7 @@ from lava.lib.dl import slayer
 from lavaseg import export, netx, recipes
 from lavaseg.deploy import simulate, verify_spikes
 from lavaseg.deploy.lava import run_inprocess
+from lavaseg.deploy.lava.sources import RingSources
 from lavaseg.deploy.simulator import Simulator
 from lavaseg.encoders import Poisson
 from lavaseg.errors import LavasegError
@@ -119,6 +120,21 @@ def test_no_late_spike_reaches_the_next_sample(operator: Operator, period: int) 
         np.testing.assert_array_equal(found.readout, expected.readout)
         for name, sent in expected.spikes.items():
             np.testing.assert_array_equal(found.spikes[name], sent, err_msg=name)
+
+
+@pytest.mark.parametrize("most", [None, 7, 40])
+def test_rows_of_relays_as_on_a_chip_give_the_same_spikes(
+    most: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No delay synapses, and rows in groups."""
+    monkeypatch.setattr(RingSources, "delay_synapses", False)
+    monkeypatch.setattr(RingSources, "most_relays", most)
+    for operator in (Conv(4, 3, 1, 1), Dense(6)):
+        net = delayed(operator)
+        expected = simulate(net, spikes(), record="all")
+        found = run_inprocess(net, spikes(), record="all", period=16)
+        np.testing.assert_array_equal(found.readout, expected.readout)
+        np.testing.assert_array_equal(found.spikes["b"], expected.spikes["b"])
 
 
 def test_interleaved_channels_keep_their_delays() -> None:
