@@ -307,6 +307,7 @@ def _graph_networks(
     clocks: dict[str, np.ndarray] = {}
     shapes: dict[str, Shape] = {source.name: source.shape}
     relays: set[str] = set()
+    axons: dict[str, tuple[int, ...]] = {}
     peaks = {source.name: source.max_message}
     delays = st.sampled_from([0, 0, 0, 1, 2, 7])
     for index in range(count):
@@ -339,21 +340,19 @@ def _graph_networks(
             budget = draw(st.sampled_from([18, 300, 3000]))
         peaks[name] = len(operators) * budget if is_relay else 1
         for other, operator in operators.items():
-            delay = 0 if other in relays else draw(delays)
-            kept = None
-            if draw(st.integers(0, 3)) == 0:  # some channels alone have synapses
-                every = range(shapes[other][0])
-                kept = tuple(sorted(draw(st.sets(st.sampled_from(every), min_size=1))))
-            projection = Projection(
-                other, name, operator, max(delay, int(other == name)), channels=kept
-            )
+            delay: int | tuple[int, ...] = 0 if other in relays else draw(delays)
+            if other == name:
+                delay = max(delay, 1)
+            elif other not in relays and draw(st.integers(0, 2)) == 0:
+                if other not in axons or draw(st.booleans()):
+                    channels = shapes[other][0]  # each as late as it likes
+                    own = draw(st.lists(delays, min_size=channels, max_size=channels))
+                    axons[other] = tuple(own)
+                delay = axons[other]
+            projection = Projection(other, name, operator, delay)
             projections.append(projection)
             shape = operator.weight_shape(shapes[other]) or shapes[other][:1]
-            values = _values(rng, operator, shape, budget // peaks[other])
-            if kept is not None:
-                seen = np.isin(np.arange(shapes[other][0]), kept).astype(values.dtype)
-                values = operator.geometry(shapes[other]).scale_inputs(values, seen)
-            weights[projection.name] = values
+            weights[projection.name] = _values(rng, operator, shape, budget // peaks[other])
         if is_relay:
             relays.add(name)
         if clock:

@@ -51,11 +51,8 @@ def test_operations_of_each_population_are_those_of_the_energy_account(
 ) -> None:
     """On every operator, with clocks, loops and relays; an echo does its population's once more."""
     net = data.draw(graph_networks())
-    # a layer does not say which channels a projection leaves out, only how many
-    every = tuple(replace(p, channels=None) for p in net.network.projections)
-    network = replace(net.network, projections=every)
-    samples = 2
-    activity = simulate(replace(net, network=network), random_spikes(net, samples))
+    network, samples = net.network, 2
+    activity = simulate(net, random_spikes(net, samples))
     counts = {name: count.sum(0) for name, count in activity.counts.items()}
     parts = {
         part.layer.name: part

@@ -17,7 +17,7 @@ from lavaseg.cli import app
 from lavaseg.data.inputs import load_inputs
 from lavaseg.deploy import simulate
 from lavaseg.encoders import Direct, Poisson
-from lavaseg.network import Conv, Input, Network, OneToOne, Population, Projection
+from lavaseg.network import Conv, Dense, Input, Network, OneToOne, Population, Projection
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.netx import write
 
@@ -165,6 +165,24 @@ def test_info_names_what_waits_and_channels_that_round_to_nothing(tmp_path: Path
     output = call("info", tmp_path / "a.net").output
     assert "0 relay neurons and 72 delayed synapses" in output
     assert "skip: 1 of 2 channels are 0" in output
+
+
+def test_info_takes_a_line_for_many_delays_and_for_many_classes(tmp_path: Path) -> None:
+    delays = tuple(range(60))
+    network = Network(
+        Input("input", (3, 1, 1)),
+        (Population("a", 9), Population("out", None)),
+        (Projection("input", "a", Dense(60)), Projection("a", "out", Dense(900), delays)),
+        "out",
+    )
+    weights = {p.name: np.full(network.synapse_shape(p), 2, np.int16) for p in network.projections}
+    names = tuple(f"word{n}" for n in range(900))
+    write(IntegerNetwork(network, weights, Poisson(70), names), tmp_path / "a.net")
+    output = call("info", tmp_path / "a.net").output
+    assert "dense delays 0 to 59 by channel" in output
+    assert "60 relay neurons and 54,000 delayed synapses, for delays\n" in output
+    assert "900: word0, word1, word2, ..., word899\n" in output
+    assert len(output.splitlines()) < 20
 
 
 def test_simulate_writes_the_label_map_of_the_network(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
+
 from lavaseg.network import (
     Conv,
     Dense,
@@ -15,7 +17,7 @@ from lavaseg.network import (
     Projection,
     Relay,
 )
-from lavaseg.network.delays import plan
+from lavaseg.network.delays import plan, together
 
 NARROW, WIDE = Conv(1, (1, 1)), Conv(9, (3, 3), padding=(1, 1))
 
@@ -116,3 +118,103 @@ def test_what_a_relay_of_sums_sends_waits_in_relays() -> None:
         "out",
     )
     assert plan(net, 4).chains == {("sum", 0): 1}
+
+
+# -- channels that are late by different steps ----------------------------------------------------
+
+
+def by_channel(operator: Operator, *delays: tuple[int, ...], channels: int = 4) -> Network:
+    """Input -> a, and from a, with each of some delays, to outputs of its own."""
+    names = [f"out{index}" for index in range(len(delays))]
+    sums = [Projection(name, "out", Dense(1)) for name in names]
+    return Network(
+        Input("input", (channels, 4, 4)),
+        (Population("a"), *map(Population, names), Population("out", None)),
+        (
+            Projection("input", "a", OneToOne()),
+            *(Projection("a", n, operator, d) for n, d in zip(names, delays, strict=True)),
+            *sums,
+        ),
+        "out",
+    )
+
+
+def test_channels_of_a_dense_projection_wait_in_its_synapses_behind_one_gate() -> None:
+    network = by_channel(Dense(5), (0, 3, 1, 7))
+    found = plan(network, 20)
+    assert found.chains == {("a", (0, 3, 1, 7)): 1}
+    assert found.synapses == {"a_to_out0": (0, 3, 1, 7)}
+    assert network.latencies["out0"] == network.latencies["a"] + 2  # the gate takes one
+
+
+def test_channels_of_a_shared_convolution_wait_in_rows_of_relays() -> None:
+    network = by_channel(Conv(5, (3, 3)), (0, 3, 1, 7))
+    found = plan(network, 20)
+    assert not found.chains
+    assert not found.synapses
+    assert found.relays(network, ("a", (0, 3, 1, 7))) == (4 + 0 + 3 + 1 + 7) * 16
+
+
+def test_projections_with_the_same_delays_share_rows_and_gates() -> None:
+    delays = (2, 3, 1, 7)
+    for operator, where in ((Conv(5, (3, 3)), "rows"), (Dense(5), "chains")):
+        found = plan(by_channel(operator, delays, delays), 20)
+        assert list(getattr(found, where)) == [("a", delays)]
+        assert len(plan(by_channel(operator, delays, (2, 3, 1, 6)), 20).__dict__[where]) == 2
+
+
+def test_channels_that_are_all_late_need_no_step_to_gather() -> None:
+    network = by_channel(Dense(5), (2, 3, 1, 7))
+    assert network.latencies["out0"] == network.latencies["a"] + 1
+    assert plan(network, 20).synapses == {"a_to_out0": (1, 2, 0, 6)}
+
+
+def test_channels_later_than_a_sample_wait_no_longer_than_it() -> None:
+    assert plan(by_channel(Dense(5), (1, 3, 1, 62)), 5).synapses == {"a_to_out0": (0, 2, 0, 4)}
+
+
+def test_channels_of_the_input_wait_nowhere() -> None:
+    network = Network(
+        Input("input", (2, 4, 4)),
+        (Population("out", None),),
+        (Projection("input", "out", Dense(3), (0, 5)),),
+        "out",
+    )
+    found = plan(network, 20)
+    assert not found.chains
+    assert not found.synapses
+    assert not found.rows
+    assert network.latency == 1
+
+
+def test_without_delay_synapses_all_channels_wait_in_relays() -> None:
+    found = plan(by_channel(Dense(5), (0, 3, 1, 7)), 20, delay_synapses=False)
+    assert not found.synapses
+    assert list(found.rows) == [("a", (0, 3, 1, 7))]
+
+
+def test_rows_are_cut_into_groups_of_whole_rows() -> None:
+    lengths = np.array([3, 0, 4, 1])
+    groups = together(lengths, 5, 10)
+    np.testing.assert_array_equal(np.concatenate(groups), np.flatnonzero(np.tile(lengths, 5)))
+    assert max(lengths[group % 4].sum() for group in groups) < 10 + lengths.max()
+    assert len(groups) == 4
+    assert [len(group) for group in together(lengths, 5, None)] == [15]
+    assert together(np.zeros(3, int), 5, None) == []
+
+
+def test_a_wait_beyond_what_a_synapse_holds_needs_further_gates() -> None:
+    """A channel of 62 steps on a path that is three steps short: three sheets of relays."""
+    network = Network(
+        Input("input", (4, 1, 1)),
+        (*map(Population, "abcde"), Population("out", None)),
+        (
+            *(Projection(s, t, OneToOne()) for s, t in pairwise(["input", *"abcde"])),
+            Projection("a", "out", Dense(2), (0, 62, 1, 5)),
+            Projection("e", "out", Dense(2)),
+        ),
+        "out",
+    )
+    found = plan(network, 100)
+    assert found.chains == {("a", (0, 62, 1, 5)): 4}
+    assert found.synapses == {"a_to_out": (0, 62, 1, 5)}

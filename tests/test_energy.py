@@ -202,15 +202,11 @@ def test_spikes_that_wait_are_charged() -> None:
 
 
 def test_channels_that_are_late_by_different_steps_are_charged_once() -> None:
-    """Only their waiting is added: a relay for each channel and step that it is late."""
+    """Only their waiting is added: rows of relays, and what gathers them."""
     network = small()
     first, second, third = network.projections
-    operator = second.operator
-    late = [
-        Projection(second.source, "conv2", operator, delay, f"after{delay}", channels)
-        for delay, channels in ((0, (1,)), (1, (0, 3)), (3, (2,)))
-    ]
-    split = Network(network.input, network.nodes, (first, *late, third), "out")
+    late = dataclasses.replace(second, delay=(1, 0, 3, 1))
+    split = Network(network.input, network.nodes, (first, late, third), "out")
     counts = random_counts(network, 10)
     plain, delayed = (account(n, counts, samples=2, steps=5) for n in (network, split))
     assert sum(p.operations for p in delayed.projections) == plain.synaptic_operations * 2
@@ -223,12 +219,13 @@ def test_channels_that_are_late_by_different_steps_are_charged_once() -> None:
     assert split.weight_count() == network.weight_count()
     assert synaptic_memory(split, 5) == synaptic_memory(network, 5)
     _, height, width = network.shape(second.source)
-    neurons = (2 * 1 + 1 * 3) * height * width
-    assert sum(d.relays * d.neurons for d in delayed.delays) == neurons
+    (delay,) = delayed.delays
+    assert (delay.delay, delay.relays) == (3, 1)
+    assert delay.neurons == (1 + 0 + 3 + 1 + 4) * height * width
     spikes = counts[second.source].sum((1, 2))
-    passed = spikes[0] + spikes[3] + 3 * spikes[2]
-    held = 2 * (2 * 1 + 1 * 3) * height * width
-    assert sum(d.operations for d in delayed.delays) == passed + held
+    passed = 2 * spikes[0] + spikes[1] + 4 * spikes[2] + 2 * spikes[3]
+    held = 2 * (1 + 0 + 3 + 1) * height * width
+    assert delay.operations == passed + held
 
 
 def test_graded_input_is_charged_as_macs_and_binary_input_as_accumulates() -> None:

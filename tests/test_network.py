@@ -185,13 +185,11 @@ def test_current_adds_no_latency() -> None:
     assert dict(net.latencies) == {"in": 0, "sum": 0, "p": 1}
 
 
-def test_only_a_plain_chain_without_delay_is_a_sequence() -> None:
+def test_only_a_plain_chain_is_a_sequence() -> None:
     chain = (Projection("in", "a", OneToOne()), Projection("a", "b", OneToOne()))
     nodes = (Population("a"), Population("b"))
     source = Input("in", (1, 2, 2))
     assert Network(source, nodes, chain, "b").is_sequence
-    late = (chain[0], Projection("a", "b", OneToOne(), delay=1))
-    assert not Network(source, nodes, late, "b").is_sequence
     assert not _branching().is_sequence
 
 
@@ -252,9 +250,21 @@ PQ = Projection("p", "q", OneToOne())
         ((P, P), (Projection("in", "p", OneToOne()),), "p", "'p' is used 2 times"),
         (
             (P,),
-            (Projection("in", "p", OneToOne(), channels=(0, 2)),),
+            (Projection("in", "p", OneToOne(), delay=(0, 2, 1)),),
             "p",
-            "'in_to_p': there is no channel 2, in has 2",
+            "'in_to_p': it has 3 delays, expected one for each of the 2 channels of in",
+        ),
+        (
+            (Current("c"), P),
+            (Projection("in", "c", OneToOne()), Projection("c", "p", OneToOne(), (0, 1))),
+            "p",
+            "'c_to_p' leaves 'c', which has no neurons",
+        ),
+        (
+            (Current("c"), P),
+            (Projection("in", "c", OneToOne()), Projection("c", "p", OneToOne(), max_delay=3)),
+            "p",
+            "'c_to_p' leaves 'c', which has no neurons",
         ),
         (
             (P,),
@@ -340,7 +350,17 @@ def test_contradiction_is_named(
             "'p': levels 4 go with no memory .* reset must be 'hard', got 'soft'",
         ),
         (lambda: Projection("a", "b", OneToOne(), delay=63), "'a_to_b': delay must be 0 to 62"),
-        (lambda: Projection("a", "b", OneToOne(), channels=(1, 1)), "'a_to_b': channels must be"),
+        (lambda: Projection("a", "b", OneToOne(), (1, 63)), "'a_to_b': delay .* got 63"),
+        (lambda: Projection("a", "b", OneToOne(), (1, -1)), "'a_to_b': delay .* got -1"),
+        (lambda: Projection("a", "b", OneToOne(), (1, 0.5)), "'a_to_b': delay .* got 0.5"),
+        (lambda: Projection("a", "b", OneToOne(), ()), r"'a_to_b': delay .* got \(\)"),
+        (lambda: Projection("a", "b", OneToOne(), max_delay=63), "'a_to_b': max_delay .* got 63"),
+        (
+            lambda: Projection("a", "b", OneToOne(), (1, 4), max_delay=3),
+            "'a_to_b': it learns delays up to 3 steps and begins with 4",
+        ),
+        (lambda: Projection("a", "a", OneToOne(), (1, 2)), "'a_to_a' leads from 'a' to itself"),
+        (lambda: Projection("a", "a", OneToOne(), 1, max_delay=2), "'a_to_a' leads from 'a' to"),
         (lambda: Input("in", (1, 0, 2)), r"'in': shape .* \(1, 0, 2\)"),
         (lambda: Input("in", (1, 2.5, 2)), r"'in': shape must be three .* \(1, 2.5, 2\)"),
         (lambda: Input("in", (1, 2, 2), 25), "'in': message_bits must be 0 to 24, got 25"),

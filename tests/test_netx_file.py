@@ -833,17 +833,56 @@ def test_what_stock_cannot_load_is_said_with_the_layer() -> None:
 
 
 def test_channels_that_are_late_by_different_steps_take_few_words_in_the_table() -> None:
-    late = tuple(Projection("input", "a", Conv(3, (1, 1)), d, f"late{d}", (d,)) for d in range(4))
+    late = Projection("input", "a", Conv(3, (1, 1)), (3, 0, 1, 2))
     network = Network(
         Input("input", (4, 2, 2)),
         (Population("a", 20), Population("out", None)),
-        (*late, Projection("a", "out", Conv(2, (1, 1)), delay=3)),
+        (late, Projection("a", "out", Conv(2, (1, 1)), delay=3)),
         "out",
     )
     weights = {p.name: np.zeros(network.synapse_shape(p), np.int16) for p in network.projections}
     rows = describe(IntegerNetwork(network, weights, Poisson(2), ("x", "y")))
-    assert rows[1]["operator"] == "conv 1x1 delays 0 to 3 by channel from input"
-    assert rows[2]["operator"] == "conv 1x1 delay 3 from a"
+    assert rows[1]["operator"] == "conv 1x1 delays 0 to 3 by channel"
+    assert rows[2]["operator"] == "conv 1x1 delay 3"
+
+
+def late_chain(operator: Conv | Dense, bits: int = 0) -> IntegerNetwork:
+    network = Network(
+        Input("input", (2, 1, 1), bits),
+        (Population("a", 20), Population("out", None)),
+        (Projection("input", "a", operator, (0, 2)), Projection("a", "out", Dense(2), 3)),
+        "out",
+    )
+    weights = {p.name: np.full(network.synapse_shape(p), 4, np.int16) for p in network.projections}
+    return IntegerNetwork(network, weights, Direct(4, bits) if bits else Poisson(4), ("x", "y"))
+
+
+def test_stock_netx_loads_delays_of_dense_layers_that_hear_binary_spikes(tmp_path: Path) -> None:
+    assert stock_loadable(late_chain(Dense(3))) == (True, "")
+    assert stock_loadable(late_chain(Conv(3, (1, 1))))[1] == (
+        "population 'a' gets its input 2 steps late, at a convolution"
+    )
+    assert stock_loadable(late_chain(Dense(3), bits=4))[1] == (
+        "population 'a' gets graded spikes 2 steps late"
+    )
+    path = tmp_path / "a.net"
+    write(late_chain(Dense(3)), path)
+    with h5py.File(path) as file:
+        np.testing.assert_array_equal(file["layer/2/delay"], [[0, 2]] * 3)
+        np.testing.assert_array_equal(file["layer/3/delay"], [[3] * 3] * 2)
+    assert read(path).network == late_chain(Dense(3)).network
+
+
+def test_delays_that_contradict_the_description_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.net"
+    for wrong, message in (
+        (np.array([[0, 1]] * 3, np.uint8), "holds other delays than projection 'input_to_a' has"),
+        (np.array([0, 2], np.uint8), "has shape"),
+        (np.array([[0, 2]] * 3, np.int16), "has type"),
+    ):
+        forge(path, put("layer/2/delay", wrong), late_chain(Dense(3)))
+        with pytest.raises(LavasegError, match=f"layer/2/delay {message}"):
+            read(path)
 
 
 def test_the_table_has_a_row_for_each_layer_with_its_ranges() -> None:

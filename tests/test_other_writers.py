@@ -258,5 +258,28 @@ def test_a_delay_of_all_that_a_neuron_sees_is_its_own(other: Path) -> None:
     assert read_stock(other, steps=STEPS).network == expected.network
     with h5py.File(other, "a") as file:
         file["layer/1/bias"] = np.full(6, 4.0)
-    with pytest.raises(LavasegError, match="a delay for each synapse"):
+    with pytest.raises(LavasegError, match=r"a delay for each synapse.*DelayDense"):
+        read_stock(other, steps=STEPS)
+
+
+def test_a_delay_of_all_that_a_neuron_sends_is_that_of_its_channel(other: Path) -> None:
+    """As stock NetX has it: one for each input, or for each synapse."""
+    late = np.array([0, 3, 1, 1, 0, 2])
+    for stored in (late, np.repeat(late[None], 3, 0)):
+        with h5py.File(other, "a") as file:
+            file["layer/2/delay"] = stored
+            file["layer/2/bias"] = np.full(3, 4.0)
+        found = read_stock(other, steps=STEPS).network
+        assert found.projection("dense1_to_dense2").delay == tuple(late.tolist())
+        assert found.projection("dense2_to_readout").delay == 0
+        with h5py.File(other, "a") as file:
+            del file["layer/2/delay"], file["layer/2/bias"]
+    with h5py.File(other, "a") as file:
+        file["layer/1/delay"], file["layer/2/delay"] = (
+            np.full(6, 40),
+            np.repeat(late[None] * 9, 3, 0),
+        )
+    with pytest.raises(
+        LavasegError, match=r"layer/2/delay adds up .* to 67 steps, expected 0 to 62"
+    ):
         read_stock(other, steps=STEPS)

@@ -274,6 +274,43 @@ def test_spikes_and_read_out_equal_those_of_the_blocks(case: str, tmp_path: Path
     assert read(tmp_path / "own.net").network == net.network
 
 
+@pytest.mark.parametrize("last", ["flat", "sheets"])
+def test_an_average_counts_the_spikes_of_groups(last: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    flat = (cuba.Flatten(), cuba.Dense(neuron(0.2), 24, 6, delay=True), cuba.Average(3))
+    conv = (cuba.Conv(neuron(), 2, 6, 2, delay=True), cuba.Average(3))
+    blocks = spiking_blocks(cuba.Input(), *(flat if last == "flat" else conv))
+    late = next(block for block in blocks if getattr(block, "delay", None) is not None)
+    delayed(late, [0, 1, 3, 0, 2, 2])
+    x = input_spikes((2, 3, 4))
+    outputs = forward(blocks, x)
+    blocks[-1].neuron = torch.nn.Module()  # it writes the shape of a neuron that it has not
+    blocks[-1].neuron.shape = (3,)
+    net = read_stock(export(blocks, tmp_path / "stock.net"), steps=STEPS)
+    activity = simulate(net, x)
+    wanted = outputs[-1].mean(1)  # of (N, T, groups)
+    assert np.ptp(wanted) > 0
+    np.testing.assert_allclose(net.logits(activity.readout)[..., 0, 0], wanted, rtol=1e-6)
+    with pytest.raises(LavasegError, match=r"layer/.*counts spikes: expected readout spikes"):
+        read_stock(tmp_path / "stock.net", steps=STEPS, readout="membrane")
+
+
+def test_an_average_that_cannot_be_read_is_named(stock: Path) -> None:
+    def read_with(count: int, *more: str) -> str:
+        with h5py.File(stock, "a") as file:
+            for number, kind in enumerate(("average", *more), len(file["layer"])):
+                file[f"layer/{number}/type"] = kind
+                file[f"layer/{number}/shape"] = [count, 1, 1]
+        with pytest.raises(LavasegError) as caught:
+            read_stock(stock, steps=STEPS)
+        return str(caught.value)
+
+    assert "expected a number of groups that divides the" in read_with(7)
+    with h5py.File(stock, "a") as file:
+        del file[f"layer/{len(file['layer']) - 1}"]
+    assert "is an average of spikes, expected only as the last" in read_with(1, "flatten")
+
+
 def test_delay_shift_is_only_the_latency_of_hardware(tmp_path: Path) -> None:
     blocks = spiking_blocks(
         cuba.Input(),
@@ -391,7 +428,6 @@ def _delete(name: str) -> Callable[[h5py.File], None]:
 WRONG: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "neuron": (_set("layer/1/neuron/type", "SDNN"), "layer/1/neuron/type is 'SDNN', only CUBA"),
     "recurrent": (_set("layer/3/type", np.array([b"dense_rec"])), "weight_rec is missing"),
-    "average": (_set("layer/3/type", np.array([b"average"])), "layer/3/type.*average of spikes"),
     "unknown layer": (_set("layer/3/type", np.array([b"magic"])), "layer/3/type is 'magic'"),
     "kwta": (lambda f: f.create_group("layer/4"), "layer/4 has no type.*KWTA"),
     "gap": (lambda f: f.move("layer/1", "layer/7"), "layer/7 is unknown"),
@@ -403,7 +439,7 @@ WRONG: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "true as threshold": (_set("layer/1/neuron/vThMant", True), "vThMant has type bool"),
     "high threshold": (_set("layer/1/neuron/vThMant", 140000), "Loihi holds up to 131071"),
     "refractory": (_set("layer/1/neuron/refDelay", 2), "refDelay is 2"),
-    "graded": (_set("layer/1/neuron/gradedSpike", True), "gradedSpike is set"),
+    "graded": (_set("layer/1/neuron/gradedSpike", True), "gradedSpike is set.*would need"),
     "scale": (_set("layer/1/neuron/weight_exp", [1.0]), "WgtScaleBatchNorm"),
     "weight shape": (_set("layer/1/weight", np.zeros((3, 2, 3), "f4")), "weight has shape"),
     "fractions": (_set("layer/1/weight", np.full((3, 2, 3, 3), 0.5)), "not whole"),
@@ -443,18 +479,17 @@ def test_what_cannot_be_read_is_named(case: str, stock: Path) -> None:
     ("block", "message"),
     [
         (lambda: slayer.block.alif.Dense(ALIF, 12, 3), "layer/2/neuron/type is 'ALIF'"),
-        (lambda: slayer.block.sigma_delta.Dense(SDNN, 12, 3), "layer/2/neuron/type is 'SDNN'"),
+        (
+            lambda: slayer.block.sigma_delta.Dense(SDNN, 12, 3),
+            "layer/2/neuron/type is 'SDNN'.*SigmaDelta would be needed",
+        ),
         (lambda: cuba.KWTA(neuron(), 12, 3, num_winners=1), "layer/2 has no type.*KWTA"),
-        (lambda: cuba.Average(3), "layer/2/type is 'average': it is an average of spikes"),
     ],
 )
 def test_other_blocks_name_themselves(
     block: Callable[[], torch.nn.Module], message: str, tmp_path: Path
 ) -> None:
     blocks = [cuba.Input(delay_shift=False), cuba.Flatten(), block()]
-    if isinstance(blocks[-1], cuba.Average):  # it writes the shape of a neuron that it has not
-        blocks[-1].neuron = torch.nn.Module()
-        blocks[-1].neuron.shape = (3,)
     forward(blocks, input_spikes((3, 2, 2)))
     with pytest.raises(LavasegError, match=message):
         read_stock(export(blocks, tmp_path / "stock.net"), steps=STEPS)

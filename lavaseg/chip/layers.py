@@ -25,7 +25,14 @@ from lavaseg.network import (
     SumPool,
 )
 from lavaseg.network.base import Shape
-from lavaseg.network.delays import DelayPlan, plan, waiting
+from lavaseg.network.delays import (
+    MOST_RELAYS,
+    Delay,
+    DelayPlan,
+    plan,
+    together,
+    waiting,
+)
 from lavaseg.network.geometry import Geometry
 from lavaseg.network.grids import fan_out, phase_kernel
 from lavaseg.network.integers import IntegerNetwork
@@ -51,6 +58,8 @@ class Synapses:
         geometry: the connections.
         channels: channels of the source that have synapses.
         bits: of a weight.
+        passing: number of synapses that hand spikes on, one to a neuron, where their places follow
+            no geometry; None: they do.
     """
 
     name: str
@@ -59,6 +68,7 @@ class Synapses:
     geometry: Geometry
     channels: int
     bits: int = WEIGHT_BITS
+    passing: int | None = None
 
     @property
     def plain(self) -> bool:
@@ -71,6 +81,8 @@ class Synapses:
     @property
     def count(self) -> int:
         """Synapses one by one, as if no weight were shared."""
+        if self.passing is not None:
+            return self.passing
         outgoing = self.geometry.channels // self.geometry.groups * self.channels
         rows, columns = (len(a.links()[0]) for a in (self.geometry.rows, self.geometry.columns))
         return outgoing * rows * columns
@@ -88,6 +100,7 @@ class ChipLayer:
         shape: (channels, height, width).
         units: words of state that each neuron takes.
         incoming: the synapses that lead into it.
+        repeats: the layer whose spikes it sends again, where these do not come from it directly.
     """
 
     name: str
@@ -95,6 +108,7 @@ class ChipLayer:
     shape: Shape
     units: int = 1
     incoming: tuple[Synapses, ...] = ()
+    repeats: str = ""
 
     @property
     def neurons(self) -> int:
@@ -191,50 +205,77 @@ class _Layers:
 
     def _projection(self, projection: Projection) -> Synapses:
         sheet = self.network.shape(projection.source)
-        source = self._tap(projection)
-        seen = self.found[source].shape[0] if source in self.found else sheet[0]
-        form = _form(projection, sheet, narrow=seen < sheet[0])
+        source, form = self._tap(projection), _form(projection, sheet)
         bits = WEIGHT_BITS
         if self.net is not None:
             mixed = True if form != "conv" else None
             bits = weight_bits(self.net.weights[projection.name], mixed)
         geometry = self.network.geometry(projection)
-        return Synapses(projection.name, source, form, geometry, seen, bits)
+        return Synapses(projection.name, source, form, geometry, sheet[0], bits)
 
     def _tap(self, projection: Projection) -> str:
         """The layer whose spikes a projection sees."""
         network, source = self.network, projection.source
-        delay = min(projection.delay, self.steps)
-        wait = waiting(network, projection, self.steps)
+        delay, lag = projection.within(self.steps), network.lag(projection)
         if source == network.input.name:
-            return self._play(delay, wait)
+            return self._play(delay, lag)
+        if isinstance(delay, tuple):
+            return self._rows(source, delay, lag)
+        wait = waiting(network, projection, self.steps)
         if wait == 0 and delay:
             return f"{source} echo"
         before = source
         for link in range(1, wait + 1):
             name = _waiting_name(source, delay, link)
             if name not in self.found:
-                self._link(name, before, source, delay, first=link == 1)
+                self._link(name, before, source, hold=delay > 0 and link == 1)
             before = name
         return before
 
-    def _link(self, name: str, before: str, source: str, delay: int, first: bool) -> None:
-        sheet = self.network.shape(source)
-        kept = self.plan.channels.get((source, delay))
-        channels = sheet[0] if kept is None else len(kept)
-        shape = (channels, *sheet[1:])
-        narrow = first and channels < sheet[0]
-        operator = Conv(channels, (1, 1)) if narrow else OneToOne()
-        geometry = operator.geometry(sheet if narrow else shape)
-        repeat = Synapses(name, before, "conv", geometry, geometry.source[0], 1)
-        hold = (self._hold(name, shape),) if delay and first else ()
-        self.found[name] = ChipLayer(name, "wait", shape, 1, (repeat, *hold))
+    def _rows(self, source: str, delays: tuple[int, ...], lag: int) -> str:
+        """The layer that sends each channel `lag` steps later than it is due."""
+        rows = self.plan.rows[source, delays]
+        kind = sorted(key for key in self.plan.rows if key[0] == source).index((source, delays))
+        gathering = f"{source} delays" + (f" {kind + 1}" if kind else "")
+        before = gathering
+        if gathering not in self.found:
+            self._gather(gathering, source, rows.lengths(delays))
+        for link in range(rows.lag + 1, lag + 1):
+            name = f"{gathering} wait {link - rows.lag}"
+            if name not in self.found:
+                self._link(name, before, source)
+            before = name
+        return before
 
-    def _hold(self, name: str, shape: Shape) -> Synapses:
-        """A clock of one neuron that silences a layer in some steps of a sample."""
-        clock = f"{name} hold"
-        self.found.setdefault(clock, ChipLayer(clock, "clock", (1, 1, 1), self._buffer()))
-        count = shape[0] * shape[1] * shape[2]
+    def _gather(self, name: str, source: str, lengths: np.ndarray) -> None:
+        """Rows of relays and the sheet behind them (`lavaseg/deploy/lava/rows.py`)."""
+        sheet = self.network.shape(source)
+        places = sheet[1] * sheet[2]
+        into = _passing(name, source, sheet, int((lengths == 0).sum()) * places)
+        for number, neurons in enumerate(together(lengths, places, MOST_RELAYS), 1):
+            rows, begins = f"{name} rows {number}", len(neurons)
+            shape = (int(lengths[neurons % len(lengths)].sum()), 1, 1)
+            first = _passing(f"{rows} begin", source, sheet, begins)
+            along = _passing(rows, rows, shape, shape[0] - begins)
+            self.found[rows] = ChipLayer(rows, "wait", shape, 1, (*first, *along))
+            into += _passing(f"{rows} end", rows, shape, begins)
+        hold = self._hold(name, sheet, len(np.unique(lengths)))
+        self.found[name] = ChipLayer(name, "wait", sheet, 1, (*into, hold), source)
+
+    def _link(self, name: str, before: str, source: str, hold: bool = False) -> None:
+        shape = self.network.shape(source)
+        form: Form = "sparse" if isinstance(self.network[source], Relay) else "conv"
+        repeat = Synapses(name, before, form, OneToOne().geometry(shape), shape[0], 1)
+        held = (self._hold(name, shape),) if hold else ()
+        self.found[name] = ChipLayer(name, "wait", shape, 1, (repeat, *held))
+
+    def _hold(self, name: str, shape: Shape, kinds: int = 1) -> Synapses:
+        """A clock of one neuron, or of one for each kind of channel, that silences a layer in some
+        steps of a sample."""
+        clock, count = f"{name} hold", shape[0] * shape[1] * shape[2]
+        self.found.setdefault(clock, ChipLayer(clock, "clock", (kinds, 1, 1), self._buffer()))
+        if kinds > 1:
+            return _passing(clock, clock, (kinds, 1, 1), count, WEIGHT_BITS)[0]
         return Synapses(clock, clock, "dense", Dense(count).geometry((1, 1, 1)), 1)
 
     def _clock(self, node: str) -> Synapses:
@@ -246,10 +287,14 @@ class _Layers:
         geometry = Conv(channels, (1, 1)).geometry(played)
         return Synapses(clock, clock, "conv", geometry, self.steps, bits)
 
-    def _play(self, delay: int, wait: int) -> str:
+    def _play(self, delay: Delay, lag: int) -> str:
         name = self.network.input.name
-        if delay or wait:
-            name = _waiting_name(name, delay, wait)
+        if isinstance(delay, tuple):
+            kinds = [p.within(self.steps) for p in self.network.outgoing(name) if p.by_channel]
+            kind = kinds.index(delay)
+            name += " delays" + (f" {kind + 1}" if kind else "") + (f" wait {lag}" if lag else "")
+        elif delay or lag:
+            name = _waiting_name(name, delay, lag + delay)
         if self.replay and name not in self.found:
             shape = self.network.input.shape
             self.found[name] = ChipLayer(name, "input", shape, self._buffer())
@@ -260,20 +305,26 @@ class _Layers:
         return -(-padded(self.steps) * REPLAY_BITS // 64)
 
 
+def _passing(
+    name: str, source: str, shape: Shape, count: int, bits: int = 1
+) -> tuple[Synapses, ...]:
+    """`count` synapses from neurons of a layer of a shape, one to a neuron; none if there are 0."""
+    geometry = OneToOne().geometry(shape)
+    found = Synapses(name, source, "sparse", geometry, shape[0], bits, passing=count)
+    return (found,) if count else ()
+
+
 def _waiting_name(source: str, delay: int, wait: int) -> str:
     return f"{source} delay {delay} wait {wait}" if delay else f"{source} wait {wait}"
 
 
-def _form(projection: Projection, source: Shape, narrow: bool) -> Form:
+def _form(projection: Projection, source: Shape) -> Form:
     """How the graph makes synapses of an operator (`lavaseg/deploy/lava/synapses.py`).
 
     Args:
         source: shape of the node that sends.
-        narrow: relays that have the projection's channels alone stand between.
     """
     operator = projection.operator
-    if narrow:
-        return "conv" if isinstance(operator, Conv) and operator.groups == 1 else "sparse"
     if isinstance(operator, Dense):
         return "dense"
     geometry = operator.geometry(source)

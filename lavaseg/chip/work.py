@@ -115,11 +115,11 @@ class _Sent:
         if layer.kind == "clock":  # each neuron is the turn of one step of a sample
             return np.full(layer.shape, self.samples / self.rounds)
         if layer.kind == "wait":
-            before = self.spikes(layer.incoming[0].source)
+            before = self.spikes(layer.repeats or layer.incoming[0].source)
             if before.shape == layer.shape:
                 return before
-            mean = before.mean(0, keepdims=True)  # which channels it has is not kept
-            return np.broadcast_to(mean, layer.shape)
+            # rows of relays: which channels are longer is not kept
+            return np.full(layer.shape, before.mean())
         return self._counted(name.removesuffix(" echo") if layer.kind == "echo" else name)
 
     def graded(self, name: str) -> bool:
@@ -172,6 +172,9 @@ def _of_layer(layer: ChipLayer, mapped: LayerMapping, sent: _Sent) -> LayerWork:
 def _received(synapses: Synapses, spikes: np.ndarray, layer: ChipLayer) -> np.ndarray:
     """Synaptic operations of each neuron at a step, (groups, H', W'), as of `_per_core`."""
     geometry = synapses.geometry
+    if synapses.passing is not None:
+        received = float(spikes.mean()) * synapses.passing / layer.neurons
+        return np.full((1, *layer.shape[1:]), received)
     if geometry.target != layer.shape:  # one neuron silences them all, wherever they are
         return np.full((1, *layer.shape[1:]), float(spikes.sum()))
     channels = spikes.reshape(geometry.groups, -1, *spikes.shape[1:]).sum(1)
@@ -219,6 +222,8 @@ def _over_tiles(values: np.ndarray, size: int, axis: int) -> np.ndarray:
 
 def _copies(synapses: Synapses, layer: ChipLayer, mapped: LayerMapping) -> float:
     """Cores of a layer that a spike reaches, on average over the neurons that send it."""
+    if synapses.passing is not None:
+        return 1.0
     if layer.flat or synapses.geometry.target != layer.shape:
         return float(mapped.cores)
     x, y, c = mapped.tile

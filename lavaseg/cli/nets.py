@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -223,13 +223,13 @@ def info(
     encoder = ", ".join(f"{key} {value}" for key, value in summary["encoder"].items())
     say(f"encoder     {encoder}")
     say(f"time steps  {summary['steps']} a sample")
-    say(f"classes     {', '.join(summary['classes'])}")
+    say(f"classes     {_few(summary['classes'])}")
     say(f"parameters  {summary['parameters']:,}")
     waits = summary["delays"]
     if waits["relay_neurons"] or waits["delayed_synapses"]:
         say(
             f"delays      {waits['relay_neurons']:,} relay neurons and "
-            f"{waits['delayed_synapses']:,} delayed synapses, for paths of unequal length"
+            f"{waits['delayed_synapses']:,} delayed synapses, for {_why_wait(opened)}"
         )
     _say_ranges(opened)
     if summary["beyond_sheet"]:
@@ -237,7 +237,18 @@ def info(
 
         say(f"dilations   {beyond_in_words(opened.network)}")
     obstacle = summary["stock_obstacle"]
-    say(f"stock NetX  {'cannot load it: ' + obstacle if obstacle else 'can load it'}")
+    alone = ", one sample at a time: what is on its way at the end of one reaches the next"
+    late = any(p.longest for p in opened.network.projections)
+    can = "can load it" + (alone if late else "")
+    say(f"stock NetX  {'cannot load it: ' + obstacle if obstacle else can}")
+
+
+def _why_wait(net: IntegerNetwork) -> str:
+    """For what spikes wait: delays of the description, or paths that differ in length."""
+    network = net.network
+    late = any(p.longest and p.source != network.input.name for p in network.projections)
+    short = any(network.lag(p) > 0 for p in network.projections if not p.by_channel)
+    return " and ".join(["delays"] * late + ["paths of unequal length"] * short)
 
 
 def _fed_by(layer: Mapping[str, Any]) -> str:
@@ -278,6 +289,16 @@ def _say_ranges(net: IntegerNetwork) -> None:
     say(f"ranges      {saturation(net)}")
     for sentence in lost_gains(net):
         say(f"gains       {sentence}")
+
+
+_NAMED = 24
+"""Classes that `info` prints by name; of more, it prints how many and the outer ones."""
+
+
+def _few(names: Sequence[str]) -> str:
+    if len(names) <= _NAMED:
+        return ", ".join(names)
+    return f"{len(names):,}: {', '.join(names[:3])}, ..., {names[-1]}"
 
 
 def _range(ends: tuple[int, int] | None) -> str:

@@ -23,7 +23,7 @@ from lavaseg.deploy.simulator_slots import (
     respond_with_slots,
 )
 from lavaseg.errors import LavasegError
-from lavaseg.kernels.bits import PackedSpikes
+from lavaseg.kernels.bits import PackedSpikes, late
 from lavaseg.kernels.fused import respond_to_sums
 from lavaseg.kernels.stopwatch import Stopwatch
 from lavaseg.kernels.sums import InputSums, synapses
@@ -146,6 +146,8 @@ class _Layer:
 
     Args:
         sources: names of the nodes that `sums` sees, the node's own among them if it feeds back.
+        delays: for each of them, steps that each channel is late; None where all are alike, which
+            `sums` takes care of.
         rounds: number of passes after which all of its spikes are settled; 1 without feedback.
         slots: what the relay that sums does with its slots at once: the integers stand in for
             what it sends, since its slots alone hear that.
@@ -154,8 +156,16 @@ class _Layer:
     node: Population | Relay
     sums: InputSums
     sources: tuple[str, ...]
+    delays: tuple[tuple[int, ...] | None, ...]
     rounds: int
     slots: Slots | None = None
+
+    def sees(self, emitted: Mapping[str, PackedSpikes], steps: int) -> list[PackedSpikes]:
+        """The spikes that each of the synapses sees."""
+        return [
+            emitted[source] if delays is None else late(emitted[source], delays, steps)
+            for source, delays in zip(self.sources, self.delays, strict=True)
+        ]
 
 
 def _layers(net: IntegerNetwork, inputs: Inputs) -> list[_Layer]:
@@ -168,15 +178,18 @@ def _layers(net: IntegerNetwork, inputs: Inputs) -> list[_Layer]:
         assert not isinstance(node, Current)  # refused already
         if node.name in folded:
             continue
-        parts, sources = [], []
+        parts, sources, delays = [], [], []
         for p in (group[0] for group in folded_inputs(network, node.name, together)):
-            parts.append(synapses(network.geometry(p), net.weights[p.name], p.delay))
+            late = 0 if p.by_channel else p.longest
+            parts.append(synapses(network.geometry(p), net.weights[p.name], late))
             sources.append(folded.get(p.source, p.source))
+            delays.append(p.delay if isinstance(p.delay, tuple) else None)
         sums = InputSums(parts, *inputs[node.name], net.clocks.get(node.name))
         # each round settles as many more steps as the shortest way back takes
-        delays = (p.delay for p in network.incoming(node.name) if p.recurrent)
-        rounds = -(-net.steps // min(delays, default=net.steps))
-        layers.append(_Layer(node, sums, tuple(sources), rounds, slots.get(node.name)))
+        loops = (p.shortest for p in network.incoming(node.name) if p.recurrent)
+        rounds = -(-net.steps // min(loops, default=net.steps))
+        found = slots.get(node.name)
+        layers.append(_Layer(node, sums, tuple(sources), tuple(delays), rounds, found))
     return layers
 
 
@@ -196,12 +209,12 @@ def _run(
     for layer in layers:
         name = layer.node.name
         if layer.slots is not None:
-            seen = [emitted[source] for source in layer.sources]
+            seen = layer.sees(emitted, net.steps)
             sent, found = respond_with_slots(net, layer.slots, layer.sums, seen, samples)
             counts |= found
             kept |= recorded_slots(net, layer.slots, layer.sums, seen, sent, recorded)
         elif isinstance(layer.node, Relay):
-            seen = [emitted[source] for source in layer.sources]
+            seen = layer.sees(emitted, net.steps)
             sent, count = _relay(net, layer.sums, seen, samples)
         else:
             sent, count, membrane = _settle(net, layer.node, layer, emitted, samples)
@@ -240,13 +253,17 @@ def _settle(
     at first none, and a round that changes nothing is the last one.
     """
     if population.name not in layer.sources:
-        seen = [emitted[source] for source in layer.sources]
+        seen = layer.sees(emitted, net.steps)
         return _respond(net, population, layer.sums, seen, samples)
     channels, height, width = net.network.shape(population.name)
     own = PackedSpikes.empty(samples * net.steps, height, width, channels)
     own.words[:] = 0
+    seen = layer.sees({**emitted, population.name: own}, net.steps)
     for _ in range(layer.rounds):
-        seen = [own if s == population.name else emitted[s] for s in layer.sources]
+        seen = [
+            own if source == population.name else spikes
+            for source, spikes in zip(layer.sources, seen, strict=True)
+        ]
         found = _respond(net, population, layer.sums, seen, samples)
         if np.array_equal(found[0].words, own.words):
             break

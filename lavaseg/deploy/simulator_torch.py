@@ -92,7 +92,7 @@ def run_torch(
             continue
         current: torch.Tensor | None = None
         for projection, source in inputs[node.name]:
-            arriving = _delayed(_project(net, projection, emitted[source]), projection)
+            arriving = _arriving(net, projection, emitted[source])
             current = arriving if current is None else current + arriving
             waiting[source] -= 1
             if not waiting[source]:
@@ -139,12 +139,20 @@ def _project(net: IntegerNetwork, projection: Projection, x: torch.Tensor) -> to
     return out.permute(0, 2, 3, 1).unflatten(0, x.shape[:2])
 
 
-def _delayed(x: torch.Tensor, projection: Projection) -> torch.Tensor:
-    """x shifted by the projection's delay, with nothing arriving before."""
-    delay = min(projection.delay, len(x))
-    if not delay:
-        return x
-    return torch.cat([torch.zeros_like(x[:delay]), x[: len(x) - delay]])
+def _arriving(net: IntegerNetwork, projection: Projection, x: torch.Tensor) -> torch.Tensor:
+    """`_project` after the projection's delay, with nothing arriving before."""
+    delay = projection.within(len(x))
+    if isinstance(delay, int):
+        return _later(_project(net, projection, x), delay)
+    late, each = torch.empty_like(x), torch.tensor(delay, device=x.device)
+    for own in sorted(set(delay)):
+        late[..., each == own] = _later(x[..., each == own], own)
+    return _project(net, projection, late)
+
+
+def _later(x: torch.Tensor, delay: int) -> torch.Tensor:
+    """x, (T, ...), `delay` steps later."""
+    return x if not delay else torch.cat([torch.zeros_like(x[:delay]), x[: len(x) - delay]])
 
 
 def _settle(
@@ -157,11 +165,11 @@ def _settle(
     """
     fired, last = _respond(net, population, current, bias)
     loops = [p for p in net.network.incoming(population.name) if p.recurrent]
-    shortest = min((p.delay for p in loops), default=len(current))
+    shortest = min((p.shortest for p in loops), default=len(current))
     for _ in range(shortest, len(current), shortest):
         before, total = fired, current
         for projection in loops:
-            total = total + _delayed(_project(net, projection, fired), projection)
+            total = total + _arriving(net, projection, fired)
         fired, last = _respond(net, population, total, bias)
         if torch.equal(before, fired):
             break

@@ -84,9 +84,12 @@ class Compensation:
 
 
 def compensable(projection: Projection) -> bool:
-    """Whether a projection's weights can be compensated: all are there, and see one step."""
-    whole = projection.channels is None and not projection.delay
-    return whole and isinstance(projection.operator, Conv) and projection.operator.groups == 1
+    """Whether a projection's weights can be compensated: they see one step."""
+    return (
+        not projection.delay
+        and isinstance(projection.operator, Conv)
+        and projection.operator.groups == 1
+    )
 
 
 def _patches(projection: Projection, sent: torch.Tensor) -> torch.Tensor:

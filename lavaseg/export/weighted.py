@@ -82,7 +82,7 @@ class WeightedNetwork:
         def array(tensor: object) -> np.ndarray:
             return tensor.detach().cpu().double().numpy()  # type: ignore[attr-defined]
 
-        net = model.network
+        net = model.learned()
         return cls(
             net,
             {

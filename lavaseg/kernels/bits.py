@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numba
@@ -71,6 +73,51 @@ class PackedSpikes:
             bits = np.unpackbits(self.words.view(np.uint8), axis=-1, bitorder="little")
             sheets = bits[..., : self.channels]
         return np.ascontiguousarray(sheets.transpose(0, 3, 1, 2))
+
+
+def late(spikes: PackedSpikes, delays: Sequence[int], steps: int) -> PackedSpikes:
+    """Spikes that are later, each channel by a delay of its own; nothing arrives at first.
+
+    Args:
+        spikes: of whole samples of `steps` sheets each.
+        delays: steps, one for each channel.
+    """
+    each = np.array(delays)
+    sheets, rows, columns, _ = spikes.words.shape
+    found = PackedSpikes.empty(sheets, rows, columns, spikes.channels)
+    masks = [_masks(each[first : first + WORD]) for first in range(0, len(each), WORD)]
+    for index, (own, mask) in enumerate(masks):
+        over_blocks(
+            sheets,
+            partial(_delay, spikes.words, own, mask, index, steps, found.words),
+            1,
+        )
+    if spikes.messages is None:
+        return found
+    messages = np.zeros_like(spikes.messages)
+    whole, moved = (m.reshape(-1, steps, *m.shape[1:]) for m in (spikes.messages, messages))
+    for channel, own in enumerate(each.tolist()):
+        moved[:, own:, ..., channel] = whole[:, : max(steps - own, 0), ..., channel]
+    return PackedSpikes(found.words, spikes.channels, messages)
+
+
+def _masks(delays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different delays of the channels of a word, and the bits of those that have each."""
+    bits = np.uint64(1) << np.arange(len(delays), dtype=np.uint64)
+    own = np.unique(delays)
+    return own, np.array([bits[delays == d].sum() for d in own], np.uint64)
+
+
+@numba.njit(nogil=True, cache=True)
+def _delay(words, delays, masks, w, steps, found, first, last):  # type: ignore[no-untyped-def]
+    for s in range(first, last):
+        for y in range(words.shape[1]):
+            for x in range(words.shape[2]):
+                bits = np.uint64(0)
+                for i in range(delays.size):
+                    if delays[i] <= s % steps:
+                        bits |= words[s - delays[i], y, x, w] & masks[i]
+                found[s, y, x, w] = bits
 
 
 @numba.njit(nogil=True, cache=True)

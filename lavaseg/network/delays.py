@@ -4,6 +4,11 @@ There are two ways. Relays: neurons that pass a spike on one step later; project
 same node share their chain. Delay synapses: each synapse of a projection holds its spikes back;
 they are not shared over the sheet, as weights of a convolution are. `plan` takes what needs
 fewer neurons and synapses together, unless the chip has no place for it.
+
+A projection whose channels differ in delay waits in one of these ways, too: in synapses behind one
+sheet of relays, the gate, which lets no spike pass that would arrive after the sample; or in a row
+of relays for each neuron, whose last ones make up a sheet again, the gathering, which is the gate.
+Behind either the weights stand once.
 """
 
 from __future__ import annotations
@@ -11,13 +16,54 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from lavaseg.network.graph import Network
 from lavaseg.network.grids import fan_out
-from lavaseg.network.nodes import LONGEST_DELAY, Projection, Relay
+from lavaseg.network.nodes import LONGEST_DELAY, Delay, Projection, Relay
 
 MOST_AXONS = 16_000
 """Axons that reach a core of Loihi 2 (docs/loihi2.md): delay synapses, which are not shared over
 the sheet, need one for each neuron of their source."""
+MOST_RELAYS = 2_000
+"""Relays of rows that are one process on a chip: they hear one another by lists of axons, which
+every core of a process holds all of, so that each group is to fit one core."""
+
+Chain = tuple[str, Delay]
+"""A source, and the own delay of the projections that its chain of relays serves."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of relays, one for each neuron of a source, as long as its channel is late.
+
+    Args:
+        lag: steps that the gathering behind them is late beyond the delay of each channel.
+        links: sheets of relays, the gathering the first: projections with longer lags tap later.
+    """
+
+    lag: int
+    links: int
+
+    def lengths(self, delays: tuple[int, ...]) -> np.ndarray:
+        """Relays in front of the gathering for each channel, int (C,)."""
+        return np.array(delays) + self.lag - 1
+
+
+def together(lengths: np.ndarray, places: int, most: int | None) -> list[np.ndarray]:
+    """The neurons whose rows are one group of relays; those without a row are left out.
+
+    Args:
+        lengths: relays in the row of each channel, (C,).
+        places: neurons of a channel; neurons are numbered place by place.
+        most: relays in a group, after which the next row begins another one; None: any number.
+    """
+    each = np.tile(lengths, places)
+    long = np.flatnonzero(each)
+    if most is None or not len(long):
+        return [long] if len(long) else []
+    begins = (np.cumsum(each) - each)[long] // most
+    return np.split(long, np.flatnonzero(np.diff(begins)) + 1)
 
 
 @dataclass(frozen=True)
@@ -26,25 +72,29 @@ class DelayPlan:
 
     Args:
         chains: relays in a row behind each (source, delay), for the projections from `source`
-            whose own delay is `delay`.
-        synapses: steps that each projection with delay synapses waits in them.
+            whose own delay is `delay`; where that is one for each channel, the first is the gate.
+        synapses: steps that each projection with delay synapses waits in them; one number, or one
+            for each channel.
         echoes: populations that send to themselves one step later, which leaves no place for a
             relay: a second population with the same input, whose last spikes of a sample are held
             back, sends it.
-        channels: the channels that a chain's relays have, for chains that need not have all of
-            their source.
+        rows: of each (source, delays) whose channels wait in relays.
     """
 
-    chains: Mapping[tuple[str, int], int]
-    synapses: Mapping[str, int]
+    chains: Mapping[Chain, int]
+    synapses: Mapping[str, Delay]
     echoes: tuple[str, ...] = ()
-    channels: Mapping[tuple[str, int], tuple[int, ...]] = field(default_factory=dict)
+    rows: Mapping[Chain, Rows] = field(default_factory=dict)
 
-    def neurons(self, network: Network, source: str, delay: int) -> int:
-        """Number of neurons of each relay of a chain."""
-        channels, height, width = network.shape(source)
-        kept = self.channels.get((source, delay))
-        return (channels if kept is None else len(kept)) * height * width
+    def relays(self, network: Network, chain: Chain) -> int:
+        """Neurons that make the spikes of a chain or of rows wait."""
+        source, delay = chain
+        neurons = network.neurons(source)
+        if chain not in self.rows:
+            return self.chains[chain] * neurons
+        rows, (channels, *_) = self.rows[chain], network.shape(source)
+        assert isinstance(delay, tuple)
+        return rows.links * neurons + int(rows.lengths(delay).sum()) * (neurons // channels)
 
 
 def plan(network: Network, steps: int, *, delay_synapses: bool = True) -> DelayPlan:
@@ -61,18 +111,24 @@ def plan(network: Network, steps: int, *, delay_synapses: bool = True) -> DelayP
         steps: T of one sample; a delay of T or more is a delay of T.
         delay_synapses: False where synapses cannot hold spikes back: relays everywhere.
     """
-    chains: dict[tuple[str, int], int] = {}
-    synapses: dict[str, int] = {}
+    chains: dict[Chain, int] = {}
+    synapses: dict[str, Delay] = {}
+    rows: dict[Chain, Rows] = {}
     flexible: list[tuple[Projection, int]] = []
     echoes: dict[str, None] = {}
     for projection in network.projections:
+        if projection.source == network.input.name:
+            continue
+        if projection.by_channel:
+            _plan_channels(network, projection, steps, delay_synapses, chains, synapses, rows)
+            continue
         wait = waiting(network, projection, steps)
         if wait == 0 and projection.recurrent:
             echoes[projection.source] = None
-        if wait == 0 or projection.source == network.input.name:
+        if wait == 0:
             continue
         if not delay_synapses or projection.delay or isinstance(network[projection.source], Relay):
-            key = projection.source, min(projection.delay, steps)
+            key = projection.source, projection.within(steps)
             chains[key] = max(chains.get(key, 0), wait)
         else:
             flexible.append((projection, wait))
@@ -86,33 +142,46 @@ def plan(network: Network, steps: int, *, delay_synapses: bool = True) -> DelayP
             chains[key] = max(chains.get(key, 0), wait)
         else:
             synapses[projection.name] = wait
-    return DelayPlan(chains, synapses, tuple(echoes), _narrow(network, chains, steps))
+    return DelayPlan(chains, synapses, tuple(echoes), rows)
 
 
-def _narrow(
-    network: Network, chains: Mapping[tuple[str, int], int], steps: int
-) -> dict[tuple[str, int], tuple[int, ...]]:
-    """The channels of each chain all of whose projections see the same ones, but not all."""
-    found = {}
-    for source, delay in chains:
-        seen = {
-            p.channels
-            for p in network.outgoing(source)
-            if delay and min(p.delay, steps) == delay and waiting(network, p, steps)
-        }
-        if len(seen) == 1 and (channels := seen.pop()) is not None:
-            found[source, delay] = channels
-    return found
+def _plan_channels(
+    network: Network,
+    projection: Projection,
+    steps: int,
+    delay_synapses: bool,
+    chains: dict[Chain, int],
+    synapses: dict[str, Delay],
+    rows: dict[Chain, Rows],
+) -> None:
+    """Where the spikes of a projection wait whose channels differ in delay."""
+    delays, lag = projection.within(steps), network.lag(projection)
+    assert isinstance(delays, tuple)
+    key, neurons = (projection.source, delays), network.neurons(projection.source)
+    channels = network.shape(projection.source)[0]
+    waits = np.array(delays) + lag
+    gates = max(1, int(waits.max()) - LONGEST_DELAY)
+    relays = int((waits - 1).sum()) * (neurons // channels)
+    cheaper = 2 * relays <= _additional(network, projection)
+    if not delay_synapses or cheaper or neurons > MOST_AXONS or gates > waits.min():
+        found = rows.get(key, Rows(lag, 1))
+        least = min(found.lag, lag)
+        rows[key] = Rows(least, max(found.lag + found.links, lag + 1) - least)
+    else:
+        chains[key] = max(chains.get(key, 0), gates)
+        synapses[projection.name] = tuple((waits - gates).tolist())
 
 
 def waiting(network: Network, projection: Projection, steps: int) -> int:
-    """Steps that a projection's spikes wait on hardware when a sample has `steps` steps."""
-    late = projection.delay - min(projection.delay, steps)  # T or more: it never arrives
+    """Steps that a projection's spikes wait on hardware when a sample has `steps` steps.
+
+    Those of its latest channel, where channels differ in delay.
+    """
+    late = projection.longest - min(projection.longest, steps)  # T or more: it never arrives
     return network.waits[projection.name] - late
 
 
 def _additional(network: Network, projection: Projection) -> int:
     """Synapses that a projection needs once none of them is shared over the sheet."""
-    source = network.shape(projection.source)
-    connections = int(fan_out(projection.operator, source, projection.channels).sum())
+    connections = int(fan_out(projection.operator, network.shape(projection.source)).sum())
     return connections - network.synapse_count(projection)

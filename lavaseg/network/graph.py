@@ -79,11 +79,11 @@ class Network:
                     f"projection {p.name!r} shares the weights of {p.shares!r}, which is no other "
                     "projection with weights of its own"
                 )
-            mine = p.operator, p.channels, self.shapes[p.source]
-            if mine != (other.operator, other.channels, self.shapes[other.source]):
+            mine = p.operator, self.shapes[p.source]
+            if mine != (other.operator, self.shapes[other.source]):
                 raise NetworkError(
                     f"projection {p.name!r} shares the weights of {p.shares!r}, which has another "
-                    "operator, other channels or a source of another shape"
+                    "operator or a source of another shape"
                 )
 
     def _check_names(self) -> None:
@@ -109,11 +109,18 @@ class Network:
             if projection.target == self.input.name:
                 raise NetworkError(f"projection {projection.name!r} ends in the input")
         relays = {node.name for node in self.nodes if isinstance(node, Relay)}
+        currents = {node.name for node in self.nodes if isinstance(node, Current)}
         for projection in self.projections:
             if projection.source in relays and projection.delay:
                 raise NetworkError(
                     f"projection {projection.name!r} leaves the relay {projection.source!r} with a "
                     f"delay of {projection.delay}: put the delay on the projections into the relay"
+                )
+            several = projection.by_channel or projection.learns
+            if several and projection.source in currents | relays:
+                raise NetworkError(
+                    f"projection {projection.name!r} leaves {projection.source!r}, which has no "
+                    "neurons: only spikes of neurons and of the input have a delay for each channel"
                 )
         for node in self.nodes:
             if not any(p.recurrent for p in self.incoming(node.name)):
@@ -154,10 +161,12 @@ class Network:
                         f"projection {projection.name!r}: {projection.operator.kind} maps "
                         f"{projection.source} {source} to an empty sheet {shape}"
                     )
-                if projection.channels is not None and projection.channels[-1] >= source[0]:
+                delay = projection.delay
+                if isinstance(delay, tuple) and len(delay) != source[0]:
                     raise NetworkError(
-                        f"projection {projection.name!r}: there is no channel "
-                        f"{projection.channels[-1]}, {projection.source} has {source[0]}"
+                        f"projection {projection.name!r}: it has {len(delay)} delays, expected one "
+                        f"for each of the {source[0]} channels of {projection.source}, or one "
+                        "for all"
                     )
                 found[projection.name] = shape
             if len(set(found.values())) > 1:
@@ -258,53 +267,52 @@ class Network:
         shape = self.weight_shape(projection)
         return self.shapes[projection.source][:1] if shape is None else shape
 
-    def share(self, projection: Projection, count: int) -> int:
-        """The part of `count` that belongs to the channels which a projection has synapses of.
-
-        Args:
-            count: of weights, connections or operations of all channels, which have as many each.
-        """
-        if projection.channels is None:
-            return count
-        return count * len(projection.channels) // self.shapes[projection.source][0]
-
     def synapse_count(self, projection: Projection) -> int:
-        """Weights or gains of a projection, those that its places share counted once."""
-        return self.share(projection, math.prod(self.synapse_shape(projection)))
+        """Weights or gains of a projection, shared ones counted once."""
+        return math.prod(self.synapse_shape(projection))
 
     def dense_macs(self, projection: Projection) -> int:
         """Multiply-accumulates of one dense pass through a projection."""
-        return self.share(projection, projection.operator.macs(self.shapes[projection.source]))
+        return projection.operator.macs(self.shapes[projection.source])
 
     @cached_property
     def latencies(self) -> Mapping[str, int]:
         """Steps on hardware from the input to each node, on the longest path.
 
         Each population or relay adds one step; a `Current` adds none, since export unrolls it.
-        Delays add none: a spike of step t - delay has that many steps more until it is due. A
+        Delays add none: a spike of step t - delay has that many steps more until it is due. Where
+        channels differ in delay and some have none, one step more gathers them in one sheet. A
         population that feeds back is at least two steps late, so that it can be silenced before
         it begins.
         """
         latency = {self.input.name: 0}
         for node in self.ordered:
             incoming = self.incoming(node.name)
-            arrival = max(latency[p.source] for p in incoming if not p.recurrent)
+            arrival = max(latency[p.source] + self._gathers(p) for p in incoming if not p.recurrent)
             if any(p.recurrent for p in incoming):
                 arrival = max(arrival, 1)
             latency[node.name] = arrival + (not isinstance(node, Current))
         return latency
 
+    def _gathers(self, projection: Projection) -> bool:
+        """Whether a projection's spikes pass relays even where a channel has no delay."""
+        late = projection.by_channel and projection.shortest == 0
+        return late and projection.source != self.input.name
+
+    def lag(self, projection: Projection) -> int:
+        """Steps by which a projection's path on hardware is shorter than the longest one.
+
+        Defined for networks without `Current`s; -1 from a population to itself.
+        """
+        return self.latencies[projection.target] - 1 - self.latencies[projection.source]
+
     @cached_property
     def waits(self) -> Mapping[str, int]:
         """Steps that each projection's spikes wait on hardware, by the projection's name.
 
-        The projection's own delay, plus the steps by which its path is shorter than the longest
-        one into its target. Defined for networks without `Current`s.
+        The projection's own delay, that of its latest channel, plus its `lag`.
         """
-        return {
-            p.name: self.latencies[p.target] - 1 - self.latencies[p.source] + p.delay
-            for p in self.projections
-        }
+        return {p.name: self.lag(p) + p.longest for p in self.projections}
 
     @property
     def latency(self) -> int:
@@ -313,15 +321,19 @@ class Network:
 
     @property
     def is_sequence(self) -> bool:
-        """Whether the network is a plain chain without delays, as stock NetX can load it."""
+        """Whether the network is a chain of populations, as stock NetX can load it.
+
+        Each may feed back to itself.
+        """
         chain = [self.input.name, *(node.name for node in self.ordered)]
         return (
             all(isinstance(node, Population) for node in self.nodes)
-            and len(self.projections) == len(self.nodes)
+            and sum(not p.recurrent for p in self.projections) == len(self.nodes)
             and all(
-                (p.source, p.target, p.delay) == (source, target, 0)
+                (p.source, p.target) == (source, target)
                 for source, target in pairwise(chain)
                 for p in self.incoming(target)
+                if not p.recurrent
             )
         )
 
@@ -390,7 +402,7 @@ class Network:
             "nodes": [{"node": type(n).__name__.lower(), **plain(n)} for n in self.nodes],
             "projections": [
                 {
-                    **plain(p),
+                    **{k: v for k, v in plain(p).items() if k != "max_delay" or v},
                     "operator": {"kind": p.operator.kind, **plain(p.operator)},
                 }
                 for p in self.projections

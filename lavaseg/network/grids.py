@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 
-def fan_out(operator: Operator, source: Shape, channels: Sequence[int] | None = None) -> np.ndarray:
+def fan_out(operator: Operator, source: Shape) -> np.ndarray:
     """Synapses that leave each source neuron; exact, at borders too.
 
     Structural synapses are counted: a weight that happens to be zero is one too.
@@ -25,10 +25,9 @@ def fan_out(operator: Operator, source: Shape, channels: Sequence[int] | None = 
     Args:
         operator: the linear map.
         source: shape of the source sheet (channels, height, width).
-        channels: those that have synapses (`Projection.channels`); None: all.
 
     Returns:
-        int64 (C, H, W); a view if all have synapses, since every channel is the same.
+        int64 (C, H, W), a view, since every channel is the same.
     """
     geometry = operator.geometry(source)
     rows, columns = (
@@ -37,11 +36,7 @@ def fan_out(operator: Operator, source: Shape, channels: Sequence[int] | None = 
     )
     outputs = geometry.channels // geometry.groups
     sheet = (outputs * rows[:, None] * columns[None, :]).astype(np.int64)
-    if channels is None:
-        return np.broadcast_to(sheet, source)
-    found = np.zeros(source, np.int64)
-    found[list(channels)] = sheet
-    return found
+    return np.broadcast_to(sheet, source)
 
 
 def matrix(operator: Operator, weight: np.ndarray, source: Shape) -> csr_matrix:

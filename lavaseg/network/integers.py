@@ -103,9 +103,12 @@ class IntegerNetwork:
             reason = projection.operator.why_not_integer
             if reason is not None:
                 raise LavasegError(f"projection {projection.name!r}: {reason}")
+            if projection.learns:
+                raise LavasegError(
+                    f"projection {projection.name!r} still learns its delays: export fixes them"
+                )
             if not hands_on(projection, weight):
                 check_weights(projection.name, weight)
-            _check_channels(net, projection, weight)
         self._check_names()
         for population in net.populations:
             if population.levels is not None:
@@ -245,19 +248,6 @@ def check_weights(name: str, weight: np.ndarray, what: str = "projection") -> No
         )
     if not np.issubdtype(weight.dtype, np.integer) or (weight & 1).any():
         raise RangeError(f"{what} {name!r}: weights must be even integers (mixed-sign 8 bit)")
-
-
-def _check_channels(network: Network, projection: Projection, weight: np.ndarray) -> None:
-    """Refuse weights of channels that the description says have no synapses."""
-    if projection.channels is None:
-        return
-    silent = np.ones(network.shape(projection.source)[0], np.int64)
-    silent[list(projection.channels)] = 0
-    if network.geometry(projection).scale_inputs(weight, silent).any():
-        raise LavasegError(
-            f"projection {projection.name!r}: its description leaves out channels whose weights "
-            "are not all zero"
-        )
 
 
 def check_bias(name: str, bias: Bias, channels: int) -> None:

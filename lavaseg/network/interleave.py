@@ -189,11 +189,11 @@ def interleave(net: IntegerNetwork, widest: int) -> tuple[IntegerNetwork, Factor
         if p.shares is None
     }
     for projection in network.projections:
-        source, kept = found[projection.source], projection.channels
+        source, delay = found[projection.source], projection.delay
         operator, weight = between[projection.stored_as]
-        if kept is not None and source > 1:
-            kept = tuple(source * c + phase for c in kept for phase in range(source))
-        projections.append(dataclasses.replace(projection, operator=operator, channels=kept))
+        if isinstance(delay, tuple):
+            delay = tuple(np.repeat(delay, source).tolist())
+        projections.append(dataclasses.replace(projection, operator=operator, delay=delay))
         weights[projection.name] = weight
     channels, height, width = network.input.shape
     factor = found[network.input.name]

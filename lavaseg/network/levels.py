@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from lavaseg.network.graph import Network
-from lavaseg.network.nodes import Population, Projection, Relay
+from lavaseg.network.nodes import Delay, Population, Projection, Relay
 from lavaseg.network.operators import OneToOne
 
 Form = Literal["binary", "graded"]
@@ -90,7 +90,7 @@ def _slots(network: Network, leaving: Sequence[Projection]) -> tuple[str, ...]:
     slots = []
     for p in leaving:
         node = network[p.target]
-        plain = isinstance(p.operator, OneToOne) and p.channels is None and p.delay == 0
+        plain = isinstance(p.operator, OneToOne) and p.delay == 0
         if not plain or not isinstance(node, Population) or not _is_slot(network, node):
             return ()
         slots.append(node)
@@ -113,7 +113,7 @@ def _relays(
     found = []
     for p in leaving:
         node, incoming = network[p.target], network.incoming(p.target)
-        one = isinstance(p.operator, OneToOne) and p.channels is None
+        one = isinstance(p.operator, OneToOne) and not p.by_channel
         sources = tuple(other.source for other in incoming)
         shared = len({(other.stored_as, other.delay) for other in incoming}) == 1
         if not (isinstance(node, Relay) and one and shared and sources == slots):
@@ -127,7 +127,7 @@ def together(network: Network, name: str) -> tuple[tuple[Projection, ...], ...]:
 
     What their sources send can be added up before it passes the weights, once.
     """
-    found: dict[tuple[str, int, bool], list[Projection]] = {}
+    found: dict[tuple[str, Delay, bool], list[Projection]] = {}
     for p in network.incoming(name):
         found.setdefault((p.stored_as, p.delay, p.recurrent), []).append(p)
     return tuple(map(tuple, found.values()))

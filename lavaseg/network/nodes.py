@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import reprlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
@@ -229,45 +229,85 @@ class Projection:
         operator: the linear map.
         delay: logical steps before a spike takes effect, 0 .. 62: the target sees at step t what
             the source emitted at step t - delay of the same sample, and nothing at first; at
-            least 1 from a population to itself. How long spikes wait on hardware, where paths
-            differ in length, is derived: see `Network.waits`.
+            least 1 from a population to itself. Or one delay for each channel of the source, as
+            SLAYER's axons have it. How long spikes wait on hardware, where paths differ in length,
+            is derived: see `Network.waits`.
         name: identifies its weights; by default "source_to_target".
-        channels: the source's channels that have synapses, in ascending order; None: all. The
-            weights of the others are there and zero: channels that are late by different steps
-            leave through one projection each.
         shares: the projection whose weights this one uses, too; None: it has its own. Both have
-            the same operator and channels, on sheets of one shape.
+            the same operator, on sheets of one shape.
+        max_delay: while training, the delay of each channel is learned, from `delay` on, up to
+            this many steps; export writes what was learned into `delay`. 0: nothing is learned.
     """
 
     source: str
     target: str
     operator: Operator
-    delay: int = 0
+    delay: int | tuple[int, ...] = 0
     name: str = ""
-    channels: tuple[int, ...] | None = None
     shares: str | None = None
+    max_delay: int = 0
 
     def __post_init__(self) -> None:
         if not self.name:
             object.__setattr__(self, "name", f"{self.source}_to_{self.target}")
-        if not isinstance(self.delay, int) or not 0 <= self.delay <= LONGEST_DELAY:
-            raise NetworkError(
-                f"projection {self.name!r}: delay must be 0 to {LONGEST_DELAY} steps (the "
-                f"hardware's limit), got {self.delay!r}"
-            )
-        if self.recurrent and not self.delay:
+        if isinstance(self.delay, list | tuple):
+            object.__setattr__(self, "delay", integers(self.delay) or tuple(self.delay))
+        self._check_steps("delay", self._delays or (self.delay,))
+        self._check_steps("max_delay", (self.max_delay,))
+        if self.recurrent and (not self.longest or self.learns or self.by_channel):
             raise NetworkError(
                 f"projection {self.name!r} leads from {self.source!r} to itself: its delay must be "
-                "at least 1 step"
+                "at least 1 step, the same for all channels, and is not learned"
             )
-        if self.channels is not None:
-            found = integers(self.channels)
-            if not found or min(found) < 0 or list(found) != sorted(set(found)):
+        if self.learns and self.longest > self.max_delay:
+            raise NetworkError(
+                f"projection {self.name!r}: it learns delays up to {self.max_delay} steps and "
+                f"begins with {self.longest}"
+            )
+
+    def _check_steps(self, what: str, values: Iterable[object]) -> None:
+        for value in values:
+            if not isinstance(value, int) or not 0 <= value <= LONGEST_DELAY:
                 raise NetworkError(
-                    f"projection {self.name!r}: channels must be different integers of at least 0 "
-                    f"in ascending order, got {reprlib.repr(self.channels)}"
+                    f"projection {self.name!r}: {what} must be 0 to {LONGEST_DELAY} steps (the "
+                    f"hardware's limit), got {value!r}"
                 )
-            object.__setattr__(self, "channels", found)
+
+    @property
+    def _delays(self) -> tuple[int, ...]:
+        return self.delay if isinstance(self.delay, tuple) else (self.delay,)
+
+    @property
+    def by_channel(self) -> bool:
+        """Whether each channel of the source has a delay of its own."""
+        return isinstance(self.delay, tuple)
+
+    @property
+    def shortest(self) -> int:
+        """The least delay of a channel, in steps."""
+        return min(self._delays)
+
+    @property
+    def longest(self) -> int:
+        """The largest delay of a channel, in steps."""
+        return max(self._delays)
+
+    @property
+    def learns(self) -> bool:
+        """Whether training learns the delays of its channels."""
+        return self.max_delay > 0
+
+    def later(self, steps: int) -> int | tuple[int, ...]:
+        """The delay, and `steps` more."""
+        if isinstance(self.delay, tuple):
+            return tuple(delay + steps for delay in self.delay)
+        return self.delay + steps
+
+    def within(self, steps: int) -> int | tuple[int, ...]:
+        """The delay in a sample of `steps` steps: what is later than all of them never arrives."""
+        if isinstance(self.delay, tuple):
+            return tuple(min(delay, steps) for delay in self.delay)
+        return min(self.delay, steps)
 
     @property
     def recurrent(self) -> bool:
@@ -278,6 +318,15 @@ class Projection:
     def stored_as(self) -> str:
         """The projection whose weights are stored for this one: itself, or the one it shares."""
         return self.shares or self.name
+
+
+Delay = int | tuple[int, ...]
+"""Steps that all channels of a source are late, or each of them."""
+
+
+def delay_of(channels: Sequence[int]) -> Delay:
+    """The delays of channels as a projection has them: one number where all are alike."""
+    return tuple(channels) if len(set(channels)) > 1 else channels[0]
 
 
 Node = Population | Current | Relay

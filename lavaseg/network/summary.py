@@ -14,10 +14,10 @@ def delay_cost(net: IntegerNetwork) -> dict[str, int]:
     found = plan(network, net.steps)
     delayed = [network.projection(name) for name in found.synapses]
     return {
-        "relay_neurons": sum(n * found.neurons(network, *key) for key, n in found.chains.items())
+        "relay_neurons": sum(found.relays(network, key) for key in (*found.chains, *found.rows))
         + sum(network.neurons(name) for name in found.echoes),
         "delayed_synapses": sum(
-            int(fan_out(p.operator, network.shape(p.source), p.channels).sum()) for p in delayed
+            int(fan_out(p.operator, network.shape(p.source)).sum()) for p in delayed
         ),
     }
 

@@ -189,7 +189,7 @@ def _layout(name: Any, network: Network) -> str:
     if not isinstance(name, str) or name not in LAYOUTS:
         raise LavasegError(f"layout is {name!r}, expected one of {', '.join(LAYOUTS)}")
     if name == "sequence" and not network.is_sequence:
-        raise LavasegError("layout is 'sequence', but the network has branches or delays")
+        raise LavasegError("layout is 'sequence', but the network has branches")
     return name
 
 

@@ -22,8 +22,9 @@ from lavaseg.network import (
     Shape,
 )
 
-WEIGHT, BIAS, TEXT = (np.dtype(kind) for kind in ("<i2", "<i2", "u1"))
-"""Types of stored weights and clocks, of bias mantissas, and of the description's bytes."""
+WEIGHT, BIAS, TEXT, DELAY = (np.dtype(kind) for kind in ("<i2", "<i2", "u1", "u1"))
+"""Types of stored weights and clocks, of bias mantissas, of the description's bytes, and of the
+delay of each synapse."""
 DESCRIPTION = "lavaseg/description"
 
 _NUMBER, _TYPE = np.dtype("<i8"), np.dtype("S10")
@@ -41,6 +42,7 @@ class Layout:
         weights: path to projection, for each projection that has weights of its own.
         biases: path to population or current, for each one that has a bias.
         clocks: path to population, for each one that has a clock.
+        delays: path to projection, for each one whose delays stock NetX reads.
     """
 
     name: str
@@ -48,11 +50,13 @@ class Layout:
     weights: dict[str, Projection] = field(default_factory=dict)
     biases: dict[str, str] = field(default_factory=dict)
     clocks: dict[str, str] = field(default_factory=dict)
+    delays: dict[str, Projection] = field(default_factory=dict)
 
     @property
     def paths(self) -> set[str]:
         """Every dataset of the file."""
-        return {DESCRIPTION, *self.fields, *self.weights, *self.biases, *self.clocks}
+        arrays = (self.weights, self.biases, self.clocks, self.delays)
+        return {DESCRIPTION, *self.fields, *(path for paths in arrays for path in paths)}
 
     @property
     def groups(self) -> set[str]:
@@ -75,11 +79,13 @@ class SequenceLayer:
             lava.lib.dl.slayer.block.base writes them.
         flat: it reads and writes flat sheets: a flatten layer goes before it where there is none,
             and its weights are (outputs, inputs).
+        recurrent: what stock NetX calls the layer if its neurons feed back; "": it has no such.
     """
 
     type: str
     fields: Callable[[Any, Shape, Shape], dict[str, int | tuple[int, ...]]]
     flat: bool = False
+    recurrent: str = ""
 
 
 def _conv_fields(conv: Conv, source: Shape, target: Shape) -> dict[str, int | tuple[int, ...]]:
@@ -105,7 +111,7 @@ def _dense_fields(dense: Dense, source: Shape, target: Shape) -> dict[str, int |
 
 SEQUENCE: dict[type[Operator], SequenceLayer] = {
     Conv: SequenceLayer("conv", _conv_fields),
-    Dense: SequenceLayer("dense", _dense_fields, flat=True),
+    Dense: SequenceLayer("dense", _dense_fields, flat=True, recurrent="dense_rec"),
 }
 """The operators that stock NetX can load; a network with any other has the layout "graph"."""
 
@@ -117,7 +123,7 @@ def sequence_layout(network: Network, biased: Iterable[str]) -> Layout:
     layout.fields["layer/0/shape"] = _number(network.input.shape)
     index, flat = 1, False
     for node in network.ordered:
-        (projection,) = network.incoming(node.name)
+        (projection,), loops = split_loops(network, node)
         operator, source = projection.operator, network.shape(projection.source)
         if type(operator) not in SEQUENCE:
             raise LavasegError(f"projection {projection.name!r}: no {operator.kind} in a sequence")
@@ -127,16 +133,28 @@ def sequence_layout(network: Network, biased: Iterable[str]) -> Layout:
             layout.fields[f"layer/{index}/shape"] = _number((math.prod(source),))
             index, flat = index + 1, True
         prefix = f"layer/{index}/"
-        layout.fields[prefix + "type"] = _type(layer.type)
+        layout.fields[prefix + "type"] = _type(layer.recurrent if loops else layer.type)
         for name, number in layer.fields(operator, source, network.shape(node.name)).items():
             layout.fields[prefix + name] = _number(number)
         for name, value in _neuron_fields(node).items():
             layout.fields[prefix + name] = value
         layout.weights[prefix + "weight"] = projection
+        if loops:
+            layout.weights[prefix + "weight_rec"] = loops[0]
+        if layer.flat and projection.longest:
+            layout.delays[prefix + "delay"] = projection
         if node.name in biased:
             layout.biases[prefix + "bias"] = node.name
         index += 1
     return layout
+
+
+def split_loops(
+    network: Network, node: Node
+) -> tuple[tuple[Projection, ...], tuple[Projection, ...]]:
+    """The projections into a node from others, and from itself."""
+    incoming = network.incoming(node.name)
+    return tuple(p for p in incoming if not p.recurrent), tuple(p for p in incoming if p.recurrent)
 
 
 def _neuron_fields(node: Node) -> dict[str, np.ndarray]:
@@ -191,3 +209,11 @@ def stored_weight_shape(network: Network, projection: Projection) -> tuple[int, 
     shape = network.synapse_shape(projection)
     layer = SEQUENCE.get(type(projection.operator))
     return (shape[0], math.prod(shape[1:])) if layer is not None and layer.flat else shape
+
+
+def stored_delays(network: Network, projection: Projection) -> np.ndarray:
+    """The delay of each synapse of a flat layer, (outputs, inputs), as stock NetX reads it."""
+    channels, height, width = network.shape(projection.source)
+    each = np.repeat(np.broadcast_to(projection.delay, channels), height * width)
+    outputs, _ = stored_weight_shape(network, projection)
+    return np.tile(each.astype(DELAY), (outputs, 1))

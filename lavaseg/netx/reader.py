@@ -17,11 +17,13 @@ from lavaseg.netx.hdf5 import Reader, opened, read_image
 from lavaseg.netx.header import check_header
 from lavaseg.netx.layout import (
     BIAS,
+    DELAY,
     DESCRIPTION,
     LAYOUTS,
     TEXT,
     WEIGHT,
     Layout,
+    stored_delays,
     stored_weight_shape,
 )
 from lavaseg.netx.limits import MAX_DESCRIPTION
@@ -53,6 +55,11 @@ class NetReader(Reader):
             found = self.array(path, expected.dtype, expected.shape)
             if not np.array_equal(found, expected):
                 self.refuse(path, f"is {_show(found)}, the description expects {_show(expected)}")
+        for path, projection in layout.delays.items():
+            shape = stored_weight_shape(data.network, projection)
+            found = self.array(path, DELAY, shape)
+            if not np.array_equal(found, stored_delays(data.network, projection)):
+                self.refuse(path, f"holds other delays than projection {projection.name!r} has")
         net = IntegerNetwork(
             data.network,
             self._weights(layout, data),

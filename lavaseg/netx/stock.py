@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lavaseg.network import Node, Population, Projection
+from lavaseg.network import Dense, Node, Population, Projection
 from lavaseg.network.integers import STOCK_BIAS_EXPONENT, IntegerNetwork
-from lavaseg.netx.layout import SEQUENCE
+from lavaseg.network.ranges import message_ranges
+from lavaseg.netx.layout import SEQUENCE, split_loops
 
 
 def stock_loadable(net: IntegerNetwork) -> tuple[bool, str]:
@@ -25,10 +26,19 @@ def stock_loadable(net: IntegerNetwork) -> tuple[bool, str]:
 
 def stock_obstacles(net: IntegerNetwork) -> Iterator[tuple[str, str]]:
     """Each node, in topological order, with why stock NetX cannot load it, '' if it can."""
-    before, flat = net.network.input.name, False
-    for node in net.network.ordered:
-        incoming = net.network.incoming(node.name)
-        yield node.name, _why_not(net, node, incoming, before, flat)
+    before, flat, early = net.network.input.name, False, ""
+    for depth, node in enumerate(net.network.ordered):
+        incoming, loops = split_loops(net.network, node)
+        reason = _why_not(net, node, incoming, loops, before, flat)
+        late = any(p.longest for p in incoming)
+        if late and early and not reason:
+            reason = f"gets late spikes, and {early} may fire before the first sample arrives"
+        # a layer runs from the first step on; only the foremost is reset before it does anything
+        if depth and not early and (net.bias(node.name) > 0).any():
+            early = f"the bias of {node.name!r}"
+        if loops and early and not reason:
+            reason = f"feeds back, and {early} may make it fire before the first sample arrives"
+        yield node.name, reason
         layer = SEQUENCE.get(type(incoming[0].operator))
         before, flat = node.name, layer is not None and layer.flat
 
@@ -37,6 +47,7 @@ def _why_not(
     net: IntegerNetwork,
     node: Node,
     incoming: tuple[Projection, ...],
+    loops: tuple[Projection, ...],
     before: str,
     flat: bool,
 ) -> str:
@@ -48,14 +59,31 @@ def _why_not(
     layer = SEQUENCE.get(type(projection.operator))
     if projection.source != before:
         return f"takes its spikes from {projection.source!r}, not from the layer before it"
-    if projection.delay:
-        return f"gets its input {projection.delay} steps late"
     if layer is None:
         return f"has a {projection.operator.kind} projection"
+    if projection.longest and not layer.flat:
+        return f"gets its input {projection.longest} steps late, at a convolution"
+    if projection.longest and message_ranges(net.network, net.weights)[before][1] > 1:
+        return f"gets graded spikes {projection.longest} steps late"
     if flat and not layer.flat:
         return "is a convolution after a dense layer"
-    reason = _why_not_neurons(net, node)
-    return reason or (why_not_dense(net.weights[projection.name]) if layer.flat else "")
+    reason = _why_not_neurons(net, node) or _why_not_loops(projection, loops)
+    if reason or not layer.flat:
+        return reason
+    parts = [net.weights[p.name].reshape(-1) for p in (projection, *loops)]
+    # of a layer that feeds back they are scaled together, and then handled each for itself
+    reasons = map(why_not_dense, [np.concatenate(parts), *parts])
+    return next(filter(None, reasons), "")
+
+
+def _why_not_loops(projection: Projection, loops: tuple[Projection, ...]) -> str:
+    """Stock NetX knows one loop: from each neuron of a dense layer to each, one step later."""
+    if not loops:
+        return ""
+    plain = len(loops) == 1 and isinstance(loops[0].operator, Dense) and loops[0].delay == 1
+    if not plain or not isinstance(projection.operator, Dense):
+        return "feeds back otherwise than from a dense layer to itself, all to all, one step later"
+    return "feeds back, and gets its input late" if projection.longest else ""
 
 
 def _why_not_neurons(net: IntegerNetwork, population: Population) -> str:

@@ -41,7 +41,7 @@ def describe(net: IntegerNetwork) -> list[dict[str, Any]]:
         bias, clock = net.biases.get(neurons.name), net.clocks.get(neurons.name)
         row = _row(name, type(neurons).__name__.lower(), network.shape(name))
         row["latency"] = network.latencies[name]
-        chain = network.is_sequence
+        chain = network.is_sequence and not any(p.recurrent for p in network.projections)
         row["operator"] = " + ".join(
             [
                 text + ("" if chain else f" from {called.get(source, source)}")
@@ -93,20 +93,15 @@ def _range(arrays: list[np.ndarray]) -> tuple[int, int] | None:
 
 
 def _operators(incoming: Sequence[Projection]) -> list[tuple[str, str]]:
-    """(words, source) of what feeds a node; projections that differ in delay alone are one."""
-    groups: dict[tuple[object, ...], list[Projection]] = {}
-    for p in incoming:
-        own = p.name if p.channels is None else ""
-        groups.setdefault((p.source, p.operator, p.recurrent, own), []).append(p)
-    return [(_with_delays(group), group[0].source) for group in groups.values()]
+    """(words, source) of what feeds a node."""
+    return [(_with_delays(projection), projection.source) for projection in incoming]
 
 
-def _with_delays(group: Sequence[Projection]) -> str:
-    delays = sorted(p.delay for p in group)
-    if len(group) > 1:
-        text = f"{_operator_text(group[0])} delays {delays[0]} to {delays[-1]}"
-        return f"{text} by channel"
-    return _operator_text(group[0]) + (f" delay {delays[0]}" if delays[0] else "")
+def _with_delays(projection: Projection) -> str:
+    text = _operator_text(projection)
+    if projection.by_channel:
+        return f"{text} delays {projection.shortest} to {projection.longest} by channel"
+    return text + (f" delay {projection.delay}" if projection.delay else "")
 
 
 def _operator_text(projection: Projection) -> str:

@@ -12,7 +12,15 @@ from lavaseg.errors import LavasegError
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.netx.description import description_text
 from lavaseg.netx.header import HEADER_SIZE, header
-from lavaseg.netx.layout import BIAS, DESCRIPTION, LAYOUTS, TEXT, WEIGHT, stored_weight_shape
+from lavaseg.netx.layout import (
+    BIAS,
+    DESCRIPTION,
+    LAYOUTS,
+    TEXT,
+    WEIGHT,
+    stored_delays,
+    stored_weight_shape,
+)
 from lavaseg.netx.limits import MAX_FILE, check_limits
 from lavaseg.netx.stock import stock_loadable
 from lavaseg.system.files import write_atomically
@@ -40,6 +48,8 @@ def _hdf5(net: IntegerNetwork) -> bytes:
     for path, projection in layout.weights.items():
         weight = net.weights[projection.name].astype(WEIGHT)
         arrays[path] = weight.reshape(stored_weight_shape(network, projection))
+    for path, projection in layout.delays.items():
+        arrays[path] = stored_delays(network, projection)
     for path, name in layout.biases.items():
         arrays[path] = net.biases[name].mantissa.astype(BIAS)
     for path, name in layout.clocks.items():

@@ -25,6 +25,7 @@ from pydantic import (
 
 from lavaseg.encoders import Encoder, encoder_from_dict
 from lavaseg.errors import LavasegError
+from lavaseg.network.nodes import LONGEST_DELAY
 from lavaseg.system.faults import one_line, reading
 from lavaseg.system.settings import read_yaml, write_yaml
 
@@ -186,6 +187,11 @@ class Training(_Section):
     """Keep histograms of the membranes of a few validation samples after each epoch, in a small
     file, for `lavaseg plot membrane-epochs`; of training samples, where none are held out. Changes
     nothing of what is learned."""
+    max_delay: int = Field(0, ge=0, le=LONGEST_DELAY)
+    """The most steps by which the spikes of a channel may be late where neurons send through
+    weights: training learns each channel's delay, as SLAYER's axons do. 0: no delays."""
+    delay_learning_rate: float = Field(0.1, gt=0)
+    """Learning rate of these delays, in steps of time; it follows `schedule`."""
     surrogate: Surrogate = Surrogate()
     initial_weights: Literal["kaiming_normal", "xavier_uniform"] = "kaiming_normal"
     """How synaptic weights are drawn. kaiming_normal: variance 2 / fan in; xavier_uniform: variance

@@ -21,6 +21,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus
 from lavaseg.models.analog import AnalogModel
 from lavaseg.models.analog.network_torch import AnalogNetwork
+from lavaseg.models.delays import learning_delays
 from lavaseg.network import STATE_LIMIT, STATE_SCALE, Current, Input, Network, Node
 from lavaseg.network.reach import beyond_in_words
 from lavaseg.recipes import Recipe
@@ -151,6 +152,14 @@ def described(recipe: Recipe, data_set: DataSet, folder: Path) -> Run:
     encoder = recipe.encoder_object
     sheet = Input("input", encoder.shape(data_set.picture_shape), encoder.message_bits)
     model = models.build(recipe.model.name, sheet, len(data_set.classes), **recipe.model.options)
+    longest = recipe.training.max_delay
+    if isinstance(model, Network):
+        model = learning_delays(model, longest)
+    elif longest:
+        raise LavasegError(
+            f"training.max_delay is {longest}, but {recipe.model.name!r} sends no spikes to delay: "
+            "expected 0, or a spiking model"
+        )
     return Run(
         folder,
         recipe,

@@ -27,6 +27,7 @@ from lavaseg.network import (
 )
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.network.levels import together
+from lavaseg.network.nodes import delay_of
 from lavaseg.network.steps import clock_at
 from lavaseg.recipes import Surrogate
 from lavaseg.results.activity import Activity
@@ -38,6 +39,7 @@ from lavaseg.training.norm import (
     make_norm,
     needed,
 )
+from lavaseg.training.slayer.delays import ChannelDelays, shifted, shifted_channels
 from lavaseg.training.slayer.neurons import FLOAT_SCALE, FusedNeuron, NeuronState, Record
 from lavaseg.training.slayer.synapses import Synapse
 
@@ -49,7 +51,8 @@ class Carried:
     Args:
         step: steps that have passed.
         neurons: for each population, what its neurons keep.
-        late: for each delayed projection, the current that is still on its way; None: none.
+        late: for each delayed projection, the current that is still on its way, or the spikes where
+            each channel has a delay of its own; None: none.
     """
 
     step: int = 0
@@ -161,6 +164,13 @@ class SpikingNetwork(nn.Module):
                 for p in network.populations
             }
         )
+        self.delays = nn.ModuleDict(
+            {
+                p.name: ChannelDelays(network.shape(p.source)[0], p.max_delay, p.delay)
+                for p in network.projections
+                if p.learns
+            }
+        )
         self.norms = nn.ModuleDict()
         self.biases = nn.ParameterDict()
         self.clocks = nn.ParameterDict()
@@ -260,11 +270,7 @@ class SpikingNetwork(nn.Module):
             emitted: what each node that it listens to sends, (N, C, H, W, T).
         """
         arriving = [
-            self._late(
-                group[0],
-                self.synapse(group[0].name)(sum_of(emitted[p.source] for p in group)),
-                carried,
-            )
+            self._arriving(group[0], sum_of(emitted[p.source] for p in group), carried)
             for group in together(self.network, node.name)
             if not group[0].recurrent
         ]
@@ -320,12 +326,12 @@ class SpikingNetwork(nn.Module):
             for p in loops:
                 if carried is not None:  # each round begins where the steps before have left off
                     carried.late[p.name] = late[p.name]
-                total = total + self._late(p, self.synapse(p.name)(spikes), carried)
+                total = total + self._arriving(p, spikes, carried)
             return total
 
         first = current if carried is None or not loops else fed_back(torch.zeros_like(current))
         spikes, membrane = respond(first)
-        shortest = min((p.delay for p in loops), default=current.shape[-1])
+        shortest = min((p.shortest for p in loops), default=current.shape[-1])
         for _ in range(shortest, current.shape[-1], shortest):
             before = spikes
             spikes, membrane = respond(fed_back(spikes))
@@ -359,6 +365,22 @@ class SpikingNetwork(nn.Module):
             return dataclasses.replace(population, threshold=NEVER)
         return population
 
+    def learned(self) -> Network:
+        """The description with the delays that were learned, in whole steps."""
+        projections = tuple(
+            dataclasses.replace(p, delay=delay_of(self.delay(p.name)), max_delay=0)
+            if p.learns
+            else p
+            for p in self.network.projections
+        )
+        return dataclasses.replace(self.network, projections=projections)
+
+    def delay(self, projection: str) -> tuple[int, ...]:
+        """The steps that each channel of a projection that learns delays is late."""
+        found = self.delays[projection]
+        assert isinstance(found, ChannelDelays)
+        return found.steps
+
     def bias(self, name: str) -> torch.Tensor | None:
         """The bias of a node as used, quantised if there is a quantiser, or None."""
         if name not in self.biases:
@@ -384,26 +406,39 @@ class SpikingNetwork(nn.Module):
             return norm
         return partial(norm, first=carried.step)
 
-    def _late(
-        self, projection: Projection, sent: torch.Tensor, carried: Carried | None
+    def _arriving(
+        self, projection: Projection, spikes: torch.Tensor, carried: Carried | None
     ) -> torch.Tensor:
-        """What arrives of what a projection sends, both (N, C, H, W, T), after its delay."""
-        if carried is None or projection.delay == 0:
-            return self._delayed(sent, projection.delay)
+        """What arrives of the spikes of a projection's source, both (N, C, H, W, T)."""
+        name, delay = projection.name, projection.longest
+        if name in self.delays or projection.by_channel:
+            late = self._later(self._late_channels, projection, spikes, carried)
+            return self.synapse(name)(late)
+        sent = self.synapse(name)(spikes)
+        return self._later(lambda _, x: shifted(x, delay), projection, sent, carried)
+
+    def _late_channels(self, projection: Projection, spikes: torch.Tensor) -> torch.Tensor:
+        if projection.name in self.delays:
+            return self.delays[projection.name](spikes)
+        return shifted_channels(spikes, torch.tensor(projection.delay))
+
+    def _later(
+        self,
+        late: Callable[[Projection, torch.Tensor], torch.Tensor],
+        projection: Projection,
+        x: torch.Tensor,
+        carried: Carried | None,
+    ) -> torch.Tensor:
+        """`late` of x, (N, C, H, W, T), which follows what is carried of the steps before."""
+        longest = projection.max_delay or projection.longest
+        if carried is None or longest == 0:
+            return late(projection, x)
         before = carried.late.get(projection.name)
         if before is None:
-            before = sent.new_zeros((*sent.shape[:-1], projection.delay))
-        both = torch.cat([before, sent], -1)
-        carried.late[projection.name] = both[..., sent.shape[-1] :].clone()
-        return both[..., : sent.shape[-1]]
-
-    @staticmethod
-    def _delayed(x: torch.Tensor, delay: int) -> torch.Tensor:
-        if delay == 0:
-            return x
-        steps = x.shape[-1]
-        kept = x[..., : max(steps - delay, 0)]
-        return nn.functional.pad(kept, (min(delay, steps), 0))
+            before = x.new_zeros((*x.shape[:-1], longest))
+        both = torch.cat([before, x], -1)
+        carried.late[projection.name] = both[..., x.shape[-1] :].clone()
+        return late(projection, both)[..., longest:]
 
     @classmethod
     def from_integers(cls, net: IntegerNetwork) -> SpikingNetwork:

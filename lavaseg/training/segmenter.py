@@ -35,6 +35,7 @@ from lavaseg.training.loss import (
 )
 from lavaseg.training.network import SpikingNetwork, spikes_sent
 from lavaseg.training.plan import Plan, learning_rate
+from lavaseg.training.slayer.delays import ChannelDelays
 from lavaseg.training.surroundings import MulticlassConfusionMatrix, pl
 
 
@@ -148,7 +149,13 @@ class Segmenter(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         plan = self.plan.optimisation
-        weights, rate, decay = self.parameters(), plan.learning_rate, plan.weight_decay
+        rate, decay = plan.learning_rate, plan.weight_decay
+        delays = [p for m in self.modules() if isinstance(m, ChannelDelays) for p in m.parameters()]
+        counted = {id(delay) for delay in delays}
+        weights: Any = [p for p in self.parameters() if id(p) not in counted]
+        if delays:
+            own = {"params": delays, "lr": plan.delay_learning_rate, "weight_decay": 0.0}
+            weights = [{"params": weights}, own]
         optimiser: torch.optim.Optimizer
         if plan.optimiser == "sgd":
             optimiser = torch.optim.SGD(weights, rate, momentum=0.9, weight_decay=decay)

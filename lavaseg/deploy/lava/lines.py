@@ -7,7 +7,9 @@ at once and fires when it is hit; behind a relay of sums it is a GradedVec.
 
 Relays that only make up for a shorter path keep a sample's spikes within its wavefront. A
 projection's own delay would carry the last spikes of a sample into the next one: its first relay is
-held down in the last steps of the period, by a clock that a source of one period plays.
+held down in the last steps of the period, by a clock that a source of one period plays. Where each
+channel has a delay of its own, so has each its clock. Behind rows of relays (`rows.py`) it holds
+their gathering down instead, in the first steps of a period, in which nothing can be due.
 
 A population's clock (a current of its own for each step of a sample) is a sheet of T channels, of
 which a source of one period plays one after the other, as late as the population is; a 1x1 Conv
@@ -35,21 +37,19 @@ from lava.proc.sparse.process import Sparse
 from lava.utils.weightutils import SignMode
 from scipy.sparse import csr_matrix
 
+from lavaseg.deploy.lava.rows import LINK_WEIGHT, gathered
 from lavaseg.deploy.lava.sources import RingSources, Source
 from lavaseg.deploy.lava.synapses import (
+    depthwise,
     is_convolution,
     message_bits,
-    selected,
     synapse,
     unchanged,
 )
 from lavaseg.network import DECAY_UNITY, Node, Population, Projection, Relay
-from lavaseg.network.delays import DelayPlan, waiting
+from lavaseg.network.delays import Chain, Delay, DelayPlan, waiting
 from lavaseg.network.integers import STOCK_BIAS_EXPONENT, IntegerNetwork
 from lavaseg.network.ranges import Brake, brake
-
-LINK_WEIGHT = 2
-"""The least even weight: one spike passes a link's threshold of 1."""
 
 
 @dataclass
@@ -76,9 +76,10 @@ class Lines:
     echoes: dict[str, LIFReset] = field(default_factory=dict)
     loops: list[AbstractProcess] = field(default_factory=list)
     helpers: list[AbstractProcess] = field(default_factory=list)
-    _sources: dict[tuple[int, int, bool], Source] = field(default_factory=dict)
+    _sources: dict[tuple[Delay, int, bool], Source] = field(default_factory=dict)
     _clocks: dict[str, Source] = field(default_factory=dict)
-    _chains: dict[tuple[str, int], list[AbstractProcess]] = field(default_factory=dict)
+    _chains: dict[Chain, list[AbstractProcess]] = field(default_factory=dict)
+    _behind_rows: dict[Chain, list[AbstractProcess]] = field(default_factory=dict)
 
     def connect(self, projection: Projection, neuron: AbstractProcess) -> AbstractProcess:
         """The synapses of a projection into `neuron`."""
@@ -91,40 +92,76 @@ class Lines:
     def tap(self, projection: Projection) -> OutPort:
         """The port that emits what the projection is to see."""
         network, steps = self.net.network, self.net.steps
-        delay = min(projection.delay, steps)
+        source, delay, lag = projection.source, projection.within(steps), network.lag(projection)
         wait = waiting(network, projection, steps)
-        if projection.source == network.input.name:
+        if source == network.input.name:
             shared = is_convolution(self.net, projection)
-            return self.play(delay, wait, shared).port
+            return self.play(delay, lag, shared).port
+        if isinstance(delay, tuple):
+            if projection.name in self.plan.synapses:
+                held = np.max(self.plan.synapses[projection.name])
+                return self._tap_chain(source, delay, wait - int(held))
+            return self._tap_rows(source, delay, lag)
         if wait == 0 and delay:
-            return self.echo(projection.source).s_out
+            return self.echo(source).s_out
         if wait == 0 or projection.name in self.plan.synapses:
-            return self.neurons[projection.source].s_out
-        chain = self._chains.setdefault((projection.source, delay), [])
+            return self.neurons[source].s_out
+        return self._tap_chain(source, delay, wait)
+
+    def _tap_chain(self, source: str, delay: Delay, wait: int) -> OutPort:
+        """The port of the relay that sends what `source` did `wait` steps before."""
+        chain = self._chains.setdefault((source, delay), [])
         while len(chain) < wait:
-            chain.append(self._link(projection.source, delay, chain))
+            before = (chain[-1] if chain else self.neurons[source]).s_out
+            chain.append(self._link(source, before))
+            if delay and len(chain) == 1:
+                self._hold_down(chain[0], self.net.network.latencies[source], delay)
         return chain[wait - 1].s_out
+
+    def _tap_rows(self, source: str, delays: tuple[int, ...], lag: int) -> OutPort:
+        """The port of the relay that sends each channel `lag` steps later than it is due."""
+        rows, chain = (
+            self.plan.rows[source, delays],
+            self._behind_rows.setdefault((source, delays), []),
+        )
+        if not chain:
+            found = gathered(
+                self.neurons[source].s_out,
+                rows.lengths(delays),
+                self._relays,
+                self.makers.most_relays,
+            )
+            self.helpers += found.helpers
+            self.loops += found.loops
+            chain.append(found.sheet)
+            # what would be due in the first steps of a sample comes from the one before
+            latency = self.net.network.latencies[source] + rows.lag - 1
+            self._hold_down(found.sheet, latency, delays, first=True)
+        while len(chain) <= lag - rows.lag:
+            chain.append(self._link(source, chain[-1].s_out))
+        return chain[lag - rows.lag].s_out
 
     @property
     def first(self) -> AbstractProcess:
         """A process that plays input."""
         return next(iter(self._sources.values())).processes[0]
 
-    def play(self, delay: int, wait: int, shared: bool) -> Source:
-        """A source of the input stream, each sample `delay` steps late, all of it `wait` steps.
+    def play(self, delay: Delay, lag: int, shared: bool) -> Source:
+        """A source of the input stream, each sample `delay` steps late, and all of it `lag` steps.
 
         Args:
             shared: for convolutions, else for matrices.
         """
-        key = delay, wait, self.makers.kind(shared)
+        key = delay, lag, self.makers.kind(shared)
         if key not in self._sources:
             samples, steps, *sheet = self.spikes.shape
             late = np.zeros((samples, self.period, *sheet), np.uint8)
-            late[:, delay:steps] = self.spikes[:, : steps - delay]
+            for channel, own in enumerate(np.broadcast_to(delay, sheet[0]).tolist()):
+                late[:, own:steps, channel] = self.spikes[:, : steps - own, channel]
             # Steps by which a path is shorter come before the stream. After the last sample the
             # source starts over: no recorder looks at what that causes.
             stream = late.reshape(samples * self.period, *sheet).transpose(3, 2, 1, 0)
-            before = np.zeros((*stream.shape[:3], wait - delay), np.uint8)
+            before = np.zeros((*stream.shape[:3], lag), np.uint8)
             data = np.concatenate([before, stream], axis=3)
             bits = self.net.network.input.message_bits
             self._sources[key] = self.makers.play(data, bits=bits, shared=shared)
@@ -182,52 +219,64 @@ class Lines:
                 none.a_out.reshape(neuron.a_in.shape).connect(neuron.a_in)
                 self.helpers.append(none)
 
-    def _link(self, name: str, delay: int, chain: list[AbstractProcess]) -> AbstractProcess:
-        """The next link of a chain: sends one step after `chain`'s last, or after `name`."""
-        before = (chain[-1] if chain else self.neurons[name]).s_out
+    def _relays(self, shape: tuple[int, ...]) -> LIFReset:
+        """Neurons that forget at once and fire when they are hit."""
+        return LIFReset(
+            shape=shape,
+            vth=1,
+            du=DECAY_UNITY - 1,
+            dv=DECAY_UNITY - 1,
+            bias_mant=np.zeros(shape, np.int64),
+            bias_exp=STOCK_BIAS_EXPONENT,
+            reset_interval=self.period,
+            reset_offset=0,  # nothing is left to reset
+        )
+
+    def _link(self, name: str, before: OutPort) -> AbstractProcess:
+        """A link of a chain from the node `name`: sends one step after `before`."""
         if isinstance(self.net.network[name], Relay):
             link = GradedVec(shape=before.shape, vth=0)
             repeat = unchanged(before, message_bits(self.net, name))
         else:
-            every = range(before.shape[2])
-            kept = every if chain else self.plan.channels.get((name, delay), every)
-            shape = (*before.shape[:2], len(kept))
-            link = LIFReset(
-                shape=shape,
-                vth=1,
-                du=DECAY_UNITY - 1,
-                dv=DECAY_UNITY - 1,
-                bias_mant=np.zeros(shape, np.int64),
-                bias_exp=STOCK_BIAS_EXPONENT,
-                reset_interval=self.period,
-                reset_offset=0,  # nothing is left to reset
-            )
-            repeat = selected(before, kept, LINK_WEIGHT)
+            link = self._relays(before.shape)
+            repeat = depthwise(np.full((before.shape[2], 1, 1), LINK_WEIGHT), before)
         repeat.a_out.reshape(link.a_in.shape).connect(link.a_in)
         self.helpers += [repeat, link]
-        if delay and not chain:
-            self._hold_down(link, self.net.network.latencies[name], delay)
         return link
 
     def _hold_down(
-        self, link: LIFReset, latency: int, delay: int, force: Brake | None = None
+        self,
+        link: LIFReset,
+        latency: int,
+        delay: Delay,
+        force: Brake | None = None,
+        *,
+        first: bool = False,
     ) -> None:
         """Keep `link` silent when a period's last `delay` steps reach it.
 
         Args:
+            latency: of what `link` hears.
+            delay: of all channels, or of each.
             force: outdoes all input, for each channel; None outdoes one spike.
+            first: a period's first steps instead.
         """
         period = self.period
-        played = np.zeros((1, period), np.uint8)
-        # the population does logical step k at physical step k + 1 + latency, the clock too
-        played[0, (np.arange(period - delay, period) + latency) % period] = (
-            1 if force is None else force.message
-        )
+        delays, kinds = np.unique(delay, return_inverse=True)
+        played = np.zeros((len(delays), period), np.uint8)
+        for kind, own in enumerate(delays.tolist()):
+            # the population does logical step k at physical step k + 1 + latency, the clock too
+            held = np.arange(own) - (0 if first else own)
+            played[kind, (held + latency) % period] = 1 if force is None else force.message
         bits = 0 if force is None else 8
         clock = self.makers.play(played, bits=bits, shared=False, repeats=True)
-        weight = -LINK_WEIGHT if force is None else force.weights
-        synapses = Dense(
-            weights=np.broadcast_to(weight, link.a_in.shape).reshape(-1, 1).astype(np.int32),
+        weight = np.full(1, -LINK_WEIGHT) if force is None else force.weights
+        neurons = int(np.prod(link.a_in.shape))
+        values = np.broadcast_to(weight, link.a_in.shape).ravel().astype(np.int32)
+        by = kinds.ravel()[np.arange(neurons) % kinds.size]
+        weights = csr_matrix((values, (np.arange(neurons), by)), (neurons, len(delays)))
+        synapses = (Dense if len(delays) == 1 else Sparse)(
+            weights=weights.toarray() if len(delays) == 1 else weights,
             weight_exp=0 if force is None else 1,
             num_message_bits=bits,
             sign_mode=SignMode.MIXED,

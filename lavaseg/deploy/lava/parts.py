@@ -13,8 +13,9 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from lavaseg.deploy.lava.rows import RowsParts, rows_parts
 from lavaseg.network import Projection
-from lavaseg.network.delays import plan, waiting
+from lavaseg.network.delays import Chain, Delay, Rows, plan
 from lavaseg.network.integers import IntegerNetwork
 
 
@@ -31,24 +32,35 @@ def count_parts(net: IntegerNetwork) -> Parts:
     played = {p.name: _played(net, p) for p in network.outgoing(network.input.name)}
     sources = set(played.values())
     links = sum(delays.chains.values())
-    held = len(delays.echoes) + sum(delay > 0 for _, delay in delays.chains)
+    held = len(delays.echoes) + sum(delay != 0 for _, delay in delays.chains) + len(delays.rows)
+    rows = [_rows(*item) for item in delays.rows.items()]
     clocks = len(net.clocks)
     beats = clocks + sum(name in net.clocks for name in delays.echoes)  # an echo hears it, too
     into_echoes = sum(len(network.incoming(name)) for name in delays.echoes)
     synapses = len(network.projections) + into_echoes + links + held + beats
-    synapses += _joins(net, played, sources)
+    synapses += _joins(net, played, sources) + sum(part.synapses for part in rows)
     others = len(sources) + len(network.nodes) + len(delays.echoes) + links + held + clocks
+    others += sum(part.neurons for part in rows)
     return Parts(synapses + others, 2 * synapses)  # one channel into each synapse, one out of it
 
 
-def _played(net: IntegerNetwork, projection: Projection) -> tuple[int, int]:
-    """Which source plays the input to a projection: steps of its delay, and of waiting."""
-    return min(projection.delay, net.steps), waiting(net.network, projection, net.steps)
+Played = tuple[Delay, int]
+"""Which source plays the input to a projection: steps of its delay, and those its path is short."""
 
 
-def _joins(
-    net: IntegerNetwork, played: Mapping[str, tuple[int, int]], sources: Set[tuple[int, int]]
-) -> int:
+def _played(net: IntegerNetwork, projection: Projection) -> Played:
+    return projection.within(net.steps), net.network.lag(projection)
+
+
+def _rows(chain: Chain, rows: Rows) -> RowsParts:
+    """The parts of rows of relays and of the links that follow their gathering."""
+    _, delays = chain
+    assert isinstance(delays, tuple)
+    found = rows_parts(rows.lengths(delays))
+    return RowsParts(found.neurons + rows.links - 1, found.synapses + rows.links - 1)
+
+
+def _joins(net: IntegerNetwork, played: Mapping[str, Played], sources: Set[Played]) -> int:
     """Synapse processes without synapses, which join what one source does not reach."""
     network = net.network
     names: list[object] = [*sources, *(node.name for node in network.nodes)]

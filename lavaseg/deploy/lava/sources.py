@@ -34,11 +34,13 @@ class RingSources:
         lag: steps by which everything that the sources play is late.
         clock_lag: steps by which neurons must be reset later than on a CPU.
         delay_synapses: synapses can hold spikes back.
+        most_relays: relays of rows that may be one process; None: any number.
     """
 
     lag: int = 0
     clock_lag: int = 0
     delay_synapses: bool = True
+    most_relays: int | None = None
 
     def play(
         self, data: np.ndarray, *, bits: int = 0, shared: bool = True, repeats: bool = False

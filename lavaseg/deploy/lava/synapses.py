@@ -10,7 +10,7 @@ Sheets are (width, height, channels) in Lava, (channels, height, width) everywhe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from lava.magma.core.process.ports.ports import InPort, OutPort
@@ -24,28 +24,27 @@ from scipy.sparse import csr_matrix
 from lavaseg import network as description
 from lavaseg.deploy.lava.errors import LavaError
 from lavaseg.network import Operator, Projection
+from lavaseg.network.delays import Delay
 from lavaseg.network.grids import Phases, fan_out, matrix, phases
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.network.ranges import message_ranges
 
 
 def synapse(
-    net: IntegerNetwork, projection: Projection, source: OutPort, target: InPort, wait: int = 0
+    net: IntegerNetwork, projection: Projection, source: OutPort, target: InPort, wait: Delay = 0
 ) -> AbstractProcess:
     """The process of a projection, connected.
 
     Args:
-        source: emits the spikes that it sees, of all channels or of the projection's alone.
+        source: emits the spikes that it sees.
         target: takes the current.
-        wait: steps that its synapses hold spikes back.
+        wait: steps that its synapses hold spikes back, one number or one for each channel.
 
     Raises:
         LavaError: an operator that is not in `BUILDERS`.
     """
     if wait:
         return _delayed(net, projection, source, target, wait)
-    if source.shape[2] < net.network.shape(projection.source)[0]:
-        return _narrowed(net, projection, source, target)
     kind = type(projection.operator)
     if kind not in BUILDERS:
         raise LavaError(
@@ -65,7 +64,7 @@ def message_bits(net: IntegerNetwork, source: str) -> int:
 
 
 def is_convolution(net: IntegerNetwork, projection: Projection) -> bool:
-    """Whether a projection that sees all of its source becomes a Conv, else a matrix."""
+    """Whether a projection becomes a Conv, else a matrix."""
     operator = projection.operator
     if isinstance(operator, description.Conv | description.OneToOne | description.SumPool):
         return True
@@ -91,15 +90,6 @@ def depthwise(
 ) -> Conv:
     """A Conv that keeps channels apart; `kernel` is (C, kernel height, kernel width)."""
     return convolution(kernel[:, None], source, stride, padding, groups=len(kernel), bits=bits)
-
-
-def selected(source: OutPort, channels: Sequence[int], weight: int) -> Conv:
-    """A Conv with one synapse of `weight` from each neuron of some channels, or all."""
-    if len(channels) == source.shape[2]:
-        return depthwise(np.full((len(channels), 1, 1), weight), source)
-    kernel = np.zeros((len(channels), source.shape[2], 1, 1), np.int32)
-    kernel[np.arange(len(channels)), list(channels)] = weight
-    return convolution(kernel, source)
 
 
 def unchanged(source: OutPort, bits: int) -> Conv:
@@ -214,36 +204,17 @@ def _enlarging(
 
 
 def _delayed(
-    net: IntegerNetwork, projection: Projection, source: OutPort, target: InPort, wait: int
+    net: IntegerNetwork, projection: Projection, source: OutPort, target: InPort, wait: Delay
 ) -> AbstractProcess:
     weights = matrix(
         projection.operator, net.weights[projection.name], net.network.shape(projection.source)
     )
-    delays = csr_matrix(
-        (np.full(weights.nnz, wait), weights.indices, weights.indptr), weights.shape
+    each = np.tile(wait, weights.shape[1] // np.size(wait))  # of each neuron of the source
+    delays = csr_matrix((each[weights.indices], weights.indices, weights.indptr), weights.shape)
+    synapse = DelaySparse(
+        weights=weights, delays=delays, max_delay=int(np.max(wait)), sign_mode=SignMode.MIXED
     )
-    synapse = DelaySparse(weights=weights, delays=delays, sign_mode=SignMode.MIXED)
     return _all_to_all(synapse, source, target)
-
-
-def _narrowed(
-    net: IntegerNetwork, projection: Projection, source: OutPort, target: InPort
-) -> AbstractProcess:
-    """The synapses of the channels that a projection has, behind relays of these channels alone."""
-    shape, weight = net.network.shape(projection.source), net.weights[projection.name]
-    channels, operator = list(projection.channels or ()), projection.operator
-    if isinstance(operator, description.Conv) and operator.groups == 1:
-        synapse = convolution(
-            weight[:, channels], source, operator.stride, operator.padding, operator.dilation
-        )
-        synapse.a_out.connect(target)
-        return synapse
-    seen = np.zeros(shape[::-1], bool)  # (width, height, channels), as `matrix` has it
-    seen[:, :, channels] = True
-    sparse = Sparse(
-        weights=matrix(operator, weight, shape)[:, np.flatnonzero(seen)], sign_mode=SignMode.MIXED
-    )
-    return _all_to_all(sparse, source, target)
 
 
 Builder = Callable[[IntegerNetwork, Projection, OutPort, InPort], AbstractProcess]

@@ -75,7 +75,7 @@ def build_on_chip(
         replay: the input comes from the chip's buffer.
     """
     period = padded(net.steps)
-    delays = [min(p.delay, net.steps) for p in net.network.projections]
+    delays = [min(p.longest, net.steps) for p in net.network.projections]
     sources = ChipSources(timing, replay, max(delays) if timing.buffer else 0)
     graph = build(net, spikes, {}, period, sources)
     steps = graph.steps + max(timing.spikes, 1)  # a state is sent in the step after it was read

@@ -8,6 +8,7 @@ from lava.proc.io.source import RingBuffer
 
 from lavaseg.deploy.lava.sources import RingSources, Source
 from lavaseg.deploy.loihi2.timing import Timing
+from lavaseg.network.delays import MOST_RELAYS
 
 REPLAY_LIMIT = 120 * 16_000
 """Messages that a replayed input may hold: a word each, in the input words of one chip's cores (120
@@ -28,6 +29,7 @@ class ChipSources(RingSources):
     """
 
     delay_synapses = False
+    most_relays = MOST_RELAYS
 
     def __init__(self, timing: Timing, replay: bool, quiet: int = 0) -> None:
         self.lag = timing.sources + quiet

@@ -25,6 +25,7 @@ from lavaseg.export.lowering.rounded import RoundedNetwork
 from lavaseg.network import Network, Node, OneToOne, Population, Projection, Relay
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.network.levels import SUM, Form, slots_of
+from lavaseg.network.nodes import Delay
 
 Choice = Literal["auto", "binary", "graded"]
 CHOICES: tuple[Choice, ...] = ("auto", "binary", "graded")
@@ -180,9 +181,9 @@ class _Unrolling:
         total = _free(name + SUM, self.taken)
         slots = [_free(slot, self.taken) for slot in slots_of(name, levels)]
         outgoing = self.network.outgoing(name)
-        relays: dict[int, str] = {}
+        relays: dict[Delay, str] = {}
         if form == "graded":
-            for delay in sorted({p.delay for p in outgoing} or {0}):
+            for delay in dict.fromkeys([p.delay for p in outgoing] or [0]):
                 relays[delay] = _free(f"{name}_late{delay}", self.taken) if relays else name
         nodes: list[Node] = [Relay(total)]
         for k, slot in enumerate(slots):
@@ -229,7 +230,7 @@ class _Unrolling:
         ]
         return [first, *others]
 
-    def _hand_on(self, ways: list[tuple[str, str, int]]) -> None:
+    def _hand_on(self, ways: list[tuple[str, str, Delay]]) -> None:
         """Projections one to one, from (source, to target, delay), that share a gain of 1."""
         first: str | None = None
         for source, target, delay in ways:

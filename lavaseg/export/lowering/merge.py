@@ -19,6 +19,7 @@ from lavaseg.network.grids import (
     fitted_transpose,
     transposed_axis,
 )
+from lavaseg.network.nodes import Delay
 
 
 def merge_parallel(weighted: WeightedNetwork) -> WeightedNetwork:
@@ -32,7 +33,7 @@ def merge_parallel(weighted: WeightedNetwork) -> WeightedNetwork:
     net = weighted.network
     bound = {p.shares for p in net.projections}
     weights: dict[str, np.ndarray] = {}
-    kept: dict[tuple[str, str, int], list[Projection]] = {}
+    kept: dict[tuple[str, str, Delay], list[Projection]] = {}
     for projection in net.projections:
         source = net.shape(projection.source)
         ends = (projection.source, projection.target, projection.delay)
@@ -58,9 +59,9 @@ def merge_parallel(weighted: WeightedNetwork) -> WeightedNetwork:
 
 
 def _plain(projection: Projection, bound: Collection[str | None]) -> bool:
-    """Whether a projection has synapses of all channels, and weights of its own alone."""
+    """Whether a projection has weights of its own alone, and delays that stay."""
     alone = projection.shares is None and projection.name not in bound
-    return alone and projection.channels is None
+    return alone and not projection.learns
 
 
 def together(first: Weighted, second: Weighted, source: Shape) -> Weighted | None:

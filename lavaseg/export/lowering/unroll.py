@@ -96,7 +96,7 @@ class _Unrolling:
         projections = [p for p in self.projections if p.target != name]
         weights = dict(self.weights)
         for p in incoming:
-            projections.append(dataclasses.replace(p, channels=None))
+            projections.append(p)
             weights[p.name] = np.full_like(factor, RELAY_GAIN)
         for p in outgoing:
             weights[p.name] = p.operator.scale_inputs(
@@ -109,14 +109,14 @@ class _Unrolling:
 
     def _delay_in_front(self, name: str) -> None:
         """Relays for each delay behind a relay, whose spikes are as late in front of it."""
-        delays = sorted({p.delay for p in self.outgoing(name)})
+        delays = sorted({p.longest for p in self.outgoing(name)})
         if delays in ([], [0]):
             return
         relays = {delay: name if delay == delays[0] else f"{name}_late{delay}" for delay in delays}
         incoming = self.incoming(name)
         weights = {p.name: self.weights[p.name] for p in self.projections if p.target != name}
         moved = [
-            dataclasses.replace(p, source=relays[p.delay], delay=0) if p.source == name else p
+            dataclasses.replace(p, source=relays[p.longest], delay=0) if p.source == name else p
             for p in self.projections
             if p.target != name
         ]
@@ -124,7 +124,7 @@ class _Unrolling:
             self.shapes[relay] = self.shapes[name]
             for p in incoming:
                 into = p.name if relay == name else f"{p.name}_late{delay}"
-                delayed = dataclasses.replace(p, target=relay, delay=p.delay + delay, name=into)
+                delayed = dataclasses.replace(p, target=relay, delay=p.later(delay), name=into)
                 moved.append(delayed)
                 weights[into] = self.weights[p.name]
         self.nodes += [Relay(relay) for relay in relays.values() if relay != name]
@@ -171,7 +171,7 @@ class _Unrolling:
                 f"{out.name!r} ({out.operator.kind}) cannot become one: {error}; let the sizes "
                 "divide, leave out padding behind the current, or make it a population"
             ) from None
-        return Projection(into.source, out.target, operator, into.delay + out.delay), weight
+        return Projection(into.source, out.target, operator, into.later(out.longest)), weight
 
     def _passed_bias(self, out: Projection) -> np.ndarray:
         """A current's bias as it arrives behind `out`: (channels,), or (T, channels) as it was."""
@@ -185,7 +185,7 @@ class _Unrolling:
         changed = ""
         if (high - low > 1e-9 * np.maximum(1, np.abs(passed).max(2))).any():
             changed = "border"
-        elif out.delay and bias.ndim == 1:
+        elif out.longest and bias.ndim == 1:
             changed = "delay"
         elif isinstance(target, Population) and target.current_decay != DECAY_UNITY:
             changed = "target's current_decay"
@@ -199,7 +199,7 @@ class _Unrolling:
         if bias.ndim == 1:
             return middle[0]
         late = np.zeros_like(middle)
-        late[out.delay :] = middle[: max(len(middle) - out.delay, 0)]
+        late[out.longest :] = middle[: max(len(middle) - out.longest, 0)]
         return late
 
 
@@ -213,8 +213,7 @@ def _add(
             (other.source, other.target, other.delay) == ends  # quicker to compare
             and other.operator == projection.operator
         ):
-            seen = other if other.channels is None else dataclasses.replace(other, channels=None)
-            kept[name] = seen, elementwise(np.add, values, weight)
+            kept[name] = other, elementwise(np.add, values, weight)
             return
     base, name, index = projection.name, projection.name, 1
     while name in kept:

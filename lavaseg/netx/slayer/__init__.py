@@ -7,8 +7,9 @@ things out. `delay_shift` is no part of the network: it is the step that a layer
 hardware, which logical time does not count. And SLAYER fires at v >= threshold + threshold_eps,
 Loihi at v > threshold: with `threshold_eps = 1 / s_scale` they agree, by default they may not.
 
-SLAYER's channel delays become one delayed projection for each different delay. The spikes of a
-last layer that fires are counted by a read-out of its own, whose logits are firing rates.
+SLAYER delays the spikes that leave a channel: here the projections that take them have a delay for
+each channel of their source. The spikes of a last layer that fires are counted by a read-out of its
+own, whose logits are firing rates.
 """
 
 from lavaseg.netx.slayer.importer import read_stock

@@ -33,6 +33,7 @@ _FIELDS: dict[str, tuple[set[str], set[str]]] = {
     "unpool": (_WINDOW, _SIZES | {"delay"}),
     "dense": ({"weight"}, _DENSE | {"neuron"}),
     "dense_rec": ({"weight", "weight_rec", "neuron"}, _DENSE),
+    "average": ({"shape"}, set()),
 }
 """Fields that a layer of each type must and may have, besides its type."""
 _SURROGATE = {"theta", "tauRho", "scaleRho"}  # for training alone; lava-dl before 0.3 wrote them
@@ -40,9 +41,18 @@ _NEURON = (
     {"iDecay", "vDecay", "vThMant"},
     {"refDelay", "gradedSpike", "messageBits", "weight_exp", "wgtExp"} | _SURROGATE,
 )
+_SIGMA_DELTA = (
+    "; a sigma-delta neuron sends graded changes of its value and adds up those it gets, which no "
+    "population here does: Lava's SigmaDelta would be needed"
+)
+_NEURONS = {"SDNN": _SIGMA_DELTA}
+"""What it would take to read other neurons."""
+_ONE = (
+    "; one for each channel or neuron cannot be read, since Lava's LIF holds one for all its "
+    "neurons (SLAYER: shared_param=True)"
+)
 _REFUSED = {
     "dense_comp": "a complex dense layer: only CUBA neurons can be read",
-    "average": "an average of spikes, which NetX cannot run either: average outside of the net",
     "concat": "a concatenation, which SLAYER's blocks do not describe",
     "kwta": "a k-winners-take-all layer, whose competition within a step Loihi's LIF has not",
 }
@@ -94,8 +104,9 @@ class StockReader(Reader):
         if "neuron" in fields:
             neuron = self.text(f"{prefix}/neuron/type")  # or it is missing or empty
             if neuron not in ("CUBA", "LOIHI"):  # NetX takes both for the same
+                why = _NEURONS.get(neuron, "")
                 self.refuse(
-                    f"{prefix}/neuron/type", f"is {neuron!r}, only CUBA neurons can be read"
+                    f"{prefix}/neuron/type", f"is {neuron!r}, only CUBA neurons can be read{why}"
                 )
             self._check_members(f"{prefix}/neuron", *_NEURON)
         self._check_members(prefix, *_FIELDS[kind])
@@ -189,7 +200,7 @@ class StoredLayer:
         values = self._numbers(name)
         if values.size != 1:
             each = name.endswith(("Decay", "vThMant"))
-            why = "; one for each channel or neuron cannot be read" if each else ""
+            why = _ONE if each else ""
             self.refuse(f"has shape {values.shape}, expected one number{why}", name)
         value = int(values.reshape(()))
         if not low <= value <= high:

@@ -15,7 +15,7 @@ from lavaseg.network.ranges import bounds, check_loops, check_ranges
 from lavaseg.netx.hdf5 import SIGNATURE, FormatError, opened, read_image
 from lavaseg.netx.header import is_ours
 from lavaseg.netx.slayer.fields import StockReader
-from lavaseg.netx.slayer.layers import read_input, read_layer
+from lavaseg.netx.slayer.layers import read_average, read_input, read_layer
 from lavaseg.netx.slayer.parts import Parts
 
 READOUTS = ("membrane", "spikes")
@@ -49,7 +49,8 @@ def read_stock(
 
     Returns:
         The network in logical time. Its read-out is the membrane of the last layer, or a
-        population "readout" that counts the last layer's spikes, 2 weight units each.
+        population "readout" that counts the last layer's spikes, 2 weight units each; behind an
+        average, those of each group.
 
     Raises:
         LavasegError: a file that is damaged, contradicts itself or holds what cannot be read (a
@@ -69,7 +70,13 @@ def read_stock(
         layers = StockReader(file, str(path), len(image)).layers()
         parts = read_input(layers[0], encoder.message_bits, input_shape)
         for i, layer in enumerate(layers):
-            if layer.kind != "input":
+            if layer.kind == "average":
+                if layer is not layers[-1]:
+                    layer.refuse("is an average of spikes, expected only as the last layer")
+                if readout == "membrane":
+                    layer.refuse("counts spikes: expected readout spikes, not membrane")
+                read_average(parts, layer)
+            elif layer.kind != "input":
                 name, last = f"{layer.kind.lower()}{i}", layer is layers[-1]
                 read_layer(parts, layer, name, last=last, membrane=readout == "membrane")
             elif i:
@@ -89,14 +96,14 @@ def read_stock(
 def _integer_network(
     parts: Parts, encoder: Encoder, classes: Sequence[str] | None
 ) -> IntegerNetwork:
-    counted = parts.nodes[-1].threshold is not None
-    if counted:
+    if parts.nodes[-1].threshold is not None:
         parts.count_spikes()
-    names = [f"class{i}" for i in range(parts.sheet.shape[0])] if classes is None else classes
     network = Network(
         parts.input, tuple(parts.nodes), tuple(parts.projections), parts.nodes[-1].name
     )
-    scales = dict.fromkeys(parts.doubled, 2.0) | ({"readout": 2.0} if counted else {})
+    channels = network.shape(network.readout)[0]
+    names = [f"class{i}" for i in range(channels)] if classes is None else classes
+    scales = dict.fromkeys(parts.doubled, 2.0) | parts.counts
     return IntegerNetwork(network, parts.weights, encoder, tuple(names), parts.biases, scales)
 
 

@@ -92,15 +92,23 @@ def read_layer(parts: Parts, layer: StoredLayer, name: str, *, last: bool, membr
     population = _population(layer, name, factor, never=last and membrane)
     if population.threshold is None and not last:
         layer.refuse("never fires (an Affine block), expected only as the last layer")
-    most, bias, delays = BIAS_MANTISSA_MAX, None, np.zeros(shape[0], int)
+    most, bias, source = BIAS_MANTISSA_MAX, None, parts.sheet
+    delays = np.zeros(shape[0], int)
     if "bias" in layer.fields:
         limit = most // factor
         bias = (layer.channels("bias", shape[0], -limit, limit) * factor).astype(np.int32)
     if "delay" in layer.fields:
-        delays = _delays(layer, shape[0], weight.size)
+        delays, before = _delays(layer, source, shape[0], weight.size)
+        if (source.delays + before).max() > MAX_DELAY:
+            layer.refuse(
+                f"adds up with that of the layer before to {(source.delays + before).max()} steps, "
+                f"expected 0 to {MAX_DELAY}",
+                "delay",
+            )
+        source = replace(source, delays=source.delays + before)
     if population.threshold is None and delays.any():
         layer.refuse("delays a read-out, which sends no spikes", "delay")
-    parts.connect(parts.sheet, name, operator, weight * factor)
+    parts.connect(source, name, operator, weight * factor)
     if loop is not None:  # its channel delays come behind the loop
         if not isinstance(operator, Dense):
             layer.refuse("is a recurrent layer on sheets, expected after a flat one")
@@ -109,6 +117,20 @@ def read_layer(parts: Parts, layer: StoredLayer, name: str, *, last: bool, membr
     parts.add(population, bias)
     flat = isinstance(operator, Dense) or (extents is not None and len(extents) == 1)
     parts.sheet = Sheet(name, shape, delays, flat)
+
+
+def read_average(parts: Parts, layer: StoredLayer) -> None:
+    """SLAYER's average block: the read-out counts the spikes of groups of neurons."""
+    (groups, *sheet), source = sheet_shape(layer.extents()), parts.sheet
+    if sheet != [1, 1] or source.shape[0] % groups:
+        layer.refuse(
+            f"is {layer.extents()}, expected a number of groups that divides the {source.shape[0]} "
+            "channels before it",
+            "shape",
+        )
+    if not parts.nodes:
+        layer.refuse("averages spikes of the input, expected those of neurons")
+    parts.count_spikes(groups)
 
 
 def sheet_shape(extents: tuple[int, ...]) -> Shape:
@@ -189,7 +211,11 @@ def _population(layer: StoredLayer, name: str, factor: int, *, never: bool = Fal
         if layer.has(graded) and (
             layer.flag(graded) if graded.endswith("Spike") else layer.integer(graded, 0, 32)
         ):
-            layer.refuse("is set: spikes of a population are binary", graded)
+            layer.refuse(
+                "is set: spikes of a population are binary; graded ones would need neurons that "
+                "send their membrane, which Lava's LIF does not",
+                graded,
+            )
     for scale in ("neuron/weight_exp", "neuron/wgtExp"):
         if layer.has(scale) and layer.whole(scale, ()):
             layer.refuse("is not 0: the scale of WgtScaleBatchNorm cannot be read", scale)
@@ -201,21 +227,32 @@ def _population(layer: StoredLayer, name: str, factor: int, *, never: bool = Fal
     )
 
 
-def _delays(layer: StoredLayer, channels: int, synapses: int) -> np.ndarray:
-    """Steps that the spikes of each channel are late."""
+def _delays(
+    layer: StoredLayer, source: Sheet, channels: int, synapses: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Steps that the spikes of each channel are late, and those that each of its source is.
+
+    SLAYER has them for channels, behind the neurons; stock NetX for synapses, in front of them.
+    """
+    own, before = np.zeros(channels, int), np.zeros(source.shape[0], int)
     stored = layer.reader.dataset(f"{layer.prefix}/delay")
-    if synapses > channels and stored.size == synapses:
-        each = layer.whole("delay", stored.shape, 0, MAX_DELAY).reshape(channels, -1)
-        # all that a neuron sees is late, so it is late itself; but a bias would not wait
-        if (each == each[:, :1]).all() and not (each.any() and "bias" in layer.fields):
-            delays: np.ndarray = each[:, 0]
-            return delays
+    inputs = math.prod(source.shape)
+    sizes = {inputs, synapses} if layer.kind == "dense" else set()
+    if stored.size not in sizes - {channels, 1}:
+        return layer.channels("delay", channels, 0, MAX_DELAY), before
+    each = layer.whole("delay", stored.shape, 0, MAX_DELAY).reshape(-1, inputs)
+    # all that a neuron sees is late, so it is late itself; but a bias would not wait
+    if (each == each[:, :1]).all() and not (each.any() and "bias" in layer.fields):
+        return np.broadcast_to(each[:, 0], channels), before
+    by_channel = each.reshape(len(each), source.shape[0], -1)
+    if (by_channel != by_channel[:1, :, :1]).any():
         layer.refuse(
             f"has shape {stored.shape}, a delay for each synapse: expected one for each of the "
-            f"{channels} channels, as SLAYER has them",
+            f"{channels} channels, as SLAYER has them, or for each channel of the layer before; "
+            "others would need a projection that keeps one for each synapse, as Lava's DelayDense",
             "delay",
         )
-    return layer.channels("delay", channels, 0, MAX_DELAY)
+    return own, by_channel[0, :, 0]
 
 
 # --------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -9,9 +10,10 @@ import numpy as np
 from lavaseg.errors import LavasegError
 from lavaseg.network import Conv, Input, Operator, Population, Projection, Shape
 from lavaseg.network.integers import Bias
+from lavaseg.network.nodes import delay_of
 
 MAX_WEIGHT_BYTES = 2**31
-"""Weights of the network read; every delay of a layer takes a copy of the next one's."""
+"""Weights of the network read."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Parts:
     biases: dict[str, Bias] = field(default_factory=dict)
     doubled: dict[str, str] = field(default_factory=dict)
     """Populations whose weights, bias and threshold are twice those of the file, and its layer."""
+    counts: dict[str, float] = field(default_factory=dict)
+    """Weight units of one spike, or of one a neuron of its group, in a read-out that counts."""
 
     def add(self, population: Population, bias: np.ndarray | None = None) -> None:
         """Add a population, with a bias mantissa for each channel if it has one."""
@@ -49,30 +53,36 @@ class Parts:
             self.biases[population.name] = Bias(bias)
 
     def connect(self, source: Sheet, target: str, operator: Operator, weight: np.ndarray) -> None:
-        """Project a sheet's spikes: once for each different delay of its channels."""
-        delays = np.unique(source.delays).tolist()
-        used = sum(w.nbytes for w in self.weights.values())
-        if used + 2 * weight.size * len(delays) > MAX_WEIGHT_BYTES:
+        """Project a sheet's spikes, each channel as late as it is."""
+        name = f"{source.name}_to_{target}"
+        if sum(w.nbytes for w in self.weights.values()) + 2 * weight.size > MAX_WEIGHT_BYTES:
             raise LavasegError(
-                f"projection to {target!r}: {len(delays)} different delays take as many copies "
-                f"of its weights, more than {MAX_WEIGHT_BYTES} bytes"
+                f"projection {name!r}: the weights so far take more than {MAX_WEIGHT_BYTES} bytes"
             )
-        for delay in delays:
-            name = f"{source.name}_to_{target}" + (f"_after{delay}" if len(delays) > 1 else "")
-            seen = source.delays == delay
-            channels = tuple(np.flatnonzero(seen).tolist()) if len(delays) > 1 else None
-            self.projections.append(
-                Projection(source.name, target, operator, delay, name, channels)
-            )
-            kept = operator.geometry(source.shape).scale_inputs(weight, seen.astype(weight.dtype))
-            # a wider type where 16 bits do not hold them, so that their range is refused by name
-            fits = kept.min() >= -(2**15) and kept.max() < 2**15
-            self.weights[name] = kept.astype(np.int16) if fits else kept
+        delay = delay_of(source.delays.tolist())
+        self.projections.append(Projection(source.name, target, operator, delay, name))
+        # a wider type where 16 bits do not hold them, so that their range is refused by name
+        fits = weight.min() >= -(2**15) and weight.max() < 2**15
+        self.weights[name] = weight.astype(np.int16) if fits else weight
 
-    def count_spikes(self) -> None:
-        """Add a read-out that adds up what the last layer sends, 2 weight units each."""
-        self.connect(self.sheet, "readout", *each_channel(self.sheet.shape[0], 2))
+    def count_spikes(self, groups: int | None = None) -> None:
+        """Add a read-out that adds up what the last layer sends, 2 weight units each.
+
+        Args:
+            groups: how many, of channels that follow one another, are added up; None: each neuron
+                for itself.
+        """
+        channels, *sheet = self.sheet.shape
+        if groups is None:
+            size, counting = 1, each_channel(channels, 2)
+        else:
+            size = math.prod(self.sheet.shape) // groups
+            kernel = sheet[0], sheet[1]
+            weight = np.full((groups, channels // groups, *kernel), 2)
+            counting = Conv(groups, kernel, groups=groups), weight
+        self.connect(self.sheet, "readout", *counting)
         self.add(Population("readout", None))
+        self.counts["readout"] = 2.0 * size
 
 
 def each_channel(channels: int, value: int) -> tuple[Conv, np.ndarray]:

@@ -42,9 +42,10 @@ class DelayAccount:
     """The chain of relays, or the echo, of one node (`lavaseg/network/delays.py`).
 
     Args:
-        source, delay: whose spikes wait, and the delay of the projections that they belong to.
-        relays: number of relays that follow one another.
-        neurons: number of neurons of each relay.
+        source, delay: whose spikes wait, and the delay of the projections that they belong to, of
+            the latest channel where they differ.
+        relays: number of relays that follow one another; 1 for rows of different lengths.
+        neurons: number of neurons of each relay; of all rows together.
         analog: they pass graded spikes on.
         operations: synaptic operations over all samples: each spike once a relay (with a delay, an
             upper bound), or an echo's input, and the inhibition that keeps the last `delay` steps

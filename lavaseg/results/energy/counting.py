@@ -8,7 +8,7 @@ import numpy as np
 
 from lavaseg.errors import LavasegError
 from lavaseg.network import Current, Network, Population, Relay, Shape
-from lavaseg.network.delays import plan
+from lavaseg.network.delays import Delay, plan
 from lavaseg.network.grids import fan_out
 from lavaseg.results.energy.accounts import (
     DelayAccount,
@@ -98,8 +98,7 @@ def _projections(
     found = []
     for p in network.projections:
         shape = network.shape(p.source)
-        synapses = fan_out(p.operator, shape, p.channels)
-        spikes = sheets[p.source] if p.channels is None else sheets[p.source][list(p.channels)]
+        synapses, spikes = fan_out(p.operator, shape), sheets[p.source]
         found.append(
             ProjectionAccount(
                 name=p.name,
@@ -111,7 +110,7 @@ def _projections(
                 synapses=int(synapses.sum()),
                 dense_macs=network.dense_macs(p),
                 spikes=int(spikes.sum()),
-                operations=int((sheets[p.source] * synapses).sum()),
+                operations=int((spikes * synapses).sum()),
             )
         )
     for population in network.populations:
@@ -195,12 +194,18 @@ def _delays(
     planned = plan(network, steps)
     found = []
     for (source, delay), relays in planned.chains.items():
-        neurons = planned.neurons(network, source, delay)
-        spikes = sheets[source]
-        if (source, delay) in planned.channels:
-            spikes = spikes[list(planned.channels[source, delay])]
-        operations = int(spikes.sum()) * relays + neurons * delay * samples
-        found.append(DelayAccount(source, delay, relays, neurons, source in graded, operations))
+        neurons = network.neurons(source)
+        held = _held(network, source, delay, samples)
+        operations = int(sheets[source].sum()) * relays + held
+        longest = int(np.max(delay))
+        found.append(DelayAccount(source, longest, relays, neurons, source in graded, operations))
+    for (source, delay), rows in planned.rows.items():
+        assert isinstance(delay, tuple)
+        hops = rows.lengths(delay) + rows.links
+        operations = int((sheets[source].sum((1, 2)) * hops).sum())
+        operations += _held(network, source, delay, samples)
+        neurons = planned.relays(network, (source, delay))
+        found.append(DelayAccount(source, max(delay), 1, neurons, False, operations))
     for name in planned.echoes:
         neurons = network.neurons(name)
         for analog in (False, True):  # an echo has its population's input once more
@@ -211,6 +216,12 @@ def _delays(
             operations += count * neurons * samples
             found.append(DelayAccount(name, 1, count, neurons, analog, operations))
     return tuple(found)
+
+
+def _held(network: Network, source: str, delay: Delay, samples: int) -> int:
+    """Inhibition that keeps the last steps of samples out of the next ones, in all."""
+    channels, height, width = network.shape(source)
+    return int(np.broadcast_to(delay, channels).sum()) * height * width * samples
 
 
 def _checked(

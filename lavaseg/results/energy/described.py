@@ -74,7 +74,7 @@ class DescribedWork:
         if any(p.operator.trains_only for p in self.network.projections):
             return None
         return sum(
-            int(fan_out(p.operator, self.network.shape(p.source), p.channels).sum())
+            int(fan_out(p.operator, self.network.shape(p.source)).sum())
             * (AC_PJ if self.network.weight_shape(p) is None else MAC_PJ)
             for p in self.network.projections
         )
