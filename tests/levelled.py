@@ -16,10 +16,12 @@ from lavaseg.export.lowering import choose_quantisation, lower, rounded, unroll_
 from lavaseg.export.lowering.compose import NotComposableError
 from lavaseg.export.lowering.rounded import RoundedNetwork
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.network import Current, Input, Network, Population, Projection, Shape
-from lavaseg.network.integers import IntegerNetwork
+from lavaseg.network import Conv, Current, Dense, Input, Network, Population, Projection, Shape
+from lavaseg.network.integers import Bias, IntegerNetwork
 from lavaseg.network.levels import integer_neurons
 from lavaseg.results.activity import Activity
+
+FORMS = ("binary", "graded")
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def _weights(
 def integers_sent(net: IntegerNetwork, activity: Activity) -> dict[str, np.ndarray]:
     """What each population with levels sent, as its slots did together, int64 (N, T, C, H, W)."""
     found = {}
-    for item in integer_neurons(net.network):
+    for item in integer_neurons(net.network, net.weights):
         slots = [activity.spikes[slot].astype(np.int64) for slot in item.slots]
         for below, above in itertools.pairwise(slots):
             assert (above <= below).all(), f"{item.name}: a higher level without a lower one"
@@ -141,3 +143,43 @@ def equal_everywhere(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarr
     assert one.keys() == other.keys()
     for name, expected in one.items():
         np.testing.assert_array_equal(other[name], expected, name)
+
+
+def small(levels: int = 3, steps: int = 2, delay: int = 0, **fields: object) -> RoundedNetwork:
+    """Input -> a (levels) -> b (levels) -> read-out, with a skip from a to the read-out."""
+    rng = np.random.default_rng(0)
+    network = Network(
+        Input("input", (2, 6, 6), 4),
+        (
+            Population("a", 40, bias=True, levels=levels, **fields),  # type: ignore[arg-type]
+            Population("b", 30, levels=levels),
+            Population("out", None),
+        ),
+        (
+            Projection("input", "a", Conv(3, 3, padding=1)),
+            Projection("a", "b", Conv(4, 3, padding=1), delay),
+            Projection("a", "out", Conv(2, 1)),
+            Projection("b", "out", Conv(2, 1)),
+        ),
+        "out",
+    )
+    weights = {
+        p.name: (2 * rng.integers(-4, 8, network.synapse_shape(p))).astype(np.int16)
+        for p in network.projections
+    }
+    bias = Bias(np.array([5, -7, 40], np.int16))
+    return RoundedNetwork(
+        network, weights, Direct(steps, bits=4), ("x", "y"), {"a": bias}, {"a": 2.0, "out": 1.0}
+    )
+
+
+def weighted(threshold: float = 1.0, levels: int = 4, bias: float = 0.0) -> WeightedNetwork:
+    """Input -> a (levels) -> read-out, with the read-out's weights of 1."""
+    network = Network(
+        Input("input", (1, 2, 2)),
+        (Population("a", threshold, bias=True, levels=levels), Population("out", None)),
+        (Projection("input", "a", Conv(1, 1)), Projection("a", "out", Dense(2))),
+        "out",
+    )
+    weights = {p.name: np.ones(network.synapse_shape(p)) for p in network.projections}
+    return WeightedNetwork(network, weights, {"a": np.full(1, bias)})

@@ -209,6 +209,65 @@ def test_pooling_that_no_convolution_takes_over_is_relayed() -> None:
     assert_unchanged(before, after)
 
 
+def test_delays_between_relays_move_in_front_of_the_first() -> None:
+    """A relay in front of a relay with a delay on both sides, and of a current that vanishes."""
+    pool = SumPool((3, 3), (2, 2), (1, 1), average=True)
+    conv = Conv(2, (3, 3), padding=(1, 1))
+    net = Network(
+        Input("in", (2, 16, 12)),
+        (
+            Current("a"),
+            Current("b"),
+            Current("c"),
+            Population("q"),
+            Population("r"),
+            Population("out", None),
+        ),
+        (
+            Projection("in", "a", pool),
+            Projection("a", "b", pool, delay=1),
+            Projection("a", "c", OneToOne(), delay=1),
+            Projection("a", "q", conv),
+            Projection("c", "q", conv, delay=1),
+            Projection("b", "r", conv, delay=2),
+            Projection("q", "r", Conv(2, (3, 3), (2, 2), (1, 1))),
+            Projection("r", "out", OneToOne()),
+        ),
+        "out",
+    )
+    before = with_values(net)
+    after = unroll_currents(fold_averages(before))
+    relays = {node.name for node in after.network.nodes if isinstance(node, Relay)}
+    assert relays == {"a", "a_late2", "a_late3", "b"}
+    assert not any(p.delay for name in relays for p in after.network.outgoing(name))
+    assert_unchanged(before, after)
+
+
+def test_projections_of_some_channels_add_up_with_those_of_all() -> None:
+    net = Network(
+        Input("in", (3, 4, 4)),
+        (Current("s"), Population("out", None)),
+        (
+            Projection("in", "s", Conv(2, (1, 1))),
+            Projection("s", "out", Conv(2, (1, 1))),
+            Projection("in", "out", Conv(2, (1, 1)), channels=(1,)),
+        ),
+        "out",
+    )
+    before = with_values(net)
+    seen = np.array([0.0, 1.0, 0.0])
+    some = (
+        net.projection("in_to_out")
+        .operator.geometry((3, 4, 4))
+        .scale_inputs(before.weights["in_to_out"], seen)
+    )
+    before = before.replace(weights={**before.weights, "in_to_out": some})
+    after = unroll_currents(before)
+    (projection,) = after.network.projections
+    assert projection.channels is None
+    assert_unchanged(before, after)
+
+
 def test_pooling_is_taken_over_where_sizes_are_odd() -> None:
     net = Network(
         Input("in", (2, 9, 7)),

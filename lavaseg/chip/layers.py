@@ -223,15 +223,10 @@ class _Layers:
         kept = self.plan.channels.get((source, delay))
         channels = sheet[0] if kept is None else len(kept)
         shape = (channels, *sheet[1:])
-        if isinstance(self.network[source], Relay):
-            form: Form = "sparse"
-            geometry = OneToOne().geometry(sheet)
-        else:
-            form = "conv"
-            narrow = first and channels < sheet[0]
-            operator = Conv(channels, (1, 1)) if narrow else OneToOne()
-            geometry = operator.geometry(sheet if narrow else shape)
-        repeat = Synapses(name, before, form, geometry, geometry.source[0], 1)
+        narrow = first and channels < sheet[0]
+        operator = Conv(channels, (1, 1)) if narrow else OneToOne()
+        geometry = operator.geometry(sheet if narrow else shape)
+        repeat = Synapses(name, before, "conv", geometry, geometry.source[0], 1)
         hold = (self._hold(name, shape),) if delay and first else ()
         self.found[name] = ChipLayer(name, "wait", shape, 1, (repeat, *hold))
 

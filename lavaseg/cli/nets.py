@@ -82,7 +82,7 @@ def export(
         for sentence in sentences(Calibrated.from_dict(opened.files.calibration.load())):
             say(sentence)
     say(f"exported: {path}")
-    if integers := forms_in_words(net.network):
+    if integers := forms_in_words(net.network, net.weights):
         say(f"integers    {integers}")
     _say_ranges(net)
     say_limits(find_limits(net))

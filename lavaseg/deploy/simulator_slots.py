@@ -44,7 +44,7 @@ class Slots:
 def foldable(net: IntegerNetwork) -> tuple[Slots, ...]:
     """The integer neurons whose slots have one bias and one clock, and are read together."""
     network, found = net.network, []
-    for item in integer_neurons(network):
+    for item in integer_neurons(network, net.weights):
         leaving = [p for slot in item.slots for p in network.outgoing(slot)]
         handed = [*network.outgoing(item.sum), *(p for p in leaving if p.target in item.relays)]
         targets = {p.target for p in leaving}

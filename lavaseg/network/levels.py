@@ -6,9 +6,11 @@ found here again by what they are, in any network: the description keeps no seco
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
 
 from lavaseg.network.graph import Network
 from lavaseg.network.nodes import Population, Projection, Relay
@@ -52,18 +54,35 @@ class IntegerNeurons:
         return self.sum, *self.slots, *self.relays
 
 
-def integer_neurons(network: Network) -> tuple[IntegerNeurons, ...]:
-    """All sheets of integer neurons of a network, in the order of its nodes."""
+def integer_neurons(
+    network: Network, weights: Mapping[str, np.ndarray] | None = None
+) -> tuple[IntegerNeurons, ...]:
+    """All sheets of integer neurons of a network, in the order of its nodes.
+
+    Args:
+        weights: of its projections. Without them, a relay that multiplies what slots send one to
+            one is taken for one that adds them up.
+    """
     outgoing: dict[str, list[Projection]] = {}
     for projection in network.projections:
         outgoing.setdefault(projection.source, []).append(projection)
+    sums = {
+        node.name: slots
+        for node in network.nodes
+        if isinstance(node, Relay)
+        and len(slots := _slots(network, outgoing.get(node.name, ()))) > 1
+    }
     found = []
-    for node in network.nodes:
-        slots = _slots(network, outgoing.get(node.name, ())) if isinstance(node, Relay) else ()
-        if len(slots) > 1:
-            relays = _relays(network, slots, outgoing.get(slots[0], ()))
-            found.append(IntegerNeurons(node.name, slots, relays))
+    for name, slots in sums.items():
+        leaving = outgoing.get(slots[0], ())
+        adds = all(p.target not in sums and _hands_on(p, weights) for p in leaving)
+        relays = _relays(network, slots, leaving) if adds else ()
+        found.append(IntegerNeurons(name, slots, relays))
     return tuple(found)
+
+
+def _hands_on(projection: Projection, weights: Mapping[str, np.ndarray] | None) -> bool:
+    return weights is None or bool((weights[projection.name] == 1).all())
 
 
 def _slots(network: Network, leaving: Sequence[Projection]) -> tuple[str, ...]:
@@ -114,10 +133,10 @@ def together(network: Network, name: str) -> tuple[tuple[Projection, ...], ...]:
     return tuple(map(tuple, found.values()))
 
 
-def forms_in_words(network: Network) -> str:
+def forms_in_words(network: Network, weights: Mapping[str, np.ndarray]) -> str:
     """Which integer neurons send their integers how, in words; empty where there are none."""
     found: dict[tuple[Form, int], list[str]] = {}
-    for item in integer_neurons(network):
+    for item in integer_neurons(network, weights):
         found.setdefault((item.form, len(item.slots)), []).append(item.name)
     parts = []
     for (form, levels), names in found.items():

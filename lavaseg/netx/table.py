@@ -25,7 +25,7 @@ def describe(net: IntegerNetwork) -> list[dict[str, Any]]:
     voltage_decay (1/4096), weights and biases ((smallest, largest) or None; biases in state
     units), stock_loadable, and stock_obstacle (why not, or '').
     """
-    network, sheets = net.network, integer_neurons(net.network)
+    network, sheets = net.network, integer_neurons(net.network, net.weights)
     sums = {item.sum: item for item in sheets}
     folded = {name for item in sheets for name in item.members[1:]}
     called = {member: item.name for item in sheets for member in item.members}

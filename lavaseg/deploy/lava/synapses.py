@@ -19,7 +19,7 @@ from lava.proc.conv.process import Conv
 from lava.proc.dense.process import Dense
 from lava.proc.sparse.process import DelaySparse, Sparse
 from lava.utils.weightutils import SignMode
-from scipy.sparse import csr_matrix, identity
+from scipy.sparse import csr_matrix
 
 from lavaseg import network as description
 from lavaseg.deploy.lava.errors import LavaError
@@ -102,15 +102,9 @@ def selected(source: OutPort, channels: Sequence[int], weight: int) -> Conv:
     return convolution(kernel, source)
 
 
-def unchanged(source: OutPort, bits: int) -> Sparse:
-    """Synapses that hand graded spikes on as they are; only purely excitatory ones hold a 1."""
-    synapse = Sparse(
-        weights=identity(int(np.prod(source.shape)), dtype=np.int32, format="csr"),
-        num_message_bits=bits,
-        sign_mode=SignMode.EXCITATORY,
-    )
-    source.flatten().connect(synapse.s_in)
-    return synapse
+def unchanged(source: OutPort, bits: int) -> Conv:
+    """Synapses that hand graded spikes on as they are: purely excitatory ones hold a 1."""
+    return depthwise(np.ones((source.shape[2], 1, 1), np.int32), source, bits=bits)
 
 
 def convolution(
