@@ -26,7 +26,7 @@ def demo(
 ) -> None:
     """Train, export, verify on Lava, evaluate and report: the whole chain in a few minutes.
 
-    A small spiking DeepLab learns to find handwritten digits on photographs (both ship with
+    A small Spiking-DeepLab with integer neurons learns to find handwritten digits on photographs (both ship with
     scikit-learn: nothing is downloaded), is exported to Loihi's integers, and is run on Lava spike
     for spike. Needs no GPU. A demo that was interrupted goes on where it stopped.
 
@@ -34,13 +34,13 @@ def demo(
     """
     from lavaseg import deploy, export, recipes, report
     from lavaseg.results.energy import CMOS_45NM, account, format_energy, on_device
-    from lavaseg.system.words import percent
+    from lavaseg.system.words import counted, percent
     from lavaseg.training import evaluate as evaluate_floats
 
     check_writable(out_)
 
     started = time.monotonic()
-    recipe = recipes.load("demo")
+    recipe = recipes.load("demo-levels")
 
     with _stage(1, f"train: {recipe.title}, {recipe.training.epochs} epochs"):
         run = _trained(recipe, out_)
@@ -50,7 +50,7 @@ def demo(
 
     with _stage(2, "export: fold, round to Loihi's integers, fine-tune, prove ranges"):
         net = export.export(run)
-        _figure(f"{net.network.weight_count():,} weights of 8 bits, {net.steps} time steps")
+        _figure(f"{net.network.weight_count():,} weights of 8 bits, {counted(net.steps, 'time step')}")
 
     with _stage(3, f"verify: {SAMPLES} samples through torch, simulator and both Lava runtimes"):
         verdict = deploy.verify(run, limit=SAMPLES)
