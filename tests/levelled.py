@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,13 +68,13 @@ def levelled_networks(
         node = _node(draw, name, index == count - 1, most_levels)
         nodes.append(node)
         for other, operator in operators.items():
-            delay = draw(st.sampled_from([0, 0, 0, 0, 1, 2]))
-            kept = None
-            if draw(st.integers(0, 5)) == 0:
-                every = range(shapes[other][0])
-                kept = tuple(sorted(draw(st.sets(st.sampled_from(every), min_size=1))))
-            projections.append(Projection(other, name, operator, delay, channels=kept))
-            weights[projections[-1].name] = _weights(rng, operator, shapes[other], kept)
+            delay: int | tuple[int, ...] = draw(st.sampled_from([0, 0, 0, 0, 1, 2]))
+            sends = next((n for n in nodes if n.name == other), None)
+            if not isinstance(sends, Current) and draw(st.integers(0, 5)) == 0:
+                some = st.sampled_from([0, 1, 3])
+                delay = tuple(draw(some) for _ in range(shapes[other][0]))
+            projections.append(Projection(other, name, operator, delay))
+            weights[projections[-1].name] = _weights(rng, operator, shapes[other])
         if isinstance(node, Population) and node.bias:
             biases[name] = rng.uniform(-0.6, 1.0, shape[0])
         if isinstance(node, Population) and node.clock:
@@ -104,9 +104,7 @@ def _node(draw: st.DrawFn, name: str, last: bool, most_levels: int) -> Populatio
     return Current(name)
 
 
-def _weights(
-    rng: np.random.Generator, operator: object, source: Shape, kept: Sequence[int] | None
-) -> np.ndarray:
+def _weights(rng: np.random.Generator, operator: object, source: Shape) -> np.ndarray:
     """Weights with which an input that is there half of the time gives currents of about 1."""
     geometry = operator.geometry(source)  # type: ignore[attr-defined]
     shape = geometry.weight_shape
@@ -117,9 +115,6 @@ def _weights(
     else:
         fan = np.prod(geometry.kernel) * source[0] / geometry.groups
         found = rng.uniform(-1.0, 2.0, shape) / np.sqrt(fan)
-    if kept is not None:
-        seen = np.isin(np.arange(source[0]), kept).astype(float)
-        found = geometry.scale_inputs(found, seen)
     return found
 
 

@@ -243,31 +243,6 @@ def test_delays_between_relays_move_in_front_of_the_first() -> None:
     assert_unchanged(before, after)
 
 
-def test_projections_of_some_channels_add_up_with_those_of_all() -> None:
-    net = Network(
-        Input("in", (3, 4, 4)),
-        (Current("s"), Population("out", None)),
-        (
-            Projection("in", "s", Conv(2, (1, 1))),
-            Projection("s", "out", Conv(2, (1, 1))),
-            Projection("in", "out", Conv(2, (1, 1)), channels=(1,)),
-        ),
-        "out",
-    )
-    before = with_values(net)
-    seen = np.array([0.0, 1.0, 0.0])
-    some = (
-        net.projection("in_to_out")
-        .operator.geometry((3, 4, 4))
-        .scale_inputs(before.weights["in_to_out"], seen)
-    )
-    before = before.replace(weights={**before.weights, "in_to_out": some})
-    after = unroll_currents(before)
-    (projection,) = after.network.projections
-    assert projection.channels is None
-    assert_unchanged(before, after)
-
-
 def test_pooling_is_taken_over_where_sizes_are_odd() -> None:
     net = Network(
         Input("in", (2, 9, 7)),

@@ -157,7 +157,7 @@ def test_projections_with_other_ends_delays_or_channels_are_not_merged() -> None
         (
             Projection("in", "p", conv, name="a"),
             Projection("in", "p", conv3x3(2), 1, name="b"),
-            Projection("in", "p", conv3x3(2), name="c", channels=(1,)),
+            Projection("in", "p", conv3x3(2), (1, 0), name="c"),
             Projection("in", "q", conv, name="d"),
             Projection("p", "q", conv, name="e"),
         ),

@@ -264,8 +264,7 @@ class _Layers:
 
     def _link(self, name: str, before: str, source: str, hold: bool = False) -> None:
         shape = self.network.shape(source)
-        form: Form = "sparse" if isinstance(self.network[source], Relay) else "conv"
-        repeat = Synapses(name, before, form, OneToOne().geometry(shape), shape[0], 1)
+        repeat = Synapses(name, before, "conv", OneToOne().geometry(shape), shape[0], 1)
         held = (self._hold(name, shape),) if hold else ()
         self.found[name] = ChipLayer(name, "wait", shape, 1, (repeat, *held))
 

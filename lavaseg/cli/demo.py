@@ -26,9 +26,9 @@ def demo(
 ) -> None:
     """Train, export, verify on Lava, evaluate and report: the whole chain in a few minutes.
 
-    A small Spiking-DeepLab with integer neurons learns to find handwritten digits on photographs (both ship with
-    scikit-learn: nothing is downloaded), is exported to Loihi's integers, and is run on Lava spike
-    for spike. Needs no GPU. A demo that was interrupted goes on where it stopped.
+    A small Spiking-DeepLab with integer neurons learns to find handwritten digits on photographs
+    (both ship with scikit-learn: nothing is downloaded), is exported to Loihi's integers, and is
+    run on Lava spike for spike. Needs no GPU. A demo that was interrupted goes on where it stopped.
 
     Example: `lavaseg demo --out runs/first`
     """
@@ -50,7 +50,8 @@ def demo(
 
     with _stage(2, "export: fold, round to Loihi's integers, fine-tune, prove ranges"):
         net = export.export(run)
-        _figure(f"{net.network.weight_count():,} weights of 8 bits, {counted(net.steps, 'time step')}")
+        steps = counted(net.steps, "time step")
+        _figure(f"{net.network.weight_count():,} weights of 8 bits, {steps}")
 
     with _stage(3, f"verify: {SAMPLES} samples through torch, simulator and both Lava runtimes"):
         verdict = deploy.verify(run, limit=SAMPLES)

@@ -186,8 +186,8 @@ def _layers(net: IntegerNetwork, inputs: Inputs) -> list[_Layer]:
             delays.append(p.delay if isinstance(p.delay, tuple) else None)
         sums = InputSums(parts, *inputs[node.name], net.clocks.get(node.name))
         # each round settles as many more steps as the shortest way back takes
-        loops = (p.shortest for p in network.incoming(node.name) if p.recurrent)
-        rounds = -(-net.steps // min(loops, default=net.steps))
+        back = (p.shortest for p in network.incoming(node.name) if p.recurrent)
+        rounds = -(-net.steps // min(back, default=net.steps))
         found = slots.get(node.name)
         layers.append(_Layer(node, sums, tuple(sources), tuple(delays), rounds, found))
     return layers

@@ -20,7 +20,7 @@ import numpy as np
 
 from lavaseg.network.graph import Network
 from lavaseg.network.grids import fan_out
-from lavaseg.network.nodes import LONGEST_DELAY, Delay, Projection, Relay
+from lavaseg.network.nodes import LONGEST_DELAY, Projection, Relay
 
 MOST_AXONS = 16_000
 """Axons that reach a core of Loihi 2 (docs/loihi2.md): delay synapses, which are not shared over
@@ -29,6 +29,8 @@ MOST_RELAYS = 2_000
 """Relays of rows that are one process on a chip: they hear one another by lists of axons, which
 every core of a process holds all of, so that each group is to fit one core."""
 
+Delay = int | tuple[int, ...]
+"""Steps that all channels of a source are late, or each of them."""
 Chain = tuple[str, Delay]
 """A source, and the own delay of the projections that its chain of relays serves."""
 

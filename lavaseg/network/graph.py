@@ -30,7 +30,7 @@ from lavaseg.network.nodes import Current, Input, Node, Population, Projection, 
 from lavaseg.network.operators import OPERATORS
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_IF_GIVEN = ("channels", "shares", "levels", "crop")
+_IF_GIVEN = ("shares", "levels", "crop", "max_delay")
 """Fields that plain data leave out where they are at their defaults."""
 
 
@@ -268,7 +268,7 @@ class Network:
         return self.shapes[projection.source][:1] if shape is None else shape
 
     def synapse_count(self, projection: Projection) -> int:
-        """Weights or gains of a projection, shared ones counted once."""
+        """Weights or gains of a projection, those that its places share counted once."""
         return math.prod(self.synapse_shape(projection))
 
     def dense_macs(self, projection: Projection) -> int:
@@ -402,7 +402,7 @@ class Network:
             "nodes": [{"node": type(n).__name__.lower(), **plain(n)} for n in self.nodes],
             "projections": [
                 {
-                    **{k: v for k, v in plain(p).items() if k != "max_delay" or v},
+                    **plain(p),
                     "operator": {"kind": p.operator.kind, **plain(p.operator)},
                 }
                 for p in self.projections

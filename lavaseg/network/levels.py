@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from lavaseg.network.graph import Network
-from lavaseg.network.nodes import Delay, Population, Projection, Relay
+from lavaseg.network.nodes import Population, Projection, Relay
 from lavaseg.network.operators import OneToOne
 
 Form = Literal["binary", "graded"]
@@ -113,7 +113,7 @@ def _relays(
     found = []
     for p in leaving:
         node, incoming = network[p.target], network.incoming(p.target)
-        one = isinstance(p.operator, OneToOne) and not p.by_channel
+        one = isinstance(p.operator, OneToOne)
         sources = tuple(other.source for other in incoming)
         shared = len({(other.stored_as, other.delay) for other in incoming}) == 1
         if not (isinstance(node, Relay) and one and shared and sources == slots):
@@ -127,7 +127,7 @@ def together(network: Network, name: str) -> tuple[tuple[Projection, ...], ...]:
 
     What their sources send can be added up before it passes the weights, once.
     """
-    found: dict[tuple[str, Delay, bool], list[Projection]] = {}
+    found: dict[tuple[object, ...], list[Projection]] = {}
     for p in network.incoming(name):
         found.setdefault((p.stored_as, p.delay, p.recurrent), []).append(p)
     return tuple(map(tuple, found.values()))

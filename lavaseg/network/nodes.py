@@ -233,10 +233,10 @@ class Projection:
             SLAYER's axons have it. How long spikes wait on hardware, where paths differ in length,
             is derived: see `Network.waits`.
         name: identifies its weights; by default "source_to_target".
-        shares: the projection whose weights this one uses, too; None: it has its own. Both have
-            the same operator, on sheets of one shape.
         max_delay: while training, the delay of each channel is learned, from `delay` on, up to
             this many steps; export writes what was learned into `delay`. 0: nothing is learned.
+        shares: the projection whose weights this one uses, too; None: it has its own. Both have
+            the same operator, on sheets of one shape.
     """
 
     source: str
@@ -244,8 +244,8 @@ class Projection:
     operator: Operator
     delay: int | tuple[int, ...] = 0
     name: str = ""
-    shares: str | None = None
     max_delay: int = 0
+    shares: str | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -320,11 +320,7 @@ class Projection:
         return self.shares or self.name
 
 
-Delay = int | tuple[int, ...]
-"""Steps that all channels of a source are late, or each of them."""
-
-
-def delay_of(channels: Sequence[int]) -> Delay:
+def delay_of(channels: Sequence[int]) -> int | tuple[int, ...]:
     """The delays of channels as a projection has them: one number where all are alike."""
     return tuple(channels) if len(set(channels)) > 1 else channels[0]
 

@@ -23,9 +23,9 @@ import numpy as np
 from lavaseg.errors import LavasegError
 from lavaseg.export.lowering.rounded import RoundedNetwork
 from lavaseg.network import Network, Node, OneToOne, Population, Projection, Relay
+from lavaseg.network.delays import Delay
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.network.levels import SUM, Form, slots_of
-from lavaseg.network.nodes import Delay
 
 Choice = Literal["auto", "binary", "graded"]
 CHOICES: tuple[Choice, ...] = ("auto", "binary", "graded")
@@ -183,8 +183,10 @@ class _Unrolling:
         outgoing = self.network.outgoing(name)
         relays: dict[Delay, str] = {}
         if form == "graded":
-            for delay in dict.fromkeys([p.delay for p in outgoing] or [0]):
-                relays[delay] = _free(f"{name}_late{delay}", self.taken) if relays else name
+            delays = {p.delay: p.longest for p in outgoing} or {0: 0}
+            for delay in sorted(delays, key=lambda delay: (delays[delay], str(delay))):
+                late = f"{name}_late{delays[delay]}"
+                relays[delay] = _free(late, self.taken) if relays else name
         nodes: list[Node] = [Relay(total)]
         for k, slot in enumerate(slots):
             threshold = _odd_halves(population, 2 * k + 1)

@@ -11,6 +11,7 @@ import numpy as np
 from lavaseg.export.lowering.compose import Weighted, regrouped
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.network import Axis, Dense, Geometry, Projection, Shape
+from lavaseg.network.delays import Delay
 from lavaseg.network.geometry import elementwise
 from lavaseg.network.grids import (
     AxisLayout,
@@ -19,7 +20,6 @@ from lavaseg.network.grids import (
     fitted_transpose,
     transposed_axis,
 )
-from lavaseg.network.nodes import Delay
 
 
 def merge_parallel(weighted: WeightedNetwork) -> WeightedNetwork:
@@ -59,9 +59,8 @@ def merge_parallel(weighted: WeightedNetwork) -> WeightedNetwork:
 
 
 def _plain(projection: Projection, bound: Collection[str | None]) -> bool:
-    """Whether a projection has weights of its own alone, and delays that stay."""
-    alone = projection.shares is None and projection.name not in bound
-    return alone and not projection.learns
+    """Whether a projection has weights of its own alone."""
+    return projection.shares is None and projection.name not in bound
 
 
 def together(first: Weighted, second: Weighted, source: Shape) -> Weighted | None:
