@@ -66,8 +66,12 @@ class Plan:
 
 
 def key_of(recipe: Recipe) -> str:
-    """Twelve hexadecimal digits of all fields of a recipe that matter."""
-    fields = recipe.model_dump(mode="json", exclude={*UNIMPORTANT})
+    """Twelve hexadecimal digits of all fields of a recipe that matter.
+
+    Fields at their defaults do not count, so that a field that a later version adds does not make
+    every run another one.
+    """
+    fields = recipe.model_dump(mode="json", exclude={*UNIMPORTANT}, exclude_defaults=True)
     text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
