@@ -66,6 +66,8 @@ def draw(study: Study, results: Results, spec: FigureSpec, path: Path) -> None:
     _mark_printed(axes, at, printed)
     if spec.kind == "lines" and spec.log:
         _log_scale(axes, curves)
+    if spec.kind == "bars" and spec.log:
+        axes.set_yscale("log")
     if clouds and spec.log:
         _plain_log(axes)
     across = QUANTITIES[spec.x].heading if clouds else _plain(spec.x)

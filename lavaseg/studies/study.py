@@ -113,7 +113,7 @@ class FigureSpec(_Part):
         x: axis or condition along the horizontal; of points a quantity.
         y: the quantity.
         lines: axes and conditions, one line for each combination.
-        log: logarithmic horizontal axis.
+        log: logarithmic horizontal axis; of bars, the vertical one.
         along: of points, an axis whose labels a line goes through, in their order.
     """
 
