@@ -55,8 +55,8 @@ def open_run(path: Path, set_: Iterable[str] | None = None) -> Run:
     return run
 
 
-def open_net(path: Path) -> IntegerNetwork:
-    """The network in a `.net` file; LavasegError if there is none."""
+def check_net(path: Path) -> None:
+    """LavasegError unless there is a file where a `.net` file is expected."""
     if not path.exists():
         raise LavasegError(f"there is no file {path}: `lavaseg export RUN -o {path}` makes one")
     if path.is_dir():
@@ -64,6 +64,11 @@ def open_net(path: Path) -> IntegerNetwork:
 
         net = RunFolder(path).net.path
         raise LavasegError(f"{path} is a folder, expected a .net file such as {net}")
+
+
+def open_net(path: Path) -> IntegerNetwork:
+    """The network in a `.net` file; LavasegError if there is none."""
+    check_net(path)
     from lavaseg.netx import read
 
     return read(path)
