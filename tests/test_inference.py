@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import lavaseg
+from lavaseg.data.photos import Photo
 from lavaseg.data.pictures import is_own_output, read_picture, resize_picture
 from lavaseg.encoders import Direct, EventPresence, Poisson
 from lavaseg.errors import LavasegError
@@ -31,10 +33,11 @@ def small_net(
     channels: int = 3,
     kernel: int = 3,
     classes: tuple[str, ...] = CLASSES,
-    encoder: Direct | Poisson = Direct(2, bits=4),
+    encoder: Direct | Poisson | None = None,
 ) -> IntegerNetwork:
     """A random network; with a kernel of 1 each pixel's scores depend on that pixel alone."""
     rng = RNG(3)
+    encoder = encoder or Direct(2, bits=4)
     network = Network(
         Input("input", (channels, *size), encoder.message_bits),
         (Population("hidden", 90), Population("readout", None)),
@@ -201,10 +204,7 @@ def test_many_predictions_in_batches_are_those_of_single_pictures_with_the_same_
     alone = [one.predict(picture, number) for number, picture in enumerate(pictures)]
     for batch in (1, 3, 50):
         many = Predictor(net, fit="windows", batch=batch, warm=False)
-        items = [
-            Item(str(k), k, lambda picture=picture: many._opened(picture))  # type: ignore[misc]
-            for k, picture in enumerate(pictures)
-        ]
+        items = [Item(str(k), k, partial(Photo.of, picture)) for k, picture in enumerate(pictures)]
         answers: list[Answer] = []
         for (_, found), expected in zip(
             many.predict_all(items, answers.append), alone, strict=True
@@ -230,7 +230,7 @@ def test_an_item_that_cannot_be_read_gives_its_error_and_the_others_are_done() -
     many = Predictor(small_net(), batch=8, warm=False)
     items = [
         Item("bad", 0, broken),
-        Item("good", 1, lambda: many._opened(photo((9, 9)))),
+        Item("good", 1, partial(Photo.of, photo((9, 9)))),
         Item("worse", 2, broken),
     ]
     found = [(item.name, type(result)) for item, result in many.predict_all(items)]

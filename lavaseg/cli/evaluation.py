@@ -36,6 +36,7 @@ from lavaseg.cli.inputs import (
     data_options,
     open_net,
     open_run,
+    prediction_of,
     run_of,
 )
 from lavaseg.cli.limits import say_remarks
@@ -353,6 +354,8 @@ def verify(
         print_json({"target": target, **verdict.to_dict()})
     else:
         show_verdict(verdict)
+        if verdict.ok:
+            say(f"Next: `{prediction_of(net_path)}`")
     if not verdict.ok:
         raise typer.Exit(DIFFERENT)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -129,6 +130,18 @@ def data_beside(net: Path) -> Choice | None:
 
     recipe = RunFolder(net.resolve().parent).recipe
     return recipe.load().data if recipe.exists() else None
+
+
+def prediction_of(net: Path) -> str:
+    """The command that labels photos with a network on Lava: those of its run's data, if known."""
+    data = data_beside(net)
+    photos = "PHOTOS"
+    if data is not None and data.name == "folder":
+        root = Path(str(data.options["root"])).expanduser()
+        parts = [root / part / "pictures" for part in ("test", "testing", "val", "valid")]
+        parts += [root / "validation" / "pictures", root / "pictures"]
+        photos = str(next((part for part in parts if part.is_dir()), root))
+    return shlex.join(["lavaseg", "predict", str(net), photos, "--backend", "lava"])
 
 
 def run_of(net: Path) -> Run | None:

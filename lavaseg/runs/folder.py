@@ -170,7 +170,16 @@ class RunFolder:
         "the page",
         PAGE,
         written_by=("report", "demo"),
-        made_from=(weights, evaluation, net, verdict, net_evaluation, chip_profile),
+        made_from=(
+            weights,
+            evaluation,
+            net,
+            verdict,
+            net_evaluation,
+            labels_evaluation,
+            net_labels_evaluation,
+            chip_profile,
+        ),
     )
 
     def besides(self, own: Artefact[Any]) -> list[Path]:
