@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -486,6 +487,20 @@ def test_a_folder_that_fills_is_watched_until_nothing_comes_any_more(net: Intege
     assert "nothing arrived" in again.stdout  # all outputs are newer than their inputs
     assert Path("inbox/out/first-labels.png").stat().st_mtime_ns == before
     assert is_own_output("inbox/out/first-overlay.png")
+
+
+def test_ctrl_c_is_the_usual_end_of_watching(net: IntegerNetwork) -> None:
+    draw("inbox/a.png", 1)
+    command = [sys.executable, "-m", "lavaseg", "predict", "small.net", "inbox", "--watch"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 120
+    while not Path("predictions/a-overlay.png").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "labels, overlay of 1 input" in output
 
 
 def test_options_of_watching_alone_are_refused(net: IntegerNetwork) -> None:
