@@ -18,8 +18,8 @@ How = Literal["resize", "letterbox", "windows"]
 Box: TypeAlias = "tuple[slice, slice]"
 """Rows and columns."""
 
-_BAND_BYTES = 2**25
-"""Scores that are held at full size at a time."""
+_BAND_BYTES = 2**22
+"""Scores that are held at full size at a time: a band of rows that stays in cache."""
 
 
 @dataclass(frozen=True)
