@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lavaseg.errors import LavasegError
     from lavaseg.export import convert_run as convert
     from lavaseg.export import export as export_net
+    from lavaseg.inference import Prediction, Predictor, predict
     from lavaseg.models import build as build_model
     from lavaseg.network import Network
     from lavaseg.network.integers import IntegerNetwork
@@ -48,6 +49,8 @@ __all__ = [
     "LavasegError",
     "Mapping",
     "Network",
+    "Prediction",
+    "Predictor",
     "Recipe",
     "Recording",
     "Run",
@@ -63,6 +66,7 @@ __all__ = [
     "load_study",
     "map_net",
     "plot",
+    "predict",
     "read_net",
     "record",
     "run",
@@ -82,6 +86,8 @@ _SOURCES = {
     "LavasegError": "errors",
     "Mapping": "chip",
     "Network": "network",
+    "Prediction": "inference",
+    "Predictor": "inference",
     "Recipe": "recipes",
     "Recording": "results.recording",
     "Run": "runs",
@@ -97,6 +103,7 @@ _SOURCES = {
     "load_study": "studies:load",
     "map_net": "chip",
     "plot": "report",
+    "predict": "inference",
     "read_net": "netx:read",
     "record": "deploy",
     "run": "deploy",

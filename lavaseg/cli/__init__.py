@@ -24,6 +24,7 @@ from lavaseg.cli import (
     nets,
     plot,
     record,
+    report,
     study,
     training,
 )
@@ -53,6 +54,7 @@ app.command(rich_help_panel=PIPELINE)(conversion.convert)
 app.command(rich_help_panel=PIPELINE)(nets.export)
 app.command("import", rich_help_panel=PIPELINE)(nets.import_)
 app.command(rich_help_panel=PIPELINE)(evaluation.verify)
+app.command(rich_help_panel=PIPELINE)(inference.predict)
 app.command(rich_help_panel=PIPELINE)(inference.simulate)
 app.command(rich_help_panel=PIPELINE)(inference.run)
 app.command(rich_help_panel=CLOUD)(cloud.bundle)
@@ -64,7 +66,7 @@ app.command("map", rich_help_panel=RESULTS)(chip.map_)
 app.command(rich_help_panel=RESULTS)(evaluation.evaluate)
 app.command(rich_help_panel=RESULTS)(record.record)
 app.command(rich_help_panel=RESULTS)(plot.plot)
-app.command(rich_help_panel=RESULTS)(evaluation.report)
+app.command(rich_help_panel=RESULTS)(report.report)
 app.add_typer(study.app, name="study", rich_help_panel=RESULTS)
 
 

@@ -59,8 +59,14 @@ class Commands(TyperGroup):
 def _fail(ctx: Any, sentence: str, code: int) -> NoReturn:
     if ctx.params.get("debug"):
         traceback.print_exc()
-    typer.echo(sentence, err=True)
+    complain(sentence)
     raise typer.Exit(code)
+
+
+def complain(sentence: str) -> None:
+    """One line on stderr; signs of file names that break lines are shown as escapes."""
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in sentence)
+    typer.echo(shown, err=True)
 
 
 @contextlib.contextmanager

@@ -42,6 +42,15 @@ class Samples(Protocol):
     def __getitem__(self, index: int) -> tuple[Stimulus, np.ndarray]: ...
 
 
+def own_label(samples: Samples, index: int) -> np.ndarray:
+    """The label of a sample at the size that its file has, uint8 (height, width).
+
+    Where samples are not resized, or come from no file, it is the label that they have.
+    """
+    found = getattr(samples, "own_label", None)
+    return samples[index][1] if found is None else found(index)
+
+
 def unknown_label(label: np.ndarray, classes: int, ignore: int | None) -> int | None:
     """The smallest id of a label map that is neither a class nor the ignore index, or None."""
     strange = np.setdiff1d(label[label >= classes], [ignore])

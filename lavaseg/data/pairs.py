@@ -145,6 +145,13 @@ class Pairs:
         files = self.files[index]
         return self.preparation.memory.get(files, lambda: self._read(*files))
 
+    def own_label(self, index: int) -> np.ndarray:
+        """The label map of sample `index` as its file holds it, not resized; checked likewise."""
+        label_file = self.files[index][1]
+        label = self.read_label(label_file)
+        check_classes(label, label_file, self.classes, self.ignore)
+        return label
+
     def _read(self, picture_file: Path, label_file: Path) -> tuple[np.ndarray, np.ndarray]:
         picture, label = read_picture(picture_file), self.read_label(label_file)
         if picture.shape[1:] != label.shape:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lavaseg.data.base import Samples
+from lavaseg.data.base import Samples, own_label
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus
 
@@ -25,6 +25,10 @@ class Subset:
     def __getitem__(self, index: int) -> tuple[Stimulus, np.ndarray]:
         return self.samples[int(self.numbers[index])]
 
+    def own_label(self, index: int) -> np.ndarray:
+        """See `lavaseg.data.base.own_label`."""
+        return own_label(self.samples, int(self.numbers[index]))
+
 
 @dataclass(frozen=True, eq=False)
 class Joined:
@@ -41,6 +45,14 @@ class Joined:
         for part in self.parts:
             if 0 <= index < len(part):
                 return part[index]
+            index -= len(part)
+        raise IndexError("there is no sample of that number")
+
+    def own_label(self, index: int) -> np.ndarray:
+        """See `lavaseg.data.base.own_label`."""
+        for part in self.parts:
+            if index < len(part):
+                return own_label(part, index)
             index -= len(part)
         raise IndexError("there is no sample of that number")
 

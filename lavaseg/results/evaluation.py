@@ -41,6 +41,9 @@ class Evaluation:
         seconds: wall time.
         comparison: other papers' metrics, under names that say which.
         noise: noise on the input, such as "gaussian:0.1, seed 0"; None: clean.
+        at: where predictions and labels were compared: "network", at the size of the samples that
+            the network sees, to which labels are resized; or "labels", at the size of the label
+            files, to which read-outs are resized.
     """
 
     confusion: np.ndarray
@@ -52,6 +55,7 @@ class Evaluation:
     seconds: float = 0.0
     comparison: Mapping[str, float] = field(default_factory=dict)
     noise: str | None = None
+    at: str = "network"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))
@@ -113,6 +117,7 @@ class Evaluation:
                 "seconds": self.seconds,
                 "comparison": self.comparison,
                 "noise": self.noise,
+                "at": self.at,
                 "populations": {
                     name: {
                         "neurons": count.size,
@@ -160,6 +165,7 @@ class Evaluation:
                     k: math.nan if v is None else float(v) for k, v in data["comparison"].items()
                 },
                 noise=None if data.get("noise") is None else str(data["noise"]),
+                at=str(data.get("at", "network")),
             )
             found._check_range()
             return found
@@ -185,13 +191,14 @@ class Meter:
         classes: class names.
         steps: logical steps T.
         ignore_index: label that does not count, or None.
-        noise: noise on the input, as `Evaluation` names it.
+        noise, at: as of `Evaluation`.
     """
 
     classes: tuple[str, ...]
     steps: int
     ignore_index: int | None = None
     noise: str | None = None
+    at: str = "network"
 
     def __post_init__(self) -> None:
         self._confusion = np.zeros((len(self.classes),) * 2, np.int64)
@@ -251,6 +258,7 @@ class Meter:
             seconds=seconds,
             comparison=comparison,
             noise=self.noise,
+            at=self.at,
         )
 
 
