@@ -361,7 +361,9 @@ def test_an_artificial_run_has_what_it_has_and_no_spikes(tmp_path: Path) -> None
     few = {"steps": [2, 40], "pictures": 4, "calibration": 2, "calibration_steps": 3}
     hybrid = {"steps": [2, 3], "calibration": 2, "epochs": 1}
     measures = ["test", "integers", "energy", "cost", "losses", {"noise": {"sigma": [0.5]}}]
-    study = tiny(set=fields, axes={}, table=[], measure=[*measures, {"conversion": few}, {"hybrid": hybrid}])
+    study = tiny(
+        set=fields, axes={}, table=[], measure=[*measures, {"conversion": few}, {"hybrid": hybrid}]
+    )
     found = run_tiny(tmp_path / "ann", study)
     assert found.failed == {}
     quantities = {value.quantity for value in found.results.values}
