@@ -19,10 +19,12 @@ from lavaseg.cli import (
     demo,
     doctor,
     evaluation,
+    help,
     inference,
     models,
     nets,
     plot,
+    recipes,
     record,
     study,
     training,
@@ -46,7 +48,8 @@ PIPELINE, DATA, RESULTS = "The pipeline, in order", "Looking at data", "Looking 
 CLOUD = "On another machine"
 app.command(rich_help_panel=PIPELINE)(demo.demo)
 app.command(rich_help_panel=PIPELINE)(doctor.doctor)
-app.command(rich_help_panel=PIPELINE)(training.recipes)
+app.add_typer(recipes.app, name="recipes", rich_help_panel=PIPELINE)
+app.command("help", rich_help_panel=PIPELINE)(help.help_)
 app.command(rich_help_panel=RESULTS)(models.models)
 app.command(rich_help_panel=PIPELINE)(training.train)
 app.command(rich_help_panel=PIPELINE)(conversion.convert)

@@ -96,10 +96,19 @@ USUAL_WIDTH = 100
 """Columns of a terminal that tables are made for."""
 
 
+PIPE_WIDTH = 160
+"""Columns that a file or a pipe gets, which have no width."""
+
+
+def width() -> int:
+    """Columns of the terminal at stdout."""
+    console = Console()
+    return console.width if console.is_terminal else PIPE_WIDTH
+
+
 def is_narrow() -> bool:
     """Whether stdout is a terminal of less than the usual width; a file or a pipe has no width."""
-    console = Console()
-    return console.is_terminal and console.width < USUAL_WIDTH
+    return width() < USUAL_WIDTH
 
 
 def print_table(
@@ -122,8 +131,7 @@ def print_table(
         whole: columns that are never broken, such as names to be copied.
     """
     console = Console(highlight=False)
-    if not console.is_terminal:  # a file or a pipe has no width
-        console.width = 160
+    console.width = width()
     fixed = wrap is not None and (tight or console.width >= USUAL_WIDTH)
     table = Table(
         header_style="cyan",

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lavaseg.cli.console import say
+from lavaseg.cli.console import width as terminal_width
 
 _BETWEEN = 3
 """Blanks that a column takes besides its width."""
@@ -32,8 +33,7 @@ def print_in_parts(
         labels: how many columns, from the left, say what a row is.
     """
     console = Console(highlight=False)
-    if not console.is_terminal:  # a file or a pipe has no width
-        console.width = 160
+    console.width = terminal_width()
     needs = [_least(columns[i], [row[i] for row in rows], i < labels) for i in range(len(columns))]
     say(title, "bold")
     for part in _parts(needs, labels, console.width - 1):

@@ -1,8 +1,10 @@
-"""Numbers in sentences: '1 sample', '2 samples', '95.30%'."""
+"""Words in sentences: "1 sample", "95.30%", and the name that was probably meant."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 def counted(number: int, noun: str) -> str:
@@ -17,3 +19,21 @@ def counted(number: int, noun: str) -> str:
 def percent(fraction: float, digits: int = 2) -> str:
     """A fraction in percent, '95.30%'; '-' where there is no number, such as of nothing."""
     return f"{fraction:.{digits}%}" if math.isfinite(fraction) else "-"
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """What follows a sentence on a word that is not known: a question, if some word is close.
+
+    Args:
+        known: the words that there are.
+    """
+    by_case = {str(name).lower(): str(name) for name in known}
+    close = get_close_matches(word.lower(), [*by_case], 3, 0.7)
+    words = [repr(by_case[name]) for name in close]
+    return f": did you mean {' or '.join(words)}?" if words else ""
+
+
+def or_like(word: str, known: Iterable[str], lead: str = "there are") -> str:
+    """As `meant`; where no word is close, all of them behind `lead`."""
+    choices = [str(name) for name in known]
+    return meant(word, choices) or f"; {lead} {', '.join(choices)}"
