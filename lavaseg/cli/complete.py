@@ -12,6 +12,8 @@ from typing import TypeAlias
 
 Offer: TypeAlias = "list[tuple[str, str]]"
 """(word, what it is) of each completion."""
+OF_RECIPES = ("recipe", "data", "model", "encoder")
+"""Kinds of sections whose fields a recipe has."""
 
 
 def _quietly(known: Callable[[], Iterable[tuple[str, str]]]) -> Callable[[str], Offer]:
@@ -79,15 +81,30 @@ def complete_words() -> Iterable[tuple[str, str]]:
     return [(word, "") for word in words()]
 
 
-@_quietly
-def complete_fields() -> Iterable[tuple[str, str]]:
-    """Fields of recipes with an equals sign, as `--set` takes them."""
+def complete_fields(incomplete: str) -> Offer:
+    """Fields of recipes with an equals sign, as `--set` takes them, or what may follow it."""
+    with suppress(Exception):
+        return [(word, what) for word, what in _fields(incomplete) if word.startswith(incomplete)]
+    return []
+
+
+def _fields(incomplete: str) -> Iterable[tuple[str, str]]:
     from lavaseg.guide.reference import sections
 
-    kinds = ("recipe", "data", "model", "encoder")
-    entries = (e for s in sections() if s.kind in kinds for e in s.entries)
-    return [
-        (f"{path}=", kind)
-        for path, kind in {e.path: e.type for e in entries}.items()
-        if not kind.endswith("section") and path != "like"
-    ]
+    field, equals, _ = incomplete.partition("=")
+    seen = set()
+    for section in sections():
+        for entry in section.entries if section.kind in OF_RECIPES else ():
+            if equals and entry.path == field:
+                yield from ((f"{field}={value}", "") for value in _values(entry.type))
+            elif not equals and entry.path not in seen and not entry.type.endswith("section"):
+                seen.add(entry.path)
+                yield f"{entry.path}=", entry.type
+
+
+def _values(type_: str) -> list[str]:
+    """The words that a type names: of 'one of a, b', and of 'true or false'."""
+    if type_ == "true or false":
+        return ["true", "false"]
+    _, one, words = type_.partition("one of ")
+    return [word.partition(" or ")[0] for word in words.split(", ")] if one else []
