@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str, plural: str = "") -> str:
     """A number of things: '1 sample', '2,000 samples'.
 
     Args:
-        noun: in the singular, with a regular plural.
+        noun: in the singular.
+        plural: by default with an s.
     """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def percent(fraction: float, digits: int = 2) -> str:
