@@ -145,14 +145,16 @@ def _list(title: str, rows: dict[str, dict[str, Any]]) -> None:
             found = (*("-",) * 7, f"cannot be built: {why}")
         if narrow and not row["deployable"]:
             notes.append(f"{key}  {found[-1].removeprefix('no: ')}")
-            found = (*found[:-1], "no")
         cells.append((key, *found))
         paper, error = row["paper"], row["error"]
     columns = [
         "system", ">params", ">GMACs", ">neurons", ">late-\nncy", ">mem.\nMiB", ">cores",
-        ">chips", "can\nrun" if narrow else "deployable",
+        ">chips", "deployable",
     ]  # fmt: skip
-    print_table(title, columns, cells, wrap=None if narrow else columns[-1], tight=True)
+    shown = len(columns) - narrow  # at a narrow terminal what cannot run is told below
+    print_table(
+        title, columns[:shown], (row[:shown] for row in cells), wrap=columns[-1], tight=True
+    )
     if notes:
         say("Cannot run on Lava as they are:")
         for note in notes:

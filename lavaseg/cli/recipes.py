@@ -93,7 +93,7 @@ def show(
         return
     text = commented(loaded) if all_ else chosen(loaded)
     if out is None:
-        say(text.rstrip("\n"))
+        typer.echo(text, nl=False)
         return
     _write(out, text)
 
