@@ -130,6 +130,10 @@ def _layers(model: Network | AnalogModel) -> list[dict[str, Any]]:
     ]
 
 
+_LATENCY = 4
+"""The column that a narrow terminal leaves to `lavaseg models NAME`."""
+
+
 def _list(title: str, rows: dict[str, dict[str, Any]]) -> None:
     cells: list[tuple[str, ...]] = []
     notes: list[str] = []
@@ -145,15 +149,20 @@ def _list(title: str, rows: dict[str, dict[str, Any]]) -> None:
             found = (*("-",) * 7, f"cannot be built: {why}")
         if narrow and not row["deployable"]:
             notes.append(f"{key}  {found[-1].removeprefix('no: ')}")
+            found = (*found[:-1], "no")
         cells.append((key, *found))
         paper, error = row["paper"], row["error"]
     columns = [
         "system", ">params", ">GMACs", ">neurons", ">late-\nncy", ">mem.\nMiB", ">cores",
-        ">chips", "deployable",
+        ">chips", "can\nrun" if narrow else "deployable",
     ]  # fmt: skip
-    shown = len(columns) - narrow  # at a narrow terminal what cannot run is told below
+    shown = [k for k in range(len(columns)) if not narrow or k != _LATENCY]
     print_table(
-        title, columns[:shown], (row[:shown] for row in cells), wrap=columns[-1], tight=True
+        title,
+        [columns[k] for k in shown],
+        ([row[k] for k in shown] for row in cells),
+        wrap=None if narrow else columns[-1],
+        tight=True,
     )
     if notes:
         say("Cannot run on Lava as they are:")

@@ -12,10 +12,7 @@ from lavaseg.cli.console import print_json, print_table, say
 from lavaseg.cli.inputs import DataOptions, Json, data_options
 from lavaseg.errors import LavasegError
 
-app = typer.Typer(
-    rich_markup_mode="markdown",
-    help="List the recipes that ship, show one, write a new one for your own data.",
-)
+app = typer.Typer(rich_markup_mode="markdown")
 
 
 @app.callback(invoke_without_command=True)
