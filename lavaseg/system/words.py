@@ -22,6 +22,12 @@ def percent(fraction: float, digits: int = 2) -> str:
     return f"{fraction:.{digits}%}" if math.isfinite(fraction) else "-"
 
 
+_MOST = 3
+"""Names that one question offers."""
+_BEGUN = 3
+"""Letters of a word that may be the beginning of a longer one."""
+
+
 def meant(word: str, known: Iterable[str]) -> str:
     """What follows a sentence on a word that is not known: a question, if some word is close.
 
@@ -29,8 +35,10 @@ def meant(word: str, known: Iterable[str]) -> str:
         known: the words that there are.
     """
     by_case = {str(name).lower(): str(name) for name in known}
-    close = get_close_matches(word.lower(), [*by_case], 3, 0.7)
-    words = [repr(by_case[name]) for name in close]
+    close = get_close_matches(word.lower(), [*by_case], _MOST, 0.7)
+    if len(word) >= _BEGUN:
+        close += [name for name in by_case if name.startswith(word.lower()) and name not in close]
+    words = [repr(by_case[name]) for name in close[:_MOST]]
     return f": did you mean {' or '.join(words)}?" if words else ""
 
 
