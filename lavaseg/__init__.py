@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lavaseg.errors import LavasegError
     from lavaseg.export import convert_run as convert
     from lavaseg.export import export as export_net
+    from lavaseg.guide.draft import draft as draft_recipe
     from lavaseg.inference import Prediction, Predictor, predict
     from lavaseg.models import build as build_model
     from lavaseg.network import Network
@@ -58,6 +59,7 @@ __all__ = [
     "StudyResult",
     "build_model",
     "convert",
+    "draft_recipe",
     "evaluate",
     "evaluate_net",
     "export_net",
@@ -95,6 +97,7 @@ _SOURCES = {
     "StudyResult": "studies",
     "build_model": "models:build",
     "convert": "export:convert_run",
+    "draft_recipe": "guide.draft:draft",
     "evaluate": "training",
     "evaluate_net": "deploy:evaluate",
     "export_net": "export:export",

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "lavaseg"
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
 STAGES = ("training", "export", "deploy")
-FINISHERS = ("report", "studies", "inference", "cli")
+FINISHERS = ("report", "studies", "inference", "guide", "cli")
 """Parts that stand at the end of the pipeline and may import everything; nothing imports them."""
 
 ALLOWED = {
@@ -26,6 +26,7 @@ ALLOWED = {
     "report": {*STAGES, "report"},
     "studies": {*STAGES, "report", "studies"},
     "inference": {"training", "deploy", "inference"},
+    "guide": {"studies", "guide"},
     "cli": {*STAGES, *FINISHERS},
 }
 """The stages that each part may import; shared modules import none."""

@@ -135,7 +135,7 @@ def test_at_most_as_many_samples_are_recorded_as_wanted(net_file: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--layers", "hiden"), ("no layer 'hiden'", "input, hidden, readout")),
+        (("--layers", "hiden"), ("no layer 'hiden'", "did you mean 'hidden'?")),
         (("-o", "record.txt"), ("record.txt must end in .npz",)),
         (("nothing.png",), ("'nothing.png' is neither a file",)),
     ],
@@ -359,7 +359,7 @@ def test_output_that_cannot_be_written_is_named(
 
 def test_net_outside_a_run_needs_the_name_of_its_data(net_file: Path) -> None:
     refused(call("evaluate", net_file), "--data NAME")
-    refused(call("evaluate", net_file, "--data", "mnsit"), "'mnsit'", "mnist-cifar10")
+    refused(call("evaluate", net_file, "--data", "mnist-cifar"), "did you mean 'mnist-cifar10'?")
     refused(
         call("evaluate", net_file, "--data", "digits-photos", "--set", "colour=red"), "'colour'"
     )

@@ -10,6 +10,7 @@ import os
 from typing import Annotated
 
 import typer
+from typer.completion import completion_init
 
 from lavaseg.cli import (
     chip,
@@ -19,12 +20,15 @@ from lavaseg.cli import (
     demo,
     doctor,
     evaluation,
+    help,
     inference,
     models,
     nets,
     plot,
+    recipes,
     record,
     report,
+    shells,
     study,
     training,
 )
@@ -33,9 +37,10 @@ from lavaseg.system.environment import settle
 from lavaseg.system.progress import line
 from lavaseg.system.session import clear_up
 
+NAME = "lavaseg"
 app = typer.Typer(
     cls=Commands,
-    name="lavaseg",
+    name=NAME,
     rich_markup_mode="markdown",
     no_args_is_help=True,
     add_completion=False,
@@ -47,7 +52,9 @@ PIPELINE, DATA, RESULTS = "The pipeline, in order", "Looking at data", "Looking 
 CLOUD = "On another machine"
 app.command(rich_help_panel=PIPELINE)(demo.demo)
 app.command(rich_help_panel=PIPELINE)(doctor.doctor)
-app.command(rich_help_panel=PIPELINE)(training.recipes)
+app.add_typer(recipes.app, name="recipes", rich_help_panel=PIPELINE)
+app.command("help", rich_help_panel=PIPELINE)(help.help_)
+app.command(rich_help_panel=PIPELINE)(shells.completion)
 app.command(rich_help_panel=RESULTS)(models.models)
 app.command(rich_help_panel=PIPELINE)(training.train)
 app.command(rich_help_panel=PIPELINE)(conversion.convert)
@@ -101,8 +108,11 @@ def _options(
 
 def main() -> None:
     """Entry point of the command `lavaseg`."""
+    if shells.is_completing():
+        completion_init()
+        app(prog_name=NAME)
     print_anything()
     for remark in settle(os.environ):
         line(remark)
     clear_up()
-    app()
+    app(prog_name=NAME)

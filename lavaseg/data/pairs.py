@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lavaseg.data.base import LabelError, unknown_label
+from lavaseg.data.base import LabelError, samples_in_short, unknown_label
 from lavaseg.data.pictures import (
     is_turned,
     read_label_map,
@@ -131,6 +131,8 @@ class Pairs:
     ignore: int | None
     preparation: Preparation
     read_label: Callable[[Path], np.ndarray] = read_label_map
+
+    __repr__ = samples_in_short
 
     def __len__(self) -> int:
         return len(self.files)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lavaseg.data.base import Samples, own_label
+from lavaseg.data.base import Samples, own_label, samples_in_short
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus
 
@@ -18,6 +18,8 @@ class Subset:
 
     samples: Samples
     numbers: np.ndarray
+
+    __repr__ = samples_in_short
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -35,6 +37,8 @@ class Joined:
     """The samples of several parts, one part after the other."""
 
     parts: tuple[Samples, ...]
+
+    __repr__ = samples_in_short
 
     def __len__(self) -> int:
         return sum(len(part) for part in self.parts)

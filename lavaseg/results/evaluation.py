@@ -20,6 +20,8 @@ from lavaseg.results import metrics
 from lavaseg.system.faults import reading
 from lavaseg.system.files import replacing
 from lavaseg.system.plain import plain
+from lavaseg.system.shown import html_table
+from lavaseg.system.words import counted, percent
 
 FOREGROUND_IOU = "foreground IoU, mean over pictures (RobRomijnders/segm)"
 DICE_IOU = "IoU from Dice, mean over classes and pictures (MFS-Seg)"
@@ -56,6 +58,20 @@ class Evaluation:
     comparison: Mapping[str, float] = field(default_factory=dict)
     noise: str | None = None
     at: str = "network"
+
+    def __repr__(self) -> str:
+        noise = f", {self.noise}" if self.noise else ""
+        return (
+            f"Evaluation(mIoU {percent(self.miou)}, {percent(self.accuracy)} of pixels right, "
+            f"{counted(self.samples, 'sample')}, T = {self.steps}{noise})"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = (
+            (name, percent(float(iou)), f"{int(pixels):,}")
+            for name, iou, pixels in zip(self.classes, self.iou, self.confusion.sum(1), strict=True)
+        )
+        return html_table(repr(self), ["class", ">IoU", ">pixels"], rows)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))
