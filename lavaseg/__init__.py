@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from lavaseg.errors import LavasegError
     from lavaseg.export import convert_run as convert
     from lavaseg.export import export as export_net
+    from lavaseg.guide.draft import draft as draft_recipe
+    from lavaseg.inference import Prediction, Predictor, predict
     from lavaseg.models import build as build_model
     from lavaseg.network import Network
     from lavaseg.network.integers import IntegerNetwork
@@ -48,6 +50,8 @@ __all__ = [
     "LavasegError",
     "Mapping",
     "Network",
+    "Prediction",
+    "Predictor",
     "Recipe",
     "Recording",
     "Run",
@@ -55,6 +59,7 @@ __all__ = [
     "StudyResult",
     "build_model",
     "convert",
+    "draft_recipe",
     "evaluate",
     "evaluate_net",
     "export_net",
@@ -63,6 +68,7 @@ __all__ = [
     "load_study",
     "map_net",
     "plot",
+    "predict",
     "read_net",
     "record",
     "run",
@@ -82,6 +88,8 @@ _SOURCES = {
     "LavasegError": "errors",
     "Mapping": "chip",
     "Network": "network",
+    "Prediction": "inference",
+    "Predictor": "inference",
     "Recipe": "recipes",
     "Recording": "results.recording",
     "Run": "runs",
@@ -89,6 +97,7 @@ _SOURCES = {
     "StudyResult": "studies",
     "build_model": "models:build",
     "convert": "export:convert_run",
+    "draft_recipe": "guide.draft:draft",
     "evaluate": "training",
     "evaluate_net": "deploy:evaluate",
     "export_net": "export:export",
@@ -97,6 +106,7 @@ _SOURCES = {
     "load_study": "studies:load",
     "map_net": "chip",
     "plot": "report",
+    "predict": "inference",
     "read_net": "netx:read",
     "record": "deploy",
     "run": "deploy",

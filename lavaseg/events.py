@@ -44,6 +44,11 @@ class Events:
     sensor: Size
     span: tuple[int, int] = (0, 0)
 
+    def __repr__(self) -> str:
+        height, width = self.sensor
+        span = f"{self.span[0]:,} to {self.span[1]:,} µs"
+        return f"Events({len(self.t):,} events, sensor {height}x{width}, {span})"
+
     def __post_init__(self) -> None:
         kinds = {"t": np.int64, "x": np.int16, "y": np.int16, "polarity": np.bool_}
         arrays = {name: np.asarray(getattr(self, name)) for name in kinds}

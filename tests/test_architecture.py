@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "lavaseg"
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
 STAGES = ("training", "export", "deploy")
-FINISHERS = ("report", "studies", "cli")
+FINISHERS = ("report", "studies", "inference", "guide", "cli")
 """Parts that stand at the end of the pipeline and may import everything; nothing imports them."""
 
 ALLOWED = {
@@ -25,6 +25,8 @@ ALLOWED = {
     "deploy": {"deploy"},
     "report": {*STAGES, "report"},
     "studies": {*STAGES, "report", "studies"},
+    "inference": {"training", "deploy", "inference"},
+    "guide": {"studies", "guide"},
     "cli": {*STAGES, *FINISHERS},
 }
 """The stages that each part may import; shared modules import none."""

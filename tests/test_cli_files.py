@@ -15,7 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from lavaseg.cli import app
-from lavaseg.data.pictures import is_own_label_map
+from lavaseg.data.pictures import is_own_output
 from lavaseg.encoders import Direct
 from lavaseg.network import Conv, Input, Network, Population, Projection
 from lavaseg.network.integers import IntegerNetwork
@@ -80,17 +80,17 @@ def test_label_maps_of_an_earlier_run_are_no_inputs_of_the_next(net: Path, folde
         result = call("simulate", net, folder, "-o", folder)
         assert result.exit_code == 0, result.output
         assert "Spikes of 3 samples, 2 steps each" in result.stdout
-    assert "left out: 3 label maps that lavaseg wrote" in result.stdout
+    assert "left out: 3 pictures that lavaseg wrote" in result.stdout
     assert sorted(contents(folder)) == sorted(
         name for i in range(3) for name in (f"p{i}.png", f"p{i}-labels.png")
     )
-    assert is_own_label_map(folder / "p0-labels.png")
-    assert not is_own_label_map(folder / "p0.png")
+    assert is_own_output(folder / "p0-labels.png")
+    assert not is_own_output(folder / "p0.png")
     for number in range(3):
         (folder / f"p{number}.png").unlink()
     result = call("simulate", net, folder)
     assert result.exit_code == 2
-    assert "no pictures but label maps that lavaseg wrote" in result.stderr
+    assert "no pictures but label maps and overlays that lavaseg wrote" in result.stderr
 
 
 def test_an_input_is_never_overwritten(net: Path, folder: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_bad_file_of_a_folder_is_named_and_the_others_are_done(net: Path, fold
     result = call("simulate", net, folder, "-o", "out")
     assert result.exit_code == 2
     assert "p1.png is no picture that can be read" in result.stderr
-    assert "error: 1 file of 3 could not be read; the others are done" in result.stderr
+    assert "error: 1 input of 3 could not be read; the others are done" in result.stderr
     assert sorted(contents(Path("out"))) == ["p0-labels.png", "p2-labels.png"]
     alone = call("simulate", net, folder / "p2.png", "-o", "alone.png")
     assert alone.exit_code == 0
@@ -139,7 +139,8 @@ def test_a_bad_file_of_a_folder_is_named_and_the_others_are_done(net: Path, fold
         file.write_bytes(b"")
     result = call("simulate", net, folder, "-o", "out")
     assert result.exit_code == 2
-    assert "no file of the folder can be read" in result.stderr
+    assert "error: no input can be read: " in result.stderr
+    assert result.stderr.count("is no picture that can be read") == 3
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_at_most_as_many_samples_are_recorded_as_wanted(net_file: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--layers", "hiden"), ("no layer 'hiden'", "input, hidden, readout")),
+        (("--layers", "hiden"), ("no layer 'hiden'", "did you mean 'hidden'?")),
         (("-o", "record.txt"), ("record.txt must end in .npz",)),
         (("nothing.png",), ("'nothing.png' is neither a file",)),
     ],
@@ -194,7 +194,7 @@ def test_simulate_writes_the_label_map_of_the_network(
         assert expected in result.stdout
     image = Image.open("photo-labels.png")
     assert image.mode == "P"
-    assert image.size == (32, 32)
+    assert image.size == (60, 48)  # that of the photo
 
     from lavaseg.data.pictures import read_picture
     from lavaseg.deploy import simulate
@@ -202,7 +202,7 @@ def test_simulate_writes_the_label_map_of_the_network(
 
     pictures = read_picture(picture, (3, 32, 32))[None]
     readout = simulate(net, net.encoder.encode(pictures)).readout
-    np.testing.assert_array_equal(np.array(image), predict(readout, (32, 32))[0])
+    np.testing.assert_array_equal(np.array(image), predict(net.logits(readout), (48, 60))[0])
 
 
 def test_simulator_and_lava_print_the_same_spikes(net_file: Path, picture: Path) -> None:
@@ -237,7 +237,7 @@ def test_sample_of_a_data_set_gets_the_same_spikes_alone_and_among_others(net_fi
     assert among["samples"] == 3
     assert among["pictures"][1]["pixels"] == alone["pictures"][0]["pixels"]  # type: ignore[index]
     assert Path("digits-photos-3-labels.png").read_bytes() == (
-        Path("labels/digits-photos-3-labels.png").read_bytes()
+        Path("predictions/digits-photos-3-labels.png").read_bytes()
     )
 
 
@@ -349,7 +349,7 @@ def test_folder_is_no_net(command: str) -> None:
         ("digits-photos:500", ("test samples 0 to 499",)),
         ("broken.png", ("broken.png",)),
         ("float.npy", ("float.npy", "uint8", "float64")),
-        ("small.npy", ("small.npy", "(3, 32, 32)", "(3, 8, 8)")),
+        ("grey.npy", ("grey.npy", "(3, height, width)", "(1, 8, 8)")),
         ("empty", ("empty", "no pictures")),
     ],
 )
@@ -359,7 +359,7 @@ def test_wrong_picture_is_named(
 ) -> None:
     Path("broken.png").write_bytes(b"no picture at all")
     np.save("float.npy", np.zeros((3, 32, 32)))
-    np.save("small.npy", np.zeros((3, 8, 8), np.uint8))
+    np.save("grey.npy", np.zeros((1, 8, 8), np.uint8))
     Path("empty").mkdir()
     refused(call(command, net_file, source), *words)
     assert not list(Path().glob("*-labels.png"))
@@ -377,7 +377,7 @@ def test_output_that_cannot_be_written_is_named(
 
 def test_net_outside_a_run_needs_the_name_of_its_data(net_file: Path) -> None:
     refused(call("evaluate", net_file), "--data NAME")
-    refused(call("evaluate", net_file, "--data", "mnsit"), "'mnsit'", "mnist-cifar10")
+    refused(call("evaluate", net_file, "--data", "mnist-cifar"), "did you mean 'mnist-cifar10'?")
     refused(
         call("evaluate", net_file, "--data", "digits-photos", "--set", "colour=red"), "'colour'"
     )
@@ -425,7 +425,7 @@ def test_interrupt_exits_130(net_file: Path, monkeypatch: pytest.MonkeyPatch) ->
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lavaseg.deploy.simulate", interrupted)
+    monkeypatch.setattr("lavaseg.deploy.simulator.Simulator.run", interrupted)
     result = call("simulate", net_file, "digits-photos:0", "--set", "test=1", "--set", "train=1")
     assert result.exit_code == 130
     assert result.stderr.strip() == "interrupted"

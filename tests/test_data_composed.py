@@ -325,8 +325,8 @@ def test_a_damaged_file_is_named(small: Path, damage: Callable[[Path], None], wo
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
-        ("mnist", {}, "no data set 'mnist'; there are digits-photos, mnist-cifar10, camvid"),
-        ("digits-photos", {"trian": 3}, "no option 'trian'; it has train, test, seed, validation"),
+        ("mnist", {}, "no data set 'mnist': did you mean 'nmnist' or 'mnist-cifar10'"),
+        ("digits-photos", {"trian": 3}, "no option 'trian': did you mean 'train'"),
         ("digits-photos", {"train": 0}, "'train' must be a whole number of at least 1, got 0"),
         ("digits-photos", {"test": "many"}, "'test' must be a whole number"),
         ("digits-photos", {"seed": -1}, "'seed' must be a whole number of at least 0"),

@@ -227,7 +227,7 @@ def test_an_array_file_is_taken_as_it_is(tmp_path: Path) -> None:
         ("flat.npy", np.zeros((4, 5), np.uint8), None, "channels, height, width"),
         ("other.npy", np.zeros((3, 4, 5), np.uint8), (3, 5, 5), r"\(3, 5, 5\)"),
         ("two.png", np.zeros((4, 5), np.uint8), (2, 4, 5), "takes 2 channels"),
-        ("deep.png", np.zeros((4, 5), np.uint16), None, "8 bits a channel"),
+        ("deep.tif", np.zeros((4, 5), np.int32), None, "8 or 16 bits a channel"),
     ],
 )
 def test_what_is_no_picture_is_refused_in_one_sentence(

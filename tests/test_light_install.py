@@ -150,6 +150,8 @@ def test_exported_networks_are_read_run_evaluated_and_reported_without_any_extra
         ["info", "--schema", "run/net.net"],
         ["simulate", "run/net.net", "data/pictures/0.png"],
         ["simulate", "run/net.net", "--json", "folder:0"],
+        ["predict", "run/net.net", "data/pictures", "--fit", "windows"],
+        ["evaluate", "run/net.net", "--at", "labels"],
         ["evaluate", "run/net.net"],
         ["report", "run"],
         ["recipes"],
@@ -174,6 +176,7 @@ def test_what_needs_an_extra_ends_with_one_sentence_that_says_how_to_install_it(
         "train": [
             ["train", "demo", "--out", "new"],
             ["evaluate", "run"],
+            ["predict", "run", "data/pictures"],
             ["export", "run"],
             ["convert", "run", "--out", "new"],
             ["verify", "run/net.net"],

@@ -147,7 +147,7 @@ def test_profiles_need_a_board(net_file: Path) -> None:
     assert "--profile time needs --backend loihi2" in output
     code, output = call("run", net_file, sheet, "--backend", "loihi2", "--profile", "tme")
     assert code == 2
-    assert "no profile 'tme'; there are all, power, time, activity, memory" in output
+    assert "no profile 'tme': did you mean 'time'?" in output
 
 
 @pytest.mark.parametrize("command", ["run", "verify"])

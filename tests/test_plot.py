@@ -266,10 +266,10 @@ def test_a_single_step_and_many_layers_are_drawn() -> None:
         (
             "spikes",
             {"layers": ["absent"]},
-            "no layer 'absent' with spikes: it has input, near, far",
+            "no layer 'absent' with spikes; it has input, near, far",
         ),
         ("spikes", {"layers": ["out"]}, "it has input, near, far"),
-        ("membranes", {"layers": ["out"]}, "no layer 'out' that fires: it has near, far"),
+        ("membranes", {"layers": ["out"]}, "no layer 'out' that fires; it has near, far"),
         ("rate-code", {"layers": ["near"]}, "no layers to choose"),
         ("spikes", {"steps": (1, 2)}, "one number of steps"),
         ("rates", {"steps": 0}, "at least 1"),

@@ -253,7 +253,7 @@ def test_overrides_reach_nested_fields_and_leave_the_shipped_recipe_alone() -> N
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("training.epoch=3", "no field 'training.epoch'; training has epochs"),
+        ("training.epoch=3", "no field 'training.epoch': did you mean 'epochs'"),
         ("colour=red", "no field 'colour'; a recipe has name"),
         ("training.epochs=0", "'training.epochs'.*greater than or equal to 1.*got 0"),
         ("training.epochs=many", "'training.epochs'.*got 'many'"),

@@ -487,7 +487,7 @@ def test_recordings_of_single_samples_join_to_that_of_all(plain_net: IntegerNetw
 
 def test_mistakes_are_named(plain_net: IntegerNetwork, tmp_path: Path) -> None:
     pictures = pictures_for(plain_net)
-    with pytest.raises(LavasegError, match=r"no layer 'hiden'.*input, hidden, out"):
+    with pytest.raises(LavasegError, match=r"no layer 'hiden'.*did you mean 'hidden'"):
         lavaseg.record(plain_net, pictures, layers=["hidden", "hiden"])
     with pytest.raises(LavasegError, match="give it stimuli"):
         lavaseg.record(plain_net)

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 from rich.text import Text
 
-from lavaseg.cli import parts
+from lavaseg.cli.console import print_table
 from lavaseg.studies.figure import clouds_of, curves_of, draw, printed_points
 from lavaseg.studies.files import parse
 from lavaseg.studies.results import Results, Value
@@ -101,15 +100,14 @@ def test_a_table_has_no_rows_of_runs_that_gave_nothing() -> None:
 def test_a_table_at_a_terminal_breaks_no_cell_and_fits(
     width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(
-        parts, "Console", lambda **given: Console(force_terminal=True, width=width, **given)
-    )
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("FORCE_COLOR", "1")
     columns = ["network", *(f">energy of a sample number {i} (mJ)" for i in range(6))]
     rows = [
         ("Spiking-DeepLab", *(f"{i}.25 ± 0.12" for i in range(6))),
         ("FCN", *("-" for _ in range(6))),
     ]
-    parts.print_in_parts("title", columns, rows, 1)
+    print_table("title", columns, rows, whole=columns[1:])
     lines = Text.from_ansi(capsys.readouterr().out).plain.splitlines()
     assert all(len(line) <= width for line in lines)
     for cell in rows[0][1:]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lavaseg.errors import LavasegError
+from lavaseg.system.words import or_like
 
 CORES_PER_CHIP = 120
 """Cores of a chip that the compiler hands out; public logs number cores in steps of 120 a chip."""
@@ -48,9 +49,8 @@ def find_board(name: str) -> Board:
     for board in BOARDS:
         if board.name.casefold() == wanted:
             return board
-    raise LavasegError(
-        f"there is no board {name!r}; there are {', '.join(board.name for board in BOARDS)}"
-    )
+    known = (board.name for board in BOARDS)
+    raise LavasegError(f"there is no board {name!r}{or_like(name, known)}")
 
 
 def chips_for(cores: int) -> int:

@@ -68,6 +68,9 @@ class Mapping:
     profile: CompilerProfile
     layers: tuple[LayerMapping, ...]
 
+    def __repr__(self) -> str:
+        return f"Mapping({self.misfit or self.summary})"
+
     def __getitem__(self, name: str) -> LayerMapping:
         """The layer of that name."""
         return next(layer for layer in self.layers if layer.name == name)

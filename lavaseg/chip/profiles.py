@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lavaseg.errors import LavasegError
 from lavaseg.network.delays import MOST_AXONS
+from lavaseg.system.words import or_like
 
 TITLES: Mapping[str, str] = {
     "axon_in": "AxonIn",
@@ -137,6 +138,6 @@ def profile(name: str) -> CompilerProfile:
     """
     if name not in PROFILES:
         raise LavasegError(
-            f"there is no compiler profile {name!r}: expected one of {', '.join(PROFILES)}"
+            f"there is no compiler profile {name!r}{or_like(name, PROFILES, 'expected one of')}"
         )
     return PROFILES[name]

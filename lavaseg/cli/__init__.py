@@ -10,6 +10,7 @@ import os
 from typing import Annotated
 
 import typer
+from typer.completion import completion_init
 
 from lavaseg.cli import (
     chip,
@@ -19,11 +20,15 @@ from lavaseg.cli import (
     demo,
     doctor,
     evaluation,
+    help,
     inference,
     models,
     nets,
     plot,
+    recipes,
     record,
+    report,
+    shells,
     study,
     training,
 )
@@ -32,9 +37,10 @@ from lavaseg.system.environment import settle
 from lavaseg.system.progress import line
 from lavaseg.system.session import clear_up
 
+NAME = "lavaseg"
 app = typer.Typer(
     cls=Commands,
-    name="lavaseg",
+    name=NAME,
     rich_markup_mode="markdown",
     no_args_is_help=True,
     add_completion=False,
@@ -46,13 +52,16 @@ PIPELINE, DATA, RESULTS = "The pipeline, in order", "Looking at data", "Looking 
 CLOUD = "On another machine"
 app.command(rich_help_panel=PIPELINE)(demo.demo)
 app.command(rich_help_panel=PIPELINE)(doctor.doctor)
-app.command(rich_help_panel=PIPELINE)(training.recipes)
+app.add_typer(recipes.app, name="recipes", rich_help_panel=PIPELINE)
+app.command("help", rich_help_panel=PIPELINE)(help.help_)
+app.command(rich_help_panel=PIPELINE)(shells.completion)
 app.command(rich_help_panel=RESULTS)(models.models)
 app.command(rich_help_panel=PIPELINE)(training.train)
 app.command(rich_help_panel=PIPELINE)(conversion.convert)
 app.command(rich_help_panel=PIPELINE)(nets.export)
 app.command("import", rich_help_panel=PIPELINE)(nets.import_)
 app.command(rich_help_panel=PIPELINE)(evaluation.verify)
+app.command(rich_help_panel=PIPELINE)(inference.predict)
 app.command(rich_help_panel=PIPELINE)(inference.simulate)
 app.command(rich_help_panel=PIPELINE)(inference.run)
 app.command(rich_help_panel=CLOUD)(cloud.bundle)
@@ -64,7 +73,7 @@ app.command("map", rich_help_panel=RESULTS)(chip.map_)
 app.command(rich_help_panel=RESULTS)(evaluation.evaluate)
 app.command(rich_help_panel=RESULTS)(record.record)
 app.command(rich_help_panel=RESULTS)(plot.plot)
-app.command(rich_help_panel=RESULTS)(evaluation.report)
+app.command(rich_help_panel=RESULTS)(report.report)
 app.add_typer(study.app, name="study", rich_help_panel=RESULTS)
 
 
@@ -99,8 +108,11 @@ def _options(
 
 def main() -> None:
     """Entry point of the command `lavaseg`."""
+    if shells.is_completing():
+        completion_init()
+        app(prog_name=NAME)
     print_anything()
     for remark in settle(os.environ):
         line(remark)
     clear_up()
-    app()
+    app(prog_name=NAME)

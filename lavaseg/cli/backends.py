@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import typer
@@ -23,15 +23,37 @@ def backend_option(what: str, names: Sequence[str], *, several: bool = False) ->
         several: `ALL` is a choice, too.
     """
     choices = [ALL, *names] if several else list(names)
+    return choice_option(what, {name: BACKENDS[name].title for name in names}, choices)
 
-    def checked(name: str) -> str:
+
+def choice_option(
+    what: str,
+    titles: Mapping[str, str],
+    choices: Sequence[str] = (),
+    *,
+    show_default: str | bool = True,
+) -> Any:
+    """The option `--backend`, of names with their titles.
+
+    Args:
+        choices: names that can be chosen, if others than those with titles.
+        show_default: what the help says of the default.
+    """
+    choices = list(choices or titles)
+
+    def checked(name: str | None) -> str | None:
         try:
-            check_backend(name, choices)
+            if name is not None:
+                check_backend(name, choices)
         except LavasegError as error:
             raise typer.BadParameter(str(error)) from None
         return name
 
-    titles = "; ".join(f"{name}: {BACKENDS[name].title}" for name in names)
+    about = "; ".join(f"{name}: {title}" for name, title in titles.items())
     return typer.Option(
-        "--backend", metavar="|".join(choices), help=f"{what}. {titles}.", callback=checked
+        "--backend",
+        metavar="|".join(choices),
+        help=f"{what}. {about}.",
+        callback=checked,
+        show_default=show_default,
     )

@@ -9,6 +9,7 @@ import typer
 
 from lavaseg.cli.console import say
 from lavaseg.encoders import Encoder, Noise
+from lavaseg.errors import LavasegError
 from lavaseg.network.steps import RULE
 from lavaseg.system.words import counted, percent
 
@@ -99,6 +100,22 @@ class Conditions:
             f"(clean - noisy) / clean mIoU: {percent(result.drop_from(clean))} "
             f"(clean mIoU {percent(clean.miou)})"
         )
+
+
+def check_at(at: str, conditions: Conditions) -> bool:
+    """Whether to compare at the size of the label files; LavasegError if that cannot be."""
+    if at not in ("network", "labels"):
+        raise LavasegError(f"--at {at}: expected network or labels")
+    if at == "labels" and (conditions.noise is not None or conditions.steps is not None):
+        raise LavasegError("--at labels goes with neither --noise nor --steps: leave them out")
+    return at == "labels"
+
+
+def where(result: Evaluation) -> str:
+    """Where predictions and labels were compared, for people."""
+    if result.at == "labels":
+        return "at the size of the label files"
+    return "at the size of the samples"
 
 
 def kept_clean(kept: Artefact[Evaluation], result: Evaluation) -> Evaluation | None:

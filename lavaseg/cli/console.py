@@ -6,15 +6,15 @@ import contextlib
 import io
 import json
 import os
+import re
 import sys
+import textwrap
 import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
@@ -59,8 +59,18 @@ class Commands(TyperGroup):
 def _fail(ctx: Any, sentence: str, code: int) -> NoReturn:
     if ctx.params.get("debug"):
         traceback.print_exc()
-    typer.echo(sentence, err=True)
+    complain(sentence)
     raise typer.Exit(code)
+
+
+def complain(sentence: str) -> None:
+    """A sentence on stderr, in lines between words at a terminal and in one line elsewhere.
+
+    Signs of file names that break lines are shown as escapes.
+    """
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in sentence)
+    console = Console(stderr=True)
+    typer.echo(flowing(shown, console.width) if console.is_terminal else shown, err=True)
 
 
 @contextlib.contextmanager
@@ -96,10 +106,19 @@ USUAL_WIDTH = 100
 """Columns of a terminal that tables are made for."""
 
 
+PIPE_WIDTH = 160
+"""Columns that a file or a pipe gets, which have no width."""
+
+
+def width() -> int:
+    """Columns of the terminal at stdout."""
+    console = Console()
+    return console.width if console.is_terminal else PIPE_WIDTH
+
+
 def is_narrow() -> bool:
     """Whether stdout is a terminal of less than the usual width; a file or a pipe has no width."""
-    console = Console()
-    return console.is_terminal and console.width < USUAL_WIDTH
+    return width() < USUAL_WIDTH
 
 
 def print_table(
@@ -110,38 +129,26 @@ def print_table(
     *,
     tight: bool = False,
     whole: Collection[str] = (),
+    labels: int = 1,
 ) -> None:
     """A table on stdout. Columns whose name starts with '>' are numbers, set to the right.
 
-    Nothing is cut: a terminal too narrow for a table breaks what stands in its cells.
+    No word, name or number is broken: cells are broken between words, and what a terminal has no
+    room for comes in parts, or a paragraph for each row (`lavaseg/cli/parts.py`).
 
     Args:
-        wrap: the one column that a terminal of usual width may break into lines; None: any.
-        tight: one blank between columns, for tables of many numbers; `wrap` alone is broken then,
-            however narrow the terminal is.
+        wrap: the one column that may be broken; None: any but numbers.
+        tight: one blank between columns, for tables of many numbers.
         whole: columns that are never broken, such as names to be copied.
+        labels: how many columns, from the left, say what a row is.
     """
-    console = Console(highlight=False)
-    if not console.is_terminal:  # a file or a pipe has no width
-        console.width = 160
-    fixed = wrap is not None and (tight or console.width >= USUAL_WIDTH)
-    table = Table(
-        header_style="cyan",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        padding=0 if tight else (0, 1),
-    )
-    for column in columns:
-        table.add_column(
-            column.removeprefix(">"),
-            justify="right" if column.startswith(">") else "left",
-            no_wrap=column in whole or (fixed and column != wrap),
-            overflow="fold",
-        )
-    for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+    from lavaseg.cli.parts import show_table
+
+    names = [*columns]
+    kept = {*whole, *(name for name in names if wrap is not None and name != wrap)}
+    cells = [[str(cell) for cell in row] for row in rows]
     say(title, "bold")
-    console.print(table)
+    show_table(names, cells, width(), labels=labels, whole=kept, tight=tight, say=say)
 
 
 def warn_if_silent(network: Network, spikes: Mapping[str, float]) -> None:
@@ -158,7 +165,33 @@ def warn_if_silent(network: Network, spikes: Mapping[str, float]) -> None:
 
 def say(text: str, style: str = "") -> None:
     """A line of results on stdout; progress and errors go to stderr, so results can be piped."""
-    Console(highlight=False).print(Text(text, style), soft_wrap=True)
+    console = Console(highlight=False)
+    if console.is_terminal:
+        text = flowing(text, console.width)
+    console.print(Text(text, style), soft_wrap=True)
+
+
+_KEY = re.compile(r" *\S+(?: \S+)*? {2,}")
+"""What a line begins with that has a column of values behind it."""
+
+
+def flowing(text: str, columns: int) -> str:
+    """Lines that a terminal would break anywhere, broken between words, below their beginnings."""
+    return "\n".join(_flowing(line, columns) for line in text.split("\n"))
+
+
+def _flowing(line: str, columns: int) -> str:
+    if len(line) <= columns:
+        return line
+    key = _KEY.match(line)
+    indent = key.end() if key is not None and key.end() <= columns // 3 else 2
+    return textwrap.fill(
+        line,
+        columns,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def check_out(out: Path, inputs: Iterable[Path]) -> None:

@@ -1,4 +1,4 @@
-"""`lavaseg evaluate`, `lavaseg verify` and `lavaseg report`: how good, how exact, shown."""
+"""`lavaseg evaluate` and `lavaseg verify`: how good, how exact."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ import typer
 
 from lavaseg.cli.backends import ALL, backend_option
 from lavaseg.cli.boards import Board, Generation, Host, Partition, check_used, system_of
-from lavaseg.cli.conditions import Conditions, NoiseSeed, NoiseWord, Steps, kept_clean
+from lavaseg.cli.conditions import (
+    Conditions,
+    NoiseSeed,
+    NoiseWord,
+    Steps,
+    check_at,
+    kept_clean,
+    where,
+)
 from lavaseg.cli.console import (
     DIFFERENT,
-    check_out,
-    check_writable,
     only_json,
     print_json,
     print_table,
@@ -25,17 +31,17 @@ from lavaseg.cli.inputs import (
     ROOT,
     DataOptions,
     Json,
-    Moved,
     check_exists,
     data_beside,
     data_options,
     open_net,
     open_run,
+    prediction_of,
     run_of,
 )
 from lavaseg.cli.limits import say_remarks
 from lavaseg.data.inputs import check_fits, choose_inputs, load_data
-from lavaseg.deploy.backends import BACKENDS, COMPARABLE, COMPARED
+from lavaseg.deploy.backends import BACKENDS, COMPARABLE, COMPARED, REFERENCE
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import AnalogModel
 from lavaseg.system.words import counted, percent
@@ -63,6 +69,15 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="At most this many test samples.")
     ] = None,
+    at: Annotated[
+        str,
+        typer.Option(
+            "--at",
+            metavar="network|labels",
+            help="Where to compare: at the size of the samples that the network sees, to which "
+            "labels are resized; or at that of the label files, to which read-outs are.",
+        ),
+    ] = "network",
     noise: NoiseWord = None,
     noise_seed: NoiseSeed = 0,
     steps: Steps = None,
@@ -73,20 +88,22 @@ def evaluate(
     Of a run, the float network as trained; of a .net file, the integers that Lava runs. mIoU is
     that of the whole data set's confusion matrix. Operations are counted exactly from the spikes;
     papers' formulas take the network as described. Energies are estimates, each with its
-    definition (--json shows them in full). With --noise or --steps the result is shown and not
+    definition (--json shows them in full). --at labels judges what `lavaseg predict` writes. With
+    --noise or --steps the result is shown and not
     kept, and compared with the clean one where that is kept.
 
     Example: `lavaseg evaluate runs/demo/net.net --limit 100`
     """
     check_exists(target)
     conditions = Conditions.of(noise, noise_seed, steps)
+    at_labels = check_at(at, conditions)
     with only_json(json):
         if target.is_dir():
             if data is not None:
                 raise LavasegError("a run is evaluated on its own data: leave out --data")
-            found = _evaluate_run(target, set_, limit, conditions)
+            found = _evaluate_run(target, set_, limit, conditions, at_labels)
         else:
-            found = _evaluate_net(target, data, set_ or [], limit, conditions)
+            found = _evaluate_net(target, data, set_ or [], limit, conditions, at_labels)
     result, model = found.result, found.model
     if isinstance(model, AnalogModel):
         _show_artificial(target, found, model, conditions, json)
@@ -118,9 +135,14 @@ class _Found:
 
 
 def _evaluate_run(
-    path: Path, set_: list[str] | None, limit: int | None, conditions: Conditions
+    path: Path, set_: list[str] | None, limit: int | None, conditions: Conditions, at_labels: bool
 ) -> _Found:
     run = open_run(path, set_)
+    if at_labels:
+        from lavaseg.inference import evaluate_at_labels
+
+        found = evaluate_at_labels(run, limit=limit)
+        return _Found(found, run.model, run.recipe.encoder_object)
 
     from lavaseg.training import evaluate as evaluate_run
 
@@ -130,7 +152,12 @@ def _evaluate_run(
 
 
 def _evaluate_net(
-    path: Path, name: str | None, set_: list[str], limit: int | None, conditions: Conditions
+    path: Path,
+    name: str | None,
+    set_: list[str],
+    limit: int | None,
+    conditions: Conditions,
+    at_labels: bool,
 ) -> _Found:
     beside = data_beside(path)
     options = data_options(set_)
@@ -145,6 +172,14 @@ def _evaluate_net(
     from lavaseg.deploy import evaluate as evaluate_net
 
     noise, steps = conditions.noise, conditions.steps
+    if at_labels:
+        from lavaseg.inference import evaluate_at_labels
+
+        samples, ignored = (None, None) if run else (data.test, data.ignore_index)
+        found = evaluate_at_labels(
+            run or net, samples, backend=REFERENCE, limit=limit, ignore_index=ignored
+        )
+        return _Found(found, net.network, net.encoder)
     if run:  # its own network on its own test data, so that its folder keeps the result
         found = evaluate_net(run, limit=limit, noise=noise, steps=steps)
         clean = kept_clean(run.files.net_evaluation, found)
@@ -206,7 +241,7 @@ def _show_artificial(
 def _show_classes(target: Path, result: Evaluation) -> None:
     print_table(
         f"{target}: mIoU {percent(result.miou)} on {counted(result.samples, 'sample')} "
-        f"(pixel accuracy {percent(result.accuracy)})",
+        f"(pixel accuracy {percent(result.accuracy)}), {where(result)}",
         ["class", ">IoU"],
         ((name, percent(value)) for name, value in zip(result.classes, result.iou, strict=True)),
     )
@@ -319,6 +354,8 @@ def verify(
         print_json({"target": target, **verdict.to_dict()})
     else:
         show_verdict(verdict)
+        if verdict.ok:
+            say(f"Next: `{prediction_of(net_path)}`")
     if not verdict.ok:
         raise typer.Exit(DIFFERENT)
 
@@ -360,40 +397,3 @@ def show_verdict(verdict: Verdict) -> None:
         say("every spike and every read-out is equal", "green")
     else:
         say(f"different: first in {verdict.first_difference}", "red")
-
-
-def report(
-    run: Annotated[Path, typer.Argument(help="Run folder that `lavaseg train` made.")],
-    out_: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="File to write.", show_default="RUN/report.html"),
-    ] = None,
-    compare: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--compare",
-            help="A run to set beside it, such as one without RMP; may be repeated.",
-        ),
-    ] = None,
-    set_: Moved = None,
-) -> None:
-    """Write one HTML page about a run that opens without network.
-
-    Pictures with prediction and truth, over T, too, spike maps, training curves, membranes and
-    spike rates of each layer, confusion, energy, and the verdict of `lavaseg verify`.
-
-    Example: `lavaseg report runs/rmp --compare runs/plain -o rmp.html`
-    """
-    opened = open_run(run, set_)
-    others = [open_run(path) for path in compare or ()]
-    if set_:  # what moved for the run moved for those on the same data
-        own = open_run(run).recipe.data
-        others = [open_run(o.path, set_) if o.recipe.data == own else o for o in others]
-    path = out_ or opened.files.report.path
-    check_out(path, opened.files.besides(opened.files.report))
-    check_writable(path.parent)
-
-    from lavaseg.report import write_report
-
-    written = write_report(opened, path, compare=others)
-    say(f"report: {written}")

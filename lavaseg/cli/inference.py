@@ -1,51 +1,38 @@
-"""`lavaseg simulate` and `lavaseg run`: pictures or events through an exported network."""
+"""`lavaseg predict`, `simulate` and `run`: inputs of any size through a network, and back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lavaseg.cli.backends import backend_option
+from lavaseg.cli.backends import backend_option, choice_option
 from lavaseg.cli.boards import Board, Generation, Host, Partition, check_used, system_of
-from lavaseg.cli.console import (
-    check_outs,
-    check_writable,
-    only_json,
-    print_json,
-    print_table,
-    say,
-    warn_if_silent,
-)
-from lavaseg.cli.inputs import DataOptions, Json, data_beside, data_options, open_net
+from lavaseg.cli.console import complain, only_json, print_json, warn_if_silent
+from lavaseg.cli.inputs import DataOptions, Json, check_exists, check_net, data_options
+from lavaseg.cli.labelling import Job, Tally, carry_out
+from lavaseg.cli.labelling_shown import describe, show, show_activity
 from lavaseg.cli.limits import say_remarks
 from lavaseg.cli.profiles import profile_on_chip, show_profile
-from lavaseg.data.inputs import Inputs, load_inputs
-from lavaseg.deploy.backends import BACKENDS, RUNTIMES
+from lavaseg.deploy.backends import BACKENDS, REFERENCE, RUNTIMES
 from lavaseg.errors import LavasegError
 from lavaseg.system.words import counted
 
 if TYPE_CHECKING:
-    import numpy as np
+    from lavaseg.deploy.loihi2 import System
+    from lavaseg.inference.predictor import Predictor
 
-    from lavaseg.network.integers import IntegerNetwork
-    from lavaseg.results.activity import Activity
-    from lavaseg.results.energy import EnergyAccount
-
-    Runner = Callable[[IntegerNetwork, np.ndarray, Callable[[int, int], None]], Activity]
-    Profiler = Callable[[IntegerNetwork, np.ndarray], dict[str, Any]]
-
+FLOAT = "float"
 Net = Annotated[Path, typer.Argument(help="A .net file that `lavaseg export` wrote.")]
 Source = Annotated[
-    str,
+    list[str],
     typer.Argument(
-        metavar="INPUT",
-        help="A picture (PNG, JPEG, .npy), a recording of events (.aedat4, .raw, .bin, .bs2, "
-        ".txt), a folder of either, or a data set: digits-photos, mnist-cifar10:7 (one test "
-        "sample), mnist-cifar10:0-32 (32 of them). rec.raw:0-4 takes the first 4 parts of a "
-        "recording, each as long as the network looks.",
+        metavar="INPUT...",
+        help="Pictures (PNG, JPEG, .npy), recordings of events (.aedat4, .raw, .bin, .bs2, .txt), "
+        "folders of either with all below them, or data sets: digits-photos, mnist-cifar10:7 (one "
+        "test sample), mnist-cifar10:0-32 (32 of them). rec.raw:0-4 takes the first 4 parts of a "
+        "recording, each as long as the network looks. - is standard input.",
     ),
 ]
 Out = Annotated[
@@ -53,50 +40,177 @@ Out = Annotated[
     typer.Option(
         "--out",
         "-o",
-        help="Label map to write, a PNG; for several pictures, a folder.",
-        show_default="NAME-labels.png, or the folder labels",
+        help="Folder to write into, in which the tree of the inputs is kept; for one input, the "
+        "label map, a PNG.",
+        show_default="predictions; for one input, here",
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the encoder's random draws.")]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        "--seed",
+        min=0,
+        help="Seed of the encoder's random draws.",
+        show_default="the recipe's, 0 for a .net",
+    ),
+]
+FitOption = Annotated[
+    str,
+    typer.Option(
+        "--fit",
+        metavar="resize|letterbox|windows",
+        help="How pictures of another size than the network's get there: resized whole, resized "
+        "with proportions kept, or cut into windows that overlap.",
+    ),
+]
+Overlap = Annotated[
+    float, typer.Option("--overlap", help="windows: share that neighbours see, too, 0 to 0.9.")
+]
+Scale = Annotated[
+    float, typer.Option("--scale", help="windows: factor on a picture's size before it is cut.")
+]
+Write = Annotated[
+    str | None,
+    typer.Option(
+        "--write",
+        metavar="labels,overlay,probabilities,margins",
+        help="What to write of each input, with commas.",
+        show_default="labels; of predict labels,overlay",
+    ),
+]
+ColourOption = Annotated[
+    str | None,
+    typer.Option(
+        "--colours",
+        metavar="YAML",
+        help="Colours of classes, {road: '#804080'}, or a file of them.",
+        show_default="the data set's",
+    ),
+]
+Opacity = Annotated[
+    float, typer.Option("--opacity", min=0, max=1, help="Share of the colour in overlays.")
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", min=1, help="Give up a run after so many seconds (lava, loihi2)."),
+]
+Device = Annotated[
+    str, typer.Option("--device", help="cpu or cuda (simulator, float networks of runs).")
+]
+Watching = Annotated[
+    bool, typer.Option("--watch", help="Go on with files that appear in the folder INPUT.")
+]
+Idle = Annotated[
+    float | None,
+    typer.Option("--idle", min=0, help="watch: end after so many seconds without a new file."),
+]
+
+
+def predict(
+    target: Annotated[
+        Path, typer.Argument(metavar="RUN|NET", help="A run folder, or a .net file.")
+    ],
+    sources: Source,
+    backend: Annotated[
+        str | None,
+        choice_option(
+            "What to run it on",
+            {FLOAT: "a run's network as trained", **{n: b.title for n, b in BACKENDS.items()}},
+            show_default="float for a run, simulator for a .net",
+        ),
+    ] = None,
+    out_: Out = None,
+    fit: FitOption = "resize",
+    overlap: Overlap = 0.25,
+    scale: Scale = 1.0,
+    write: Write = None,
+    colours: ColourOption = None,
+    opacity: Opacity = 0.5,
+    seed: Seed = None,
+    device: Device = "cpu",
+    timeout: Timeout = None,
+    watch: Watching = False,
+    idle: Idle = None,
+    board: Board = None,
+    partition: Partition = None,
+    host: Host = None,
+    loihi_gen: Generation = None,
+    set_: DataOptions = None,
+    json: Json = False,
+) -> None:
+    """Label pictures or recordings at their own size: label maps, overlays, scores.
+
+    Of a run, the network as trained, in floats; of a .net file, or with --backend, the integers.
+    Folders are walked, what lavaseg wrote is no input, no input is overwritten, and a file that
+    cannot be read is named while the others are done (exit code 2). Says how photos of another
+    size got to the network, and the latency of a photo with start-up told apart.
+
+    Example: `lavaseg predict runs/demo photos/ -o out`
+    On Lava: `lavaseg predict runs/demo/net.net photo.jpg --backend lava`
+    A camera: `ffmpeg -i /dev/video0 -f image2pipe -c:v ppm - | lavaseg predict net.net -`
+    """
+    check_exists(target)
+    if backend is None:
+        backend = FLOAT if target.is_dir() else REFERENCE
+    system = system_of(board, partition, host, loihi_gen)
+    if backend != FLOAT:
+        check_used(system, backend)
+    elif system is not None:
+        raise LavasegError("--board, --partition, --host and --loihi-gen need --backend loihi2")
+    job = _job(target, sources, out_, write or "labels,overlay", opacity, set_, watch, idle)
+    options = _options(fit, overlap, scale, seed, device, timeout, system)
+    with only_json(json):
+        predictor = _predictor(job, backend, colours, options)
+        tally = carry_out(job, predictor, "predict", json)
+    if json:
+        print_json(describe(job, predictor, tally))
+    else:
+        show(job, predictor, tally)
+    _end(predictor, tally)
 
 
 def simulate(
     net: Net,
-    source: Source,
+    sources: Source,
     out_: Out = None,
-    seed: Seed = 0,
-    device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
+    fit: FitOption = "resize",
+    overlap: Overlap = 0.25,
+    scale: Scale = 1.0,
+    write: Write = None,
+    colours: ColourOption = None,
+    opacity: Opacity = 0.5,
+    seed: Seed = None,
+    device: Device = "cpu",
     set_: DataOptions = None,
     json: Json = False,
 ) -> None:
     """Run pictures through the bit-exact simulator: the same spikes as Lava, much faster.
 
-    Writes the label map as a PNG whose pixels are class numbers, with a colour palette, and prints
-    the spikes of each population, synaptic operations and speed.
+    Writes the label map of each, at its own size, as a PNG whose pixels are class numbers, with a
+    colour palette, and prints the spikes of each population, synaptic operations and speed.
+    `lavaseg predict` does the same for whoever wants pictures alone.
 
     Example: `lavaseg simulate runs/demo/net.net photo.jpg -o labels.png`
     """
-
-    def simulated(
-        network: IntegerNetwork, spikes: np.ndarray, progress: Callable[[int, int], None]
-    ) -> Activity:
-        from lavaseg.deploy import simulate as simulate_net
-
-        return simulate_net(network, spikes, device=device, progress=progress)
-
-    _infer("simulate", simulated, net, source, out_, seed, set_, json)
+    check_net(net)
+    job = _job(net, sources, out_, write or "labels", opacity, set_)
+    options = _options(fit, overlap, scale, seed, device, None, None)
+    _counted(job, REFERENCE, colours, options, json)
 
 
 def run(
     net: Net,
-    source: Source,
+    sources: Source,
     backend: Annotated[str, backend_option("What to run it on", RUNTIMES)] = "lava",
     out_: Out = None,
-    seed: Seed = 0,
-    timeout: Annotated[
-        float | None,
-        typer.Option("--timeout", min=1, help="Give up after this many seconds (lava, loihi2)."),
-    ] = None,
+    fit: FitOption = "resize",
+    overlap: Overlap = 0.25,
+    scale: Scale = 1.0,
+    write: Write = None,
+    colours: ColourOption = None,
+    opacity: Opacity = 0.5,
+    seed: Seed = None,
+    timeout: Timeout = None,
     board: Board = None,
     partition: Partition = None,
     host: Host = None,
@@ -125,182 +239,114 @@ def run(
     """
     from lavaseg.deploy.loihi2.job import profile_kinds
 
-    with only_json(json):
-        kinds = profile_kinds(profile, backend)
-        system = system_of(board, partition, host, loihi_gen)
-        check_used(system, backend)
-        if kinds:
-            from lavaseg.deploy.loihi2 import check_profiling
+    kinds = profile_kinds(profile, backend)
+    system = system_of(board, partition, host, loihi_gen)
+    check_used(system, backend)
+    if kinds:
+        from lavaseg.deploy.loihi2 import check_profiling
 
-            check_profiling(kinds, system)  # refused before a run, not after it
-
-    def ran(
-        network: IntegerNetwork, spikes: np.ndarray, progress: Callable[[int, int], None]
-    ) -> Activity:
-        from lavaseg.deploy import run as run_net
-
-        if BACKENDS[backend].on_chip:
-            say_remarks(network)
-
-        return run_net(
-            network, spikes, backend=backend, timeout=timeout, system=system, progress=progress
-        )
-
-    def profiled(network: IntegerNetwork, spikes: np.ndarray) -> dict[str, Any]:
-        return profile_on_chip(net, network, spikes, kinds, system, timeout)
-
-    _infer(backend, ran, net, source, out_, seed, set_, json, profiled if kinds else None)
+        check_profiling(kinds, system)  # refused before a run, not after it
+    check_net(net)
+    job = _job(net, sources, out_, write or "labels", opacity, set_)
+    options = _options(fit, overlap, scale, seed, "cpu", timeout, system)
+    _counted(job, backend, colours, options, json, kinds)
 
 
-def _infer(
-    title: str,
-    runner: Runner,
-    net: Path,
-    source: str,
-    out_: Path | None,
-    seed: int,
-    set_: list[str] | None,
+def _counted(
+    job: Job,
+    backend: str,
+    colours: str | None,
+    options: dict[str, Any],
     json: bool,
-    profiler: Profiler | None = None,
+    kinds: tuple[str, ...] = (),
 ) -> None:
-    """Everything that both commands do, given their runner, and a profiler if there is one."""
-    with only_json(json):
-        network = open_net(net)
-        options = data_options(set_)
-        found = load_inputs(source, network, data_beside(net), options)
-        targets = _targets(found, out_, net)
-
-        from lavaseg.system.progress import bar
-
-        spikes = network.encoder.encode(found.stimuli, seed=seed, samples=found.numbers)
-        with bar(title) as progress:
-            activity = runner(network, spikes, progress)
-        profile = profiler(network, spikes) if profiler is not None else None
-        account = _account(network, activity)
-        labels = _write_labels(network, activity, found, targets)
-    speed = {
-        "seconds": activity.seconds,
-        "samples_per_second": activity.samples / activity.seconds if activity.seconds else None,
-        "milliseconds_per_step": 1000 * activity.seconds / (activity.samples * network.steps),
-    }
-    if json:
-        print_json(
-            {
-                "net": net,
-                "backend": title,
-                "seed": seed,
-                "samples": activity.samples,
-                "steps": network.steps,
-                "pictures": labels,
-                "failed": found.failed,
-                "spikes": {name: int(count.sum()) for name, count in activity.counts.items()},
-                "synaptic_operations": round(account.synaptic_operations * activity.samples),
-                **speed,
-                **({} if profile is None else {"profile": profile}),
-            }
-        )
-    else:
-        _show(network, activity, account, found, targets, speed)
-        if profile is not None:
-            show_profile(profile)
-    warn_if_silent(network.network, {k: float(n.sum()) for k, n in activity.counts.items()})
-    if found.failed:
-        for sentence in found.failed:
-            typer.echo(sentence, err=True)
-        raise LavasegError(
-            f"{counted(len(found.failed), 'file')} of {len(found.failed) + len(found.names)} "
-            "could not be read; the others are done"
-        )
-
-
-def _targets(found: Inputs, out_: Path | None, net: Path) -> list[Path]:
-    """The file of each label map; its folder is made and tried.
-
-    Raises:
-        LavasegError: two of them are one file, or one is an input.
-    """
-    targets = _names(found, out_)
-    first: dict[Path, str] = {}
-    for index, target in enumerate(targets):
-        source = str(found.files[index]) if len(found.files) == len(targets) else found.names[index]
-        if target in first:
-            raise LavasegError(
-                f"{first[target]} and {source} would both write {target}: rename one of them"
-            )
-        first[target] = source
-    check_outs(targets, (*found.files, net))
-    check_writable(targets[0].parent)
-    return targets
-
-
-def _names(found: Inputs, out_: Path | None) -> list[Path]:
-    """The file of each label map."""
-    if len(found.names) == 1 and not (out_ is not None and out_.is_dir()):
-        target = out_ or Path(f"{found.names[0]}-labels.png")
-        if target.suffix.lower() != ".png":
-            raise LavasegError(f"label maps are written as PNG: --out {target} must end in .png")
-        return [target]
-    folder = out_ or Path("labels")
-    return [folder / f"{name}-labels.png" for name in found.names]
-
-
-def _account(network: IntegerNetwork, activity: Activity) -> EnergyAccount:
+    """Predict with integers, and say what they did: `simulate` and `run`."""
     import numpy as np
 
-    from lavaseg.results.energy import account
+    from lavaseg.inference.engines import Integers
 
-    totals = {name: count.sum(0, dtype=np.int64) for name, count in activity.counts.items()}
-    return account(network.network, totals, activity.samples, network.steps)
+    with only_json(json):
+        predictor = _predictor(job, backend, colours, options)
+        engine = predictor.engine
+        assert isinstance(engine, Integers)
+        engine.kept = [] if kinds else None
+        title = backend if BACKENDS[backend].on_lava else "simulate"
+        tally = carry_out(job, predictor, title, json)
+        profile = None
+        if kinds and engine.kept:
+            spikes = np.concatenate(engine.kept)
+            system, timeout = options["system"], options["timeout"]
+            profile = profile_on_chip(job.target, engine.net, spikes, kinds, system, timeout)
+    if json:
+        facts = {} if profile is None else {"profile": profile}
+        print_json({**describe(job, predictor, tally), **facts})
+    else:
+        show_activity(engine.net, tally)
+        show(job, predictor, tally)
+        if profile is not None:
+            show_profile(profile)
+    _end(predictor, tally)
 
 
-def _write_labels(
-    network: IntegerNetwork, activity: Activity, found: Inputs, targets: list[Path]
-) -> list[dict[str, Any]]:
-    """Write the label maps; one row for each, with the pixels of each class."""
-    from lavaseg.data.pictures import palette, write_label_map
-    from lavaseg.results.metrics import predict
+def _job(
+    target: Path,
+    sources: list[str],
+    out: Path | None,
+    write: str,
+    opacity: float,
+    set_: list[str] | None,
+    watch: bool = False,
+    idle: float | None = None,
+) -> Job:
+    from lavaseg.inference.prediction import check_outputs
 
-    _, height, width = found.stimuli[0].shape
-    lines, columns = network.encoder.window((height, width))
-    seen = (lines.stop - lines.start, columns.stop - columns.start)
-    maps = predict(network.logits(activity.readout), seen)
-    colours = palette(len(network.classes))
-    rows = []
-    for name, labels, target in zip(found.names, maps, targets, strict=True):
-        write_label_map(labels, target, colours)
-        pixels = {c: int((labels == k).sum()) for k, c in enumerate(network.classes)}
-        rows.append({"name": name, "labels": target, "pixels": pixels})
-    return rows
-
-
-def _show(
-    network: IntegerNetwork,
-    activity: Activity,
-    account: EnergyAccount,
-    found: Inputs,
-    targets: list[Path],
-    speed: dict[str, Any],
-) -> None:
-    if found.remark:
-        say(found.remark)
-    print_table(
-        f"Spikes of {counted(activity.samples, 'sample')}, {counted(network.steps, 'step')} each",
-        ["population", "shape", ">spikes", ">per neuron and step"],
-        (
-            (
-                name,
-                "x".join(map(str, network.network.shape(name))),
-                f"{int(count.sum()):,}",
-                f"{count.sum() / (count.size * network.steps):.4f}",
-            )
-            for name, count in activity.counts.items()
-        ),
+    names = check_outputs([name.strip() for name in write.split(",") if name.strip()])
+    if idle is not None and not watch:
+        raise LavasegError("--idle says when --watch ends: give both")
+    return Job(
+        target, tuple(sources), out, names, opacity, data_options(set_), watch=watch, idle=idle
     )
-    say(f"synaptic operations  {account.synaptic_operations:,.0f} a sample")
-    rate = speed["samples_per_second"]
-    say(
-        f"speed (no start-up)  {'-' if rate is None else format(rate, '.3g')} samples/s, "
-        f"{speed['milliseconds_per_step']:.3g} ms a step"
+
+
+def _options(
+    fit: str,
+    overlap: float,
+    scale: float,
+    seed: int | None,
+    device: str,
+    timeout: float | None,
+    system: System | None,
+) -> dict[str, Any]:
+    """Arguments of a predictor; LavasegError if the options of windows go with another fit."""
+    if fit != "windows" and (overlap, scale) != (0.25, 1.0):
+        raise LavasegError(f"--overlap and --scale are of --fit windows, got --fit {fit}")
+    names = {"fit": fit, "overlap": overlap, "scale": scale, "seed": seed, "device": device}
+    return {**names, "timeout": timeout, "system": system}
+
+
+def _predictor(job: Job, backend: str, colours: str | None, options: dict[str, Any]) -> Predictor:
+    from lavaseg.data.colours import read_colours
+    from lavaseg.inference.predictor import Predictor
+
+    found = Predictor(job.target, backend=backend, warm=False, **options)
+    if colours is not None:
+        found.recolour(read_colours(colours, found.classes))
+    if backend in BACKENDS and BACKENDS[backend].on_chip:
+        assert found.target.net is not None
+        say_remarks(found.target.net)
+    return found
+
+
+def _end(predictor: Predictor, tally: Tally) -> None:
+    """Warn of a network without spikes, and name what could not be read."""
+    net = predictor.target.net
+    if net is not None and tally.views:
+        warn_if_silent(net.network, {k: float(n.sum()) for k, n in tally.counts.items()})
+    if not tally.failed:
+        return
+    for sentence in tally.failed:
+        complain(sentence)
+    whole = len(tally.failed) + tally.written
+    raise LavasegError(
+        f"{counted(len(tally.failed), 'input')} of {whole:,} could not be read; the others are done"
     )
-    written = targets[0] if len(targets) == 1 else f"{targets[0].parent} ({len(targets)} files)"
-    say(f"label maps           {written}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -55,8 +56,8 @@ def open_run(path: Path, set_: Iterable[str] | None = None) -> Run:
     return run
 
 
-def open_net(path: Path) -> IntegerNetwork:
-    """The network in a `.net` file; LavasegError if there is none."""
+def check_net(path: Path) -> None:
+    """LavasegError unless there is a file where a `.net` file is expected."""
     if not path.exists():
         raise LavasegError(f"there is no file {path}: `lavaseg export RUN -o {path}` makes one")
     if path.is_dir():
@@ -64,6 +65,11 @@ def open_net(path: Path) -> IntegerNetwork:
 
         net = RunFolder(path).net.path
         raise LavasegError(f"{path} is a folder, expected a .net file such as {net}")
+
+
+def open_net(path: Path) -> IntegerNetwork:
+    """The network in a `.net` file; LavasegError if there is none."""
+    check_net(path)
     from lavaseg.netx import read
 
     return read(path)
@@ -124,6 +130,18 @@ def data_beside(net: Path) -> Choice | None:
 
     recipe = RunFolder(net.resolve().parent).recipe
     return recipe.load().data if recipe.exists() else None
+
+
+def prediction_of(net: Path) -> str:
+    """The command that labels photos with a network on Lava: those of its run's data, if known."""
+    data = data_beside(net)
+    photos = "PHOTOS"
+    if data is not None and data.name == "folder":
+        root = Path(str(data.options["root"])).expanduser()
+        parts = [root / part / "pictures" for part in ("test", "testing", "val", "valid")]
+        parts += [root / "validation" / "pictures", root / "pictures"]
+        photos = str(next((part for part in parts if part.is_dir()), root))
+    return shlex.join(["lavaseg", "predict", str(net), photos, "--backend", "lava"])
 
 
 def run_of(net: Path) -> Run | None:

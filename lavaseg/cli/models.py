@@ -130,6 +130,10 @@ def _layers(model: Network | AnalogModel) -> list[dict[str, Any]]:
     ]
 
 
+_LATENCY = 4
+"""The column that a narrow terminal leaves to `lavaseg models NAME`."""
+
+
 def _list(title: str, rows: dict[str, dict[str, Any]]) -> None:
     cells: list[tuple[str, ...]] = []
     notes: list[str] = []
@@ -152,7 +156,14 @@ def _list(title: str, rows: dict[str, dict[str, Any]]) -> None:
         "system", ">params", ">GMACs", ">neurons", ">late-\nncy", ">mem.\nMiB", ">cores",
         ">chips", "can\nrun" if narrow else "deployable",
     ]  # fmt: skip
-    print_table(title, columns, cells, wrap=None if narrow else columns[-1], tight=True)
+    shown = [k for k in range(len(columns)) if not narrow or k != _LATENCY]
+    print_table(
+        title,
+        [columns[k] for k in shown],
+        ([row[k] for k in shown] for row in cells),
+        wrap=None if narrow else columns[-1],
+        tight=True,
+    )
     if notes:
         say("Cannot run on Lava as they are:")
         for note in notes:

@@ -1,88 +1,166 @@
-"""Tables of many columns at the terminal: parts that fit, each with the labels of its rows."""
+"""Tables at the terminal whose words, names and numbers are never broken.
+
+A table that a terminal has no room for comes in parts, each with the labels of its rows, or, where
+it holds sentences, as one paragraph a row.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import chain
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lavaseg.cli.console import say
-
-_BETWEEN = 3
-"""Blanks that a column takes besides its width."""
 NONE = "-"
 """A cell that has nothing."""
-_LABEL = 30
+LABEL = 30
 """The widest that a label is without being broken between words."""
+_EDGES = 2
+"""Columns of a terminal at the edges of a table."""
+_USUAL, _TIGHT = 3, 1
+"""Blanks between two columns."""
+Rows = Sequence[Sequence[str]]
 
 
-def print_in_parts(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], labels: int
+def show_table(
+    columns: Sequence[str],
+    rows: Rows,
+    width: int,
+    *,
+    labels: int = 1,
+    whole: Collection[str] = (),
+    tight: bool = False,
+    say: Callable[[str], None],
 ) -> None:
-    """A table on stdout whose words and numbers are never broken, only its headings.
-
-    Columns that a terminal has no room for follow in a further part, which leaves out the rows
-    that have nothing in it.
+    """A table on stdout.
 
     Args:
         columns: their headings; those of numbers begin with '>'.
+        width: columns of the terminal.
         labels: how many columns, from the left, say what a row is.
+        whole: columns whose cells are on one line, besides those of numbers.
+        tight: one blank between columns.
+        say: prints a line that is no table.
     """
-    console = Console(highlight=False)
-    if not console.is_terminal:  # a file or a pipe has no width
-        console.width = 160
-    needs = [_least(columns[i], [row[i] for row in rows], i < labels) for i in range(len(columns))]
-    say(title, "bold")
-    for part in _parts(needs, labels, console.width - 1):
-        console.print(_table(columns, rows, part, labels, needs, console.width - 1))
+    fixed = [c.startswith(">") or c in whole for c in columns]
+    needs = [_least(c, [row[i] for row in rows], fixed[i]) for i, c in enumerate(columns)]
+    between = _TIGHT if tight else _USUAL
+    room = width - _EDGES + between
+    if _taken(needs, range(len(needs)), between) > room and _has_sentences(rows, fixed, labels):
+        for row in rows:
+            _card(columns, row, width, say)
+        return
+    for part in _parts(needs, labels, room, between):
+        left = room - _taken(needs, part, between)
+        widths = _widths(columns, rows, part, needs, left)
+        _print(columns, rows, part, widths, between, labels)
 
 
-def _least(heading: str, cells: Sequence[str], label: bool) -> int:
-    """What a column needs: the longest word of its heading, and cells, long labels by words."""
+def _taken(needs: Sequence[int], part: Iterable[int], between: int) -> int:
+    """Columns of a terminal that columns of a table take, blanks behind each included."""
+    return sum(needs[i] + between for i in part)
+
+
+def _least(heading: str, cells: Sequence[str], fixed: bool) -> int:
+    """What a column needs: its longest word, or cell."""
     words = heading.removeprefix(">").split()
     for cell in cells:
-        words += cell.split() if label and len(cell) > _LABEL else [cell]
-    long = label and any(len(cell) > _LABEL for cell in cells)
-    return max([*map(len, words), _LABEL if long else 0])
+        words += [cell] if fixed and cell_len(cell) <= LABEL else cell.split()
+    return max(map(cell_len, words), default=0)
 
 
-def _parts(needs: Sequence[int], labels: int, width: int) -> list[list[int]]:
+def _has_sentences(rows: Rows, fixed: Sequence[bool], labels: int) -> bool:
+    return any(
+        cell_len(cell) > LABEL and " " in cell
+        for row in rows
+        for i, cell in enumerate(row)
+        if i >= labels and not fixed[i]
+    )
+
+
+def _card(
+    columns: Sequence[str], row: Sequence[str], width: int, say: Callable[[str], None]
+) -> None:
+    """A row as lines of its own: its first cell, and below it what the others say."""
+    if not any(row):
+        return
+    say(row[0])
+    for column, cell in zip(columns[1:], row[1:], strict=True):
+        if cell in ("", NONE):
+            continue
+        heading = " ".join(column.removeprefix(">").split())
+        say(
+            textwrap.fill(
+                f"{heading}: {cell}" if heading else cell,
+                width - 1,
+                initial_indent="    ",
+                subsequent_indent="      ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        )
+
+
+def _parts(needs: Sequence[int], labels: int, room: int, between: int) -> list[list[int]]:
     """Columns of each part, all of which begin with the labels."""
     head = list(range(labels))
     parts = [list(head)]
     for column in range(labels, len(needs)):
-        taken = sum(needs[i] + _BETWEEN for i in parts[-1])
-        if taken + needs[column] + _BETWEEN > width and len(parts[-1]) > labels:
+        taken = _taken(needs, [*parts[-1], column], between)
+        if taken > room and len(parts[-1]) > labels:
             parts.append(list(head))
         parts[-1].append(column)
     return parts
 
 
-def _table(
+def _widths(
+    columns: Sequence[str], rows: Rows, part: Sequence[int], needs: Sequence[int], left: int
+) -> dict[int, int]:
+    """Width of each column: room that is left goes to those that would be broken most."""
+    wanted = {
+        i: max(map(cell_len, chain(columns[i].removeprefix(">").split("\n"), (r[i] for r in rows))))
+        for i in part
+    }
+    widths = {i: needs[i] for i in part}
+    while left > 0:
+        most = max(part, key=lambda i: wanted[i] / max(1, widths[i]))
+        if widths[most] >= wanted[most]:
+            break
+        widths[most] += 1
+        left -= 1
+    return widths
+
+
+def _print(
     columns: Sequence[str],
-    rows: Sequence[Sequence[str]],
+    rows: Rows,
     part: Sequence[int],
+    widths: dict[int, int],
+    between: int,
     labels: int,
-    needs: Sequence[int],
-    width: int,
-) -> Table:
-    """One part; what room is left goes to the headings, from the left."""
-    left = max(width - sum(needs[i] + _BETWEEN for i in part), 0)
-    table = Table(header_style="cyan", box=box.SIMPLE_HEAD, pad_edge=False)
+) -> None:
+    """The columns of one part; of several parts, each leaves out rows that have nothing in it."""
+    table = Table(
+        header_style="cyan",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=0 if between == _TIGHT else (0, 1),
+    )
     for i in part:
-        heading = columns[i].removeprefix(">")
-        more = min(left, max(len(heading) - needs[i], 0))
-        left -= more
         table.add_column(
-            heading,
+            columns[i].removeprefix(">"),
             justify="right" if columns[i].startswith(">") else "left",
-            width=needs[i] + more,
+            width=widths[i],
             overflow="fold",
         )
     for row in rows:
         if len(part) == len(row) or any(row[i] != NONE for i in part[labels:]):
             table.add_row(*(Text(row[i]) for i in part))
-    return table
+    console = Console(highlight=False)
+    console.width = sum(widths.values()) + between * (len(part) - 1) + _EDGES
+    console.print(table)

@@ -16,7 +16,6 @@ import typer
 
 from lavaseg.cli.console import UNABLE, only_json, print_json, print_table, say
 from lavaseg.cli.inputs import Json, say_repeated
-from lavaseg.cli.parts import print_in_parts
 from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
@@ -321,7 +320,8 @@ def _show(found: StudyResult) -> None:
     for remark in remarks(found.study, found.results):
         say(remark)
     for table in tables(found.study, found.results):
-        print_in_parts(table.title, table.columns, table.rows, table.labels)
+        values = table.columns[table.labels :]
+        print_table(table.title, table.columns, table.rows, whole=values, labels=table.labels)
         if table.sources:
             say(f"Printed: {'; '.join(table.sources)}.")
     for verdict in verdicts(found.study, found.results):

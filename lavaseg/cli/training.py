@@ -1,4 +1,4 @@
-"""`lavaseg recipes` and `lavaseg train`."""
+"""`lavaseg train`."""
 
 from __future__ import annotations
 
@@ -8,45 +8,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lavaseg.cli.console import check_writable, print_json, print_table, say
-from lavaseg.cli.inputs import Json, say_repeated
+from lavaseg.cli.complete import complete_fields, complete_recipes
+from lavaseg.cli.console import check_writable, say
+from lavaseg.cli.inputs import say_repeated
 
 if TYPE_CHECKING:
     from lavaseg.runs import Run
 
 
-def recipes(
-    json: Json = False,
-) -> None:
-    """List the recipes that ship, with the paper and table that each reproduces.
-
-    A recipe is one YAML file: data, model, encoder, training, regularisation, fine-tuning, seed.
-    A copy with other values is a recipe, too; `lavaseg train` takes its path.
-
-    Example: `lavaseg recipes --json`
-    """
-    from lavaseg.recipes import GROUPS, load, names
-
-    if json:
-        print_json([load(name).model_dump() for name in names()])
-        return
-    for group, title in GROUPS.items():
-        print_table(
-            title,
-            ["name", "what it trains", "reproduces", "data", ">epochs"],
-            (
-                (r.name, r.title, r.paper or "-", r.data.name, r.training.epochs)
-                for r in map(load, names(group))
-            ),
-        )
-    say("Train one: `lavaseg train NAME`")
-
-
 def train(
-    recipe: Annotated[str, typer.Argument(help="Name of a recipe that ships, or a YAML file.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            help="Name of a recipe that ships, or a YAML file.", autocompletion=complete_recipes
+        ),
+    ],
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="Change a field; may be repeated."),
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="Change a field; may be repeated. `lavaseg help` lists fields.",
+            autocompletion=complete_fields,
+        ),
     ] = None,
     out_: Annotated[
         Path | None, typer.Option("--out", "-o", help="Run folder.", show_default="runs/RECIPE")

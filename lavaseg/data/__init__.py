@@ -14,6 +14,7 @@ from typing import Any
 from lavaseg.data.base import DataSet, Samples
 from lavaseg.errors import LavasegError
 from lavaseg.system.options import wrong_option
+from lavaseg.system.words import or_like
 
 __all__ = ["DATASETS", "DataSet", "Samples", "load", "source", "summary"]
 
@@ -35,7 +36,7 @@ DATASETS = {
 
 def summary(name: str) -> str:
     """A data set in a few words."""
-    return (_module(name).load.__doc__ or "").partition("\n")[0].rstrip(".")
+    return (function_of(name).__doc__ or "").partition("\n")[0].rstrip(".")
 
 
 def source(name: str) -> str:
@@ -53,6 +54,12 @@ def source(name: str) -> str:
     return load(name).source
 
 
+def function_of(name: str) -> Callable[..., DataSet]:
+    """The function that reads the data set of that name; its arguments are the options."""
+    found: Callable[..., DataSet] = _module(name).load
+    return found
+
+
 def _module(name: str) -> Any:
     return importlib.import_module(f"lavaseg.data.{DATASETS[name]}")
 
@@ -68,9 +75,8 @@ def load(name: str, /, **options: Any) -> DataSet:
         LavasegError: an unknown name or option, an option missing or out of range, or files that
             are missing or damaged.
     """
-    if name not in DATASETS:
-        raise LavasegError(f"there is no data set {name!r}; there are " + ", ".join(DATASETS))
-    function: Callable[..., DataSet] = _module(name).load
+    check_name(name)
+    function = function_of(name)
     parameters = inspect.signature(function).parameters
     for option in options:
         check_option(name, option)
@@ -83,10 +89,16 @@ def load(name: str, /, **options: Any) -> DataSet:
     return function(**options)
 
 
+def check_name(name: str) -> None:
+    """LavasegError unless there is a data set of that name."""
+    if name not in DATASETS:
+        raise LavasegError(f"there is no data set {name!r}{or_like(name, DATASETS)}")
+
+
 def check_option(name: str, option: str) -> None:
     """LavasegError unless the data set called `name` has an option of that name."""
-    known = inspect.signature(_module(name).load).parameters
+    known = inspect.signature(function_of(name)).parameters
     if option not in known:
         raise LavasegError(
-            f"data set {name!r} has no option {option!r}; it has " + ", ".join(known)
+            f"data set {name!r} has no option {option!r}{or_like(option, known, 'it has')}"
         )

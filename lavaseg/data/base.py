@@ -11,6 +11,7 @@ import numpy as np
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus
 from lavaseg.network import Shape
+from lavaseg.system.words import counted
 
 Mark: TypeAlias = "int | tuple[int, int, int]"
 """A value or a colour (red, green, blue) in a label map."""
@@ -42,6 +43,20 @@ class Samples(Protocol):
     def __getitem__(self, index: int) -> tuple[Stimulus, np.ndarray]: ...
 
 
+def own_label(samples: Samples, index: int) -> np.ndarray:
+    """The label of a sample at the size that its file has, uint8 (height, width).
+
+    Where samples are not resized, or come from no file, it is the label that they have.
+    """
+    found = getattr(samples, "own_label", None)
+    return samples[index][1] if found is None else found(index)
+
+
+def samples_in_short(samples: Samples) -> str:
+    """What samples are called where Python shows them, in place of all their files or pixels."""
+    return f"{type(samples).__name__}({counted(len(samples), 'sample')})"
+
+
 def unknown_label(label: np.ndarray, classes: int, ignore: int | None) -> int | None:
     """The smallest id of a label map that is neither a class nor the ignore index, or None."""
     strange = np.setdiff1d(label[label >= classes], [ignore])
@@ -70,6 +85,21 @@ class DataSet:
     validation: Samples | None = None
     source: str = ""
     remarks: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{part} {len(samples):,}" for part, samples in self._parts.items())
+        return f"DataSet({self.name!r}, {parts}, {counted(len(self.classes), 'class', 'classes')})"
+
+    def _repr_html_(self) -> str:
+        from lavaseg.data.notebook import html
+
+        return html(self, self._parts)
+
+    @property
+    def _parts(self) -> dict[str, Samples]:
+        """The parts that it has, by name."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {part: samples for part, samples in parts.items() if samples is not None}
 
     @property
     def picture_shape(self) -> Shape:

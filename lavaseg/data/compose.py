@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lavaseg.data.base import samples_in_short
 from lavaseg.errors import LavasegError
 
 CLASSES = ("background", "digit")
@@ -67,6 +68,8 @@ class Composed:
     digit_index: np.ndarray
     rows: np.ndarray
     columns: np.ndarray
+
+    __repr__ = samples_in_short
 
     def __len__(self) -> int:
         return len(self.rows)

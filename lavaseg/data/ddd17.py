@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from lavaseg.data import places
-from lavaseg.data.base import DataSet, Samples
+from lavaseg.data.base import DataSet, Samples, samples_in_short
 from lavaseg.data.pairs import check_classes
 from lavaseg.data.pictures import (
     read_label_map,
@@ -130,6 +130,8 @@ class Exported:
     frames: int
     size: Size
     per_column: bool
+
+    __repr__ = samples_in_short
 
     def __len__(self) -> int:
         return len(self.numbers)

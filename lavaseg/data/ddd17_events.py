@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from lavaseg.data import places
-from lavaseg.data.base import DataSet
+from lavaseg.data.base import DataSet, samples_in_short
 from lavaseg.data.ddd17 import CLASSES, IGNORE
 from lavaseg.data.pairs import check_classes
 from lavaseg.data.pictures import read_label_map, resize_label_map
@@ -104,6 +104,8 @@ class Sliced:
     events: int
     window: int
     size: Size
+
+    __repr__ = samples_in_short
 
     def __len__(self) -> int:
         return len(self.items)

@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 
 from lavaseg.data import places
-from lavaseg.data.base import DataSet
+from lavaseg.data.base import DataSet, samples_in_short
 from lavaseg.data.pairs import check_classes
 from lavaseg.data.pictures import read_label_map
 from lavaseg.data.split import check_part
@@ -116,6 +116,8 @@ class Labelled:
     events: int
     window: int
     rectify: bool
+
+    __repr__ = samples_in_short
 
     def __len__(self) -> int:
         return len(self.items)

@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
-from lavaseg.data.event_text import TextFormat, read_text
+from lavaseg.data.event_text import TextFormat, read_lines, read_text
 from lavaseg.data.evt21 import read_words
 from lavaseg.data.sensors import agreed
 from lavaseg.data.sound_events import Maker, SoundEvents
@@ -70,6 +71,25 @@ def stream_recording(
             f"{path} is no recording of events: expected a name that ends in {', '.join(SUFFIXES)}"
         )
     return _checked(path, readers[path.suffix.lower()](path, sensor, sound or Events))
+
+
+def stream_lines(
+    file: TextIO, name: str, sensor: Size, text: TextFormat, at_once: int = 256
+) -> Iterator[Events]:
+    """The events of text that is open already and may still grow, in pieces.
+
+    Args:
+        file: lines, as of .txt files.
+        name: what to call it in messages.
+        sensor: (height, width).
+        text: unit and columns.
+        at_once: lines of a piece.
+
+    Raises:
+        LavasegError: as of `stream_recording`.
+    """
+    source = Path(name)
+    return _checked(source, read_lines(file, source, sensor, Events, given=text, at_once=at_once))
 
 
 def read_recording(

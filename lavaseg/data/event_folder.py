@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lavaseg.data.base import DataSet, Samples
+from lavaseg.data.base import DataSet, Samples, samples_in_short
 from lavaseg.data.event_files import SUFFIXES, TEXT_SUFFIXES, read_recording
 from lavaseg.data.event_text import TextFormat, judged_format, text_format
 from lavaseg.data.folder import data_set, files_of
@@ -99,6 +99,8 @@ class RecordingPairs:
     text: TextFormat
     drops: bool = False
     said: set[Path] = field(default_factory=set)
+
+    __repr__ = samples_in_short
 
     def __len__(self) -> int:
         return len(self.files)

@@ -119,6 +119,19 @@ def read_text(
         yield from _Reader(path, file, sensor, given).events(make)
 
 
+def read_lines(
+    file: TextIO, name: Path, sensor: Size | None, make: Maker, *, given: TextFormat, at_once: int
+) -> Iterator[Events | None]:
+    """As `read_text`, of text that is open already and may still grow.
+
+    Args:
+        name: what to call it.
+        at_once: lines that are waited for before events are made of them.
+    """
+    with _naming(name):
+        yield from _Reader(name, file, sensor, given).events(make, at_once)
+
+
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
     """Errors of reading name the file."""
@@ -157,9 +170,9 @@ class _Reader:
             first = next(self.lines, "")
         self.lines = chain([first] if first else [], self.lines)
 
-    def events(self, make: Maker) -> Iterator[Events | None]:
+    def events(self, make: Maker, at_once: int = _PIECE) -> Iterator[Events | None]:
         size = agreed(self.path, self.own, self.sensor)
-        while piece := list(islice(self.lines, _PIECE)):
+        while piece := list(islice(self.lines, at_once)):
             if isinstance(make, SoundEvents):
                 lines = [line for line in piece if self._is_event(line)]
                 make.drop(len(piece) - len(lines))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from lavaseg.data import DATASETS, load
+from lavaseg.data.walk import files_below, name_below
 from lavaseg.encoders import EventEncoder
 from lavaseg.errors import LavasegError
 from lavaseg.events import Events, Stimulus
@@ -160,11 +161,11 @@ def load_inputs(
         whole = path.exists()
         if whole or Path(file).is_file():
             path, part = (path, "") if whole else (Path(file), part)
-            _check_options(path, options or {}, RECORDING_OPTIONS)
+            check_options(path, options or {}, RECORDING_OPTIONS)
             own = beside.options if beside is not None and beside.name == "event-folder" else {}
             return _recordings(path, part, net.encoder, most, {**own, **(options or {})})
     elif path.exists():
-        _check_options(path, options or {}, ())
+        check_options(path, options or {}, ())
         return _pictures(path, stimulus_shape(net))
     return _from_data(source, net, beside, options or {}, most)
 
@@ -186,7 +187,7 @@ def choose_inputs(
         seed: of the noise.
     """
     if not sources and beside is None:
-        _check_options(Path("noise"), options, ())
+        check_options(Path("noise"), options, ())
         names = tuple(f"noise-{i}" for i in range(samples))
         remark = "noise: no INPUT was given, and the network lies in no run folder"
         return Inputs(names, random_stimuli(net, samples, seed), range(samples), remark)
@@ -216,7 +217,7 @@ def choose_inputs(
     )
 
 
-def _check_options(path: Path, options: Mapping[str, Any], known: Sequence[str]) -> None:
+def check_options(path: Path, options: Mapping[str, Any], known: Sequence[str]) -> None:
     """LavasegError if an option is given that an input does not have."""
     for option in options:
         if option not in known:
@@ -250,37 +251,34 @@ def _read(
     return places, stimuli, failed
 
 
-def _files(path: Path, suffixes: tuple[str, ...], what: str) -> list[Path]:
-    """The file itself, or those of a folder with one of these suffixes."""
+def _named_files(
+    path: Path, suffixes: tuple[str, ...], what: str
+) -> tuple[tuple[Path, ...], tuple[str, ...], str]:
+    """The file itself, or all those of a folder; their names, and a remark on what was left out."""
     if not path.is_dir():
-        return [path]
-    files = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes)
-    if not files:
-        raise LavasegError(f"folder {path} has no {what} ({', '.join(suffixes)})")
-    return files
+        return (path,), (path.stem,), ""
+    found = files_below(path, suffixes, what)
+    return found.files, tuple(name_below(file, path) for file in found.files), found.remark
 
 
-def _pictures(path: Path, shape: Shape) -> Inputs:
+def check_is_picture(path: Path) -> None:
+    """LavasegError if a file's name is that of a recording of events."""
     from lavaseg.data import event_files
-    from lavaseg.data.pictures import SUFFIXES, is_own_label_map, read_picture
 
     if path.suffix.lower() in event_files.SUFFIXES and path.is_file():
         raise LavasegError(f"{path} is a recording of events, and the network takes pictures")
-    files = _files(path, SUFFIXES, "pictures")
-    remark = ""
-    if path.is_dir():
-        taken = [file for file in files if not is_own_label_map(file)]
-        if not taken:
-            raise LavasegError(f"folder {path} has no pictures but label maps that lavaseg wrote")
-        if len(taken) < len(files):
-            left = counted(len(files) - len(taken), "label map")
-            remark = f"left out: {left} that lavaseg wrote into {path}"
-        files = taken
+
+
+def _pictures(path: Path, shape: Shape) -> Inputs:
+    from lavaseg.data.pictures import SUFFIXES, read_picture
+
+    check_is_picture(path)
+    files, names, remark = _named_files(path, SUFFIXES, "pictures")
     places, pictures, failed = _read(
         files, lambda file: read_picture(file, shape), several=path.is_dir()
     )
     read = tuple(files[place] for place in places)
-    names = tuple(file.stem for file in read)
+    names = tuple(names[place] for place in places)
     return Inputs(names, pictures, places, remark, files=read, failed=tuple(failed))
 
 
@@ -312,12 +310,12 @@ def _recordings(
         return "; ".join(filter(None, (*sentences, *(dropper.remark for dropper in droppers))))
 
     if path.is_dir():
-        files = _files(path, SUFFIXES, "recordings")
+        files, names, _ = _named_files(path, SUFFIXES, "recordings")
         places, firsts, failed = _read(files, lambda file: next(parts(file)), several=True)
         read = tuple(files[place] for place in places)
         remark = "the first part of each recording" if encoder.size else ""
         remark = remarks(remark, _judged(read, text))
-        names = tuple(file.stem for file in read)
+        names = tuple(names[place] for place in places)
         return Inputs(names, firsts, places, remark, files=read, failed=tuple(failed))
     first, stop = _range(f"{path}:{part}", part) if part else (0, most + 1)
     if first >= stop:

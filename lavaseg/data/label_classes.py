@@ -145,17 +145,25 @@ def _marks(value: Any, what: str) -> list[Mark]:
 
 
 def _mark(value: Any, what: str) -> Mark:
-    if isinstance(value, str) and re.fullmatch("#[0-9a-fA-F]{6}", value):
-        return int(value[1:3], 16), int(value[3:5], 16), int(value[5:7], 16)
+    colour = colour_mark(value)
+    if colour is not None:
+        return colour
     if type(value) is int and 0 <= value < 2**16:
         return value
+    raise LavasegError(
+        f"{what} must be a value, or a colour as [red, green, blue] or '#rrggbb', got {value!r}"
+    )
+
+
+def colour_mark(value: Any) -> tuple[int, int, int] | None:
+    """(red, green, blue) of three numbers or of "#rrggbb"; None if it is no colour."""
+    if isinstance(value, str) and re.fullmatch("#[0-9a-fA-F]{6}", value):
+        return int(value[1:3], 16), int(value[3:5], 16), int(value[5:7], 16)
     if isinstance(value, (list, tuple)) and len(value) == 3:
         red, green, blue = value
         if all(type(part) is int and 0 <= part <= 255 for part in value):
             return red, green, blue
-    raise LavasegError(
-        f"{what} must be a value, or a colour as [red, green, blue] or '#rrggbb', got {value!r}"
-    )
+    return None
 
 
 def proposal(

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from lavaseg.data import places
-from lavaseg.data.base import DataSet
+from lavaseg.data.base import DataSet, samples_in_short
 from lavaseg.data.event_files import read_recording
 from lavaseg.data.idx import read_idx
 from lavaseg.errors import LavasegError
@@ -105,6 +105,8 @@ class Recordings:
     images: np.ndarray
     classes: np.ndarray
     place: tuple[float, float]
+
+    __repr__ = samples_in_short
 
     def __len__(self) -> int:
         return len(self.files)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lavaseg.data.base import LabelError, unknown_label
+from lavaseg.data.base import LabelError, samples_in_short, unknown_label
 from lavaseg.data.pictures import (
     is_turned,
     read_label_map,
@@ -132,6 +132,8 @@ class Pairs:
     preparation: Preparation
     read_label: Callable[[Path], np.ndarray] = read_label_map
 
+    __repr__ = samples_in_short
+
     def __len__(self) -> int:
         return len(self.files)
 
@@ -144,6 +146,13 @@ class Pairs:
         """
         files = self.files[index]
         return self.preparation.memory.get(files, lambda: self._read(*files))
+
+    def own_label(self, index: int) -> np.ndarray:
+        """The label map of sample `index` as its file holds it, not resized; checked likewise."""
+        label_file = self.files[index][1]
+        label = self.read_label(label_file)
+        check_classes(label, label_file, self.classes, self.ignore)
+        return label
 
     def _read(self, picture_file: Path, label_file: Path) -> tuple[np.ndarray, np.ndarray]:
         picture, label = read_picture(picture_file), self.read_label(label_file)

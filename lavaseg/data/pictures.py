@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,15 +18,18 @@ from lavaseg.system.extras import optional
 from lavaseg.system.faults import reading
 from lavaseg.system.files import replacing
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".npy")
 """File names that count as pictures."""
 
 _DAMAGED = "is truncated or damaged"
+_FRAMED = ("GIF", "WEBP", "PNG", "TIFF")
+"""Formats whose files may hold several frames or pages that are equals."""
 _ORIENTATION = 0x0112
 """EXIF's tag that says how a picture is to be turned or mirrored; 1: not at all."""
 
-_WRITER = ("Software", "lavaseg: label map")
-"""The text by which label maps that were written here are known again."""
+_MARK = "Software"
+_LABEL_MAP, _OVERLAY = "lavaseg: label map", "lavaseg: overlay"
+"""The texts by which label maps and overlays that were written here are known again."""
 _OTHER = (224, 224, 224)
 """Colour of labels that are no class, such as the ignore index."""
 
@@ -34,8 +38,9 @@ def read_picture(path: str | Path, shape: Shape | None = None) -> np.ndarray:
     """A picture as uint8 (channels, height, width).
 
     Args:
-        path: an image file (8 bits a channel; palette, transparency and orientation tags are
-            resolved), or a .npy file of uint8 (channels, height, width).
+        path: an image file (palette, transparency and orientation tags are resolved; of grey with
+            16 bits the upper 8 are taken, of several frames the first), or a .npy file of uint8
+            (channels, height, width).
         shape: the shape wanted: image files are converted to grey (1 channel) or RGB (3) and
             resized (bilinear, filtered when they shrink); a .npy file must have it.
             None: RGB at the file's own size.
@@ -43,24 +48,71 @@ def read_picture(path: str | Path, shape: Shape | None = None) -> np.ndarray:
     Raises:
         LavasegError: no such file, no picture, a truncated one, or one of another shape.
     """
+    path = existing(path)
+    if path.suffix.lower() == ".npy":
+        return read_array(path, shape)
+    if shape is not None:
+        check_channels(path, shape[0])
+    picture = pixels(upright(path)[0], 3 if shape is None else shape[0])
+    _, height, width = picture.shape if shape is None else shape
+    return resize_picture(picture, (height, width))
+
+
+def existing(path: str | Path) -> Path:
+    """The path of a picture; LavasegError if there is no such file."""
     path = Path(path)
     if not path.is_file():
         raise LavasegError(f"there is no picture {path}")
-    if path.suffix.lower() == ".npy":
-        return _read_array(path, shape)
-    if shape is not None and shape[0] not in (1, 3):
+    return path
+
+
+def check_channels(path: str | Path, channels: int) -> None:
+    """Refuse an image file for a network that takes neither grey nor colours."""
+    if channels not in (1, 3):
         raise LavasegError(
-            f"{path} is an image file, and the network takes {shape[0]} channels: give a .npy "
-            f"file of uint8 {tuple(shape)}"
+            f"{path} is an image file, and the network takes {channels} channels: give a .npy "
+            f"file of uint8 with shape ({channels}, height, width)"
         )
-    with reading(path, _DAMAGED):
-        image = ImageOps.exif_transpose(_open(path))
+
+
+def upright(path: Path, content: bytes | None = None) -> tuple[Image.Image, int]:
+    """The image with 8 bits a channel, as its orientation tag says that it is to be seen.
+
+    Args:
+        path: the file; or what to call `content`.
+        content: an image file's content, where it is no file.
+
+    Returns:
+        The image, and the number of frames in its file, of which it is the first.
+    """
+    with reading(path if content is None else str(path), _DAMAGED):
+        image = _open(path, content)
+        frames = getattr(image, "n_frames", 1) if image.format in _FRAMED else 1
+        kind, image = image.format, ImageOps.exif_transpose(image)
+    return eight_bits(image, path, kind), frames
+
+
+def eight_bits(image: Image.Image, name: str | Path, kind: str | None) -> Image.Image:
+    """An image with the upper eight bits of grey that has 16.
+
+    Args:
+        name: for messages.
+        kind: the format of its file.
+
+    Raises:
+        LavasegError: more bits, or fractions.
+    """
+    if image.mode.startswith("I;16") or (image.mode == "I" and kind == "PNG"):
+        return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
     if image.mode.startswith(("I", "F")):
-        raise LavasegError(f"{path} has mode {image.mode}: expected 8 bits a channel")
-    image = image.convert("L" if shape is not None and shape[0] == 1 else "RGB")
-    picture = np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
-    _, height, width = picture.shape if shape is None else shape
-    return resize_picture(picture, (height, width))
+        raise LavasegError(f"{name} has mode {image.mode}: expected 8 or 16 bits a channel")
+    return image
+
+
+def pixels(image: Image.Image, channels: int) -> np.ndarray:
+    """uint8 (channels, height, width), grey or red, green and blue."""
+    converted = image.convert("L" if channels == 1 else "RGB")
+    return np.atleast_3d(np.asarray(converted)).transpose(2, 0, 1)
 
 
 def resize_picture(picture: np.ndarray, size: Size) -> np.ndarray:
@@ -210,11 +262,11 @@ def palette(classes: int) -> np.ndarray:
         (213, 94, 0),
         (204, 121, 167),
     ]
-    colours += [_voc_colour(k) for k in range(len(colours), classes)]
+    colours += [voc_colour(k) for k in range(len(colours), classes)]
     return np.array(colours[:classes], np.uint8)
 
 
-def _voc_colour(number: int) -> tuple[int, int, int]:
+def voc_colour(number: int) -> tuple[int, int, int]:
     """PASCAL VOC's colour map: the bits of the number, dealt to red, green and blue in turn."""
     red, green, blue = (
         sum((number >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3))
@@ -249,7 +301,7 @@ def write_label_map(
     image = Image.fromarray(label)
     image.putpalette(table.tobytes())
     mark = PngInfo()
-    mark.add_text(*_WRITER)
+    mark.add_text(_MARK, _LABEL_MAP)
     with replacing(path) as part:
         image.save(part, format="PNG", pnginfo=mark)
 
@@ -269,23 +321,44 @@ def is_too_large(path: str | Path) -> bool:
             return False
 
 
-def is_own_label_map(path: str | Path) -> bool:
-    """Whether a file is a label map that `write_label_map` wrote, as its first bytes say."""
-    if Path(path).suffix.lower() != ".png":
+def write_overlay(overlay: np.ndarray, path: str | Path) -> None:
+    """Writes a picture with label colours laid over it as a PNG that is known again.
+
+    Args:
+        overlay: uint8 (3, height, width).
+
+    Raises:
+        LavasegError: the file cannot be written.
+    """
+    mark = PngInfo()
+    mark.add_text(_MARK, _OVERLAY)
+    image = Image.fromarray(np.ascontiguousarray(overlay.transpose(1, 2, 0)))
+    with replacing(path) as part:
+        image.save(part, format="PNG", pnginfo=mark, compress_level=1)
+
+
+def is_own_output(path: str | Path) -> bool:
+    """Whether a file is a label map or an overlay that was written here, as its head says."""
+    if Path(path).suffix.lower() != ".png" or not Path(path).is_file():  # a pipe would wait
         return False
     try:
-        with Image.open(path) as image:
-            return image.info.get(_WRITER[0]) == _WRITER[1]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a size that its reader refuses
+            with Image.open(path) as image:
+                return image.info.get(_MARK) in (_LABEL_MAP, _OVERLAY)
     except (OSError, SyntaxError, ValueError, EOFError):  # no picture: its reader says so
+        return False
+    except Image.DecompressionBombError:  # too large: likewise
         return False
 
 
-def _open(path: Path) -> Image.Image:
-    """The image, decoded in full."""
-    with reading(path, _DAMAGED), warnings.catch_warnings():
+def _open(path: Path, content: bytes | None = None) -> Image.Image:
+    """The image, decoded in full: of a file, or of a file's content."""
+    named = path if content is None else str(path)
+    with reading(named, _DAMAGED), warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            image = Image.open(path)
+            image = Image.open(path if content is None else io.BytesIO(content))
             image.load()
             return image
         except Image.UnidentifiedImageError:
@@ -297,7 +370,8 @@ def _open(path: Path) -> Image.Image:
             ) from None
 
 
-def _read_array(path: Path, shape: Shape | None) -> np.ndarray:
+def read_array(path: Path, shape: Shape | None) -> np.ndarray:
+    """uint8 (channels, height, width) of a .npy file, of that shape if one is given."""
     expected = "uint8 " + ("(channels, height, width)" if shape is None else str(tuple(shape)))
     with reading(path, f"is no .npy file of {expected}"):
         # mapped, so that a false header cannot ask for memory

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lavaseg.data.base import Samples
+from lavaseg.data.base import Samples, own_label, samples_in_short
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus
 
@@ -19,11 +19,17 @@ class Subset:
     samples: Samples
     numbers: np.ndarray
 
+    __repr__ = samples_in_short
+
     def __len__(self) -> int:
         return len(self.numbers)
 
     def __getitem__(self, index: int) -> tuple[Stimulus, np.ndarray]:
         return self.samples[int(self.numbers[index])]
+
+    def own_label(self, index: int) -> np.ndarray:
+        """See `lavaseg.data.base.own_label`."""
+        return own_label(self.samples, int(self.numbers[index]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +37,8 @@ class Joined:
     """The samples of several parts, one part after the other."""
 
     parts: tuple[Samples, ...]
+
+    __repr__ = samples_in_short
 
     def __len__(self) -> int:
         return sum(len(part) for part in self.parts)
@@ -41,6 +49,14 @@ class Joined:
         for part in self.parts:
             if 0 <= index < len(part):
                 return part[index]
+            index -= len(part)
+        raise IndexError("there is no sample of that number")
+
+    def own_label(self, index: int) -> np.ndarray:
+        """See `lavaseg.data.base.own_label`."""
+        for part in self.parts:
+            if index < len(part):
+                return own_label(part, index)
             index -= len(part)
         raise IndexError("there is no sample of that number")
 

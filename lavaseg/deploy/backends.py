@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lavaseg.errors import LavasegError
 from lavaseg.system.extras import optional
+from lavaseg.system.words import or_like
 
 if TYPE_CHECKING:
     import numpy as np
@@ -132,7 +133,7 @@ RUNTIMES = tuple(name for name, backend in BACKENDS.items() if backend.on_lava)
 def check_backend(name: str, names: Sequence[str] = tuple(BACKENDS)) -> None:
     """Raise LavasegError unless `name` is one of `names`."""
     if name not in names:
-        raise LavasegError(f"no backend {name!r}; there are {', '.join(names)}")
+        raise LavasegError(f"no backend {name!r}{or_like(name, names)}")
 
 
 def run(

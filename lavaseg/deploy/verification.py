@@ -84,6 +84,12 @@ class Verdict:
     first_difference: Difference | None
     seconds: dict[str, float]
 
+    def __repr__(self) -> str:
+        backends = ", ".join(dict.fromkeys(row.backend for row in self.rows))
+        verdict = "equal" if self.ok else f"different: {self.first_difference}"
+        compared = f"{self.samples} samples of {self.steps} steps on {backends}"
+        return f"Verdict({verdict}, {compared})"
+
     @property
     def ok(self) -> bool:
         """Whether all spikes and read-outs are equal, on every backend."""

@@ -29,6 +29,7 @@ from lavaseg.encoders.pictures import (
     Poisson,
 )
 from lavaseg.system.options import wrong_option
+from lavaseg.system.words import or_like
 
 __all__ = [
     "ENCODERS",
@@ -65,13 +66,15 @@ def encoder_from_dict(data: Mapping[str, Any]) -> Encoder:
     fields = dict(data)
     kind = fields.pop("kind", None)
     if kind not in ENCODERS:
-        raise EncoderError(f"unknown encoder {kind!r}; expected one of {', '.join(ENCODERS)}")
+        raise EncoderError(
+            f"unknown encoder {kind!r}{or_like(str(kind), ENCODERS, 'expected one of')}"
+        )
     own = [field for field in dataclasses.fields(ENCODERS[kind]) if field.init]
     known = {field.name for field in own}
     for name in fields:
         if name not in known:
             raise EncoderError(
-                f"the {kind} encoder has no field {name!r}; it has {', '.join(sorted(known))}"
+                f"the {kind} encoder has no field {name!r}{or_like(name, sorted(known), 'it has')}"
             )
     needed = [f.name for f in own if f.default is f.default_factory is dataclasses.MISSING]
     missing = [name for name in needed if name not in fields]

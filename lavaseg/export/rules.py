@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lavaseg.errors import LavasegError
+from lavaseg.system.words import or_like
 
 
 @dataclass(frozen=True)
@@ -49,5 +50,5 @@ RULES: dict[str, Rule] = {
 def find_rule(name: str) -> Rule:
     """The rule of that name; LavasegError names those that there are."""
     if name not in RULES:
-        raise LavasegError(f"there is no conversion rule {name!r}; there are {', '.join(RULES)}")
+        raise LavasegError(f"there is no conversion rule {name!r}{or_like(name, RULES)}")
     return RULES[name]

@@ -16,6 +16,7 @@ from lavaseg.models.spiking_resnet import spiking_resnet
 from lavaseg.models.spiking_unet import spiking_unet
 from lavaseg.network import Input, Network
 from lavaseg.system.options import wrong_option
+from lavaseg.system.words import or_like
 
 MODELS: dict[str, Callable[..., Network]] = {
     "spiking_deeplab": spiking_deeplab,
@@ -47,14 +48,14 @@ def build(name: str, input_: Input, classes: int, **options: Any) -> Network | A
         )
     if name not in (*MODELS, *ANALOG):
         raise LavasegError(
-            f"there is no model {name!r}; the models are {', '.join((*MODELS, *ANALOG))}"
+            f"there is no model {name!r}{or_like(name, (*MODELS, *ANALOG), 'the models are')}"
         )
     known = option_names(name)
     for option in options:
         if option not in known:
             refuse_attention(option)
             raise LavasegError(
-                f"model {name!r} has no option {option!r}; it has {', '.join(known)}"
+                f"model {name!r} has no option {option!r}{or_like(option, known, 'it has')}"
             )
     wrong = wrong_option(_function(name), options)
     if wrong is not None:

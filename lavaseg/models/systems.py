@@ -14,6 +14,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.models import ANALOG, MODELS, build, option_names, refuse_attention
 from lavaseg.models.analog import AnalogModel
 from lavaseg.network import Input, Network
+from lavaseg.system.words import meant
 
 KIM, YADOLAHI, SU, OURS = "Kim et al. 2022", "Yadolahi & Abolmaali 2025", "Su et al. 2024", "ours"
 LONG = "Long et al. 2024"
@@ -111,10 +112,10 @@ def find(name: str) -> System:
     if name in (*MODELS, *ANALOG):
         return System(name, "the model at its defaults", "lavaseg/models", "", name)
     refuse_attention(name)
-    raise LavasegError(
-        f"there is no system or model {name!r}; the models are {', '.join((*MODELS, *ANALOG))}, "
-        "`lavaseg models` lists the systems"
-    )
+    models = ", ".join((*MODELS, *ANALOG))
+    there_are = f"; the models are {models}, `lavaseg models` lists the systems"
+    close = meant(name, (*SYSTEMS, *MODELS, *ANALOG))
+    raise LavasegError(f"there is no system or model {name!r}{close or there_are}")
 
 
 # --------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from typing import Any
 from lavaseg.network.base import NetworkError, Shape
 from lavaseg.network.geometry import Geometry
 from lavaseg.network.nodes import Current, Input, Node, Population, Projection, Relay
+from lavaseg.network.notebook import html, in_brief
 from lavaseg.network.operators import OPERATORS
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -58,6 +59,12 @@ class Network:
     readout: str
     auxiliaries: tuple[str, ...] = ()
     shapes: Mapping[str, Shape] = field(init=False, repr=False, compare=False, hash=False)
+
+    def __repr__(self) -> str:
+        return f"Network({in_brief(self)})"
+
+    def _repr_html_(self) -> str:
+        return html(self, repr(self))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", tuple(self.nodes))

@@ -17,6 +17,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.network.base import NEVER, STATE_SCALE
 from lavaseg.network.graph import Network
 from lavaseg.network.nodes import Population, Projection
+from lavaseg.network.notebook import html, in_brief
 from lavaseg.network.operators import OneToOne
 from lavaseg.network.steps import clock_at
 
@@ -86,6 +87,12 @@ class IntegerNetwork:
     biases: Mapping[str, Bias] = field(default_factory=dict)
     scales: Mapping[str, float] = field(default_factory=dict)
     clocks: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"IntegerNetwork({in_brief(self.network)}, T = {self.steps})"
+
+    def _repr_html_(self) -> str:
+        return html(self.network, repr(self))
 
     def __post_init__(self) -> None:
         net = self.network

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,6 +27,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.network.nodes import LONGEST_DELAY
 from lavaseg.system.faults import one_line, reading
 from lavaseg.system.settings import read_yaml, write_yaml
+from lavaseg.system.words import meant, or_like
 
 
 class RecipeError(LavasegError):
@@ -53,28 +53,32 @@ class Choice(_Section):
     """Something chosen by name, with its options (the keyword arguments of its function)."""
 
     name: str
+    """Which one."""
     options: dict[str, Any] = {}
+    """Its options by name; `lavaseg help NAME` lists those of one. What is not given has its
+    default."""
 
 
 class Surrogate(_Section):
     """Derivative of the spike with respect to the membrane, used in the backward pass.
 
-    - slayer: SLAYER's own exponential, height / (2 tau) * exp(-|v - theta| / tau) with
-      tau = width * theta
-    - triangle: height / theta * max(0, 1 - |v - theta| / (width * theta)); Kim et al. 2022 code:
-      width 1, height 0.3; their paper: height 1
-    - rectangle: height / theta on |v - theta| <= width / 2 * theta; MFS-Seg, with 1 on
-      |v - 0.5| <= 0.5: width 2, height 0.5
-
     Integer neurons (a model's option `levels`) have one at each of their thresholds,
-    (k + 1/2) theta in place of theta above, and these add up: a rectangle of width 1 and height 1
+    (k + 1/2) theta in place of theta below, and these add up: a rectangle of width 1 and height 1
     is the straight-through gradient 1 / theta on 0 .. levels theta (Luo et al. 2024, SpikeYOLO);
     a triangle of width 1 and height 1 falls off over one theta at both ends of it.
     """
 
     kind: Literal["slayer", "triangle", "rectangle"] = "triangle"
+    """Its shape around the threshold theta. slayer: SLAYER's own exponential,
+    height / (2 tau) * exp(-|v - theta| / tau) with tau = width * theta; triangle:
+    height / theta * max(0, 1 - |v - theta| / (width * theta)), width 1 and height 0.3 in Kim et al.
+    2022's code, height 1 in their paper; rectangle: height / theta on
+    |v - theta| <= width / 2 * theta, where MFS-Seg's 1 on |v - 0.5| <= 0.5 is width 2, height
+    0.5."""
     width: float = Field(1.0, gt=0)
+    """How wide it is around the threshold, in thresholds, as `kind` says."""
     height: float = Field(1.0, gt=0)
+    """Factor on the derivative, as `kind` says."""
     reset: Literal["ignore", "gate"] = "ignore"
     """ignore: the gradient flows through time as if no reset happened (SLAYER's backward);
     gate: a reset stops it (reset factor detached, as in MS-ResNet and MFS-Seg). Integer neurons
@@ -100,8 +104,11 @@ class Rmp(_Section):
     0 and 1. With it the loss is a variance over time, and that of a single step is 0. Of integer
     neurons spike, nearest and centred are one: theta times the number that is sent."""
     membrane: Literal["pre_reset", "post_reset"] = "pre_reset"
-    """post_reset is refused where there are integer neurons, which keep nothing."""
+    """Which membrane is drawn to its target: the one that is held against the threshold, or what
+    its reset leaves. post_reset is refused where there are integer neurons, which keep nothing."""
     schedule: Literal["triangle", "ramp", "cosine", "constant"] = "triangle"
+    """The weight over training. triangle: rises to half-time and falls back (Guo et al. 2023);
+    ramp: rises to the end; cosine: falls from the start to nothing."""
     layers: Literal["all", "inner"] = "all"
     """inner leaves out the first and the last spiking population."""
     mean: Literal["layers", "neurons"] = "layers"
@@ -130,9 +137,11 @@ class Augment(_Section):
     """Zoom by a factor between these two (log-uniform), then cut to the old size at a random
     place. Beyond the border of a picture made smaller: black, and the ignore index."""
     brightness: float = Field(0.0, ge=0, le=1)
-    """Multiply by a factor up to this far from 1; likewise contrast and saturation."""
+    """Multiply by a factor up to this far from 1."""
     contrast: float = Field(0.0, ge=0, le=1)
+    """Multiply differences from the mean grey by a factor up to this far from 1."""
     saturation: float = Field(0.0, ge=0, le=1)
+    """Multiply differences from each pixel's grey by a factor up to this far from 1."""
     hue: float = Field(0.0, ge=0, le=0.5)
     """Turn the hue by up to this part of the colour circle."""
 
@@ -153,20 +162,28 @@ class Training(_Section):
     """Optimisation of the float network."""
 
     epochs: int = Field(ge=1)
+    """Passes over the training samples."""
     batch_size: int = Field(16, ge=1)
+    """Samples of one step of the optimiser."""
     learning_rate: float = Field(3e-3, gt=0)
+    """The largest that `schedule` reaches."""
     optimiser: Literal["adam", "amsgrad", "sgd"] = "adam"
     """amsgrad: Adam with the largest second moment so far (Kim et al.'s code); sgd: with
     momentum 0.9."""
     weight_decay: float = Field(0.0, ge=0)
+    """Factor of the weights that is added to their gradients (L2)."""
     schedule: Literal["one_cycle", "step", "cosine", "constant"] = "one_cycle"
-    """step: falls at `milestones`; one_cycle: warms up, then falls to nothing."""
+    """The learning rate over training. step: falls at `milestones`; one_cycle: warms up, then falls
+    to nothing; cosine: falls to nothing from the start."""
     milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.8)
     """Parts of training after which `step` multiplies the learning rate by `decay`; by default
     those of Kim et al.'s code (their paper: 0.5 alone)."""
     decay: float = Field(0.1, gt=0, le=1)
+    """Factor on the learning rate at each of the `milestones`."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """Part of each pixel's target that is spread evenly over all classes."""
     gradient_clip: float = Field(0.0, ge=0)
+    """Largest norm of a step's gradients, to which longer ones are shortened; 0: any."""
     validation_fraction: float = Field(0.1, gt=0, lt=1)
     """Part of the training data that selects the model, where the data set has no such split."""
     train_on_all: bool = False
@@ -193,6 +210,7 @@ class Training(_Section):
     delay_learning_rate: float = Field(0.1, gt=0)
     """Learning rate of these delays, in steps of time; it follows `schedule`."""
     surrogate: Surrogate = Surrogate()
+    """Derivative of the spike, for the backward pass."""
     initial_weights: Literal["kaiming_normal", "xavier_uniform"] = "kaiming_normal"
     """How synaptic weights are drawn. kaiming_normal: variance 2 / fan in; xavier_uniform: variance
     2 / (fan in + fan out), times `initial_gain` squared."""
@@ -204,7 +222,9 @@ class Finetune(_Section):
     """Quantisation-aware fine-tuning of the folded network, at export."""
 
     epochs: int = Field(2, ge=0)
+    """Passes over the training samples; 0 rounds the weights and leaves it at that."""
     learning_rate: float = Field(3e-4, gt=0)
+    """The largest of its learning rates, which fall to nothing."""
 
 
 class Recipe(_Section):
@@ -213,16 +233,25 @@ class Recipe(_Section):
     name: str
     """Also that of the run's folder in runs/, unless another is given."""
     title: str
+    """What it trains, in a line."""
     paper: str = ""
     """Paper and table that it reproduces, if any."""
     seed: int = Field(0, ge=0)
+    """Of initial weights, order of samples, held-out part, augmentation and encoder."""
     data: Choice
+    """Data set, and its options."""
     model: Choice
+    """Model, and its options."""
     encoder: dict[str, Any]
+    """How pictures or events become spikes: its `kind`, `steps`, and what that kind has besides."""
     augment: Augment = Augment()
+    """Random changes of training pictures."""
     training: Training
+    """Optimisation of the float network."""
     rmp: Rmp = Rmp()
+    """RMP regularisation of membranes."""
     finetune: Finetune = Finetune()
+    """Fine-tuning with rounded weights, at export."""
 
     @field_validator("name")
     @classmethod
@@ -283,6 +312,12 @@ def load(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     return parse(data, str(source))
 
 
+LIKE = (
+    "Another recipe that ships, which gives all fields that are not given here; of data, model and "
+    "encoder the whole section."
+)
+"""What the field `like` of a recipe's file says, which is gone once it is read."""
+
 CHOICES = ("data", "model", "encoder")
 """Sections that a recipe replaces as a whole; of the others it replaces the fields it names."""
 
@@ -297,12 +332,9 @@ def _read(source: str | Path, like: tuple[str, ...] = ()) -> dict[str, Any]:
         if path.exists() and not path.is_file():
             raise RecipeError(f"recipe {source_text} is no file, expected one in YAML")
         if not path.is_file():
-            close = get_close_matches(source_text, names(), 3)
-            like_it = f" (like it: {', '.join(close)})" if close else ""
-            raise RecipeError(
-                f"there is no recipe {source_text!r}{like_it}: give a YAML file, or a name that "
-                "`lavaseg recipes` lists"
-            )
+            listed = ": give a YAML file, or a name that `lavaseg recipes` lists"
+            close = meant(source_text, names())
+            raise RecipeError(f"there is no recipe {source_text!r}{close or listed}")
         with reading(f"recipe {source_text}", "is no text", RecipeError):
             text = path.read_text("utf-8")
     with reading(f"recipe {source_text}", "is not valid YAML", RecipeError):
@@ -352,7 +384,7 @@ def parse(data: dict[str, Any], source: str = "recipe") -> Recipe:
 
 
 def _hint(location: tuple[int | str, ...]) -> str:
-    """'; it has a, b, c' for the section that a wrong field was found in."""
+    """The field that was probably meant in a section, or all that it has."""
     model: type[BaseModel] = Recipe
     for part in location[:-1]:
         inner = model.model_fields[str(part)].annotation
@@ -360,7 +392,7 @@ def _hint(location: tuple[int | str, ...]) -> str:
             return ""
         model = inner
     section = ".".join(str(part) for part in location[:-1]) or "a recipe"
-    return f"; {section} has " + ", ".join(model.model_fields)
+    return or_like(str(location[-1]), model.model_fields, f"{section} has")
 
 
 def override(data: dict[str, Any], item: str) -> None:

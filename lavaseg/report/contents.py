@@ -79,6 +79,7 @@ class ReportData:
         encoder: `Encoder.to_dict()`.
         parameters: number of parameters that training learned, norms and biases included.
         trained, exported: evaluations of the float and of the exported integer network.
+        trained_at_labels, exported_at_labels: the same at the size of the label files.
         calibration: what calibration changed of the rounding, if scales were measured.
         verification: `Verdict.to_dict()`: ok, rows, first_difference.
         board: what a board with Loihi 2 measured of the exported network, if it ran on one.
@@ -111,6 +112,8 @@ class ReportData:
     parameters: int = 0
     trained: Evaluation | None = None
     exported: Evaluation | None = None
+    trained_at_labels: Evaluation | None = None
+    exported_at_labels: Evaluation | None = None
     calibration: Calibrated | None = None
     verification: Mapping[str, Any] | None = None
     board: Mapping[str, Any] | None = None

@@ -98,6 +98,8 @@ def collect(run: Run, *, compare: Run | Sequence[Run] = ()) -> ReportData:
         network=network,
         trained=trained,
         exported=exported,
+        trained_at_labels=results.at_labels,
+        exported_at_labels=results.net_at_labels,
         calibration=results.calibration(net),
         verification=results.verdict,
         board=results.board,
@@ -144,6 +146,8 @@ class _Results:
         self.net = self._current(files.net)
         self.evaluation = self._value(files.evaluation) if self.weights else None
         self.net_evaluation = self._value(files.net_evaluation) if self.net else None
+        self.at_labels = self._value(files.labels_evaluation) if self.weights else None
+        self.net_at_labels = self._value(files.net_labels_evaluation) if self.net else None
         self.verdict = self._value(files.verdict) if self.net else None
         self.board = self._value(files.chip_profile) if self.net else None
 

@@ -13,6 +13,7 @@ from lavaseg.report import drawings
 from lavaseg.report.drawings import Ask
 from lavaseg.report.sources import Source, Wanted, open_sources
 from lavaseg.system.files import write_atomically
+from lavaseg.system.words import or_like
 
 if TYPE_CHECKING:
     from lavaseg.report.plots.style import Figure
@@ -136,7 +137,9 @@ def plot(
     """
     chosen = KINDS.get(kind)
     if chosen is None:
-        raise LavasegError(f"there is no kind of plot {kind!r}: the kinds are {', '.join(KINDS)}")
+        raise LavasegError(
+            f"there is no kind of plot {kind!r}{or_like(kind, KINDS, 'the kinds are')}"
+        )
     target = None if out is None else check_name(out)
     opened = open_sources(sources, [titles] if isinstance(titles, str) else titles)
     if len(opened) > 1 and not chosen.several:

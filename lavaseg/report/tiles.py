@@ -35,14 +35,14 @@ def tiles(data: ReportData) -> list[Tile]:
     if isinstance(data.network, AnalogModel):
         (estimate,) = data.estimates
         return [
-            _miou_tile("mIoU, artificial network", data.trained, "not evaluated yet"),
+            _miou_tile("mIoU, artificial network", data.trained, data.trained_at_labels),
             Tile("energy estimate of one sample", energy_range(estimate), "45 nm, arithmetic only"),
             Tile("parameters", parameters, f"{format_count(data.network.macs())} MACs a sample"),
         ]
     neurons = sum(data.network.neurons(p.name) for p in data.network.populations)
     return [
-        _miou_tile("mIoU, exported integer network", data.exported, "not evaluated yet"),
-        _miou_tile("mIoU, float network", data.trained, "not evaluated yet"),
+        _miou_tile("mIoU, exported integer network", data.exported, data.exported_at_labels),
+        _miou_tile("mIoU, float network", data.trained, data.trained_at_labels),
         _cost_tile(data.quantisation_cost),
         _verification_tile(data.verification),
         _energy_tile(data),
@@ -50,14 +50,15 @@ def tiles(data: ReportData) -> list[Tile]:
     ]
 
 
-def _miou_tile(label: str, evaluation: Evaluation | None, missing: str) -> Tile:
+def _miou_tile(label: str, evaluation: Evaluation | None, at_labels: Evaluation | None) -> Tile:
+    """The mIoU at the size of the samples, and what it is at that of the label files, if known."""
     if evaluation is None:
-        return Tile(label, "–", missing, "missing")
-    return Tile(
-        label,
-        format_percent(evaluation.miou),
-        f"{format_count(evaluation.samples)} samples, dataset-level confusion matrix",
-    )
+        return Tile(label, "–", "not evaluated yet", "missing")
+    note = f"{format_count(evaluation.samples)} samples, dataset-level confusion matrix"
+    note += ", at the size that the network sees"
+    if at_labels is not None:
+        note += f"; {format_percent(at_labels.miou)} at the size of the label files"
+    return Tile(label, format_percent(evaluation.miou), note)
 
 
 def _cost_tile(cost: float | None) -> Tile:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lavaseg.network import Network
+from lavaseg.system.shown import by, html_table
+from lavaseg.system.words import counted
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,21 @@ class Activity:
     counts: Mapping[str, np.ndarray]
     spikes: Mapping[str, np.ndarray] = field(default_factory=dict)
     seconds: float = 0.0
+
+    def __repr__(self) -> str:
+        kept = f", spikes of {', '.join(self.spikes)}" if self.spikes else ""
+        return (
+            f"Activity({counted(self.samples, 'sample')}, read-out {by(self.readout.shape)}, "
+            f"counts of {counted(len(self.counts), 'population')}{kept})"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = (
+            (name, by(count.shape[1:]), f"{int(count.sum()):,}", f"{count.mean():.4g}")
+            for name, count in self.counts.items()
+        )
+        columns = ["population", "shape", ">spikes", ">of a neuron and sample"]
+        return html_table(repr(self), columns, rows)
 
     @property
     def samples(self) -> int:

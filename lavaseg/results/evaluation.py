@@ -20,6 +20,8 @@ from lavaseg.results import metrics
 from lavaseg.system.faults import reading
 from lavaseg.system.files import replacing
 from lavaseg.system.plain import plain
+from lavaseg.system.shown import html_table
+from lavaseg.system.words import counted, percent
 
 FOREGROUND_IOU = "foreground IoU, mean over pictures (RobRomijnders/segm)"
 DICE_IOU = "IoU from Dice, mean over classes and pictures (MFS-Seg)"
@@ -41,6 +43,9 @@ class Evaluation:
         seconds: wall time.
         comparison: other papers' metrics, under names that say which.
         noise: noise on the input, such as "gaussian:0.1, seed 0"; None: clean.
+        at: where predictions and labels were compared: "network", at the size of the samples that
+            the network sees, to which labels are resized; or "labels", at the size of the label
+            files, to which read-outs are resized.
     """
 
     confusion: np.ndarray
@@ -52,6 +57,21 @@ class Evaluation:
     seconds: float = 0.0
     comparison: Mapping[str, float] = field(default_factory=dict)
     noise: str | None = None
+    at: str = "network"
+
+    def __repr__(self) -> str:
+        noise = f", {self.noise}" if self.noise else ""
+        return (
+            f"Evaluation(mIoU {percent(self.miou)}, {percent(self.accuracy)} of pixels right, "
+            f"{counted(self.samples, 'sample')}, T = {self.steps}{noise})"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = (
+            (name, percent(float(iou)), f"{int(pixels):,}")
+            for name, iou, pixels in zip(self.classes, self.iou, self.confusion.sum(1), strict=True)
+        )
+        return html_table(repr(self), ["class", ">IoU", ">pixels"], rows)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))
@@ -113,6 +133,7 @@ class Evaluation:
                 "seconds": self.seconds,
                 "comparison": self.comparison,
                 "noise": self.noise,
+                "at": self.at,
                 "populations": {
                     name: {
                         "neurons": count.size,
@@ -160,6 +181,7 @@ class Evaluation:
                     k: math.nan if v is None else float(v) for k, v in data["comparison"].items()
                 },
                 noise=None if data.get("noise") is None else str(data["noise"]),
+                at=str(data.get("at", "network")),
             )
             found._check_range()
             return found
@@ -185,13 +207,14 @@ class Meter:
         classes: class names.
         steps: logical steps T.
         ignore_index: label that does not count, or None.
-        noise: noise on the input, as `Evaluation` names it.
+        noise, at: as of `Evaluation`.
     """
 
     classes: tuple[str, ...]
     steps: int
     ignore_index: int | None = None
     noise: str | None = None
+    at: str = "network"
 
     def __post_init__(self) -> None:
         self._confusion = np.zeros((len(self.classes),) * 2, np.int64)
@@ -251,6 +274,7 @@ class Meter:
             seconds=seconds,
             comparison=comparison,
             noise=self.noise,
+            at=self.at,
         )
 
 

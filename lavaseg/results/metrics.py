@@ -147,17 +147,52 @@ def resize(logits: np.ndarray, size: Size) -> np.ndarray:
     return found
 
 
-def _resize_axis(values: np.ndarray, axis: int, length: int) -> np.ndarray:
-    """Linear interpolation of float32 `values` along one axis, its first and last kept in place."""
-    before = values.shape[axis]
+def resize_band(logits: np.ndarray, size: Size, first: int, stop: int) -> np.ndarray:
+    """Rows `first` to `stop` (not included) of `resize`, bit for bit, without the others.
+
+    Args:
+        logits: (N, K, h, w).
+        size: (height, width) of the whole.
+
+    Returns:
+        float32 (N, K, stop - first, width).
+    """
+    rows = logits.shape[2]
+    if rows == size[0]:
+        return resize(logits[:, :, first:stop], (stop - first, size[1]))
+    low, high, _ = _places(rows, size[0], slice(first, stop))
+    needed = logits[:, :, low[0] : high[-1] + 1]
+    wide = resize(needed, (needed.shape[2], size[1]))
+    return _resize_axis(wide, 2, size[0], slice(first, stop), rows)
+
+
+def _places(before: int, length: int, part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The two neighbours of each new place, and the share of the second, float32."""
     step = np.float32(before - 1) / np.float32(max(length - 1, 1)) if length > 1 else np.float32(0)
-    place = np.arange(length, dtype=np.float32) * step
+    place = np.arange(length, dtype=np.float32)[part] * step
     low = np.minimum(place.astype(np.int64), before - 1)
-    high = np.minimum(low + 1, before - 1)
-    share = (place - low.astype(np.float32)).reshape(-1, *(1,) * (values.ndim - 1 - axis))
-    found = values.take(low, axis)
+    return low, np.minimum(low + 1, before - 1), place - low.astype(np.float32)
+
+
+def _resize_axis(
+    values: np.ndarray,
+    axis: int,
+    length: int,
+    part: slice = slice(None),
+    before: int | None = None,
+) -> np.ndarray:
+    """Linear interpolation of float32 `values` along one axis, its first and last kept in place.
+
+    Args:
+        part: the new places that are wanted.
+        before: places along that axis, of which `values` then hold those that `part` needs.
+    """
+    low, high, shares = _places(before or values.shape[axis], length, part)
+    start = low[0] if before else 0
+    share = shares.reshape(-1, *(1,) * (values.ndim - 1 - axis))
+    found = values.take(low - start, axis)
     found *= 1 - share
-    above = values.take(high, axis)
+    above = values.take(high - start, axis)
     above *= share
     found += above
     return found

@@ -18,7 +18,9 @@ from lavaseg.errors import LavasegError
 from lavaseg.network import Shape
 from lavaseg.system.faults import reading
 from lavaseg.system.files import replacing
+from lavaseg.system.shown import by, html_table
 from lavaseg.system.versions import versions
+from lavaseg.system.words import counted
 
 NEAR = 0.1
 """A membrane is near its threshold if it is no farther from it than this part of the threshold:
@@ -87,6 +89,11 @@ class LayerRecording:
     operations: np.ndarray | None = None
     scale: float = 1.0
 
+    def __repr__(self) -> str:
+        kept = ", ".join(f"{what} {by(array.shape)}" for what, array in self.arrays.items())
+        kind = f"{self.kind} {by(self.shape)}, rate {self.rate:.3g}"
+        return f"LayerRecording({self.name!r}, {kind}{f', {kept}' if kept else ''})"
+
     @property
     def rate(self) -> float:
         """`rates` of all samples together."""
@@ -150,6 +157,25 @@ class Recording:
     remarks: tuple[str, ...] = ()
     pictures: np.ndarray = field(default_factory=lambda: np.zeros((0, 1, 1, 1), np.uint8))
     classes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        samples, layers = counted(self.samples, "sample"), counted(len(self.layers), "layer")
+        return f"Recording({self.kind}, {samples}, T = {self.steps}, {layers})"
+
+    def _repr_html_(self) -> str:
+        rows = (
+            (
+                layer.name,
+                layer.kind,
+                by(layer.shape),
+                f"{layer.rate:.4g}",
+                "-" if layer.operations is None else f"{layer.operations.mean():,.0f}",
+                ", ".join(layer.arrays),
+            )
+            for layer in self.layers.values()
+        )
+        columns = ["layer", "kind", "shape", ">rate", ">operations a sample", "kept"]
+        return html_table(repr(self), columns, rows)
 
     def __getitem__(self, layer: str) -> LayerRecording:
         return self.layers[layer]

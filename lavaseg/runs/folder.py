@@ -144,6 +144,20 @@ class RunFolder:
         written_by=("evaluate", "demo"),
         made_from=(net,),
     )
+    labels_evaluation = Kind(
+        "evaluation-labels.json",
+        "the float network on the whole test set, at the size of the label files",
+        EVALUATION,
+        written_by=("evaluate",),
+        made_from=(weights,),
+    )
+    net_labels_evaluation = Kind(
+        "evaluation-net-labels.json",
+        "the integer network on the whole test set, at the size of the label files",
+        EVALUATION,
+        written_by=("evaluate",),
+        made_from=(net,),
+    )
     chip_profile = Kind(
         "loihi2.json",
         "what a board with Loihi 2 measured: lags, power, time, activity, memory",
@@ -156,7 +170,16 @@ class RunFolder:
         "the page",
         PAGE,
         written_by=("report", "demo"),
-        made_from=(weights, evaluation, net, verdict, net_evaluation, chip_profile),
+        made_from=(
+            weights,
+            evaluation,
+            net,
+            verdict,
+            net_evaluation,
+            labels_evaluation,
+            net_labels_evaluation,
+            chip_profile,
+        ),
     )
 
     def besides(self, own: Artefact[Any]) -> list[Path]:

@@ -19,6 +19,7 @@ from lavaseg.runs.folder import RunFolder
 from lavaseg.runs.formats import Rows
 from lavaseg.system.faults import reading
 from lavaseg.system.json_types import fits
+from lavaseg.system.shown import html_table
 
 if TYPE_CHECKING:
     from lavaseg.network.integers import IntegerNetwork
@@ -45,6 +46,15 @@ class Run:
     classes: tuple[str, ...]
     ignore_index: int | None
     picture_shape: Shape
+
+    def __repr__(self) -> str:
+        chosen = self.recipe
+        return f"Run({str(self.path)!r}, {chosen.model.name} on {chosen.data.name})"
+
+    def _repr_html_(self) -> str:
+        there = (kind for kind in self.files.kinds() if (self.path / kind.file).exists())
+        rows = ((kind.file, kind.about) for kind in there)
+        return html_table(f"{self!r}: {self.recipe.title}", ["file", "what it is"], rows)
 
     @classmethod
     def open(cls, path: str | Path) -> Run:

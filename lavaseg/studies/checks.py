@@ -9,6 +9,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.studies.figure import as_number
 from lavaseg.studies.measures import QUANTITIES, measure_named, neutral
 from lavaseg.studies.study import RESERVED, Claim, FigureSpec, Study, StudyError, label_of
+from lavaseg.system.words import or_like
 
 
 def check(versions: Sequence[Study], *, uses: bool = True) -> None:
@@ -172,8 +173,8 @@ def _check_names(
 ) -> None:
     for name in names:
         if name not in axes and name not in conditions:
-            there = ", ".join([*axes, *sorted(conditions)])
-            raise StudyError(f"{where}: there is no axis or condition {name!r}; there are {there}")
+            known = or_like(name, [*axes, *sorted(conditions)])
+            raise StudyError(f"{where}: there is no axis or condition {name!r}{known}")
 
 
 def _check_labels(
@@ -181,8 +182,8 @@ def _check_labels(
 ) -> None:
     for name, label in labels.items():
         if name in known and label not in known[name]:
-            there = ", ".join(sorted(known[name]))
-            raise StudyError(f"{where}: {what} {name!r} has no label {label!r}; it has {there}")
+            there = or_like(label, sorted(known[name]), "it has")
+            raise StudyError(f"{where}: {what} {name!r} has no label {label!r}{there}")
 
 
 def _check_covered(
@@ -201,8 +202,8 @@ def _check_covered(
 def _unmeasured(quantity: str, wanted: set[str], known: set[tuple[str, ...]]) -> str:
     """Why a quantity is not there under these conditions."""
     if quantity not in QUANTITIES:
-        there = ", ".join(sorted({q for q, *_ in known}))
-        return f"there is no quantity {quantity!r}; measured are {there}"
+        there = or_like(quantity, sorted({q for q, *_ in known}), "measured are")
+        return f"there is no quantity {quantity!r}{there}"
     ways = sorted(" and ".join(c) or "no condition" for q, *c in known if q == quantity)
     if not ways:
         there = ", ".join(sorted({q for q, *_ in known}))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from lavaseg.studies.checks import check
 from lavaseg.studies.study import Size, Study, StudyError, Variant, Version, label_of, merged
 from lavaseg.system.faults import one_line, reading
 from lavaseg.system.settings import read_yaml, write_yaml
+from lavaseg.system.words import meant
 
 _OTHERS = ("papers",)
 """YAML files beside the studies that are none."""
@@ -71,7 +71,8 @@ def _read(source: str | Path) -> dict[str, Any]:
     path = _shipped().get(str(source), Path(source))
     if not path.is_file():
         what = "it is no file, expected one in YAML" if path.exists() else "there is none"
-        raise StudyError(f"{what}: give a YAML file, or one of {', '.join(names())}")
+        known = f": give a YAML file, or one of {', '.join(names())}"
+        raise StudyError(what + (meant(str(source), names()) or known))
     with reading("the file", "is no text", StudyError):
         text = path.read_text("utf-8")
     with reading("the file", "is not valid YAML", StudyError):
@@ -254,8 +255,8 @@ def _in_words(error: ValidationError) -> str:
     where = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         missing = [str(one["loc"][-1]) for one in items if one["type"] == "missing"]
-        close = get_close_matches(str(item["loc"][-1]), [*missing, *Study.model_fields], 1)
-        return f"there is no field {where!r}" + (f"; is {close[0]!r} meant?" if close else "")
+        close = meant(str(item["loc"][-1]), [*missing, *Study.model_fields])
+        return f"there is no field {where!r}{close}"
     if item["type"] == "missing":
         return f"field {where!r} is missing"
     what = _EXPECTED.get(item["type"], item["msg"].removeprefix("Value error, "))

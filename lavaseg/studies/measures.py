@@ -19,6 +19,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.studies import options as o
 from lavaseg.studies.study import label_of
 from lavaseg.system.faults import one_line
+from lavaseg.system.words import or_like
 
 if TYPE_CHECKING:
     from lavaseg.runs import Run
@@ -126,10 +127,8 @@ class Measure:
             item = error.errors()[0]
             field = ".".join(str(part) for part in item["loc"])
             if item["type"] == "extra_forbidden":
-                known = ", ".join(self.options.model_fields) or "none"
-                raise LavasegError(
-                    f"measure {name!r} has no option {field!r}; it has {known}"
-                ) from None
+                known = or_like(field, self.options.model_fields or ("none",), "it has")
+                raise LavasegError(f"measure {name!r} has no option {field!r}{known}") from None
             what = item["msg"].removeprefix("Value error, ")
             got = one_line(repr(item["input"]))
             raise LavasegError(f"measure {name!r}, option {field!r}: {what}, got {got}") from None
@@ -156,7 +155,7 @@ def row(quantity: str, value: float, **conditions: Any) -> Row:
 def measure_named(name: str) -> Measure:
     """The measure of that name; LavasegError names those that there are."""
     if name not in MEASURES:
-        raise LavasegError(f"there is no measure {name!r}; there are {', '.join(MEASURES)}")
+        raise LavasegError(f"there is no measure {name!r}{or_like(name, MEASURES)}")
     return MEASURES[name]
 
 

@@ -12,6 +12,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.models.analog import ANALOG, RECTIFIED
 from lavaseg.recipes import Recipe
 from lavaseg.studies.study import label_of
+from lavaseg.system.words import or_like
 
 
 def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -68,7 +69,8 @@ class NoiseOptions(Options):
     """Of the measure `noise`.
 
     Args:
-        kind: as `lavaseg evaluate --noise` takes them.
+        kind: gaussian: on pixels or event frames; salt-pepper: pixels go black or white;
+            drop-events: events of a recording are lost.
         sigma: amounts of Gaussian noise, 1 being the whole range of a pixel.
         share: amounts of the other kinds: of pixels, or of events.
         on: the float network, or the exported one.
@@ -134,7 +136,7 @@ class ConversionOptions(Options):
     """Of the measure `conversion`.
 
     Args:
-        rules: names of `lavaseg.export.conversion.RULES`; all by default. "integers" is the rule
+        rules: names of `lavaseg.export.rules.RULES`; all by default. "integers" is the rule
             `channel` with hard reset, rounded to 8 bits.
         steps: numbers of time steps after which the read-out is looked at.
         encoder: how the pictures are coded for the spiking network.
@@ -153,7 +155,7 @@ class ConversionOptions(Options):
     @model_validator(mode="after")
     def _known(self) -> ConversionOptions:
         if wrong := [rule for rule in self.rules if rule not in _rules()]:
-            raise ValueError(f"there is no rule {wrong[0]!r}; there are {', '.join(_rules())}")
+            raise ValueError(f"there is no rule {wrong[0]!r}{or_like(wrong[0], _rules())}")
         return self
 
     def labels(self) -> Mapping[str, Sequence[Any]]:

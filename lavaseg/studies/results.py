@@ -49,6 +49,10 @@ class Results:
     conditions: tuple[str, ...]
     values: tuple[Value, ...]
 
+    def __repr__(self) -> str:
+        names = ", ".join((*self.axes, *self.conditions))
+        return f"Results({self.settings}, {len(self.values):,} values by {names or 'seed'})"
+
     def select(
         self, quantity: str, where: Mapping[str, str], columns: Iterable[str] = ()
     ) -> list[Value]:

@@ -46,6 +46,11 @@ class StudyResult:
     folder: Path | None = None
     failed: dict[str, str] | None = None
 
+    def __repr__(self) -> str:
+        failed = f", {len(self.failed)} runs failed" if self.failed else ""
+        values = f"{len(self.results.values):,} values"
+        return f"StudyResult({self.study.name!r}, {self.results.settings}, {values}{failed})"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {

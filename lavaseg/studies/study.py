@@ -70,7 +70,12 @@ class Variant(_Part):
 
 
 class Measured(_Part):
-    """A name of `MEASURES` with its options."""
+    """A name of `MEASURES` with its options.
+
+    Args:
+        name: of the measure.
+        options: of that measure, by name.
+    """
 
     name: str
     options: dict[str, Any] = {}
@@ -93,6 +98,7 @@ class TableSpec(_Part):
     """A table: one row for each combination of labels, some columns for each quantity.
 
     Args:
+        title: above the table; empty: none.
         rows: axes and conditions. Conditions that are not named here or in `where` are none: the
             table shows what was measured without them.
         columns: quantities.
@@ -110,9 +116,11 @@ class FigureSpec(_Part):
 
     Args:
         kind: lines, bars, or points, which set one quantity against another.
+        title: above the figure; the study's by default.
         x: axis or condition along the horizontal; of points a quantity.
         y: the quantity.
         lines: axes and conditions, one line for each combination.
+        where: the only labels or conditions that it shows.
         log: logarithmic horizontal axis; of bars, the vertical one.
         along: of points, an axis whose labels a line goes through, in their order.
     """
@@ -128,7 +136,14 @@ class FigureSpec(_Part):
 
 
 class Printed(_Part):
-    """A figure that a paper prints, beside ours with the same labels and conditions."""
+    """A figure that a paper prints, beside ours with the same labels and conditions.
+
+    Args:
+        at: the labels and conditions that it was measured with.
+        quantity: what it is.
+        value: in the unit that our tables show.
+        source: paper, and table or figure.
+    """
 
     at: Labels
     quantity: str
@@ -141,12 +156,14 @@ class Claim(_Part):
 
     Args:
         says: the claim in words.
+        quantity: what it is about.
         of: labels and conditions of what it is about.
         against: those that differ in what it is compared with; the others are as in `of`.
         how: (`as` in the file) difference, ratio, relative (difference over what it is compared
             with, in percent), or value, which compares with nothing.
         printed: the paper's figure of it, None if it gives none.
         sign: where no figure is printed: + or - of a difference, above or below 1 of a ratio.
+        source: paper, and table, figure or section.
     """
 
     says: str
@@ -171,7 +188,15 @@ class Version(_Part):
     """What `quick` and `full` replace: fields of `set` and axes that they name, the rest whole.
 
     A field of `set` that is null is again as the recipe has it. An axis may be a list of some of
-    its labels. `note` says what the version is.
+    its labels.
+
+    Args:
+        note: what the version is.
+        recipe: of its runs; None: the study's.
+        set: dotted fields of every run.
+        seeds: instead of the study's; None: those.
+        axes: for each axis that differs, its labels.
+        measure: instead of the study's; None: those.
     """
 
     note: str = ""
@@ -186,7 +211,11 @@ class Study(_Part):
     """One study, every field checked.
 
     Args:
+        name: of the study, and of the folder of its results.
+        title: what it asks.
+        paper: paper and table that it follows.
         recipe: of all runs, unless an axis chooses.
+        seeds: each combination of labels is trained once with each of them.
         set: dotted fields of every run.
         axes: for each, labels and what they stand for.
         settings: how it differs from the file: "standard", or "quick" or "full" and the words of

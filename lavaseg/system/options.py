@@ -9,7 +9,7 @@ import inspect
 import json
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from lavaseg.system.json_types import fits
 
@@ -36,7 +36,7 @@ def wrong_option(
     hints = get_type_hints(declared)
     for name, value in options.items():
         if name in names and name in hints and not _fits(hints[name], value):
-            return name, f"{_words(hints[name])}, got {value!r}"
+            return name, f"{in_words(hints[name])}, got {value!r}"
     return None
 
 
@@ -56,19 +56,27 @@ def _plain(value: Any) -> Any:
     raise TypeError
 
 
-def _words(hint: Any, *, several: bool = False) -> str:
-    """A type in words: 'a whole number or null'."""
+def in_words(hint: Any, *, several: bool = False) -> str:
+    """A type in words: 'a whole number or null'.
+
+    Args:
+        several: in the plural.
+    """
     if hint in _WORDS:
         return _WORDS[hint][several]
     kind, items = get_origin(hint), get_args(hint)
+    if kind is Annotated:
+        return in_words(items[0], several=several)
     if kind is Literal:
         return "one of " + ", ".join(map(str, items))
+    if hasattr(hint, "model_fields"):  # a section of pydantic's, which need not be imported
+        return "sections" if several else "a section"
     if kind in (Union, types.UnionType):
-        return " or ".join(dict.fromkeys(_words(item, several=several) for item in items))
+        return " or ".join(dict.fromkeys(in_words(item, several=several) for item in items))
     if kind is tuple and items[-1:] != (...,):
-        return f"a list of {len(items)} {_words(items[0], several=True)}"
+        return f"a list of {len(items)} {in_words(items[0], several=True)}"
     if kind is tuple or (isinstance(kind, type) and issubclass(kind, Sequence)):
-        return f"a list of {_words(items[0], several=True)}"
+        return f"a list of {in_words(items[0], several=True)}"
     if isinstance(kind, type) and issubclass(kind, Mapping):
         return "a mapping"
     return "another value"

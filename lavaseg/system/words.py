@@ -1,19 +1,48 @@
-"""Numbers in sentences: '1 sample', '2 samples', '95.30%'."""
+"""Words in sentences: "1 sample", "95.30%", and the name that was probably meant."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str, plural: str = "") -> str:
     """A number of things: '1 sample', '2,000 samples'.
 
     Args:
-        noun: in the singular, with a regular plural.
+        noun: in the singular.
+        plural: by default with an s.
     """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def percent(fraction: float, digits: int = 2) -> str:
     """A fraction in percent, '95.30%'; '-' where there is no number, such as of nothing."""
     return f"{fraction:.{digits}%}" if math.isfinite(fraction) else "-"
+
+
+_MOST = 3
+"""Names that one question offers."""
+_BEGUN = 3
+"""Letters of a word that may be the beginning of a longer one."""
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """What follows a sentence on a word that is not known: a question, if some word is close.
+
+    Args:
+        known: the words that there are.
+    """
+    by_case = {str(name).lower(): str(name) for name in known}
+    close = get_close_matches(word.lower(), [*by_case], _MOST, 0.7)
+    if len(word) >= _BEGUN:
+        close += [name for name in by_case if name.startswith(word.lower()) and name not in close]
+    words = [repr(by_case[name]) for name in close[:_MOST]]
+    return f": did you mean {' or '.join(words)}?" if words else ""
+
+
+def or_like(word: str, known: Iterable[str], lead: str = "there are") -> str:
+    """As `meant`; where no word is close, all of them behind `lead`."""
+    choices = [str(name) for name in known]
+    return meant(word, choices) or f"; {lead} {', '.join(choices)}"

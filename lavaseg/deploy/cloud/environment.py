@@ -15,7 +15,7 @@ _SUFFIXES = frozenset((".py", ".yaml", ".html", ".sbatch", ".typed"))
 """Files that a package of ours consists of; what Python or Numba compiled is left out."""
 PLAIN = (
     "numpy", "numba", "llvmlite", "h5py", "pillow", "matplotlib", "jinja2", "pydantic", "pyyaml",
-    "typer", "rich", "packaging",
+    "typer", "rich", "docstring-parser", "packaging",
 )  # fmt: skip
 """Packages of a plain installation, as pyproject.toml declares them."""
 ON_LAVA = ("asteval", "networkx", "scipy", "threadpoolctl")

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lavaseg.errors import LavasegError
+from lavaseg.system.words import or_like
 
 GOOD, MISSING, WRONG = "good", "missing", "wrong"
 """States of a thing: it is as it should be; it is not there; it is there and does not work."""
@@ -58,7 +59,7 @@ def obstacles(checks: Iterable[Check], purpose: str) -> tuple[Check, ...]:
         LavasegError: no such purpose.
     """
     if purpose not in PURPOSES:
-        raise LavasegError(f"no purpose {purpose!r}; there are {', '.join(PURPOSES)}")
+        raise LavasegError(f"no purpose {purpose!r}{or_like(purpose, PURPOSES)}")
     return tuple(check for check in checks if not check.good and purpose in check.needed_for)
 
 

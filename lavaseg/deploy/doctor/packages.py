@@ -22,7 +22,10 @@ EXTENSION = ("lava.utils.loihi2_profiler", "lava.proc.embedded_io")
 """Modules that Intel's extension adds to Lava. `lava.utils.loihi.is_installed` looks for the first
 one; the second holds the adapters between host and chip."""
 
-_PLAIN = ("numpy", "numba", "h5py", "PIL", "matplotlib", "jinja2", "pydantic", "yaml", "rich")
+_PLAIN = (
+    "numpy", "numba", "h5py", "PIL", "matplotlib", "jinja2", "pydantic", "yaml", "rich",
+    "docstring_parser",
+)  # fmt: skip
 _NEEDED_FOR = {"lava": ON_LAVA, "train": ("demo",), "data": ("demo",)}
 """Purposes that need an extra."""
 

@@ -28,6 +28,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.system.session import temporary_folder
 from lavaseg.system.versions import version_of
+from lavaseg.system.words import or_like
 
 
 def profile(
@@ -106,7 +107,7 @@ def _check_kinds(kinds: Sequence[str]) -> None:
         raise LavasegError(f"no profile: expected one or more of {', '.join(PROFILES)}")
     for kind in kinds:
         if kind not in PROFILES:
-            raise LavasegError(f"no profile {kind!r}; there are {', '.join(PROFILES)}")
+            raise LavasegError(f"no profile {kind!r}{or_like(kind, PROFILES)}")
 
 
 def derived(found: Mapping[str, Any]) -> dict[str, Any]:

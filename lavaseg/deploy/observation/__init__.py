@@ -24,6 +24,7 @@ from lavaseg.network.ranges import check_ranges
 from lavaseg.results.recording import Recording, joined
 from lavaseg.runs import Run
 from lavaseg.system.progress import track
+from lavaseg.system.words import or_like
 from lavaseg.training import SpikingNetwork
 from lavaseg.training.experiment import encoder_at, trained, trained_model
 
@@ -136,5 +137,5 @@ def _chosen(layers: Iterable[str] | None, known: Iterable[str]) -> frozenset[str
         return frozenset(known)
     found = frozenset([layers] if isinstance(layers, str) else layers)
     for name in sorted(found - frozenset(known)):
-        raise LavasegError(f"there is no layer {name!r} to record; there are {', '.join(known)}")
+        raise LavasegError(f"there is no layer {name!r} to record{or_like(name, known)}")
     return found

@@ -21,6 +21,7 @@ from lavaseg.report.sources import (
     Wanted,
     at_the_picture,
 )
+from lavaseg.system.words import or_like
 
 
 def spikes(sources: Sequence[Source], ask: Ask) -> plots.Figure:
@@ -129,7 +130,8 @@ def _of_known(source: Source, layers: Sequence[str] | None, known: Sequence[str]
     for name in layers or ():
         if name not in known:
             raise LavasegError(
-                f"{source.title} has no layer {name!r} with activations: it has {', '.join(known)}"
+                f"{source.title} has no layer {name!r} with activations"
+                f"{or_like(name, known, 'it has')}"
             )
     return [name for name in known if layers is None or name in layers]
 

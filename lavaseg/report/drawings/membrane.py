@@ -11,6 +11,7 @@ from lavaseg.report import plots
 from lavaseg.report.drawings.ask import Ask
 from lavaseg.report.sources import RunSource, Source
 from lavaseg.results.membranes import EDGES, Histogram, binned
+from lavaseg.system.words import or_like
 
 
 def membranes(sources: Sequence[Source], ask: Ask) -> plots.Figure:
@@ -30,7 +31,7 @@ def membrane_data(source: Source, ask: Ask) -> dict[str, Histogram]:
     for name in ask.layers or ():
         if name not in known:
             raise LavasegError(
-                f"{source.title} has no layer {name!r} that fires: it has {', '.join(known)}"
+                f"{source.title} has no layer {name!r} that fires{or_like(name, known, 'it has')}"
             )
     names = [name for name in known if ask.layers is None or name in ask.layers]
     seen = source.scenes(ask.wanted)

@@ -14,6 +14,7 @@ from lavaseg.network.interleave import restored
 from lavaseg.report.sources.scenes import Scenes
 from lavaseg.results.recording import LayerRecording, Recording
 from lavaseg.runs import Run
+from lavaseg.system.words import or_like
 
 if TYPE_CHECKING:
     from lavaseg.results.evaluation import Evaluation
@@ -130,7 +131,8 @@ class Source:
         for name in layers:
             if name not in known:
                 raise LavasegError(
-                    f"{self.title} has no layer {name!r} with spikes: it has {', '.join(known)}"
+                    f"{self.title} has no layer {name!r} with spikes"
+                    f"{or_like(name, known, 'it has')}"
                 )
         return [name for name in known if name in layers]
 

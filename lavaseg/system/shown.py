@@ -1,0 +1,51 @@
+"""How objects show themselves in notebooks: small tables and pictures in HTML."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+_SIDE = 160
+"""Pixels that the longer side of a small picture is enlarged to, if it is shorter."""
+
+
+def html_table(title: str, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
+    """A table under a title; columns whose name begins with '>' are numbers, set to the right."""
+    right = [column.startswith(">") for column in columns]
+    head = "".join(
+        f'<th style="text-align:{"right" if r else "left"}">{escape(c.removeprefix(">"))}</th>'
+        for c, r in zip(columns, right, strict=True)
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<td style="text-align:{"right" if r else "left"}">{escape(str(cell))}</td>'
+            for cell, r in zip(row, right, strict=True)
+        )
+        + "</tr>"
+        for row in rows
+    )
+    return f"<p><b>{escape(title)}</b></p><table><tr>{head}</tr>{body}</table>"
+
+
+def html_picture(pixels: np.ndarray, about: str) -> str:
+    """A picture, uint8 (height, width, 3), with its pixels told apart if it is small."""
+    from PIL import Image
+
+    image, file = Image.fromarray(pixels), io.BytesIO()
+    factor = max(1, round(_SIDE / max(image.size)))
+    image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST).save(
+        file, "PNG"
+    )
+    data = base64.b64encode(file.getvalue()).decode()
+    return f'<img style="margin:2px" alt="{escape(about)}" src="data:image/png;base64,{data}">'
+
+
+def by(shape: Iterable[int]) -> str:
+    """A shape in short: 3x64x64."""
+    return "x".join(map(str, shape))
