@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lavaseg.cli.console import is_narrow, print_json, print_table, say
+from lavaseg.cli.console import width as console_width
 from lavaseg.cli.inputs import Json, set_options
 from lavaseg.errors import LavasegError
 
@@ -131,7 +132,9 @@ def _layers(model: Network | AnalogModel) -> list[dict[str, Any]]:
 
 
 _LATENCY = 4
-"""The column that a narrow terminal leaves to `lavaseg models NAME`."""
+"""The column that is left to `lavaseg models NAME` where there is no room for all."""
+_ALL = 110
+"""Columns of a terminal that has room for all columns of the list."""
 
 
 def _list(title: str, rows: dict[str, dict[str, Any]]) -> None:
@@ -156,7 +159,7 @@ def _list(title: str, rows: dict[str, dict[str, Any]]) -> None:
         "system", ">params", ">GMACs", ">neurons", ">late-\nncy", ">mem.\nMiB", ">cores",
         ">chips", "can\nrun" if narrow else "deployable",
     ]  # fmt: skip
-    shown = [k for k in range(len(columns)) if not narrow or k != _LATENCY]
+    shown = [k for k in range(len(columns)) if console_width() >= _ALL or k != _LATENCY]
     print_table(
         title,
         [columns[k] for k in shown],
