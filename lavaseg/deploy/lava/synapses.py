@@ -26,7 +26,7 @@ from lavaseg.deploy.lava.errors import LavaError
 from lavaseg.network import Operator, Projection
 from lavaseg.network.delays import Delay
 from lavaseg.network.grids import Phases, fan_out, matrix, phases
-from lavaseg.network.integers import IntegerNetwork
+from lavaseg.network.integers import IntegerNetwork, hands_on
 from lavaseg.network.ranges import message_ranges
 
 
@@ -211,9 +211,9 @@ def _delayed(
     )
     each = np.tile(wait, weights.shape[1] // np.size(wait))  # of each neuron of the source
     delays = csr_matrix((each[weights.indices], weights.indices, weights.indptr), weights.shape)
-    synapse = DelaySparse(
-        weights=weights, delays=delays, max_delay=int(np.max(wait)), sign_mode=SignMode.MIXED
-    )
+    ones = hands_on(projection, net.weights[projection.name])
+    sign = SignMode.EXCITATORY if ones else SignMode.MIXED
+    synapse = DelaySparse(weights=weights, delays=delays, max_delay=int(np.max(wait)), sign_mode=sign)
     return _all_to_all(synapse, source, target)
 
 
