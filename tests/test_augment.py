@@ -119,7 +119,7 @@ def test_what_cannot_be_done_is_said() -> None:
         ("augment.scale=[2, 1]", r"'augment\.scale': .*two factors"),
         ("augment.scale=[0, 1]", r"'augment\.scale': .*two factors"),
         ("augment.hue=0.7", r"'augment\.hue'"),
-        ("augment.flipp=true", r"no field 'augment\.flipp'; augment has flip, scale"),
+        ("augment.flipp=true", r"no field 'augment\.flipp': did you mean 'flip'"),
         ("training.class_weights=median", r"class_weights"),
         ("training.class_weights=[1]", r"class_weights"),
     ],

@@ -371,8 +371,8 @@ def test_output_folder_that_cannot_be_written_is_named(run: Path, tmp_path: Path
         (("nothing",), ("no recipe 'nothing'", "lavaseg recipes")),
         (("demo", "--set", "training.epoch=3"), ("'training.epoch'", "epochs")),
         (("demo", "--set", "training.epochs=0"), ("'training.epochs'", "got 0")),
-        (("demo", "--set", "data.name=mnsit"), ("'mnsit'", "digits-photos")),
-        (("demo", "--set", "model.name=vnet"), ("'vnet'", "spiking_deeplab")),
+        (("demo", "--set", "data.name=mnsit"), ("'mnsit'", "did you mean 'nmnist'")),
+        (("demo", "--set", "model.name=vnet"), ("'vnet'", "did you mean 'unet'")),
         (("demo", "--resume"), ("no run to resume",)),
     ],
 )

@@ -111,7 +111,7 @@ def test_inputs_that_are_never_there_leave_whole_weights_as_they_are(bias: bool)
         (Conv(6, (3, 3), groups=3), {}, False),
         (OneToOne(), {}, False),
         (KERNEL, {"delay": 1}, False),
-        (KERNEL, {"channels": (0, 2)}, False),
+        (KERNEL, {"delay": (0, 2, 0)}, False),
     ],
 )
 def test_projections_whose_inputs_are_otherwise_are_left(

@@ -448,7 +448,7 @@ def test_a_rate_code_gives_a_spiking_input(deeplab: Run, tmp_path: Path) -> None
         ({"steps": 5000}, "steps must be an integer from 1 to 4096, got 5000"),
         ({"overrides": ["seed=1"]}, "'seed=1'.*training, augment, finetune"),
         ({"overrides": ["encoder.steps=3"]}, "'encoder.steps=3'.*training, augment, finetune"),
-        ({"overrides": ["finetune.epoch=3"]}, "'finetune.epoch'; finetune has epochs"),
+        ({"overrides": ["finetune.epoch=3"]}, "'finetune.epoch': did you mean 'epochs'"),
         ({"overrides": ["training.validation_fraction=0.5"]}, "validation_fraction decides"),
     ],
 )

@@ -292,7 +292,7 @@ def test_the_table_of_a_system_has_80_columns_and_marks_our_model() -> None:
         (("nothing",), "there is no file, run folder or system 'nothing'"),
         (("missing.net",), "there is no file missing.net"),
         (("ann-fcn",), "artificial network"),
-        (("spiking-unet-small", "--profile", "2023"), "expected one of 2022, 2024"),
+        (("spiking-unet-small", "--profile", "2023"), "did you mean '2024' or '2022'?"),
         (("spiking-unet-small", "-o", "map.png"), "ends in .svg"),
         (("spiking-unet-small", "--input", "3x64"), "CHANNELSxHEIGHTxWIDTH"),
         (("spiking-fcn-published", "--width", "4"), "soft reset"),

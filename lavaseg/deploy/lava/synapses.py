@@ -213,7 +213,9 @@ def _delayed(
     delays = csr_matrix((each[weights.indices], weights.indices, weights.indptr), weights.shape)
     ones = hands_on(projection, net.weights[projection.name])
     sign = SignMode.EXCITATORY if ones else SignMode.MIXED
-    synapse = DelaySparse(weights=weights, delays=delays, max_delay=int(np.max(wait)), sign_mode=sign)
+    synapse = DelaySparse(
+        weights=weights, delays=delays, max_delay=int(np.max(wait)), sign_mode=sign
+    )
     return _all_to_all(synapse, source, target)
 
 

@@ -10,6 +10,7 @@ from lavaseg.deploy.backends import BACKENDS
 from lavaseg.deploy.loihi2.system import System
 from lavaseg.deploy.loihi2.timing import Timing
 from lavaseg.errors import LavasegError
+from lavaseg.system.words import or_like
 
 LAGS, RUN, IDLE = "lags", "run", "idle"
 """Tasks beside the profiles: measure lags, run and listen, measure an idle board's power."""
@@ -60,7 +61,7 @@ def profile_kinds(profile: str | None, backend: str) -> tuple[str, ...]:
     kinds = tuple(dict.fromkeys(name.strip() for name in profile.split(",")))
     for kind in kinds:
         if kind not in PROFILES:
-            raise LavasegError(f"no profile {kind!r}; there are all, {', '.join(PROFILES)}")
+            raise LavasegError(f"no profile {kind!r}{or_like(kind, ('all', *PROFILES))}")
     return kinds
 
 
