@@ -125,6 +125,7 @@ def test_a_bundle_through_sbatch_gives_what_it_gives_here(bundle: Bundle, out: P
     assert not jobs().strip()
 
 
+@pytest.mark.full
 def test_a_folder_of_any_name_and_a_closed_environment_change_nothing(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

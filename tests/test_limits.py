@@ -71,7 +71,7 @@ def deep(depth: int, ulimit: str) -> subprocess.CompletedProcess[str]:
     return limited(ulimit, DEEP, str(depth), patience=300)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_deep_network_runs_with_1024_open_files() -> None:
     result = deep(70, "ulimit -n 1024")
     assert result.stdout == "equal\n", result.stderr

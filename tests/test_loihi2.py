@@ -29,7 +29,10 @@ LAGS = Timing(conv=1, dense=1, buffer=0, spikes=1, reset=0)
 """Those of the double, unless it is told others."""
 
 
-@pytest.mark.parametrize("make", [like_the_demo, u_net, of_events])
+@pytest.mark.parametrize(
+    "make",
+    [like_the_demo, *(pytest.param(make, marks=pytest.mark.full) for make in (u_net, of_events))],
+)
 @pytest.mark.usefixtures("chip")
 def test_the_chip_gives_the_simulators_spikes(
     make: Callable[[], IntegerNetwork], random_spikes: Spikes
@@ -42,7 +45,7 @@ def test_the_chip_gives_the_simulators_spikes(
     assert all(row.spikes for row in verdict.rows if row.population in ("a", "joined", "late"))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.usefixtures("chip")
 def test_the_chip_gives_the_simulators_spikes_of_an_interleaved_network(
     random_spikes: Spikes,

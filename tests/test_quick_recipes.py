@@ -31,7 +31,7 @@ TRAIN_ONLY = {
 PICTURES = 4
 KINDS = {
     "quick-ann-deeplab",
-    "quick-brgnet-levels",
+    "quick-deeplab-levels",
     "quick-deeplab",
     "quick-deeplab-branches",
     "quick-deeplab-published",
