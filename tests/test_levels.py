@@ -51,6 +51,7 @@ from lavaseg.network.interleave import interleave, restored
 from lavaseg.network.levels import integer_neurons
 from lavaseg.recipes import Surrogate
 from lavaseg.results.activity import Activity
+from lavaseg.results.rounding import scales_as_trained
 from lavaseg.training import SpikingNetwork
 
 FUZZED = EXAMPLES if "LAVASEG_FUZZ_EXAMPLES" in os.environ else 8
@@ -236,3 +237,11 @@ def test_fine_tuning_computes_what_is_written_in_both_forms(form: str) -> None:
     for name, array in sent.items():
         np.testing.assert_array_equal(found.spikes[name], array)
     assert max(int(array.max()) for array in sent.values()) > 1
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_scales_are_known_by_the_populations_that_were_trained(form: str) -> None:
+    trained = {"a": 3.0, "b": 5.0, "out": 7.0}
+    net = unroll_levels(dataclasses.replace(small(), scales=trained), form)  # type: ignore[arg-type]
+    assert set(net.scales) != set(trained)
+    assert scales_as_trained(net) == trained

@@ -26,7 +26,7 @@ from lavaseg.report.page import render
 from lavaseg.report.sources import NetSource, RunSource, Wanted
 from lavaseg.results.membranes import Histogram
 from lavaseg.results.metrics import predict
-from lavaseg.results.rounding import Calibrated
+from lavaseg.results.rounding import Calibrated, scales_as_trained
 from lavaseg.runs import Run
 from lavaseg.system.files import write_atomically
 from lavaseg.system.versions import versions
@@ -166,7 +166,7 @@ class _Results:
         """The calibration of an exported network; an export elsewhere may have left another."""
         stored = None if net is None else self._value(self.files.calibration)
         found = None if stored is None else Calibrated.from_dict(stored)
-        if found is None or net is None or net.scales == found.scales:
+        if found is None or net is None or scales_as_trained(net) == found.scales:
             return found
         file, made = self.files.calibration.kind.file, self.files.net.kind.file
         self.notes.append(f"{file} is not that of {made} and was left out: export again")

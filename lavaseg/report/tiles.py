@@ -17,6 +17,7 @@ from lavaseg.report.wording import (
     format_points,
 )
 from lavaseg.results.evaluation import Evaluation
+from lavaseg.system.words import counted
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,11 @@ def tiles(data: ReportData) -> list[Tile]:
         _cost_tile(data.quantisation_cost),
         _verification_tile(data.verification),
         _energy_tile(data),
-        Tile("parameters", parameters, f"{format_count(neurons)} neurons, {data.steps} time steps"),
+        Tile(
+            "parameters",
+            parameters,
+            f"{format_count(neurons)} neurons, {counted(data.steps, 'time step')}",
+        ),
     ]
 
 

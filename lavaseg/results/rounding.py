@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from lavaseg.errors import LavasegError
-from lavaseg.network.integers import SCALE_MAX
+from lavaseg.network.integers import SCALE_MAX, IntegerNetwork
+from lavaseg.network.levels import integer_neurons
 
 
 @dataclass(frozen=True)
@@ -106,3 +107,12 @@ def sentences(calibrated: Calibrated) -> list[str]:
         listed = ", ".join(compensated)
         said.append(f"{start}, weights and biases make up for each other's rounding: {listed}")
     return said or [f"{start}: every population is rounded best as it is"]
+
+
+def scales_as_trained(net: IntegerNetwork) -> dict[str, float]:
+    """Scales by the populations that were trained: one for all that integer neurons became."""
+    scales = dict(net.scales)
+    for sheet in integer_neurons(net.network, net.weights):
+        found = {member: scales.pop(member, 1.0) for member in sheet.members}
+        scales[sheet.name] = found[sheet.slots[0]]
+    return scales
