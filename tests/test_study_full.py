@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from small_data import DDD17, WRITERS
+from test_study_papers import OWN
 from typer.testing import CliRunner
 
 from lavaseg import data
@@ -24,7 +25,7 @@ from lavaseg.studies.plan import Job, plan
 from lavaseg.studies.work import do_task
 from lavaseg.training.segmenter import Segmenter
 
-PUBLISHED = [name for name in names() if name not in ("hardware", "hybrid")]
+PUBLISHED = [name for name in names() if name not in OWN]
 """Studies whose full versions train what a paper prints."""
 
 KINDS = {

@@ -64,12 +64,8 @@ def draw(study: Study, results: Results, spec: FigureSpec, path: Path) -> None:
     axes = figure.subplots()
     at = KINDS[spec.kind](axes, curves)
     _mark_printed(axes, at, printed)
-    if spec.kind == "lines" and spec.log:
-        _log_scale(axes, curves)
-    if spec.kind == "bars" and spec.log:
-        axes.set_yscale("log")
-    if clouds and spec.log:
-        _plain_log(axes)
+    if spec.log:
+        _LOG_SCALES[spec.kind](axes, curves)
     across = QUANTITIES[spec.x].heading if clouds else _plain(spec.x)
     axes.set(xlabel=across, ylabel=QUANTITIES[spec.y].heading)
     remark = "" if results.settings == "standard" else f" ({results.settings})"
@@ -217,7 +213,7 @@ def _log_scale(axes: Axes, curves: list[Curve]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def _plain_log(axes: Axes) -> None:
+def _plain_log(axes: Axes, clouds: list[Cloud]) -> None:
     """A logarithmic horizontal axis with plain numbers, between powers of ten where few are."""
     from matplotlib.ticker import LogFormatter
 
@@ -281,3 +277,9 @@ KINDS: dict[str, Callable[[Any, list[Any]], Places]] = {
     "points": _points,
 }
 """Functions that draw curves into axes."""
+_LOG_SCALES: dict[str, Callable[[Any, list[Any]], None]] = {
+    "lines": _log_scale,
+    "bars": lambda axes, curves: axes.set_yscale("log"),
+    "points": _plain_log,
+}
+"""What `log` does to each kind: of bars the vertical axis is logarithmic."""

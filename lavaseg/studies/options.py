@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -154,8 +154,7 @@ class ConversionOptions(Options):
 
     @model_validator(mode="after")
     def _known(self) -> ConversionOptions:
-        if wrong := [rule for rule in self.rules if rule not in _rules()]:
-            raise ValueError(f"there is no rule {wrong[0]!r}{or_like(wrong[0], _rules())}")
+        _check_rules(self.rules, _rules())
         return self
 
     def labels(self) -> Mapping[str, Sequence[Any]]:
@@ -166,6 +165,13 @@ def _rules() -> tuple[str, ...]:
     from lavaseg.export.rules import RULES
 
     return (*RULES, "integers")
+
+
+def _check_rules(given: Iterable[str], known: Sequence[str]) -> None:
+    """ValueError for the first of some rules that is not known."""
+    for rule in given:
+        if rule not in known:
+            raise ValueError(f"there is no rule {rule!r}{or_like(rule, known)}")
 
 
 class HybridOptions(Options):
@@ -187,8 +193,7 @@ class HybridOptions(Options):
 
     @model_validator(mode="after")
     def _known(self) -> HybridOptions:
-        if self.rule not in (known := _rules()[:-1]):
-            raise ValueError(f"there is no rule {self.rule!r}; there are {', '.join(known)}")
+        _check_rules([self.rule], _rules()[:-1])  # not that of integers, which it makes anyway
         return self
 
     def labels(self) -> Mapping[str, Sequence[Any]]:

@@ -59,10 +59,22 @@ def profile_kinds(profile: str | None, backend: str) -> tuple[str, ...]:
     if profile == "all":
         return PROFILES
     kinds = tuple(dict.fromkeys(name.strip() for name in profile.split(",")))
+    check_profiles(kinds, ("all", *PROFILES))
+    return kinds
+
+
+def check_profiles(kinds: Sequence[str], words: Sequence[str] = PROFILES) -> None:
+    """Refuse what is no profile.
+
+    Args:
+        words: that could have been given instead.
+
+    Raises:
+        LavasegError: names the first one, and what is meant.
+    """
     for kind in kinds:
         if kind not in PROFILES:
-            raise LavasegError(f"no profile {kind!r}{or_like(kind, ('all', *PROFILES))}")
-    return kinds
+            raise LavasegError(f"no profile {kind!r}{or_like(kind, words)}")
 
 
 def check_power(kinds: Sequence[str], partition: str | None) -> None:

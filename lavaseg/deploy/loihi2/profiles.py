@@ -17,7 +17,7 @@ from lavaseg.chip.measured import NOISE, Power
 from lavaseg.chip.period import padded
 from lavaseg.deploy.lava.checks import check_lava
 from lavaseg.deploy.lava.session import Progress
-from lavaseg.deploy.loihi2.job import IDLE, PROFILES, ChipTask, check_power
+from lavaseg.deploy.loihi2.job import IDLE, PROFILES, ChipTask, check_power, check_profiles
 from lavaseg.deploy.loihi2.limits import check_limits
 from lavaseg.deploy.loihi2.run import do, measure_lags
 from lavaseg.deploy.loihi2.sources import fits_buffer
@@ -28,7 +28,6 @@ from lavaseg.errors import LavasegError
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.system.session import temporary_folder
 from lavaseg.system.versions import version_of
-from lavaseg.system.words import or_like
 
 
 def profile(
@@ -105,9 +104,7 @@ def check_profiling(kinds: Sequence[str], system: System | None) -> System:
 def _check_kinds(kinds: Sequence[str]) -> None:
     if not kinds:
         raise LavasegError(f"no profile: expected one or more of {', '.join(PROFILES)}")
-    for kind in kinds:
-        if kind not in PROFILES:
-            raise LavasegError(f"no profile {kind!r}{or_like(kind, PROFILES)}")
+    check_profiles(kinds)
 
 
 def derived(found: Mapping[str, Any]) -> dict[str, Any]:
