@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from lavaseg.encoders import Direct, Encoder, Poisson
 from lavaseg.export.lowering import choose_quantisation, lower, rounded, unroll_levels
 from lavaseg.export.lowering.compose import NotComposableError
-from lavaseg.export.lowering.rounded import RoundedNetwork
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.network import Conv, Current, Dense, Input, Network, Population, Projection, Shape
-from lavaseg.network.integers import Bias, IntegerNetwork
+from lavaseg.network.integers import Bias, IntegerNetwork, RoundedNetwork
 from lavaseg.network.levels import integer_neurons
 from lavaseg.results.activity import Activity
 

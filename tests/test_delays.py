@@ -17,7 +17,7 @@ from lavaseg.network import (
     Projection,
     Relay,
 )
-from lavaseg.network.delays import plan, together
+from lavaseg.network.delays import plan, row_groups
 
 NARROW, WIDE = Conv(1, (1, 1)), Conv(9, (3, 3), padding=(1, 1))
 
@@ -195,12 +195,12 @@ def test_without_delay_synapses_all_channels_wait_in_relays() -> None:
 
 def test_rows_are_cut_into_groups_of_whole_rows() -> None:
     lengths = np.array([3, 0, 4, 1])
-    groups = together(lengths, 5, 10)
+    groups = row_groups(lengths, 5, 10)
     np.testing.assert_array_equal(np.concatenate(groups), np.flatnonzero(np.tile(lengths, 5)))
     assert max(lengths[group % 4].sum() for group in groups) < 10 + lengths.max()
     assert len(groups) == 4
-    assert [len(group) for group in together(lengths, 5, None)] == [15]
-    assert together(np.zeros(3, int), 5, None) == []
+    assert [len(group) for group in row_groups(lengths, 5, None)] == [15]
+    assert row_groups(np.zeros(3, int), 5, None) == []
 
 
 def test_a_wait_beyond_what_a_synapse_holds_needs_further_gates() -> None:

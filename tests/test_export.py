@@ -21,7 +21,7 @@ from lavaseg.models import build
 from lavaseg.network import Conv, Input, Network, Population, Projection
 from lavaseg.network.integers import Bias, IntegerNetwork, RangeError
 from lavaseg.network.interleave import restored
-from lavaseg.network.ranges import check_ranges
+from lavaseg.network.ranges import CURRENT_LIMIT, check_loops, check_ranges
 from lavaseg.recipes import Surrogate
 from lavaseg.training import SpikingNetwork, train
 
@@ -176,6 +176,37 @@ def test_what_cannot_be_deployed_says_what_to_change() -> None:
     )
     with pytest.raises(LavasegError, match=r"'soft'.*resets to 0"):
         check_deployable(WeightedNetwork.from_model(SpikingNetwork(soft)))
+
+
+@pytest.mark.parametrize("decay", [4096, 1000, 60, 0])
+@pytest.mark.parametrize("feeds_back", [False, True])
+def test_a_current_that_adds_up_over_steps_fits_and_leaves_no_range_unused(
+    decay: int, feeds_back: bool
+) -> None:
+    loop = (Projection("a", "a", Conv(4, 3, padding=1), 1),) if feeds_back else ()
+    network = Network(
+        Input("input", (3, 6, 6), 8),
+        (Population("a", 1.0, decay, 100), Population("out", None)),
+        (
+            Projection("input", "a", Conv(4, 3, padding=1)),
+            Projection("a", "out", Conv(2, 1)),
+            *loop,
+        ),
+        "out",
+    )
+    rng = np.random.default_rng(0)
+    weights = {
+        p.name: rng.uniform(-0.01, 0.03, network.synapse_shape(p)) for p in network.projections
+    }
+    weighted, encoder = WeightedNetwork(network, weights), Direct(8, bits=8)
+    net = quantise(weighted, choose_quantisation(weighted, 8), encoder, CLASSES)
+    check_loops(net)
+    current = {item.name: item.current for item in check_ranges(net)}["a"]
+    assert current < CURRENT_LIMIT
+    if not feeds_back:
+        assert current > 0.8 * CURRENT_LIMIT
+    longer = choose_quantisation(weighted, 9).scales["a"]
+    assert (longer == net.scales["a"]) == (decay == 4096)
 
 
 def test_exporting_a_run_writes_what_was_trained_and_fine_tunes_once(tmp_path: Path) -> None:

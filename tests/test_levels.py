@@ -29,7 +29,6 @@ from lavaseg.deploy.simulator_torch import run_torch
 from lavaseg.encoders import Direct
 from lavaseg.export.finetune import quantised_model, tuned_values
 from lavaseg.export.lowering import (
-    RoundedNetwork,
     choose_quantisation,
     lower,
     quantise,
@@ -46,7 +45,7 @@ from lavaseg.network import (
     Projection,
     Relay,
 )
-from lavaseg.network.integers import Bias
+from lavaseg.network.integers import Bias, RoundedNetwork
 from lavaseg.network.interleave import interleave, restored
 from lavaseg.network.levels import integer_neurons
 from lavaseg.recipes import Surrogate

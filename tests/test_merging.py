@@ -15,7 +15,7 @@ from weighted_nets import assert_unchanged, with_values
 
 from lavaseg.export.lowering import fold_averages, fold_norms, lower, merge_parallel
 from lavaseg.export.lowering.counted import unrolled
-from lavaseg.export.lowering.merge import together
+from lavaseg.export.lowering.merge import summed
 from lavaseg.export.lowering.unroll import unroll_currents
 from lavaseg.kernels.operators_torch import apply_operator
 from lavaseg.models import build
@@ -79,7 +79,7 @@ def test_together_is_the_sum_of_two_operators(
         return
     rng = np.random.default_rng(seed)
     weights = [rng.normal(size=op.weight_shape(source) or source[:1]) for op in operators]
-    found = together((operators[0], weights[0]), (operators[1], weights[1]), source)
+    found = summed((operators[0], weights[0]), (operators[1], weights[1]), source)
     if found is None:
         assert operators[0] != operators[1]
         return
@@ -116,7 +116,7 @@ def test_operators_merge_where_that_has_no_more_weights(
 ) -> None:
     source = (4, 6, 6)
     values = [np.ones(op.weight_shape(source) or source[:1]) for op in (first, second)]
-    found = together((first, values[0]), (second, values[1]), source)
+    found = summed((first, values[0]), (second, values[1]), source)
     assert (found[0] if found else None) == merged
 
 

@@ -30,7 +30,7 @@ from lavaseg.network.delays import (
     Delay,
     DelayPlan,
     plan,
-    together,
+    row_groups,
     waiting,
 )
 from lavaseg.network.geometry import Geometry
@@ -252,7 +252,7 @@ class _Layers:
         sheet = self.network.shape(source)
         places = sheet[1] * sheet[2]
         into = _passing(name, source, sheet, int((lengths == 0).sum()) * places)
-        for number, neurons in enumerate(together(lengths, places, MOST_RELAYS), 1):
+        for number, neurons in enumerate(row_groups(lengths, places, MOST_RELAYS), 1):
             rows, begins = f"{name} rows {number}", len(neurons)
             shape = (int(lengths[neurons % len(lengths)].sum()), 1, 1)
             first = _passing(f"{rows} begin", source, sheet, begins)

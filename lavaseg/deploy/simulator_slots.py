@@ -16,7 +16,7 @@ from lavaseg.kernels.slots import levels_of_sums
 from lavaseg.kernels.sums import InputSums
 from lavaseg.network import STATE_SCALE, Network, Population, Projection
 from lavaseg.network.integers import IntegerNetwork, hands_on
-from lavaseg.network.levels import IntegerNeurons, integer_neurons, together
+from lavaseg.network.levels import IntegerNeurons, incoming_by_weights, integer_neurons
 from lavaseg.system.threads import over_blocks
 
 
@@ -54,7 +54,7 @@ def foldable(net: IntegerNetwork) -> tuple[Slots, ...]:
             and all(
                 _complete(group, item.slots)
                 for target in targets
-                for group in together(network, target)
+                for group in incoming_by_weights(network, target)
             )
         ):
             found.append(_slots(net, item))
@@ -96,7 +96,7 @@ def folded_inputs(
         slots: of all sheets that are `foldable`.
     """
     found: list[tuple[Projection, ...]] = []
-    for group in together(network, name):
+    for group in incoming_by_weights(network, name):
         found += [group] if group[0].source in slots else [(p,) for p in group]
     return found
 

@@ -29,6 +29,7 @@ from lavaseg.export.compensation import MOST_INPUTS, Compensation, compensable
 from lavaseg.export.lowering.quantise import (
     HEADROOM,
     Quantisation,
+    accumulated,
     diffuse_weight,
     highest_threshold,
     largest_scale,
@@ -163,7 +164,7 @@ class _Calibration:
         Args:
             expected: spikes of the float network, or the last membrane of a read-out.
         """
-        largest = largest_scale(self.weighted, population, self.messages)
+        largest = largest_scale(self.weighted, population, self.messages, self.steps)
         choices = list(self._choices(population, largest, "nearest", expected))
         plain = whole_threshold(largest, population)
         before = next((choice for choice in choices if choice.scale == plain), None)
@@ -251,11 +252,8 @@ class _Calibration:
         if population.threshold is not None and highest_threshold(population) * scale >= NEVER:
             return False
         weights, clock = self._values(name, scale, rounding)[0], self._clock(name, scale)
-        inhibition, excitation = synaptic_bounds(self.network, weights, name, self.messages, clock)
-        kept = geometric_sum(population.current_decay, self.steps)
-        loops = any(p.recurrent for p in self.network.incoming(name))
-        worst = inhibition + excitation if loops else np.maximum(inhibition, excitation)
-        return bool(kept * worst.max() <= HEADROOM * CURRENT_LIMIT)
+        bounds = synaptic_bounds(self.network, weights, name, self.messages, clock)
+        return accumulated(self.network, population, bounds, self.steps) <= HEADROOM * CURRENT_LIMIT
 
     def _error(
         self, population: Population, scale: float, rounding: Rounding, expected: torch.Tensor

@@ -9,14 +9,13 @@ import numpy as np
 import torch
 
 from lavaseg.export.lowering.quantise import Quantisation
-from lavaseg.export.lowering.rounded import RoundedNetwork
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.network import STATE_SCALE
 from lavaseg.network.integers import (
     BIAS_MANTISSA_MAX,
     WEIGHT_MAX,
     WEIGHT_MIN,
-    IntegerNetwork,
+    RoundedNetwork,
 )
 from lavaseg.recipes import Surrogate
 from lavaseg.training import SpikingNetwork
@@ -51,7 +50,7 @@ def _bias_quantiser(exponent: int) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 def quantised_model(
-    net: IntegerNetwork | RoundedNetwork,
+    net: RoundedNetwork,
     weighted: WeightedNetwork,
     quantisation: Quantisation,
     surrogate: Surrogate,

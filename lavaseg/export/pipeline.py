@@ -18,7 +18,6 @@ from lavaseg.export.lowering import (
     CHOICES,
     Choice,
     Quantisation,
-    RoundedNetwork,
     choose_quantisation,
     levels_unrolled,
     lower,
@@ -26,7 +25,7 @@ from lavaseg.export.lowering import (
     rounded,
 )
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.network.integers import IntegerNetwork
+from lavaseg.network.integers import IntegerNetwork, RoundedNetwork
 from lavaseg.network.interleave import factors, interleave
 from lavaseg.network.ranges import check_loops, check_ranges
 from lavaseg.netx import write
@@ -130,7 +129,7 @@ def _quantisation(
     stored = run.files.calibration
     if not samples:
         stored.remove()
-        return choose_quantisation(weighted), ()
+        return choose_quantisation(weighted, run.recipe.encoder_object.steps), ()
     weights, names = run.files.weights.sha256(), {node.name for node in weighted.network.nodes}
     found = _stored(run)
     if (

@@ -52,7 +52,7 @@ class Rows:
         return np.array(delays) + self.lag - 1
 
 
-def together(lengths: np.ndarray, places: int, most: int | None) -> list[np.ndarray]:
+def row_groups(lengths: np.ndarray, places: int, most: int | None) -> list[np.ndarray]:
     """The neurons whose rows are one group of relays; those without a row are left out.
 
     Args:

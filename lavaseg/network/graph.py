@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,12 +23,12 @@ from itertools import pairwise
 from typing import Any
 
 from lavaseg.network.base import NetworkError, Shape
+from lavaseg.network.checks import check_shared, check_structure
 from lavaseg.network.geometry import Geometry
 from lavaseg.network.nodes import Current, Input, Node, Population, Projection, Relay
 from lavaseg.network.notebook import html, in_brief
 from lavaseg.network.operators import OPERATORS
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _IF_GIVEN = ("shares", "levels", "crop", "max_delay")
 """Fields that plain data leave out where they are at their defaults."""
 
@@ -70,87 +68,9 @@ class Network:
         object.__setattr__(self, "nodes", tuple(self.nodes))
         object.__setattr__(self, "projections", tuple(self.projections))
         object.__setattr__(self, "auxiliaries", tuple(self.auxiliaries))
-        self._check_names()
+        check_structure(self)
         object.__setattr__(self, "shapes", self._derive_shapes())
-        self._check_shared()
-
-    def _check_shared(self) -> None:
-        """Refuse projections that share weights which are not theirs to share."""
-        known = {p.name: p for p in self.projections}
-        for p in self.projections:
-            if p.shares is None:
-                continue
-            other = known.get(p.shares)
-            if other is None or other is p or other.shares is not None:
-                raise NetworkError(
-                    f"projection {p.name!r} shares the weights of {p.shares!r}, which is no other "
-                    "projection with weights of its own"
-                )
-            mine = p.operator, self.shapes[p.source]
-            if mine != (other.operator, self.shapes[other.source]):
-                raise NetworkError(
-                    f"projection {p.name!r} shares the weights of {p.shares!r}, which has another "
-                    "operator or a source of another shape"
-                )
-
-    def _check_names(self) -> None:
-        names = [self.input.name, *(node.name for node in self.nodes)]
-        for kind, group in (("node", names), ("projection", [p.name for p in self.projections])):
-            for name in group:
-                if not _NAME.fullmatch(name):
-                    raise NetworkError(
-                        f"{kind} name {name!r}: use letters, digits and underscores, starting "
-                        "with a letter"
-                    )
-            for name, uses in sorted(Counter(group).items()):
-                if uses > 1:
-                    raise NetworkError(f"{kind} name {name!r} is used {uses} times")
-        known = set(names)
-        for projection in self.projections:
-            for end in (projection.source, projection.target):
-                if end not in known:
-                    raise NetworkError(
-                        f"projection {projection.name!r}: there is no node {end!r}; the nodes are "
-                        + ", ".join(names)
-                    )
-            if projection.target == self.input.name:
-                raise NetworkError(f"projection {projection.name!r} ends in the input")
-        relays = {node.name for node in self.nodes if isinstance(node, Relay)}
-        currents = {node.name for node in self.nodes if isinstance(node, Current)}
-        for projection in self.projections:
-            if projection.source in relays and projection.delay:
-                raise NetworkError(
-                    f"projection {projection.name!r} leaves the relay {projection.source!r} with a "
-                    f"delay of {projection.delay}: put the delay on the projections into the relay"
-                )
-            several = projection.by_channel or projection.learns
-            if several and projection.source in currents | relays:
-                raise NetworkError(
-                    f"projection {projection.name!r} leaves {projection.source!r}, which has no "
-                    "neurons: only spikes of neurons and of the input have a delay for each channel"
-                )
-        for node in self.nodes:
-            if not any(p.recurrent for p in self.incoming(node.name)):
-                continue
-            if not isinstance(node, Population) or node.norm != "none":
-                raise NetworkError(
-                    f"node {node.name!r} feeds back to itself, which only a population without "
-                    "batch norm can"
-                )
-            if node.levels is not None:
-                raise NetworkError(
-                    f"population {node.name!r}: levels {node.levels} go with no memory from step "
-                    "to step, but it feeds back to itself"
-                )
-        if self.readout not in {p.name for p in self.populations}:
-            raise NetworkError(f"readout {self.readout!r} is not a population of the network")
-        silent = {p.name for p in self.populations if p.threshold is None}
-        for name in self.auxiliaries:
-            if name not in silent or name == self.readout:
-                raise NetworkError(
-                    f"auxiliary read-out {name!r} must be another population that never fires "
-                    "(threshold None)"
-                )
+        check_shared(self)
 
     def _derive_shapes(self) -> dict[str, Shape]:
         shapes: dict[str, Shape] = {self.input.name: self.input.shape}

@@ -57,8 +57,11 @@ class Bias:
 
 
 @dataclass(frozen=True)
-class IntegerNetwork:
-    """A network ready to run: the description with integer thresholds, and its weights.
+class RoundedNetwork:
+    """A description whose numbers were rounded to integers; its populations may have levels.
+
+    Nothing is checked yet. Export unrolls the levels, for which thresholds of populations that
+    have them are even, and makes an `IntegerNetwork` of it.
 
     Args:
         network: thresholds are mantissas (weight units); None marks the read-out.
@@ -73,11 +76,6 @@ class IntegerNetwork:
         scales: weight units for each trained unit, for each population (1.0 if unknown).
         clocks: for each population that has one, int16 (T, channels), even: what its clock adds
             to the input current at each step of a sample, in weight units.
-
-    Raises:
-        RangeError: a value outside what Loihi holds.
-        LavasegError: missing weights, numbers of what the description does not have, or shapes
-            that contradict it.
     """
 
     network: Network
@@ -87,6 +85,24 @@ class IntegerNetwork:
     biases: Mapping[str, Bias] = field(default_factory=dict)
     scales: Mapping[str, float] = field(default_factory=dict)
     clocks: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> int:
+        """Logical time steps of one sample, T."""
+        return self.encoder.steps
+
+
+@dataclass(frozen=True)
+class IntegerNetwork(RoundedNetwork):
+    """A network ready to run: binary populations and relays alone, all of whose numbers fit.
+
+    Fields are those of `RoundedNetwork`.
+
+    Raises:
+        RangeError: a value outside what Loihi holds.
+        LavasegError: missing weights, numbers of what the description does not have, or shapes
+            that contradict it.
+    """
 
     def __repr__(self) -> str:
         return f"IntegerNetwork({in_brief(self.network)}, T = {self.steps})"
@@ -176,11 +192,6 @@ class IntegerNetwork:
                     f"population {name!r}: scale {scale} must be a positive number of at most "
                     f"{SCALE_MAX:g}"
                 )
-
-    @property
-    def steps(self) -> int:
-        """Logical time steps of one sample, T."""
-        return self.encoder.steps
 
     def with_steps(self, steps: int) -> IntegerNetwork:
         """The network for another number of steps T, by the rule of `lavaseg.network.steps`.

@@ -122,7 +122,7 @@ def _relays(
     return tuple(found)
 
 
-def together(network: Network, name: str) -> tuple[tuple[Projection, ...], ...]:
+def incoming_by_weights(network: Network, name: str) -> tuple[tuple[Projection, ...], ...]:
     """The projections into a node, those that share weights and delay together.
 
     What their sources send can be added up before it passes the weights, once.

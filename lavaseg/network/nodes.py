@@ -267,7 +267,7 @@ class Projection:
 
     def _check_steps(self, what: str, values: Iterable[object]) -> None:
         for value in values:
-            if not isinstance(value, int) or not 0 <= value <= LONGEST_DELAY:
+            if type(value) is not int or not 0 <= value <= LONGEST_DELAY:
                 raise NetworkError(
                     f"projection {self.name!r}: {what} must be 0 to {LONGEST_DELAY} steps (the "
                     f"hardware's limit), got {value!r}"

@@ -124,8 +124,8 @@ def bounds(
     return PopulationRange(population.name, current, low, high, -low < limit and high <= limit)
 
 
-def geometric_sum(decay: int, steps: int) -> float:
-    """Largest sum that a unit input at every step leaves after `steps` of decay."""
+def geometric_sum(decay: int, steps: float) -> float:
+    """Largest sum that a unit input at every step leaves after `steps` (maybe inf) of decay."""
     keep = 1 - decay / 4096
     return float(steps) if keep == 1 else (1 - keep**steps) / (1 - keep)
 

@@ -19,7 +19,7 @@ from lava.proc.sparse.process import Sparse
 from lava.utils.weightutils import SignMode
 from scipy.sparse import csr_matrix
 
-from lavaseg.network.delays import together
+from lavaseg.network.delays import row_groups
 
 LINK_WEIGHT = 2
 """The least even weight: one spike passes a link's threshold of 1."""
@@ -57,7 +57,7 @@ def gathered(
     sheet, places = link(source.shape), int(np.prod(source.shape[:2]))
     made: list[AbstractProcess] = [sheet]
     loops: list[AbstractProcess] = []
-    for neurons in together(lengths, places, most):
+    for neurons in row_groups(lengths, places, most):
         each = lengths[neurons % len(lengths)]
         rows, begins = link((int(each.sum()),)), np.cumsum(each) - each
         made += [

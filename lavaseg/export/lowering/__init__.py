@@ -22,7 +22,6 @@ from lavaseg.export.lowering.quantise import (
     quantise,
     rounded,
 )
-from lavaseg.export.lowering.rounded import RoundedNetwork
 from lavaseg.export.lowering.trial import untrained
 from lavaseg.export.lowering.unroll import unroll_currents
 from lavaseg.export.weighted import WeightedNetwork
@@ -64,7 +63,6 @@ __all__ = [
     "FLOAT_STEPS",
     "Choice",
     "Quantisation",
-    "RoundedNetwork",
     "check_deployable",
     "choose_quantisation",
     "countable",

@@ -21,10 +21,9 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from lavaseg.errors import LavasegError
-from lavaseg.export.lowering.rounded import RoundedNetwork
 from lavaseg.network import Network, Node, OneToOne, Population, Projection, Relay
 from lavaseg.network.delays import Delay
-from lavaseg.network.integers import IntegerNetwork
+from lavaseg.network.integers import IntegerNetwork, RoundedNetwork
 from lavaseg.network.levels import SUM, Form, slots_of
 
 Choice = Literal["auto", "binary", "graded"]

@@ -42,7 +42,7 @@ def merge_parallel(weighted: WeightedNetwork) -> WeightedNetwork:
         for index, other in enumerate(beside):
             if not all(_plain(p, bound) for p in (projection, other)):
                 continue
-            merged = together((other.operator, weights[other.name]), new, source)
+            merged = summed((other.operator, weights[other.name]), new, source)
             if merged is not None:
                 beside[index] = dataclasses.replace(other, operator=merged[0])
                 weights[other.name] = merged[1]
@@ -63,7 +63,7 @@ def _plain(projection: Projection, bound: Collection[str | None]) -> bool:
     return projection.shares is None and projection.name not in bound
 
 
-def together(first: Weighted, second: Weighted, source: Shape) -> Weighted | None:
+def summed(first: Weighted, second: Weighted, source: Shape) -> Weighted | None:
     """The operator that gives the sum of two, float64; None where it would have more weights.
 
     Args:

@@ -10,7 +10,6 @@ import numpy as np
 
 from lavaseg.encoders import Encoder
 from lavaseg.export.lowering.levels import Choice, unroll_levels
-from lavaseg.export.lowering.rounded import RoundedNetwork
 from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.network import NEVER, STATE_SCALE, Network, Population, Relay
 from lavaseg.network.integers import (
@@ -21,8 +20,15 @@ from lavaseg.network.integers import (
     Bias,
     IntegerNetwork,
     RangeError,
+    RoundedNetwork,
 )
-from lavaseg.network.ranges import CURRENT_LIMIT, Messages, message_ranges, synaptic_bounds
+from lavaseg.network.ranges import (
+    CURRENT_LIMIT,
+    Messages,
+    geometric_sum,
+    message_ranges,
+    synaptic_bounds,
+)
 
 HEADROOM = 0.85
 """Part of each range that the first choice of scale uses; fine-tuning may grow into the rest."""
@@ -41,11 +47,15 @@ class Quantisation:
     bias_exponent: int = STOCK_BIAS_EXPONENT
 
 
-def choose_quantisation(weighted: WeightedNetwork) -> Quantisation:
+def choose_quantisation(weighted: WeightedNetwork, steps: float = math.inf) -> Quantisation:
     """The largest scale of each population that keeps every number in its range.
 
     Limits: weights -256 .. 254, the 24-bit current, the 17-bit threshold, the 13-bit bias
     mantissa. The threshold comes out as a whole number.
+
+    Args:
+        steps: T of a sample, over which a current adds up that does not decay at once; by default
+            any number of them.
 
     Raises:
         RangeError: a threshold so small, or a bias so large, that no scale fits.
@@ -54,7 +64,7 @@ def choose_quantisation(weighted: WeightedNetwork) -> Quantisation:
     messages = message_ranges(net, weighted.weights)
     scales = relay_scales(net)
     for population in net.populations:
-        scale = whole_threshold(largest_scale(weighted, population, messages), population)
+        scale = whole_threshold(largest_scale(weighted, population, messages, steps), population)
         if scale is None:
             raise too_large(population)
         scales[population.name] = scale
@@ -66,26 +76,49 @@ def relay_scales(net: Network) -> dict[str, float]:
     return {node.name: 1.0 for node in net.nodes if isinstance(node, Relay)}
 
 
-def largest_scale(weighted: WeightedNetwork, population: Population, messages: Messages) -> float:
-    """The largest scale with which a population's numbers fit, its threshold not yet whole."""
+def largest_scale(
+    weighted: WeightedNetwork, population: Population, messages: Messages, steps: float
+) -> float:
+    """The largest scale with which a population's numbers fit, its threshold not yet whole.
+
+    Args:
+        messages: `message_ranges` of the network.
+        steps: T of a sample.
+    """
     name = population.name
     synapses = [weighted.weights[p.name] for p in weighted.network.incoming(name)]
     if name in weighted.clocks:
         synapses.append(weighted.clocks[name])
     largest = max((np.abs(values).max(initial=0.0) for values in synapses), default=0.0)
-    inhibition, excitation = synaptic_bounds(
-        weighted.network, weighted.weights, name, messages, weighted.clocks
+    largest_current = accumulated(
+        weighted.network,
+        population,
+        synaptic_bounds(weighted.network, weighted.weights, name, messages, weighted.clocks),
+        steps,
     )
     bias = float(np.abs(weighted.biases.get(name, np.zeros(1))).max(initial=0.0))
     reachable = BIAS_MANTISSA_MAX * 2**STOCK_BIAS_EXPONENT / STATE_SCALE
     limits = [
         WEIGHT_MAX / largest if largest else math.inf,
-        HEADROOM * CURRENT_LIMIT / max(inhibition.max(), excitation.max(), 1e-12),
+        HEADROOM * CURRENT_LIMIT / max(largest_current, 1e-12),
         HEADROOM * reachable / bias if bias else math.inf,
     ]
     if population.threshold is not None:
         limits.append((NEVER - 1) / highest_threshold(population))
     return float(min(limits))
+
+
+def accumulated(
+    network: Network, population: Population, step: tuple[np.ndarray, np.ndarray], steps: float
+) -> float:
+    """The largest current that T steps leave of the worst inhibition and excitation of one.
+
+    What feeds back is held down between samples by more than all that can excite it, so that both
+    share the range there.
+    """
+    loops = any(p.recurrent for p in network.incoming(population.name))
+    worst = step[0] + step[1] if loops else np.maximum(*step)
+    return geometric_sum(population.current_decay, steps) * float(worst.max(initial=0.0))
 
 
 def whole_threshold(scale: float, population: Population) -> float | None:

@@ -67,7 +67,8 @@ def conversion(run: Run, options: o.ConversionOptions) -> Iterable[Row]:
         if name == INTEGERS:
             bits = encoder.message_bits
             weighted = lower(convert(analog, calibration, reset="hard", message_bits=bits))
-            net = quantise(weighted, choose_quantisation(weighted), encoder, run.classes)
+            scales = choose_quantisation(weighted, encoder.steps)
+            net = quantise(weighted, scales, encoder, run.classes)
             model = SpikingNetwork.from_integers(net)
         else:
             bits = encoder.message_bits
