@@ -121,7 +121,7 @@ def evaluate(
     conditions.show(found.encoder, result, found.clean)
     _show_activity(result, account)
     _show_energy(work, account, uncounted, remark)
-    warn_if_silent(model, result.rates)
+    warn_if_silent(model, {k: float(count.sum()) for k, count in result.counts.items()})
 
 
 @dataclass(frozen=True)
@@ -250,6 +250,7 @@ def _show_classes(target: Path, result: Evaluation) -> None:
 
 
 def _show_activity(result: Evaluation, account: EnergyAccount | None) -> None:
+    view = result.view
     print_table(
         f"Spikes in {counted(result.steps, 'step')}",
         ["population", ">per neuron", ">per neuron and step", ">synaptic operations into it"],
@@ -258,11 +259,28 @@ def _show_activity(result: Evaluation, account: EnergyAccount | None) -> None:
                 name,
                 f"{rate:.4f}",
                 f"{result.rates_per_step[name]:.4f}",
-                f"{account.operations_into(name):,.0f}" if account else "-",
+                f"{view.operations_into(account, name):,.0f}" if account else "-",
             )
             for name, rate in result.rates.items()
         ),
     )
+    if shares := result.level_shares:
+        most = max(map(len, shares.values()))
+        print_table(
+            "Integers that neurons send at a step: how often each, in percent",
+            ["population", ">mean", *(f">{level}" for level in range(most))],
+            (
+                (
+                    name,
+                    f"{result.rates_per_step[name]:.4f}",
+                    *(f"{100 * share:.1f}" for share in found),
+                    *["-"] * (most - len(found)),
+                )
+                for name, found in shares.items()
+            ),
+            tight=True,
+        )
+        say(f"integers    {view.in_words}")
 
 
 def _show_energy(
@@ -373,7 +391,7 @@ def _exported(folder: Path, set_: list[str] | None) -> Run:
 
 def show_verdict(verdict: Verdict) -> None:
     """A table population x backend of differing spikes, and the first difference."""
-    cells = {(row.population, row.backend): row for row in verdict.rows}
+    cells = {(row.population, row.backend): row for row in verdict.populations}
     populations, backends = (list(dict.fromkeys(names)) for names in zip(*cells, strict=True))
     print_table(
         f"Values that differ from the simulator's ({counted(verdict.samples, 'sample')}, "
@@ -389,6 +407,8 @@ def show_verdict(verdict: Verdict) -> None:
             for population in populations
         ),
     )
+    if integers := verdict.view.in_words:
+        say(f"integers, each slot and relay compared: {integers}")
     seconds = ", ".join(f"{name} {value:.3g} s" for name, value in verdict.seconds.items())
     say(f"time, without start-up: {seconds}")
     if not any(row.spikes for row in verdict.rows if row.population != "input"):

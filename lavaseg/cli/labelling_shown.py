@@ -109,19 +109,25 @@ def show_activity(net: IntegerNetwork, tally: Tally) -> None:
     """Print spikes, synaptic operations and speed of integers."""
     if not tally.views:
         return
+    from lavaseg.results.levels import LevelView
+
+    view = LevelView.of(net.network, net.weights)
+    spikes = view.spikes(tally.counts)
     print_table(
         f"Spikes of {counted(tally.views, 'sample')}, {counted(net.steps, 'step')} each",
         ["population", "shape", ">spikes", ">per neuron and step"],
         (
             (
                 name,
-                "x".join(map(str, net.network.shape(name))),
+                "x".join(map(str, count.shape)),
                 f"{int(count.sum()):,}",
                 f"{count.sum() / (count.size * net.steps * tally.views):.4f}",
             )
-            for name, count in tally.counts.items()
+            for name, count in spikes.items()
         ),
     )
+    if integers := view.in_words:
+        say(f"integers             {integers}")
     say(f"synaptic operations  {_account(net, tally).synaptic_operations:,.0f} a sample")
     rate = f"{tally.views / tally.seconds:.3g}" if tally.seconds else "-"
     step = 1000 * tally.seconds / (tally.views * net.steps)

@@ -72,7 +72,7 @@ def export(
 
     from lavaseg.chip import find_limits
     from lavaseg.export import export as export_run
-    from lavaseg.network.levels import forms_in_words
+    from lavaseg.network.levels import forms_in_words, integer_neurons
     from lavaseg.results.rounding import Calibrated, sentences
 
     net = export_run(
@@ -82,7 +82,7 @@ def export(
         for sentence in sentences(Calibrated.from_dict(opened.files.calibration.load())):
             say(sentence)
     say(f"exported: {path}")
-    if integers := forms_in_words(net.network, net.weights):
+    if integers := forms_in_words(integer_neurons(net.network, net.weights)):
         say(f"integers    {integers}")
     _say_ranges(net)
     say_limits(find_limits(net))

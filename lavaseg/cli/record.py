@@ -151,8 +151,10 @@ def _show(target: Path, recorded: Recording) -> None:
             ">operations a sample",
             ">MACs",
         ],
-        (_row(layer) for layer in recorded.layers.values()),
+        (_row(layer) for layer in recorded.populations.values()),
     )
+    if integers := recorded.view.within(recorded.layers).in_words:
+        say(f"integers, each slot and relay recorded: {integers}")
     for remark in recorded.remarks:
         say(remark)
 
@@ -161,7 +163,7 @@ def _row(layer: LayerRecording) -> list[Any]:
     near = layer.near_threshold
     return [
         layer.name,
-        layer.kind,
+        layer.kind + ("" if layer.levels is None else f", {layer.levels} levels"),
         "x".join(map(str, layer.shape)),
         f"{layer.rate:.4f}",
         "-" if near is None else percent(near),

@@ -19,6 +19,7 @@ from lavaseg.network.integers import IntegerNetwork
 from lavaseg.results import metrics
 from lavaseg.results.activity import Activity
 from lavaseg.results.evaluation import Evaluation, Meter
+from lavaseg.results.levels import LevelView
 from lavaseg.runs import Run
 from lavaseg.system.progress import bar
 
@@ -94,7 +95,13 @@ def _evaluated(
         raise LavasegError("there are no samples to evaluate")
     check_labelled(Subset(samples, np.arange(count)), "evaluated", ignore_index, net.encoder)
     simulator = Simulator(net, device=device)
-    meter = Meter(net.classes, net.steps, ignore_index, None if noise is None else str(noise))
+    meter = Meter(
+        net.classes,
+        net.steps,
+        ignore_index,
+        None if noise is None else str(noise),
+        view=LevelView.of(net.network, net.weights),
+    )
     batch = max(1, min(BATCH, _BATCH_BYTES // (net.steps * math.prod(net.network.input.shape))))
     started = time.monotonic()
     with bar("evaluate", show=progress) as report:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.results.activity import Activity
+from lavaseg.results.levels import LevelView
 from lavaseg.runs import Run
 from lavaseg.system.files import write_atomically
 from lavaseg.system.progress import bar
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One population on one backend against the simulator.
+    """One population, or node of it, on one backend against the simulator.
 
     Args:
         compared: neurons times steps times samples (membranes, for the read-out).
@@ -73,9 +74,11 @@ class Verdict:
 
     Args:
         samples, steps: numbers of those that were compared.
-        rows: one for each backend and population, and one for each backend's read-out.
+        rows: one for each backend and node, slots and relays of integer neurons included, and one
+            for each backend's read-out.
         first_difference: None if everything is equal.
         seconds: wall time of each backend, the reference included.
+        view: which nodes are one population of integer neurons.
     """
 
     samples: int
@@ -83,6 +86,7 @@ class Verdict:
     rows: tuple[Comparison, ...]
     first_difference: Difference | None
     seconds: dict[str, float]
+    view: LevelView = field(default_factory=LevelView)
 
     def __repr__(self) -> str:
         backends = ", ".join(dict.fromkeys(row.backend for row in self.rows))
@@ -95,6 +99,27 @@ class Verdict:
         """Whether all spikes and read-outs are equal, on every backend."""
         return all(row.differing == 0 for row in self.rows)
 
+    @property
+    def populations(self) -> tuple[Comparison, ...]:
+        """`rows` by population: of integer neurons what their nodes compared, added up.
+
+        Their spikes are those of the slots, as many as the integers say.
+        """
+        found: dict[tuple[str, str], Comparison] = {}
+        for row in self.rows:
+            name = self.view.population(row.population)
+            sheet = self.view.sheets.get(name)
+            counts = sheet is None or row.population in sheet.slots
+            before = found.get((row.backend, name), Comparison(row.backend, name, 0, 0, 0))
+            found[row.backend, name] = Comparison(
+                row.backend,
+                name,
+                before.compared + row.compared,
+                before.differing + row.differing,
+                before.spikes + (row.spikes if counts else 0),
+            )
+        return tuple(found.values())
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         difference = self.first_difference
@@ -104,6 +129,8 @@ class Verdict:
             "steps": self.steps,
             "reference": REFERENCE,
             "rows": [vars(row) for row in self.rows],
+            "populations": [vars(row) for row in self.populations],
+            "levels": self.view.to_dict(),
             "first_difference": None
             if difference is None
             else {**vars(difference), "neuron": list(difference.neuron)},
@@ -196,7 +223,12 @@ def verify_spikes(
         if difference is not None:
             differences.append(difference)
     return Verdict(
-        len(spikes), net.steps, tuple(rows), differences[0] if differences else None, seconds
+        len(spikes),
+        net.steps,
+        tuple(rows),
+        differences[0] if differences else None,
+        seconds,
+        LevelView.of(net.network, net.weights),
     )
 
 

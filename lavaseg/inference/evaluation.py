@@ -11,9 +11,11 @@ from lavaseg.data.labelled import check_labelled
 from lavaseg.data.split import Subset
 from lavaseg.errors import LavasegError
 from lavaseg.inference.engines import Target, engine
+from lavaseg.models.analog import AnalogModel
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.results import metrics
 from lavaseg.results.evaluation import Evaluation, Meter
+from lavaseg.results.levels import LevelView
 from lavaseg.runs import Run
 from lavaseg.system.progress import bar
 
@@ -66,7 +68,9 @@ def evaluate_at_labels(
         raise LavasegError("there are no samples to evaluate")
     encoder = target.taker.encoder
     check_labelled(Subset(samples, np.arange(count)), "evaluated", ignore_index, encoder)
-    meter = Meter(target.taker.classes, encoder.steps, ignore_index, at="labels")
+    meter = Meter(
+        target.taker.classes, encoder.steps, ignore_index, at="labels", view=_view(target)
+    )
     started = time.monotonic()
     with bar("evaluate", show=progress) as report:
         for index in range(count):
@@ -83,3 +87,12 @@ def evaluate_at_labels(
         kept = files.labels_evaluation if name == "float" else files.net_labels_evaluation
         kept.save(found)
     return found
+
+
+def _view(target: Target) -> LevelView:
+    """Which populations of a target send integers."""
+    if target.net is not None:
+        return LevelView.of(target.net.network, target.net.weights)
+    if target.run is None or isinstance(target.run.model, AnalogModel):
+        return LevelView()
+    return LevelView.of(target.run.model)

@@ -6,7 +6,8 @@ found here again by what they are, in any network: the description keeps no seco
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -122,6 +123,48 @@ def _relays(
     return tuple(found)
 
 
+def refolded(network: Network, weights: Mapping[str, np.ndarray] | None = None) -> Network:
+    """The description in which unrolled integer neurons are populations with levels again.
+
+    Those whose slots are not all read alike are left as they are.
+
+    Args:
+        weights: as of `integer_neurons`.
+    """
+    changed = {node.name: node for node in network.nodes}
+    projections = {p.name: p for p in network.projections}
+    for item in integer_neurons(network, weights):
+        first, taken = network[item.slots[0]], changed.keys() - {*item.members}
+        assert isinstance(first, Population)
+        if len({_read_by(network, slot) for slot in item.slots}) > 1:
+            continue
+        name = item.sum if item.name in taken else item.name
+        for member in item.members:
+            del changed[member]
+        changed[name] = dataclasses.replace(
+            first, name=name, threshold=2 * (first.threshold or 0), levels=len(item.slots)
+        )
+        delays = {r: network.incoming(r)[0].delay for r in item.relays}
+        for p in [*projections.values()]:
+            inside = p.target in (*item.slots, *item.relays)
+            if inside or p.source in item.slots[1:]:
+                del projections[p.name]
+                continue
+            if p.target == item.sum:
+                p = dataclasses.replace(p, target=name)
+            if p.source in (item.slots[0], *item.relays):
+                p = dataclasses.replace(p, source=name, delay=delays.get(p.source, p.delay))
+            projections[p.name] = p
+    return dataclasses.replace(
+        network, nodes=tuple(changed.values()), projections=tuple(projections.values())
+    )
+
+
+def _read_by(network: Network, slot: str) -> frozenset[tuple[object, ...]]:
+    """What reads a slot: targets, weights and delays."""
+    return frozenset((p.target, p.stored_as, p.delay) for p in network.outgoing(slot))
+
+
 def incoming_by_weights(network: Network, name: str) -> tuple[tuple[Projection, ...], ...]:
     """The projections into a node, those that share weights and delay together.
 
@@ -133,10 +176,10 @@ def incoming_by_weights(network: Network, name: str) -> tuple[tuple[Projection, 
     return tuple(map(tuple, found.values()))
 
 
-def forms_in_words(network: Network, weights: Mapping[str, np.ndarray]) -> str:
+def forms_in_words(sheets: Iterable[IntegerNeurons]) -> str:
     """Which integer neurons send their integers how, in words; empty where there are none."""
     found: dict[tuple[Form, int], list[str]] = {}
-    for item in integer_neurons(network, weights):
+    for item in sheets:
         found.setdefault((item.form, len(item.slots)), []).append(item.name)
     parts = []
     for (form, levels), names in found.items():

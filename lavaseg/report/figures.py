@@ -48,7 +48,8 @@ def _figures(data: ReportData) -> dict[str, str]:
     if data.evaluation is not None and not isinstance(data.network, AnalogModel):
         silent = {p.name for p in data.network.populations if p.threshold is None}
         rates = data.evaluation.rates_per_step
-        shown = {name: rates[name] for name in data.network.shapes if name in rates}
+        names = data.evaluation.view.folded(data.network.shapes)
+        shown = {name: rates[name] for name in names if name in rates}
         figures["rates"] = _embedded(
             plots.spike_rates({k: v for k, v in shown.items() if k not in silent})
         )

@@ -33,6 +33,7 @@ def render(data: ReportData) -> str:
         data=data,
         tiles=tiles(data),
         layers=tables.layer_rows(data),
+        projections=tables.projection_rows(data),
         fits=tables.fit_rows(data.calibration),
         class_rows=tables.class_rows(data),
         compared=tables.comparison_rows(data),

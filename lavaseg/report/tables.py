@@ -7,6 +7,7 @@ from typing import Any
 
 from lavaseg.models.analog import AnalogModel
 from lavaseg.network import Network, Population
+from lavaseg.network.levels import refolded
 from lavaseg.report.contents import ReportData, quantisation_cost
 from lavaseg.report.plots import class_colours
 from lavaseg.report.wording import (
@@ -18,29 +19,36 @@ from lavaseg.report.wording import (
 )
 from lavaseg.results.chip import chip_conditions, chip_rows
 from lavaseg.results.energy import Estimate
+from lavaseg.results.levels import LevelView
 from lavaseg.results.rounding import Calibrated, Fit
 
 
 def layer_rows(data: ReportData) -> list[dict[str, str]]:
-    """One row a node, from the input to the read-out; '–' where it was not measured."""
+    """One row a node, from the input to the read-out; '–' where it was not measured.
+
+    Integer neurons are one row, whose threshold is the distance between levels.
+    """
     net, energy = data.network, data.energy
     if isinstance(net, AnalogModel):
         return []
     rates = data.evaluation.rates_per_step if data.evaluation else {}
     counted = {p.name for p in energy.populations} if energy else set()
     kind = "input, graded" if net.input.graded else "input"
+    view, shown = LevelView.of(net), refolded(net)
     rows = [_node_row(net, net.input.name, kind, "–", rates)]
-    for node in net.ordered:
+    for node in shown.ordered:
         if isinstance(node, Population):
             threshold = "never fires" if node.threshold is None else f"{node.threshold:g}"
-            operators = ", ".join(p.operator.kind for p in net.incoming(node.name))
+            operators = ", ".join(p.operator.kind for p in shown.incoming(node.name))
+            if node.levels is not None:
+                operators += f"; {node.levels} levels"
         else:
             threshold, operators = "–", "current"
-        row = _node_row(net, node.name, operators.replace("_", " "), threshold, rates)
+        row = _node_row(shown, node.name, operators.replace("_", " "), threshold, rates)
         if isinstance(node, Population) and node.threshold is None:
             row["rate"] = "–"
-        if energy is not None and node.name in counted:
-            received = energy.operations_into(node.name)
+        if energy is not None and view.members(node.name)[0] in counted:
+            received = view.operations_into(energy, node.name)
             share = received / energy.synaptic_operations if energy.synaptic_operations else 0.0
             row |= {"operations": format_count(round(received)), "share": format_percent(share)}
         rows.append(row)
@@ -61,6 +69,25 @@ def _node_row(
         "operations": "–",
         "share": "–",
     }
+
+
+def projection_rows(data: ReportData) -> list[dict[str, Any]]:
+    """The operations of each projection, as `EnergyAccount.rows`; those with shared weights as one.
+
+    Numbers of such a row are sums.
+    """
+    network = data.counted or data.network
+    if data.energy is None or isinstance(network, AnalogModel):
+        return []
+    stored = {p.name: p.stored_as for p in network.projections}
+    found: dict[str, dict[str, Any]] = {}
+    for row in data.energy.rows():
+        name = stored.get(row["projection"], row["projection"])
+        before = found.setdefault(name, {**row, "projection": name})
+        if before["projection"] != row["projection"]:
+            for figure in ("source_spikes", "synapses", "operations", "dense_macs"):
+                before[figure] += row[figure]
+    return list(found.values())
 
 
 def _rounding(fit: Fit) -> str:
@@ -151,6 +178,7 @@ def board_table(profile: Mapping[str, Any] | None) -> dict[str, Any] | None:
 def verified_rows(verification: Mapping[str, Any] | None) -> dict[str, dict[str, dict[str, Any]]]:
     """Rows of the verdict by population, then backend."""
     table: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in verification["rows"] if verification else ():
+    rows = verification or {"rows": ()}
+    for row in rows.get("populations") or rows["rows"]:
         table.setdefault(row["population"], {})[row["backend"]] = row
     return table

@@ -17,6 +17,7 @@ import numpy as np
 from lavaseg.errors import LavasegError
 from lavaseg.network import MOST_LEVELS
 from lavaseg.results import metrics
+from lavaseg.results.levels import LevelView
 from lavaseg.system.faults import reading
 from lavaseg.system.files import replacing
 from lavaseg.system.plain import plain
@@ -46,6 +47,7 @@ class Evaluation:
         at: where predictions and labels were compared: "network", at the size of the samples that
             the network sees, to which labels are resized; or "labels", at the size of the label
             files, to which read-outs are resized.
+        view: which populations send integers; `counts` of an exported network has their slots.
     """
 
     confusion: np.ndarray
@@ -58,6 +60,7 @@ class Evaluation:
     comparison: Mapping[str, float] = field(default_factory=dict)
     noise: str | None = None
     at: str = "network"
+    view: LevelView = field(default_factory=LevelView)
 
     def __repr__(self) -> str:
         noise = f", {self.noise}" if self.noise else ""
@@ -106,20 +109,34 @@ class Evaluation:
         return (clean.miou - self.miou) / clean.miou if clean.miou else math.nan
 
     @property
+    def spikes(self) -> dict[str, np.ndarray]:
+        """`counts` by population: of integer neurons the spikes of all slots."""
+        return self.view.spikes(self.counts)
+
+    @property
     def rates(self) -> dict[str, float]:
-        """Spikes per neuron and inference (T steps), may exceed 1: R_s of Kim et al. 2022."""
+        """Spikes per neuron and inference (T steps), may exceed 1: R_s of Kim et al. 2022.
+
+        By population, of integer neurons the sum of what they send.
+        """
         return {
             name: float(count.sum() / (count.size * self.samples)) if self.samples else math.nan
-            for name, count in self.counts.items()
+            for name, count in self.spikes.items()
         }
 
     @property
     def rates_per_step(self) -> dict[str, float]:
-        """Spikes per neuron and step, 0 .. 1; of integer neurons up to their levels."""
+        """Spikes per neuron and step, 0 .. 1; of integer neurons their mean level."""
         return {name: rate / self.steps for name, rate in self.rates.items()}
+
+    @property
+    def level_shares(self) -> dict[str, np.ndarray]:
+        """The share of each level 0 .. D, of integer neurons of an exported network: (D + 1,)."""
+        return self.view.shares(self.counts, self.samples, self.steps)
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as plain data for JSON, without `counts`; None where not finite."""
+        rates, per_step, shares = self.rates, self.rates_per_step, self.level_shares
         return plain(
             {
                 "samples": self.samples,
@@ -138,11 +155,13 @@ class Evaluation:
                     name: {
                         "neurons": count.size,
                         "spikes": count.sum(),
-                        "spikes_per_neuron_and_inference": self.rates[name],
-                        "spikes_per_neuron_and_step": self.rates_per_step[name],
+                        "spikes_per_neuron_and_inference": rates[name],
+                        "spikes_per_neuron_and_step": per_step[name],
+                        **({"level_shares": shares[name]} if name in shares else {}),
                     }
-                    for name, count in self.counts.items()
+                    for name, count in self.spikes.items()
                 },
+                "levels": self.view.to_dict(),
             }
         )
 
@@ -182,20 +201,22 @@ class Evaluation:
                 },
                 noise=None if data.get("noise") is None else str(data["noise"]),
                 at=str(data.get("at", "network")),
+                view=LevelView.from_dict(data.get("levels", {})),
             )
-            found._check_range()
+            found._check_range("levels" in data)
             return found
 
-    def _check_range(self) -> None:
-        """Refuse counts that no evaluation gives."""
-        most = MOST_LEVELS * self.samples * self.steps
+    def _check_range(self, knows_levels: bool) -> None:
+        """Refuse counts that no evaluation gives; a file may not say which levels there are."""
         if self.samples < 1 or self.steps < 1 or self.confusion.min(initial=0) < 0:
             raise LavasegError("it has counts below 0, or no samples")
         for name, count in self.counts.items():
-            if count.min(initial=0) < 0 or count.max(initial=0) > most:
+            most = self.samples * self.steps
+            levels = self.view.at_once(name) if knows_levels else MOST_LEVELS
+            if count.min(initial=0) < 0 or count.max(initial=0) > levels * most:
+                by = "" if levels == 1 else f" x {levels} levels"
                 raise LavasegError(
-                    f"spikes of {name!r} are beyond 0 to {most} (samples x steps, by the "
-                    f"{MOST_LEVELS} that an integer neuron sends at most)"
+                    f"spikes of {name!r} are beyond 0 to {levels * most} (samples x steps{by})"
                 )
 
 
@@ -207,7 +228,7 @@ class Meter:
         classes: class names.
         steps: logical steps T.
         ignore_index: label that does not count, or None.
-        noise, at: as of `Evaluation`.
+        noise, at, view: as of `Evaluation`.
     """
 
     classes: tuple[str, ...]
@@ -215,6 +236,7 @@ class Meter:
     ignore_index: int | None = None
     noise: str | None = None
     at: str = "network"
+    view: LevelView = field(default_factory=LevelView)
 
     def __post_init__(self) -> None:
         self._confusion = np.zeros((len(self.classes),) * 2, np.int64)
@@ -275,6 +297,7 @@ class Meter:
             comparison=comparison,
             noise=self.noise,
             at=self.at,
+            view=self.view,
         )
 
 

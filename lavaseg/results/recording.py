@@ -16,6 +16,8 @@ import numpy as np
 
 from lavaseg.errors import LavasegError
 from lavaseg.network import Shape
+from lavaseg.network.levels import IntegerNeurons
+from lavaseg.results.levels import LevelView
 from lavaseg.system.faults import reading
 from lavaseg.system.files import replacing
 from lavaseg.system.shown import by, html_table
@@ -64,7 +66,8 @@ class LayerRecording:
             W), trained units; of an artificial layer its activations, (N, C, H, W).
         threshold: in the unit of the membranes; None where nothing fires.
         near: float64 (N,), share of membranes within 10 % of the threshold (`NEAR`), or of one of
-            an integer neuron's, over neurons and steps; None where nothing fires.
+            an integer neuron's, over neurons and steps; of its slots, within 10 % of the distance
+            between levels. None where nothing fires.
         levels: of integer neurons; None: binary spikes, or none.
         operations: int64 (N,), synaptic operations into it: each spike times the synapses that it
             really has, borders considered, clocks included, relays that make spikes wait left out.
@@ -146,6 +149,7 @@ class Recording:
         remarks: sentences on figures that were not counted, and why.
         pictures: what the network saw of each sample, uint8 (N, C, H, W); events as a picture.
         classes: class names.
+        view: which layers are one population of integer neurons.
     """
 
     kind: Kind
@@ -157,6 +161,7 @@ class Recording:
     remarks: tuple[str, ...] = ()
     pictures: np.ndarray = field(default_factory=lambda: np.zeros((0, 1, 1, 1), np.uint8))
     classes: tuple[str, ...] = ()
+    view: LevelView = field(default_factory=LevelView)
 
     def __repr__(self) -> str:
         samples, layers = counted(self.samples, "sample"), counted(len(self.layers), "layer")
@@ -172,7 +177,7 @@ class Recording:
                 "-" if layer.operations is None else f"{layer.operations.mean():,.0f}",
                 ", ".join(layer.arrays),
             )
-            for layer in self.layers.values()
+            for layer in self.populations.values()
         )
         columns = ["layer", "kind", "shape", ">rate", ">operations a sample", "kept"]
         return html_table(repr(self), columns, rows)
@@ -184,8 +189,44 @@ class Recording:
     def samples(self) -> int:
         return len(self.readout)
 
+    @property
+    def populations(self) -> dict[str, LayerRecording]:
+        """`layers`, with integer neurons as one layer that sends what all its slots send.
+
+        So they look as in the float network. Those of which not all nodes were recorded stay.
+        """
+        view, found = self.view.within(self.layers), {}
+        for name in view.folded(self.layers):
+            sheet = view.sheets.get(name)
+            found[name] = self.layers[name] if sheet is None else self._folded(name, sheet)
+        return found
+
+    def _folded(self, name: str, sheet: IntegerNeurons) -> LayerRecording:
+        """The layer of integer neurons, of the layers of its nodes."""
+        slots = [self.layers[slot] for slot in sheet.slots]
+        nodes = [self.layers[node] for node in sheet.members]
+        (first, *_), kept = slots, [slot.spikes for slot in slots if slot.spikes is not None]
+        operations = [node.operations for node in nodes if node.operations is not None]
+        nears = [slot.near for slot in slots if slot.near is not None]
+        whole = len(kept) == len(slots)
+        return replace(
+            first,
+            name=name,
+            rates=np.sum([slot.rates for slot in slots], 0),
+            macs=sum(node.macs for node in nodes),
+            spikes=np.sum(kept, 0, dtype=np.uint8) if whole else None,
+            # that of the first slot lies in the middle between 0 and 1
+            threshold=None if first.threshold is None else 2 * first.threshold,
+            near=np.sum(nears, 0) if len(nears) == len(slots) else None,
+            levels=len(slots),
+            operations=np.sum(operations, 0) if len(operations) == len(nodes) else None,
+        )
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON: everything but the arrays; `LayerRecording.to_dict` a layer."""
+        """Plain data for JSON: everything but the arrays; `LayerRecording.to_dict` a layer.
+
+        "layers" are those whose arrays a file has, "populations" those with integer neurons as one.
+        """
         return {
             "format": FORMAT,
             "kind": self.kind,
@@ -198,6 +239,8 @@ class Recording:
             "remarks": list(self.remarks),
             "classes": list(self.classes),
             "layers": [layer.to_dict() for layer in self.layers.values()],
+            "populations": [layer.to_dict() for layer in self.populations.values()],
+            "levels": self.view.to_dict(),
             "versions": versions(),
         }
 
@@ -247,6 +290,7 @@ class Recording:
                 remarks=tuple(map(str, stored["remarks"])),
                 pictures=file["pictures"],
                 classes=tuple(map(str, stored["classes"])),
+                view=LevelView.from_dict(stored.get("levels", {})),
             )
             _check(found)
         return found

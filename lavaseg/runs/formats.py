@@ -81,7 +81,7 @@ def _read_verdict(path: Path) -> dict[str, Any]:
         found = _read_json(path)
         sound = isinstance(found["ok"], bool) and all(
             isinstance(row[name], kind)
-            for row in found["rows"]
+            for row in (*found["rows"], *found.get("populations", ()))
             for name, kind in _COMPARISON.items()
         )
         difference = found.get("first_difference")

@@ -27,6 +27,7 @@ from lavaseg.network.reach import beyond_in_words
 from lavaseg.recipes import Recipe
 from lavaseg.results import metrics
 from lavaseg.results.evaluation import Evaluation, Meter
+from lavaseg.results.levels import LevelView
 from lavaseg.runs import Run, RunFolder
 from lavaseg.runs.run import make_folder
 from lavaseg.system.limits import check_memory
@@ -304,7 +305,11 @@ def evaluate(
         noise=noise,
     )
     meter = Meter(
-        run.classes, encoder.steps, run.ignore_index, None if noise is None else str(noise)
+        run.classes,
+        encoder.steps,
+        run.ignore_index,
+        None if noise is None else str(noise),
+        view=LevelView.of(model.network) if isinstance(model, SpikingNetwork) else LevelView(),
     )
     started = time.monotonic()
     model.to(device)

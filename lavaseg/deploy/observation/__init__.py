@@ -21,6 +21,7 @@ from lavaseg.models.analog import AnalogModel
 from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.network.ranges import check_ranges
+from lavaseg.results.levels import LevelView
 from lavaseg.results.recording import Recording, joined
 from lavaseg.runs import Run
 from lavaseg.system.progress import track
@@ -110,9 +111,10 @@ def _recorder(
         target = target if steps is None else target.with_steps(steps)
         check_ranges(target)
         source = Source(target.encoder, target.network.input, seed or 0, target.classes)
-        kept = _chosen(layers, target.network.shapes)
+        view = LevelView.of(target.network, target.weights)
+        kept = _chosen(layers, target.network.shapes, view)
         model = SpikingNetwork.from_integers(target)
-        return SpikingRecorder(source, model, kept, membranes, target.scales)
+        return SpikingRecorder(source, model, kept, membranes, target.scales, view)
     seed = target.recipe.seed if seed is None else seed
     source = Source(encoder_at(target, steps), target.model.input, seed, target.classes)
     if isinstance(target.model, AnalogModel):
@@ -124,18 +126,22 @@ def _recorder(
     model = trained(target)
     if source.encoder.steps != target.recipe.encoder_object.steps:
         model.set_steps(source.encoder.steps)
-    return SpikingRecorder(source, model, kept, membranes, {})
+    return SpikingRecorder(source, model, kept, membranes, {}, LevelView.of(model.network))
 
 
-def _chosen(layers: Iterable[str] | None, known: Iterable[str]) -> frozenset[str]:
-    """The names that are kept.
+def _chosen(
+    layers: Iterable[str] | None, known: Iterable[str], view: LevelView | None = None
+) -> frozenset[str]:
+    """The names that are kept; a population of integer neurons stands for all of its nodes.
 
     Raises:
         LavasegError: one of them is none of `known`.
     """
     if layers is None:
         return frozenset(known)
-    found = frozenset([layers] if isinstance(layers, str) else layers)
+    names = [layers] if isinstance(layers, str) else layers
+    found = frozenset(names if view is None else view.unfolded(names))
     for name in sorted(found - frozenset(known)):
-        raise LavasegError(f"there is no layer {name!r} to record{or_like(name, known)}")
+        there = known if view is None else view.folded(known)
+        raise LavasegError(f"there is no layer {name!r} to record{or_like(name, there)}")
     return found

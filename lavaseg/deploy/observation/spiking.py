@@ -14,6 +14,7 @@ from lavaseg.events import Stimulus
 from lavaseg.export.lowering import countable
 from lavaseg.network import STATE_SCALE, Input, Node, Population
 from lavaseg.results.energy import account
+from lavaseg.results.levels import LevelView
 from lavaseg.results.membranes import relative
 from lavaseg.results.recording import NEAR, Kind, LayerRecording, Recording
 from lavaseg.training import SpikingNetwork
@@ -28,6 +29,7 @@ class SpikingRecorder:
         kept: names of the layers to record.
         membranes: whether to keep them; shares near the threshold are counted in any case.
         scales: weight units in a trained unit, for each population of an integer network.
+        view: which nodes are one population of integer neurons.
     """
 
     def __init__(
@@ -37,11 +39,17 @@ class SpikingRecorder:
         kept: frozenset[str],
         membranes: bool,
         scales: Mapping[str, float],
+        view: LevelView,
     ) -> None:
         self.source, self.model = source, model
-        self.kept, self.membranes, self.scales = kept, membranes, scales
+        self.kept, self.membranes, self.scales, self.view = kept, membranes, scales, view
         self.counted, reason = countable(model.network)
         self.remarks = (reason,) if reason else ()
+        self._spacing = {  # between levels; the first slot's threshold is half of it
+            slot: 2 * STATE_SCALE * model.neuron(sheet.slots[0]).threshold
+            for sheet in view.sheets.values()
+            for slot in sheet.slots
+        }
 
     @torch.no_grad()
     def sample(self, stimulus: Stimulus, number: int) -> Recording:
@@ -67,7 +75,8 @@ class SpikingRecorder:
                 count = round(operations.operations_into(name))
                 found[name] = dataclasses.replace(found[name], operations=np.array([count]))
         kind: Kind = "integer" if integer else "float"
-        return self.source.recording(kind, stimulus, number, found, readout.numpy(), self.remarks)
+        whole = self.source.recording(kind, stimulus, number, found, readout.numpy(), self.remarks)
+        return dataclasses.replace(whole, view=self.view)
 
     def _layer(
         self, node: Input | Node, share: float, x: torch.Tensor, v: torch.Tensor | None
@@ -110,7 +119,8 @@ class SpikingRecorder:
             away = np.abs(values - threshold)
             if levels is not None:
                 away = np.abs(relative(values, threshold, levels) - 1) * threshold
-            fields["near"] = one_figure((away <= NEAR * threshold).mean())
+            spacing = self._spacing.get(name, threshold)
+            fields["near"] = one_figure((away <= NEAR * spacing).mean())
         if self.membranes:
             fields["membranes"] = values
         return fields

@@ -11,6 +11,7 @@ from lavaseg.export.lowering.merge import merge_parallel
 from lavaseg.export.lowering.trial import untrained
 from lavaseg.export.lowering.unroll import unroll_currents
 from lavaseg.network import Network, Relay
+from lavaseg.network.levels import refolded
 from lavaseg.results.energy import fires_as, trains_only, uncountable
 
 
@@ -70,13 +71,14 @@ def described(
         measured: nodes whose spikes were measured.
 
     Returns:
-        The description, and "" or a remark on what it is.
+        The description, its integer neurons as populations with levels, and "" or a remark on
+        what it is.
     """
     if trained is not None:
         without = trained.without_auxiliaries()
         if fires_as(without, measured):
             return without, ""
-    return network, (
+    return refolded(network), (
         "dense MACs are those of the network as exported, since the description that it was "
         "trained as is not beside it; residual streams are unrolled there"
     )

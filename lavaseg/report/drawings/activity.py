@@ -32,7 +32,7 @@ def spikes(sources: Sequence[Source], ask: Ask) -> plots.Figure:
 
 
 def spike_data(source: Source, names: Sequence[str], wanted: Wanted) -> list[plots.SpikeMaps]:
-    """The maps of each sample: spikes (messages that are not 0) over channels, (T, h, w)."""
+    """The maps of each sample: spikes, messages, or integers, over channels, (T, h, w)."""
     if not names:
         raise LavasegError(f"{source.title} has no layers with spikes to show")
     seen = source.scenes(wanted)
@@ -40,7 +40,9 @@ def spike_data(source: Source, names: Sequence[str], wanted: Wanted) -> list[plo
     for row, sheets in enumerate(source.spikes(names, seen, wanted)):
         picture = seen.pictures[row]
         maps = {
-            name: at_the_picture(sheet != 0, picture.shape[1:], source.interleaved).sum(1)
+            name: at_the_picture(
+                source.fired(name, sheet), picture.shape[1:], source.interleaved
+            ).sum(1, dtype=np.int64)
             for name, sheet in sheets.items()
         }
         shapes = {name: sheet.shape[1:] for name, sheet in sheets.items()}
@@ -120,7 +122,7 @@ def activations(sources: Sequence[Source], ask: Ask) -> plots.Figure:
         names = source.chosen(ask.layers, spread(source.firing))
         for sheets in source.spikes(names, seen, ask.wanted):
             for name, sheet in sheets.items():
-                add(name, (sheet != 0).sum(0).astype(np.float64))
+                add(name, source.fired(name, sheet).sum(0, dtype=np.float64))
         what = f"spikes of a neuron in T = {ask.wanted.steps or source.steps} steps"
     found = {name: plots.Activations(largest[name]) for name in names}
     return plots.activation_maxima(found, what, len(seen.numbers))

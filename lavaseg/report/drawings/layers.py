@@ -37,7 +37,7 @@ def all_kept(sources: Sequence[Source], wanted: Wanted) -> bool:
         return False
     for source in sources:
         found = source.evaluation()
-        if found is None or not set(source.shapes) <= set(found.counts):
+        if found is None or not set(source.shapes) <= set(found.spikes):
             return False
     return True
 
@@ -52,13 +52,14 @@ def spike_totals(
     """
     names = list(source.shapes)
     if kept and (evaluation := source.evaluation()) is not None:
-        counts = {name: evaluation.counts[name] for name in names}
+        spikes = evaluation.spikes
+        counts = {name: spikes[name] for name in names}
         return counts, evaluation.samples, f"{source.title} ({evaluation.samples:,} test samples)"
     seen = source.scenes(wanted)
     found: dict[str, np.ndarray] = {}
     for sheets in source.spikes(names, seen, wanted):
         for name, sheet in sheets.items():
-            count = (sheet != 0).sum(0)
+            count = source.fired(name, sheet).sum(0, dtype=np.int64)
             found[name] = found[name] + count if name in found else count
     several = f"{len(seen.numbers)} sample{'s' if len(seen.numbers) > 1 else ''}"
     return found, len(seen.numbers), f"{source.title} ({several})"

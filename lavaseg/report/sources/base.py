@@ -12,6 +12,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.network import Network, Shape, Size
 from lavaseg.network.interleave import restored
 from lavaseg.report.sources.scenes import Scenes
+from lavaseg.results.levels import LevelView
 from lavaseg.results.recording import LayerRecording, Recording
 from lavaseg.runs import Run
 from lavaseg.system.words import or_like
@@ -58,6 +59,15 @@ class Source:
     classes: tuple[str, ...]
     steps: int
     run: Run | None = None
+
+    @property
+    def view(self) -> LevelView:
+        """Which layers send integers, and what hardware made of them."""
+        return LevelView()
+
+    def fired(self, name: str, sheets: np.ndarray) -> np.ndarray:
+        """Spikes that sheets of a layer count for: an integer as many as it says, a message one."""
+        return sheets if name in self.view.levels else sheets != 0
 
     def scenes(self, wanted: Wanted) -> Scenes:
         """The samples, as pictures and as the network takes them."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +14,10 @@ from lavaseg.errors import LavasegError
 from lavaseg.models.analog import AnalogModel
 from lavaseg.network import Current, Network, Population, Shape
 from lavaseg.network.integers import IntegerNetwork
+from lavaseg.network.levels import refolded
 from lavaseg.report.sources.base import Sheets, Source, Wanted, sent
 from lavaseg.report.sources.scenes import Scenes, first_test_samples, scenes
+from lavaseg.results.levels import LevelView
 from lavaseg.results.recording import Recording
 from lavaseg.runs import Run
 
@@ -83,6 +87,10 @@ class RunSource(Source):
         return self.run.model
 
     @property
+    def view(self) -> LevelView:
+        return LevelView.of(self.network)
+
+    @property
     def shapes(self) -> Mapping[str, Shape]:
         return spiking_shapes(self.network)
 
@@ -144,13 +152,18 @@ class NetSource(Source):
         self.net, self.title, self.run = net, title, run
         self.classes, self.steps = net.classes, net.steps
 
+    @cached_property
+    def view(self) -> LevelView:  # type: ignore[override]
+        return LevelView.of(self.net.network, self.net.weights)
+
     @property
     def shapes(self) -> Mapping[str, Shape]:
-        return spiking_shapes(self.net.network)
+        shapes = spiking_shapes(self.net.network)
+        return {name: shapes[self.view.members(name)[0]] for name in self.view.folded(shapes)}
 
     @property
     def firing(self) -> list[str]:
-        return firing(self.net.network)
+        return self.view.folded(firing(self.net.network))
 
     @property
     def interleaved(self) -> bool:
@@ -169,7 +182,8 @@ class NetSource(Source):
     def recordings(
         self, seen: Scenes, wanted: Wanted, layers: Sequence[str] | None, membranes: bool
     ) -> Iterator[Recording]:
-        return _recorded(self.net, seen, wanted, layers, membranes)
+        for found in _recorded(self.net, seen, wanted, layers, membranes):
+            yield replace(found, layers=found.populations)
 
     def spikes(self, names: Sequence[str], seen: Scenes, wanted: Wanted) -> Iterator[Sheets]:
         from lavaseg.deploy import Simulator
@@ -178,7 +192,8 @@ class NetSource(Source):
         simulator = Simulator(net)
         for stimulus, number in zip(seen.stimuli, seen.numbers, strict=True):
             messages = net.encoder.encode([stimulus], seed=wanted.seed or 0, samples=[number])
-            found = simulator.run(messages, record=names).spikes
+            recorded = simulator.run(messages, record=self.view.unfolded(names)).spikes
+            found = self.view.spikes(recorded)
             yield {name: found[name][0] for name in names}
 
     def logits(self, seen: Scenes, wanted: Wanted) -> np.ndarray:
@@ -202,7 +217,7 @@ class NetSource(Source):
 
     def described(self, counts: Mapping[str, object]) -> Network:
         if self.run is None or isinstance(self.run.model, AnalogModel):
-            return self.net.network
+            return refolded(self.net.network, self.net.weights)
         from lavaseg.export.lowering import described
 
         return described(self.net.network, self.run.model, counts)[0]

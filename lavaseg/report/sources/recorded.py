@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.network import Network, Shape
 from lavaseg.report.sources.base import Sheets, Source, Wanted, sent
 from lavaseg.report.sources.scenes import Scenes
+from lavaseg.results.levels import LevelView
 from lavaseg.results.recording import LayerRecording, Recording
 
 
@@ -17,8 +19,12 @@ class RecordedSource(Source):
     """What `lavaseg record` wrote."""
 
     def __init__(self, recording: Recording, title: str) -> None:
-        self.recording, self.title = recording, title
+        self.recording, self.title = replace(recording, layers=recording.populations), title
         self.classes, self.steps = recording.classes, recording.steps
+
+    @property
+    def view(self) -> LevelView:
+        return self.recording.view
 
     def _layers(self) -> dict[str, LayerRecording]:
         if self.recording.kind == "artificial":
