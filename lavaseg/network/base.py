@@ -27,9 +27,12 @@ class NetworkError(LavasegError):
 
 
 def integers(values: Iterable[object]) -> tuple[int, ...]:
-    """The values as Python's integers, or () if one of them is none: 3.7 is not taken for 3."""
+    """The values as Python's integers, or () if one of them is none: neither 3.7 nor True is."""
+    found = tuple(values)
+    if any(isinstance(value, bool) for value in found):
+        return ()
     try:
-        return tuple(map(index, values))  # type: ignore[arg-type]
+        return tuple(map(index, found))  # type: ignore[arg-type]
     except TypeError:
         return ()
 

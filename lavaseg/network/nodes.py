@@ -270,7 +270,7 @@ class Projection:
             if type(value) is not int or not 0 <= value <= LONGEST_DELAY:
                 raise NetworkError(
                     f"projection {self.name!r}: {what} must be 0 to {LONGEST_DELAY} steps (the "
-                    f"hardware's limit), got {value!r}"
+                    f"hardware's limit), got {value!r} from {self.source!r} to {self.target!r}"
                 )
 
     @property
