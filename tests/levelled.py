@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,18 @@ from lavaseg.encoders import Direct, Encoder, Poisson
 from lavaseg.export.lowering import choose_quantisation, lower, rounded, unroll_levels
 from lavaseg.export.lowering.compose import NotComposableError
 from lavaseg.export.weighted import WeightedNetwork
-from lavaseg.network import Conv, Current, Dense, Input, Network, Population, Projection, Shape
+from lavaseg.network import (
+    Conv,
+    Current,
+    Dense,
+    Input,
+    Network,
+    Operator,
+    Population,
+    Projection,
+    Shape,
+    SumPool,
+)
 from lavaseg.network.integers import Bias, IntegerNetwork, RoundedNetwork
 from lavaseg.network.levels import integer_neurons
 from lavaseg.results.activity import Activity
@@ -40,7 +52,9 @@ def levelled_networks(
 ) -> Levelled:
     """Strategy of networks that are lowered and rounded, but not unrolled.
 
-    Most populations have 1 to 8 levels, some are binary and remember; a sample has 1 to 4 steps.
+    Most populations have 1 to 8 levels, some are binary, remember and may feed back; a sample has 1
+    to 4 steps. Branches between the same two nodes merge, as re-parameterised ones do, and pools
+    may take means.
     """
     bits = draw(st.sampled_from([0, 0, 1, 4, 8]))
     steps = draw(st.integers(1, most_steps))
@@ -72,8 +86,17 @@ def levelled_networks(
             if not isinstance(sends, Current) and draw(st.integers(0, 5)) == 0:
                 some = st.sampled_from([0, 1, 3])
                 delay = tuple(draw(some) for _ in range(shapes[other][0]))
-            projections.append(Projection(other, name, operator, delay))
-            weights[projections[-1].name] = _weights(rng, operator, shapes[other])
+            beside = [operator]
+            if isinstance(operator, Conv) and draw(st.integers(0, 3)) == 0:
+                beside.append(_operator_between(draw, shapes[other], shape))
+            for number, part in enumerate(beside):
+                called = f"{other}_to_{name}{'_beside' * number}"
+                projections.append(Projection(other, name, _mean(draw, part), delay, called))
+                weights[called] = _weights(rng, part, shapes[other])
+        if _may_feed_back(node) and draw(st.integers(0, 2)) == 0:
+            loop = _operator_between(draw, shape, shape)
+            projections.append(Projection(name, name, loop, draw(st.integers(1, 3))))
+            weights[projections[-1].name] = _weights(rng, loop, shape)
         if isinstance(node, Population) and node.bias:
             biases[name] = rng.uniform(-0.6, 1.0, shape[0])
         if isinstance(node, Population) and node.clock:
@@ -101,6 +124,17 @@ def _node(draw: st.DrawFn, name: str, last: bool, most_levels: int) -> Populatio
         leak = draw(st.sampled_from([0, 128, 4096]))
         return Population(name, threshold, voltage_decay=leak, bias=draw(st.booleans()))
     return Current(name)
+
+
+def _mean(draw: st.DrawFn, operator: Operator) -> Operator:
+    """The operator; a pool may take means."""
+    pools = isinstance(operator, SumPool) and draw(st.booleans())
+    return dataclasses.replace(operator, average=True) if pools else operator  # type: ignore[call-arg]
+
+
+def _may_feed_back(node: Population | Current) -> bool:
+    fires = isinstance(node, Population) and node.threshold is not None
+    return fires and node.levels is None
 
 
 def _weights(rng: np.random.Generator, operator: object, source: Shape) -> np.ndarray:

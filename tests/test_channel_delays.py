@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import test_netx_stock as stock
 import torch
 from lava.lib.dl import slayer
 
@@ -248,6 +252,40 @@ def test_learned_delays_are_exported_in_whole_steps() -> None:
                 ),
             ),
         )
+
+
+@pytest.mark.slow
+def test_learned_delays_of_dense_layers_run_on_stock_netx_as_they_were_trained(
+    tmp_path: Path,
+) -> None:
+    torch.manual_seed(0)
+    network = Network(
+        Input("input", (2, 3, 2)),
+        (Population("a", 0.3), Population("b", 0.3), Population("c", 0.3)),
+        (
+            Projection("input", "a", Dense(7)),
+            Projection("a", "b", Dense(7), max_delay=4),
+            Projection("b", "c", Dense(3), max_delay=3),
+        ),
+        "c",
+    )
+    model = SpikingNetwork(network).eval()
+    for learned in model.delays.values():
+        learned.delay.data = 5 * torch.rand(learned.delay.shape)
+    lowered = lower(WeightedNetwork.from_model(model))
+    net = quantise(lowered, choose_quantisation(lowered), Poisson(stock.STEPS), ("x", "y", "z"))
+    assert all(p.by_channel for p in net.network.projections[1:])
+    sent = stock.input_spikes(net)
+    expected = simulate(net, sent, record="all").spikes["c"]
+    assert 0.02 < expected.mean() < 0.98
+    netx.write(net, tmp_path / "a.net")
+    netx.write(stock.branched(), tmp_path / "branched.net")
+    np.save(tmp_path / "a.npy", sent)
+    jobs = json.dumps([(str(tmp_path / "a"), 0)])
+    command = [sys.executable, stock.__file__, str(tmp_path), jobs]
+    subprocess.run(command, check=True, capture_output=True, timeout=180)
+    with np.load(tmp_path / "a.npz") as found:
+        np.testing.assert_array_equal(found["spikes"], expected)
 
 
 def test_training_moves_delays_to_where_the_loss_wants_them() -> None:
