@@ -82,11 +82,12 @@ class LevelView:
         Args:
             counts: of nodes, arrays of any equal shapes.
         """
-        view, found = self.within(counts), {}
+        view = self.within(counts)
+        found: dict[str, np.ndarray] = {}
         for name in view.folded(counts):
             sheet = view.sheets.get(name)
             parts = [counts[slot] for slot in sheet.slots] if sheet else [counts[name]]
-            found[name] = parts[0] if len(parts) == 1 else np.sum(parts, 0, dtype=np.int64)
+            found[name] = parts[0] if sheet is None else np.stack(parts).sum(0, dtype=np.int64)
         return found
 
     def shares(

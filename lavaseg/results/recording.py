@@ -214,7 +214,7 @@ class Recording:
             name=name,
             rates=np.sum([slot.rates for slot in slots], 0),
             macs=sum(node.macs for node in nodes),
-            spikes=np.sum(kept, 0, dtype=np.uint8) if whole else None,
+            spikes=np.stack(kept).sum(0, dtype=np.uint8) if whole else None,
             # that of the first slot lies in the middle between 0 and 1
             threshold=None if first.threshold is None else 2 * first.threshold,
             near=np.sum(nears, 0) if len(nears) == len(slots) else None,

@@ -153,7 +153,7 @@ class NetSource(Source):
         self.classes, self.steps = net.classes, net.steps
 
     @cached_property
-    def view(self) -> LevelView:  # type: ignore[override]
+    def view(self) -> LevelView:
         return LevelView.of(self.net.network, self.net.weights)
 
     @property

@@ -215,6 +215,6 @@ def _firing(network: Network, found: Evaluation) -> dict[str, float]:
 def _spikes(network: Network, found: Evaluation) -> float:
     """Spikes of a neuron in an inference, over all neurons that can fire, the input left out."""
     names = _firing(network, found).keys() - {network.input.name}
-    counts = [found.counts[name] for name in names]
+    counts = [count for name, count in found.spikes.items() if name in names]
     neurons = sum(count.size for count in counts)
     return float(sum(np.sum(count) for count in counts) / (neurons * found.samples))
