@@ -27,7 +27,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.network.nodes import LONGEST_DELAY
 from lavaseg.system.faults import one_line, reading
 from lavaseg.system.settings import read_yaml, write_yaml
-from lavaseg.system.words import meant, or_like
+from lavaseg.system.words import meant, meant_path, or_like
 
 
 class RecipeError(LavasegError):
@@ -333,7 +333,7 @@ def _read(source: str | Path, like: tuple[str, ...] = ()) -> dict[str, Any]:
             raise RecipeError(f"recipe {source_text} is no file, expected one in YAML")
         if not path.is_file():
             listed = ": give a YAML file, or a name that `lavaseg recipes` lists"
-            close = meant(source_text, names())
+            close = meant(source_text, names()) or meant_path(path)
             raise RecipeError(f"there is no recipe {source_text!r}{close or listed}")
         with reading(f"recipe {source_text}", "is no text", RecipeError):
             text = path.read_text("utf-8")
