@@ -15,6 +15,7 @@ from PIL import Image
 
 import lavaseg
 from lavaseg import data as data_sets
+from lavaseg import recipes, studies
 from lavaseg.data.base import samples_in_short
 from lavaseg.encoders import Direct
 from lavaseg.events import Events
@@ -146,6 +147,19 @@ def test_events_and_evaluations_are_a_line() -> None:
     found = Evaluation(np.eye(3) * 5, ("a<b", "b", "c"), counts, 4, 2)
     assert shown(found) == "Evaluation(mIoU 100.00%, 100.00% of pixels right, 4 samples, T = 2)"
     assert "a<b" in Reader(found._repr_html_()).text
+
+
+def test_recipes_and_studies_are_a_line_and_a_table() -> None:
+    for name in recipes.names():
+        recipe = recipes.load(name)
+        assert shown(recipe) == str(recipe)
+        text = Reader(recipe._repr_html_()).text
+        assert {"training.epochs", str(recipe.training.epochs)} <= {*text}
+        assert not any("\n" in cell for cell in text)
+    for name in studies.names():
+        study = lavaseg.load_study(name)
+        assert shown(study) == str(study)
+        assert {*study.axes} <= {*Reader(study._repr_html_()).text}
 
 
 def test_html_is_escaped_and_pictures_are_enlarged() -> None:

@@ -22,12 +22,14 @@ PATIENCE = 120
 """Seconds that a command may take on a busy machine."""
 BAR = """
 import time
+from pathlib import Path
 from lavaseg.system.progress import line, track
 
 for number in track(range(40), "道路と歩道 are counted, at some length"):
-    time.sleep(0.05)
     if number == 20:
         line("halfway")
+        while not Path("go").exists():
+            time.sleep(0.05)
 print("ended")
 """
 
@@ -112,9 +114,6 @@ def test_no_line_of_a_command_is_wrapped_by_the_terminal(pane: Pane, folder: Pat
         ["recipes", "new", "--root", "mine", "-o", recipe],
         ["data", "check", "folder", "mine", "--set", "classes=[背景, 車道と歩道と自転車道, road]"],
         ["models", "mfs-seg-efs-res18", "--width", "4"],
-        ["map", "mfs-seg-efs-res18", "--width", "4"],
-        ["study", "list"],
-        ["predict", "--help"],
         ["predict", "a-network-that-does-not-exist.net", "pictures-that-do-not-exist-either.png"],
     ):
         lines = pane.printed(*lavaseg, *words)
@@ -124,13 +123,17 @@ def test_no_line_of_a_command_is_wrapped_by_the_terminal(pane: Pane, folder: Pat
 
 
 @pytest.mark.slow
-def test_a_progress_bar_is_one_line_that_is_gone_at_the_end(pane: Pane) -> None:
+def test_a_progress_bar_is_one_line_below_all_others_that_is_gone_at_the_end(
+    pane: Pane, folder: Path
+) -> None:
+    (folder / "go").unlink(missing_ok=True)
     pane.start(sys.executable, "bar.py")
-    pane.wait(" 10/40 ")
-    shown = pane.wait("halfway")
+    shown = pane.wait(" 20/40 ")
+    assert shown[0] == "halfway"
     bars = [line for line in shown if "道路と歩道" in line and "/40 " in line]
     assert len(bars) == 1
     assert re.fullmatch(r"道路と歩道 are counted, at some length [━╸╺]+ \d+/40 [\d:-]+ *", bars[0])
     assert cell_len(bars[0].rstrip()) <= pane.columns
+    (folder / "go").touch()
     lines = pane.wait("\n$ended")
     assert lines[: lines.index("$ended")] == ["halfway", "ended"]

@@ -16,6 +16,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.inference.fitting import Placement
 from lavaseg.system.files import replacing
 from lavaseg.system.limits import check_memory
+from lavaseg.system.words import or_like
 
 OUTPUTS = {
     "labels": ("-labels.png", "class numbers as a palette PNG"),
@@ -33,7 +34,7 @@ def check_outputs(names: Sequence[str]) -> tuple[str, ...]:
     """The outputs in the order of `OUTPUTS`; LavasegError if there is no such one, or none."""
     for name in names:
         if name not in OUTPUTS:
-            raise LavasegError(f"no output {name!r}; there are {', '.join(OUTPUTS)}")
+            raise LavasegError(f"no output {name!r}{or_like(name, OUTPUTS)}")
     if not names:
         raise LavasegError(f"nothing to write: name one of {', '.join(OUTPUTS)}")
     return tuple(name for name in OUTPUTS if name in names)

@@ -27,6 +27,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.network.nodes import LONGEST_DELAY
 from lavaseg.system.faults import one_line, reading
 from lavaseg.system.settings import read_yaml, write_yaml
+from lavaseg.system.shown import html_table
 from lavaseg.system.words import meant, meant_path, or_like
 
 
@@ -272,6 +273,25 @@ class Recipe(_Section):
     def encoder_object(self) -> Encoder:
         """The encoder that the section `encoder` describes."""
         return encoder_from_dict(self.encoder)
+
+    def __repr__(self) -> str:
+        what = f"{self.model.name} on {self.data.name}"
+        return f"Recipe({self.name!r}, {what}, {self.training.epochs} epochs)"
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for section, value in self.model_dump(exclude_defaults=True).items():
+            if isinstance(value, dict):
+                rows += [(f"{section}.{field}", _in_a_line(v)) for field, v in value.items()]
+        return html_table(f"{self!r}: {self.title}", ["field", "value"], rows)
+
+
+def _in_a_line(value: Any) -> str:
+    """Plain data as YAML in one line."""
+    text = write_yaml(value, default_flow_style=True, width=1_000_000)
+    return text.removesuffix("...\n").strip()
 
 
 GROUPS = {

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 from rich.cells import cell_len
@@ -22,6 +23,8 @@ Item = TypeVar("Item")
 Report = Callable[[int, int], None]
 """Called with (done, total)."""
 
+_DRAWN: ContextVar[Console | None] = ContextVar("drawn", default=None)
+"""Where a bar is drawn at the moment: lines go above it."""
 _PERIOD = 0.2
 """Seconds between two pictures of a bar in a notebook."""
 _SHORTEST, _LONGEST = 8, 40
@@ -48,9 +51,15 @@ def bar(title: str, *, show: bool = True, keep: bool = True) -> Iterator[Report]
         with _cell_bar(title, keep) as report:
             yield report
         return
-    with _progress(console, title, disable=not (show and _redraws(console))) as view:
-        task = view.add_task(title, total=None)
-        yield lambda done, total: view.update(task, completed=done, total=total)
+    shown = show and _redraws(console)
+    before = _DRAWN.get()
+    _DRAWN.set(console if shown else before)
+    try:
+        with _progress(console, title, disable=not shown) as view:
+            task = view.add_task(title, total=None)
+            yield lambda done, total: view.update(task, completed=done, total=total)
+    finally:
+        _DRAWN.set(before)
 
 
 def track(items: Iterable[Item], title: str, *, show: bool = True) -> Iterator[Item]:
@@ -67,7 +76,7 @@ def line(text: str) -> None:
     """One line that stays, on stderr; in a notebook on stdout, where it looks like no error."""
     if is_quiet():
         return
-    console = terminal(stderr=True)
+    console = _DRAWN.get() or terminal(stderr=True)
     if console.is_jupyter:
         print(text)
     else:

@@ -1,7 +1,7 @@
 """Colours at the terminal that are legible on light and on dark grounds, and the terminal itself.
 
 The first sixteen colours are what each terminal makes of them: its cyan may vanish on white, its
-blue on black. The others of the 256 are fixed, and those here have a contrast of 3.9 or more on
+blue on black. The others of the 256 are fixed, and those here have a contrast of 4 or more on
 white and on black. Where a terminal has sixteen alone, the nearest of them is shown.
 """
 
@@ -16,7 +16,7 @@ ACCENT = "color(30)"
 """Headings and names."""
 GOOD = "color(28)"
 """That all is well."""
-BAD = "color(160)"
+BAD = "color(161)"
 """That something is wrong."""
 
 _THEME = Theme(
