@@ -89,7 +89,11 @@ def test_networks_recordings_and_activities_are_a_line_and_a_table(net: IntegerN
     assert all(shown(layer) for layer in recorded.layers.values())
     activity = lavaseg.simulate(net, net.encoder.encode(pictures))
     assert shown(activity).startswith("Activity(2 samples, read-out 2x2x8x8")
-    for thing in (net, net.network, recorded, activity):
+    verdict = lavaseg.verify(net, pictures, backends=("torch",), progress=False)
+    assert shown(verdict).startswith("Verdict(equal, 2 samples of 4 steps on torch")
+    mapping = lavaseg.map_net(net)
+    assert shown(mapping).startswith("Mapping(2 cores on 1 chip")
+    for thing in (net, net.network, recorded, activity, verdict, mapping):
         text = Reader(thing._repr_html_()).text
         assert "conv" in text
         assert len(thing._repr_html_()) < 4000
@@ -160,6 +164,19 @@ def test_recipes_and_studies_are_a_line_and_a_table() -> None:
         study = lavaseg.load_study(name)
         assert shown(study) == str(study)
         assert {*study.axes} <= {*Reader(study._repr_html_()).text}
+
+
+def test_predictions_are_a_line_a_picture_and_the_pixels_of_each_class(
+    net: IntegerNetwork,
+) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (3, 900, 1200), np.uint8)
+    predicted = lavaseg.predict(net, photo)
+    assert shown(predicted) == "<Prediction 900 x 1200, 2 classes, views: 1>"
+    html = predicted._repr_html_()
+    text = Reader(html).text
+    assert any(word in text for word in ("background", "object"))
+    assert html.count("data:image/png") == 1
+    assert len(html) < 1_000_000  # smaller than the photo
 
 
 def test_html_is_escaped_and_pictures_are_enlarged() -> None:

@@ -16,7 +16,8 @@ from lavaseg.errors import LavasegError
 from lavaseg.inference.fitting import Placement
 from lavaseg.system.files import replacing
 from lavaseg.system.limits import check_memory
-from lavaseg.system.words import or_like
+from lavaseg.system.shown import html_picture, html_table
+from lavaseg.system.words import or_like, percent
 
 OUTPUTS = {
     "labels": ("-labels.png", "class numbers as a palette PNG"),
@@ -69,6 +70,13 @@ class Prediction:
         height, width = self.placement.size
         views = len(self.readouts)
         return f"<Prediction {height} x {width}, {len(self.classes)} classes, views: {views}>"
+
+    def _repr_html_(self) -> str:
+        counts = {name: count for name, count in self.pixels().items() if count}
+        rows = ((name, percent(count / self.labels.size)) for name, count in counts.items())
+        picture = np.ascontiguousarray(self.overlay().transpose(1, 2, 0))
+        table = html_table("Pixels of each class", ["class", ">share"], rows)
+        return f"{html_picture(picture, repr(self))}{table}"
 
     @cached_property
     def labels(self) -> np.ndarray:
