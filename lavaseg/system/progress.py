@@ -131,4 +131,5 @@ def _cell_bar(title: str, keep: bool) -> Iterator[Report]:
     try:
         yield report
     finally:
-        handle.update(picture() if keep else {"text/html": ""}, raw=True)
+        counted = view.tasks[0].total is not None  # of what has no parts there is nothing to keep
+        handle.update(picture() if keep and counted else {"text/html": ""}, raw=True)
