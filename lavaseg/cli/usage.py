@@ -56,7 +56,7 @@ def sentence(error: typer.TyperException) -> str:
 
 def _value(error: Any, parameter: Any) -> str:
     """What is wrong with a value, and the value."""
-    found = getattr(error.__cause__, "errors", list)()
+    found: list[Any] = getattr(error.__cause__, "errors", list)()
     if not found:
         return f": {_lower(error.message)}"
     value, choices = str(found[0]["input"]), parameter.type_descriptor.choices
