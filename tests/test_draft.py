@@ -152,6 +152,20 @@ def test_batches_are_no_larger_than_what_is_left_to_train_on(tmp_path: Path) -> 
     assert found.recipe.training.batch_size == 1
 
 
+def test_few_pictures_get_few_epochs_and_small_batches_and_it_is_said(tmp_path: Path) -> None:
+    found = {
+        count: draft(root=str(write(tmp_path / str(count), [0, 1], count, (8, 8))))
+        for count in (6, 60, 300)
+    }
+    chosen = [one.recipe.training for one in found.values()]
+    assert [plan.epochs for plan in chosen] == [20, 43, 93]
+    assert [plan.batch_size for plan in chosen] == [2, 5, 8]
+    for one, plan in zip(found.values(), chosen, strict=True):
+        said = " ".join(one.remarks)
+        assert f"{plan.epochs} epochs in batches of {plan.batch_size}, for " in said
+        assert "--set training.epochs=N" in said
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

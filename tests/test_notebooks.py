@@ -58,9 +58,67 @@ def test_a_notebook_runs(path: Path, tmp_path: Path) -> None:
     client.execute(env=environment())
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     assert any("image/png" in output.get("data", ()) for output in outputs), "it has no picture"
+    check_outputs(outputs)
+
+
+BAR_AT_THE_END = re.compile(r"\S.* ━+ +(\d+)/\1 \d+:\d\d:\d\d")
+"""A bar of a loop that was run to its end, and the time that it took."""
+
+
+def check_outputs(outputs: list[Any]) -> list[str]:
+    """Progress bars that are left, all of them full; fails if anything warns."""
     shown = [str(output) for output in outputs if "ipywidgets" in str(output)]
     shown += [output.text for output in outputs if output.get("name") == "stderr"]
     assert not shown, shown
+    bars = [output.data["text/plain"] for output in outputs if output.output_type == "display_data"]
+    bars = [text for text in bars if "━" in text]
+    assert all(BAR_AT_THE_END.fullmatch(text) for text in bars), bars
+    return bars
+
+
+CELLS = (
+    "import sys\nsys.modules['ipywidgets'] = None  # as where it is not installed",
+    "import lavaseg\ndata = lavaseg.load_data('digits-photos', train=24, test=4)\ndata",
+    """
+recipe = lavaseg.load_recipe("quick-fcn", [
+    "data={name: digits-photos, options: {train: 24, test: 4}}",
+    "model.options.width=1",
+    "training.epochs=2",
+    "finetune.epochs=0",
+])
+run = lavaseg.train(recipe, "run")
+run
+""",
+    "net = lavaseg.export_net(run)\nnet",
+    "verdict = lavaseg.verify(run, limit=1, backends=('torch', 'lava-inprocess'))\nverdict",
+    "found = lavaseg.evaluate_net(run)\nfound",
+    "recorded = lavaseg.record(net, [data.test[0][0]], progress=True)\nrecorded",
+    "lavaseg.simulate(net, net.encoder.encode([data.test[0][0]]))",
+    "lavaseg.predict(net, data.test[0][0])",
+)
+"""A notebook that shows what each function gives."""
+
+
+@pytest.mark.slow
+def test_without_widgets_nothing_warns_bars_are_kept_and_results_are_tables_and_pictures(
+    tmp_path: Path,
+) -> None:
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in CELLS])
+    client = NotebookClient(notebook, timeout=LIMIT, resources={"metadata": {"path": tmp_path}})
+    client.execute(env=environment())
+    outputs = [output for cell in notebook.cells for output in cell.outputs]
+    bars = check_outputs(outputs)
+    titles = {text.partition(" ━")[0] for text in bars}
+    assert titles >= {"calibrate", "verify lava-inprocess", "evaluate", "record"}
+    epochs = [o.text for o in outputs if o.get("name") == "stdout" and " epoch " in o.text]
+    assert "\n".join(epochs).count("val mIoU") == 2  # a line each, and no bar that is left of them
+    results = [o.data for o in outputs if o.output_type == "execute_result"]
+    assert len(results) == len(CELLS) - 1
+    for data in results:
+        assert len(data["text/plain"]) < 300, data["text/plain"]
+    pages = "".join(data.get("text/html", "") for data in results)
+    assert pages.count("<table>") >= 6
+    assert "data:image/png" in pages
 
 
 def traces(processes: list[psutil.Process]) -> set[Path]:
@@ -153,14 +211,17 @@ line("counted")
 
 
 @pytest.mark.slow
-def test_a_progress_bar_is_one_output_that_is_redrawn_and_ends_empty(kernel: Kernel) -> None:
+def test_a_progress_bar_is_one_output_that_is_redrawn_and_kept(kernel: Kernel) -> None:
     shown = kernel.run(BAR)
     bars = [m for m in shown if m["msg_type"] in ("display_data", "update_display_data")]
     assert [m["msg_type"] for m in bars].count("display_data") == 1
     assert len({m["content"]["transient"]["display_id"] for m in bars}) == 1
     assert 3 <= len(bars) <= 20
     assert "counting" in bars[1]["content"]["data"]["text/plain"]
-    assert bars[-1]["content"]["data"] == {"text/html": ""}
+    (last,) = bars[-1]["content"]["data"].values()
+    assert BAR_AT_THE_END.fullmatch(last)
+    assert last.startswith("counting ━")
+    assert "100/100" in last
     streams = [m["content"] for m in shown if m["msg_type"] == "stream"]
     assert streams == [{"name": "stdout", "text": "counted\n"}]
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 import lavaseg
 from lavaseg import data as data_sets
+from lavaseg import recipes, studies
 from lavaseg.data.base import samples_in_short
 from lavaseg.encoders import Direct
 from lavaseg.events import Events
@@ -88,7 +89,11 @@ def test_networks_recordings_and_activities_are_a_line_and_a_table(net: IntegerN
     assert all(shown(layer) for layer in recorded.layers.values())
     activity = lavaseg.simulate(net, net.encoder.encode(pictures))
     assert shown(activity).startswith("Activity(2 samples, read-out 2x2x8x8")
-    for thing in (net, net.network, recorded, activity):
+    verdict = lavaseg.verify(net, pictures, backends=("torch",), progress=False)
+    assert shown(verdict).startswith("Verdict(equal, 2 samples of 4 steps on torch")
+    mapping = lavaseg.map_net(net)
+    assert shown(mapping).startswith("Mapping(2 cores on 1 chip")
+    for thing in (net, net.network, recorded, activity, verdict, mapping):
         text = Reader(thing._repr_html_()).text
         assert "conv" in text
         assert len(thing._repr_html_()) < 4000
@@ -146,6 +151,32 @@ def test_events_and_evaluations_are_a_line() -> None:
     found = Evaluation(np.eye(3) * 5, ("a<b", "b", "c"), counts, 4, 2)
     assert shown(found) == "Evaluation(mIoU 100.00%, 100.00% of pixels right, 4 samples, T = 2)"
     assert "a<b" in Reader(found._repr_html_()).text
+
+
+def test_recipes_and_studies_are_a_line_and_a_table() -> None:
+    for name in recipes.names():
+        recipe = recipes.load(name)
+        assert shown(recipe) == str(recipe)
+        text = Reader(recipe._repr_html_()).text
+        assert {"training.epochs", str(recipe.training.epochs)} <= {*text}
+        assert not any("\n" in cell for cell in text)
+    for name in studies.names():
+        study = lavaseg.load_study(name)
+        assert shown(study) == str(study)
+        assert {*study.axes} <= {*Reader(study._repr_html_()).text}
+
+
+def test_predictions_are_a_line_a_picture_and_the_pixels_of_each_class(
+    net: IntegerNetwork,
+) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (3, 900, 1200), np.uint8)
+    predicted = lavaseg.predict(net, photo)
+    assert shown(predicted) == "<Prediction 900 x 1200, 2 classes, views: 1>"
+    html = predicted._repr_html_()
+    text = Reader(html).text
+    assert any(word in text for word in ("background", "object"))
+    assert html.count("data:image/png") == 1
+    assert len(html) < 1_000_000  # smaller than the photo
 
 
 def test_html_is_escaped_and_pictures_are_enlarged() -> None:

@@ -506,7 +506,7 @@ def test_compressed_arrays_are_refused(stock: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "does not exist"),
+        (None, "there is no file"),
         (b"", "no HDF5 file"),
         (b"\x89HDF\r\n\x1a\n", "cannot be read"),
         (b"lavaseg network, NetX HDF5, version 1\n", "a network of lavaseg"),

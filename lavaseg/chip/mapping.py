@@ -15,7 +15,8 @@ from lavaseg.chip.resources import Tile
 from lavaseg.network import Network
 from lavaseg.network.base import Shape
 from lavaseg.network.integers import IntegerNetwork
-from lavaseg.system.words import counted
+from lavaseg.system.shown import html_table
+from lavaseg.system.words import counted, percent
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,13 @@ class Mapping:
 
     def __repr__(self) -> str:
         return f"Mapping({self.misfit or self.summary})"
+
+    def _repr_html_(self) -> str:
+        rows = (
+            (layer.name, layer.limiting, percent(layer.share, 0), f"{layer.cores:,}")
+            for layer in self.layers
+        )
+        return html_table(repr(self), ["layer", "most used", ">of a core", ">cores"], rows)
 
     def __getitem__(self, name: str) -> LayerMapping:
         """The layer of that name."""

@@ -33,9 +33,11 @@ from lavaseg.cli import (
     training,
 )
 from lavaseg.cli.console import Commands, print_anything
+from lavaseg.errors import LavasegError
 from lavaseg.system.environment import settle
 from lavaseg.system.progress import line
 from lavaseg.system.session import clear_up
+from lavaseg.system.verbosity import speaking
 
 NAME = "lavaseg"
 app = typer.Typer(
@@ -87,6 +89,14 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    ctx: typer.Context,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show results and errors, no progress.")
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", help="Show what libraries log and warn of, too."),
+    ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the Python traceback of an error.")
     ] = False,
@@ -103,7 +113,13 @@ def _options(
     Exit codes: 0 success, 1 verify, submit or collect found differing spikes (or map --check a
     broken limit, doctor what hinders, study a run that failed), 2 a mistake in the call or in a
     file, 3 a fault of the program, 130 interrupted.
+
+    --quiet, --verbose and --debug may stand behind the command, too. Colours and bold letters
+    are left out where NO_COLOR is set; files and pipes get none.
     """
+    if quiet and verbose:
+        raise LavasegError("--quiet and --verbose exclude each other: give one of them")
+    ctx.with_resource(speaking(quiet=quiet, verbose=verbose))
 
 
 def main() -> None:

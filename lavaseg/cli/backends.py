@@ -52,7 +52,7 @@ def choice_option(
     about = "; ".join(f"{name}: {title}" for name, title in titles.items())
     return typer.Option(
         "--backend",
-        metavar="|".join(choices),
+        metavar="BACKEND",
         help=f"{what}. {about}.",
         callback=checked,
         show_default=show_default,

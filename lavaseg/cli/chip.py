@@ -22,7 +22,7 @@ from lavaseg.cli.limits import say_limits
 from lavaseg.cli.models import sheet
 from lavaseg.cli.prediction import predicted, show, spikes_of
 from lavaseg.errors import LavasegError
-from lavaseg.system.words import counted
+from lavaseg.system.words import counted, meant, meant_path
 
 if TYPE_CHECKING:
     from lavaseg.chip import LayerMapping, Mapping
@@ -151,14 +151,16 @@ def _network(
         return target, net, net.steps
     from lavaseg.export.lowering import deployed
     from lavaseg.models.analog import AnalogModel
-    from lavaseg.models.systems import find
+    from lavaseg.models.systems import SYSTEMS, find
     from lavaseg.network import Input
 
     try:
         system = find(target)
     except LavasegError:
+        close = meant(target, SYSTEMS) or meant_path(path)
         raise LavasegError(
-            f"there is no file, run folder or system {target!r}: `lavaseg models` lists the systems"
+            f"there is no file, run folder or system {target!r}"
+            f"{close or ': `lavaseg models` lists the systems'}"
         ) from None
     model = system.build(Input("input", sheet(input_)), classes, width)
     if isinstance(model, AnalogModel):

@@ -33,6 +33,7 @@ from lavaseg.cli.inputs import (
 from lavaseg.data.inputs import choose_inputs
 from lavaseg.deploy.backends import BACKENDS
 from lavaseg.errors import LavasegError
+from lavaseg.system.progress import line
 from lavaseg.system.words import counted
 
 if TYPE_CHECKING:
@@ -139,8 +140,8 @@ def submit(
         str | None,
         typer.Option(
             "--backend",
-            metavar="|".join(BACKENDS),
-            help="What it runs on.",
+            metavar="BACKEND",
+            help=f"What it runs on: {', '.join(BACKENDS)}.",
             show_default="that of the bundle",
         ),
     ] = None,
@@ -220,7 +221,7 @@ def submit(
         say(f"submitted: job {job.number}; `scancel {job.number}` ends it")
         say(f"Next: `lavaseg collect {out}` when it has ended")
         return
-    judgement = submit_and_follow(prepared, lambda line: typer.echo(line, err=True), leave=leave)
+    judgement = submit_and_follow(prepared, line, leave=leave)
     _show(judgement, out, json)
 
 

@@ -6,22 +6,23 @@ import contextlib
 import io
 import json
 import os
-import re
 import sys
-import textwrap
 import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
-from rich.console import Console
+from rich.style import Style
 from rich.text import Text
 from typer.core import TyperGroup
 
+from lavaseg.cli.usage import hoisted, sentence
 from lavaseg.errors import LavasegError
 from lavaseg.system.extras import optional
 from lavaseg.system.faults import explanation
 from lavaseg.system.plain import plain
+from lavaseg.system.styles import ACCENT, HELP_STYLES, terminal, without_styles
+from lavaseg.system.wrapping import flowing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,12 +37,25 @@ can mend it; the program is wrong; Ctrl-C."""
 class Commands(TyperGroup):
     """The group of all commands: turns every exception into one sentence and an exit code."""
 
+    def make_context(
+        self, info_name: Any, args: list[str], parent: Any = None, **extra: Any
+    ) -> Any:
+        words = hoisted(args)
+        if len(words) < 2 or not {*words}.isdisjoint(_HELP):
+            settle_help()
+        try:
+            return super().make_context(info_name, words, parent, **extra)
+        except typer.TyperException as error:
+            _refuse(error)
+
     def invoke(self, ctx: Any) -> Any:
         try:
             with optional():
                 return super().invoke(ctx)
-        except (typer.Exit, typer.Abort, typer.TyperException):
-            raise  # typer's own: usage errors, which it prints and exits with 2
+        except (typer.Exit, typer.Abort):
+            raise
+        except typer.TyperException as error:
+            _refuse(error)
         except LavasegError as error:
             _fail(ctx, f"error: {error}", MISTAKE)
         except KeyboardInterrupt as error:
@@ -56,20 +70,45 @@ class Commands(TyperGroup):
             _fail(ctx, f"error: this should not have happened: {fault}{hint}", FAULT)
 
 
-def _fail(ctx: Any, sentence: str, code: int) -> NoReturn:
+_HELP = ("-h", "--help", "help")
+"""Words of a call by which help is shown; it is without any word, too."""
+
+
+def settle_help() -> None:
+    """Let help have colours that are legible on any ground; typer's vanish on white."""
+    from rich.default_styles import DEFAULT_STYLES
+    from typer import rich_utils
+
+    for name, style in HELP_STYLES.items():
+        setattr(rich_utils, name, style)
+    for name, found in DEFAULT_STYLES.items():
+        if name.startswith("markdown.") and found.color is not None:
+            DEFAULT_STYLES[name] = Style.parse(ACCENT)
+    rich_utils.COLOR_SYSTEM = None if without_styles() else "auto"
+
+
+def _refuse(error: typer.TyperException) -> NoReturn:
+    """Say what is wrong with a call; help that is shown for want of words has been shown."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        raise error
+    complain(f"error: {sentence(error)}")
+    raise typer.Exit(MISTAKE)
+
+
+def _fail(ctx: Any, text: str, code: int) -> NoReturn:
     if ctx.params.get("debug"):
         traceback.print_exc()
-    complain(sentence)
+    complain(text)
     raise typer.Exit(code)
 
 
-def complain(sentence: str) -> None:
+def complain(text: str) -> None:
     """A sentence on stderr, in lines between words at a terminal and in one line elsewhere.
 
     Signs of file names that break lines are shown as escapes.
     """
-    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in sentence)
-    console = Console(stderr=True)
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    console = terminal(stderr=True)
     typer.echo(flowing(shown, console.width) if console.is_terminal else shown, err=True)
 
 
@@ -112,7 +151,7 @@ PIPE_WIDTH = 160
 
 def width() -> int:
     """Columns of the terminal at stdout."""
-    console = Console()
+    console = terminal()
     return console.width if console.is_terminal else PIPE_WIDTH
 
 
@@ -159,39 +198,16 @@ def warn_if_silent(network: Network, spikes: Mapping[str, float]) -> None:
     """
     from lavaseg.results.activity import silence
 
-    if sentence := silence(network, spikes):
-        typer.echo(f"warning: {sentence}", err=True)
+    if remark := silence(network, spikes):
+        complain(f"warning: {remark}")
 
 
 def say(text: str, style: str = "") -> None:
     """A line of results on stdout; progress and errors go to stderr, so results can be piped."""
-    console = Console(highlight=False)
+    console = terminal()
     if console.is_terminal:
         text = flowing(text, console.width)
     console.print(Text(text, style), soft_wrap=True)
-
-
-_KEY = re.compile(r" *\S+(?: \S+)*? {2,}")
-"""What a line begins with that has a column of values behind it."""
-
-
-def flowing(text: str, columns: int) -> str:
-    """Lines that a terminal would break anywhere, broken between words, below their beginnings."""
-    return "\n".join(_flowing(line, columns) for line in text.split("\n"))
-
-
-def _flowing(line: str, columns: int) -> str:
-    if len(line) <= columns:
-        return line
-    key = _KEY.match(line)
-    indent = key.end() if key is not None and key.end() <= columns // 3 else 2
-    return textwrap.fill(
-        line,
-        columns,
-        subsequent_indent=" " * indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def check_out(out: Path, inputs: Iterable[Path]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lavaseg.cli.console import MISTAKE, print_json, print_table, say
+from lavaseg.cli.console import MISTAKE, complain, print_json, print_table, say
 from lavaseg.cli.inputs import DataOptions, Json, data_options
 from lavaseg.errors import LavasegError
 from lavaseg.system.words import counted
@@ -171,11 +171,11 @@ def _complain(data: DataSet, found: list[Findings]) -> None:
     for about_labels, texts in problems.items():
         shown = FEW if about_labels and helps else MANY
         for text in texts[:shown]:
-            typer.echo(text, err=True)
+            complain(text)
         if len(texts) > shown:
-            typer.echo(f"... and {len(texts) - shown:,} more; --json lists all", err=True)
+            complain(f"... and {len(texts) - shown:,} more; --json lists all")
     remedy = f"; {proposal(held, missing, data.classes, data.ignore_index)}" if helps else ""
-    typer.echo(f"error: {counted(count, 'sample')} cannot be used{remedy}", err=True)
+    complain(f"error: {counted(count, 'sample')} cannot be used{remedy}")
     raise typer.Exit(MISTAKE)
 
 

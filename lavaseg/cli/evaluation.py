@@ -21,6 +21,7 @@ from lavaseg.cli.conditions import (
 )
 from lavaseg.cli.console import (
     DIFFERENT,
+    complain,
     only_json,
     print_json,
     print_table,
@@ -44,6 +45,7 @@ from lavaseg.data.inputs import check_fits, choose_inputs, load_data
 from lavaseg.deploy.backends import BACKENDS, COMPARABLE, COMPARED, REFERENCE
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import AnalogModel
+from lavaseg.system.styles import BAD, GOOD
 from lavaseg.system.words import counted, percent
 
 if TYPE_CHECKING:
@@ -412,8 +414,8 @@ def show_verdict(verdict: Verdict) -> None:
     seconds = ", ".join(f"{name} {value:.3g} s" for name, value in verdict.seconds.items())
     say(f"time, without start-up: {seconds}")
     if not any(row.spikes for row in verdict.rows if row.population != "input"):
-        typer.echo("warning: no population sent a single spike, so little was compared", err=True)
+        complain("warning: no population sent a single spike, so little was compared")
     if verdict.ok:
-        say("every spike and every read-out is equal", "green")
+        say("every spike and every read-out is equal", GOOD)
     else:
-        say(f"different: first in {verdict.first_difference}", "red")
+        say(f"different: first in {verdict.first_difference}", BAD)

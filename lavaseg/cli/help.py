@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable
 from dataclasses import asdict
 from itertools import groupby
@@ -15,6 +14,8 @@ from lavaseg.cli.complete import complete_words
 from lavaseg.cli.console import print_json, say, width
 from lavaseg.cli.inputs import Json
 from lavaseg.errors import LavasegError
+from lavaseg.system.styles import ACCENT
+from lavaseg.system.wrapping import filled
 
 if TYPE_CHECKING:
     from lavaseg.guide.reference import Entry, Section
@@ -136,7 +137,7 @@ def _show_entry(entry: Entry, title: str) -> None:
     from lavaseg.guide.page import sentence
     from lavaseg.guide.reference import REQUIRED
 
-    _wrapped(title, style="cyan")
+    _wrapped(title, style=ACCENT)
     default = REQUIRED if entry.default == REQUIRED else f"default {entry.default}"
     _wrapped(f"{entry.type}; {default}", "    ", 4)
     _wrapped(sentence(entry.words), "    ", 4)
@@ -146,13 +147,11 @@ def _show_entry(entry: Entry, title: str) -> None:
 def _wrapped(text: str, first: str = "", indent: int = 0, style: str = "") -> None:
     """A paragraph that breaks between words alone."""
     say(
-        textwrap.fill(
+        filled(
             " ".join(text.split()),
             min(width(), WIDEST) - 1,
-            initial_indent=first,
-            subsequent_indent=" " * indent,
-            break_long_words=False,
-            break_on_hyphens=False,
+            first=first,
+            rest=" " * indent,
         ),
         style,
     )

@@ -73,8 +73,8 @@ Write = Annotated[
     str | None,
     typer.Option(
         "--write",
-        metavar="labels,overlay,probabilities,margins",
-        help="What to write of each input, with commas.",
+        metavar="KIND,...",
+        help="What to write of each input: labels, overlay, probabilities, margins.",
         show_default="labels; of predict labels,overlay",
     ),
 ]

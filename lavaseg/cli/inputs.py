@@ -14,6 +14,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.system.faults import reading
 from lavaseg.system.progress import line
 from lavaseg.system.settings import read_yaml
+from lavaseg.system.words import meant_path
 
 if TYPE_CHECKING:
     from lavaseg.network.integers import IntegerNetwork
@@ -38,9 +39,8 @@ def open_run(path: Path, set_: Iterable[str] | None = None) -> Run:
         set_: words of `--set`, of which `ROOT` is the only field.
     """
     if not path.exists():
-        raise LavasegError(
-            f"there is no run folder {path}: `lavaseg train RECIPE --out {path}` makes one"
-        )
+        made = f": `lavaseg train RECIPE --out {path}` makes one"
+        raise LavasegError(f"there is no run folder {path}{meant_path(path) or made}")
     from lavaseg.runs import Run
 
     run, items = Run.open(path), tuple(set_ or ())
@@ -59,7 +59,8 @@ def open_run(path: Path, set_: Iterable[str] | None = None) -> Run:
 def check_net(path: Path) -> None:
     """LavasegError unless there is a file where a `.net` file is expected."""
     if not path.exists():
-        raise LavasegError(f"there is no file {path}: `lavaseg export RUN -o {path}` makes one")
+        made = f": `lavaseg export RUN -o {path}` makes one"
+        raise LavasegError(f"there is no file {path}{meant_path(path) or made}")
     if path.is_dir():
         from lavaseg.runs import RunFolder
 
@@ -78,9 +79,9 @@ def open_net(path: Path) -> IntegerNetwork:
 def check_exists(target: Path) -> None:
     """LavasegError unless a command's RUN|NET is a folder or a file."""
     if not target.exists():
+        made = ": `lavaseg train` makes runs, `lavaseg export` makes .net files"
         raise LavasegError(
-            f"there is no run folder and no .net file {target}: `lavaseg train` makes runs, "
-            "`lavaseg export` makes .net files"
+            f"there is no run folder and no .net file {target}{meant_path(target) or made}"
         )
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import typer
-
-from lavaseg.cli.console import say
+from lavaseg.cli.console import complain, say
 from lavaseg.system.words import counted
 
 if TYPE_CHECKING:
@@ -36,7 +34,7 @@ def say_remarks(net: IntegerNetwork) -> None:
 
     check_extension()
     for finding in check_limits(net):
-        typer.echo(f"{finding.severity}: {finding}", err=True)
+        complain(f"{finding.severity}: {finding}")
 
 
 def _verdict(found: Iterable[Finding]) -> str:

@@ -6,15 +6,16 @@ it holds sentences, as one paragraph a row.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import chain
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from lavaseg.system.styles import ACCENT, terminal
+from lavaseg.system.wrapping import filled
 
 NONE = "-"
 """A cell that has nothing."""
@@ -95,13 +96,11 @@ def _card(
             continue
         heading = " ".join(column.removeprefix(">").split())
         say(
-            textwrap.fill(
+            filled(
                 f"{heading}: {cell}" if heading else cell,
                 width - 1,
-                initial_indent="    ",
-                subsequent_indent="      ",
-                break_long_words=False,
-                break_on_hyphens=False,
+                first="    ",
+                rest="      ",
             )
         )
 
@@ -146,7 +145,7 @@ def _print(
 ) -> None:
     """The columns of one part; of several parts, each leaves out rows that have nothing in it."""
     table = Table(
-        header_style="cyan",
+        header_style=ACCENT,
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         padding=0 if between == _TIGHT else (0, 1),
@@ -161,6 +160,6 @@ def _print(
     for row in rows:
         if len(part) == len(row) or any(row[i] != NONE for i in part[labels:]):
             table.add_row(*(Text(row[i]) for i in part))
-    console = Console(highlight=False)
+    console = terminal()
     console.width = sum(widths.values()) + between * (len(part) - 1) + _EDGES
     console.print(table)

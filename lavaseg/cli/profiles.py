@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lavaseg.cli.console import print_table, say
+from lavaseg.system.styles import BAD
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,4 +45,4 @@ def show_profile(found: Mapping[str, Any]) -> None:
         f"Measured on Loihi 2: {chip_conditions(found)}", ["figure", ">value"], chip_rows(found)
     )
     if remark := found["derived"].get("remark"):
-        say(remark, "red")
+        say(remark, BAD)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lavaseg.cli.console import UNABLE, only_json, print_json, print_table, say
+from lavaseg.cli.console import UNABLE, complain, only_json, print_json, print_table, say
 from lavaseg.cli.inputs import Json, say_repeated
 from lavaseg.errors import LavasegError
 
@@ -308,7 +308,7 @@ def _say_failed(failed: Mapping[str, str]) -> None:
 
     for reason in dict.fromkeys(map(reason_of, failed.values())):
         alike = [title for title, why in failed.items() if reason_of(why) == reason]
-        typer.echo(f"failed: {'; '.join(alike)}: {failed[alike[0]]}", err=True)
+        complain(f"failed: {'; '.join(alike)}: {failed[alike[0]]}")
 
 
 def _show(found: StudyResult) -> None:

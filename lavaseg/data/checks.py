@@ -10,6 +10,7 @@ import numpy as np
 
 from lavaseg.data.base import DataSet, LabelError, Mark, Samples, unknown_label
 from lavaseg.errors import LavasegError
+from lavaseg.system.words import or_like
 
 PARTS = ("train", "validation", "test")
 
@@ -49,7 +50,7 @@ def part_of(data: DataSet, part: str) -> Samples:
     if samples is None:
         have = [name for name in PARTS if getattr(data, name) is not None]
         raise LavasegError(
-            f"data set {data.name!r} has no part {part!r}; it has " + ", ".join(have)
+            f"data set {data.name!r} has no part {part!r}{or_like(part, have, 'it has')}"
         )
     return samples
 

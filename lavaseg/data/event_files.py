@@ -26,6 +26,7 @@ from lavaseg.events import EventError, Events, joined, naming
 from lavaseg.network import Size
 from lavaseg.system.extras import optional
 from lavaseg.system.faults import muted, reading
+from lavaseg.system.words import meant_path
 
 SUFFIXES = (".aedat4", ".raw", ".bin", ".bs2", ".txt", ".csv")
 """File names that count as recordings."""
@@ -61,7 +62,7 @@ def stream_recording(
     """
     path = Path(path)
     if not path.is_file():
-        raise LavasegError(f"there is no recording {path}")
+        raise LavasegError(f"there is no recording {path}{meant_path(path)}")
     readers: dict[str, Callable[[Path, Size | None, Maker], Iterator[Events | None]]]
     readers = {".aedat4": _aedat4, ".raw": _prophesee, ".bin": _orchard, ".bs2": _orchard}
     as_text = partial(read_text, given=text or TextFormat())

@@ -22,7 +22,7 @@ from lavaseg.data.pairs import Files, Pairs, preparation
 from lavaseg.data.pictures import SUFFIXES, is_too_large
 from lavaseg.data.split import hold_out
 from lavaseg.errors import LavasegError
-from lavaseg.system.words import counted
+from lavaseg.system.words import counted, meant_path
 
 PARTS = {
     "train": ("train", "training"),
@@ -130,7 +130,7 @@ def files_of(root: str, kind: str, endings: Sequence[str], label_suffix: str | N
         raise LavasegError(f"data option 'label_suffix' must be text, got {label_suffix!r}")
     folder = Path(root).expanduser()
     if not folder.is_dir():
-        raise LavasegError(f"there is no folder {folder}")
+        raise LavasegError(f"there is no folder {folder}{meant_path(folder)}")
     inner, remarks = _part_folders(folder, kind)
     parts: dict[str, Files] = {}
     for part, path in (inner or {"all": folder}).items():

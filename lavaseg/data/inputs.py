@@ -15,7 +15,7 @@ from lavaseg.data.walk import files_below, name_below
 from lavaseg.encoders import EventEncoder
 from lavaseg.errors import LavasegError
 from lavaseg.events import Events, Stimulus
-from lavaseg.system.words import counted
+from lavaseg.system.words import counted, meant, meant_path
 
 if TYPE_CHECKING:
     from lavaseg.data.base import DataSet
@@ -354,9 +354,10 @@ def _from_data(
 ) -> Inputs:
     name, _, part = source.partition(":")
     if name not in DATASETS:
+        close = meant(name, DATASETS) or meant_path(Path(source))
         raise LavasegError(
-            f"{source!r} is neither a file, a folder nor a data set; the data sets "
-            f"are {', '.join(DATASETS)}"
+            f"{source!r} is neither a file, a folder nor a data set"
+            f"{close or '; the data sets are ' + ', '.join(DATASETS)}"
         )
     data = load_data(name, options, beside)
     check_fits(net, data)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lavaseg.data.pictures import SUFFIXES
 from lavaseg.errors import LavasegError
+from lavaseg.system.words import meant_path
 
 LABEL_ENDINGS = (".png", ".tif", ".tiff", ".bmp", ".gif")
 """File names of label maps: formats without loss."""
@@ -156,7 +157,7 @@ def _left_out(folder: Path, endings: Sequence[str]) -> str:
 def _by_stem(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
     """Files by their stems, in composed Unicode: some systems write names decomposed."""
     if not folder.is_dir():
-        raise LavasegError(f"there is no folder {folder}")
+        raise LavasegError(f"there is no folder {folder}{meant_path(folder)}")
     found: dict[str, Path] = {}
     others = 0
     for path in sorted(folder.iterdir()):

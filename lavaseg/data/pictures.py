@@ -17,6 +17,7 @@ from lavaseg.network import Shape, Size
 from lavaseg.system.extras import optional
 from lavaseg.system.faults import reading
 from lavaseg.system.files import replacing
+from lavaseg.system.words import meant_path
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".npy")
 """File names that count as pictures."""
@@ -62,7 +63,7 @@ def existing(path: str | Path) -> Path:
     """The path of a picture; LavasegError if there is no such file."""
     path = Path(path)
     if not path.is_file():
-        raise LavasegError(f"there is no picture {path}")
+        raise LavasegError(f"there is no picture {path}{meant_path(path)}")
     return path
 
 

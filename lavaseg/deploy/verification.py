@@ -20,6 +20,7 @@ from lavaseg.results.levels import LevelView
 from lavaseg.runs import Run
 from lavaseg.system.files import write_atomically
 from lavaseg.system.progress import bar
+from lavaseg.system.shown import html_table
 
 if TYPE_CHECKING:
     from lavaseg.deploy.loihi2 import System
@@ -93,6 +94,14 @@ class Verdict:
         verdict = "equal" if self.ok else f"different: {self.first_difference}"
         compared = f"{self.samples} samples of {self.steps} steps on {backends}"
         return f"Verdict({verdict}, {compared})"
+
+    def _repr_html_(self) -> str:
+        columns = ["backend", "population", ">spikes", ">compared", ">differing"]
+        rows = (
+            (r.backend, r.population, f"{r.spikes:,}", f"{r.compared:,}", f"{r.differing:,}")
+            for r in self.rows
+        )
+        return html_table(repr(self), columns, rows)
 
     @property
     def ok(self) -> bool:

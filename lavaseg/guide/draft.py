@@ -38,8 +38,13 @@ NARROW = 48
 """A side below which sheets are not made smaller within the network."""
 STEPS = 2500
 """Optimiser steps that the recipes tuned here take, about."""
-EPOCHS = (10, 100)
-"""Fewest and most epochs."""
+FEWEST = 10
+"""Epochs of a large data set."""
+PASSES = (20, 100)
+"""The most epochs, as many as there are pictures between these: over a few pictures, further ones
+learn them by heart, and a first result is worth more."""
+BATCH = (2, 8)
+"""Samples of a batch; small ones where pictures are few, so that an epoch has several steps."""
 UNEVEN = 4.0
 """Times that the most frequent class may outweigh the rarest before classes get weights."""
 LOOKED_AT = 200
@@ -247,16 +252,20 @@ def _training(whole: DataSet, pixels: np.ndarray) -> tuple[dict[str, Any], list[
     samples = len(whole.train)
     if whole.validation is None:
         samples -= max(1, round(fraction * samples))
-    batch = min(8, max(1, samples))
-    least, most = EPOCHS
+    batch = min(samples, BATCH[1], max(BATCH[0], samples // BATCH[1]))
+    most = min(PASSES[1], max(PASSES[0], samples))
+    epochs = min(most, max(FEWEST, math.ceil(STEPS * batch / samples)))
     training: dict[str, Any] = {
-        "epochs": min(most, max(least, math.ceil(STEPS * batch / samples))),
+        "epochs": epochs,
         "batch_size": batch,
         "learning_rate": 0.005,
         "schedule": "one_cycle",
         "surrogate": {"kind": "triangle", "width": 1.0, "height": 1.0, "reset": "gate"},
     }
-    remarks = []
+    remarks = [
+        f"{epochs} epochs in batches of {batch}, for {counted(samples, 'sample')} to train on: "
+        "`lavaseg train` takes others by --set training.epochs=N"
+    ]
     shares = pixels[pixels > 0] / max(1, pixels.sum())
     if len(shares) and shares.max() > UNEVEN * shares.min():
         training["class_weights"] = "root_median_frequency"

@@ -16,6 +16,8 @@ from lavaseg.errors import LavasegError
 from lavaseg.inference.fitting import Placement
 from lavaseg.system.files import replacing
 from lavaseg.system.limits import check_memory
+from lavaseg.system.shown import html_picture, html_table
+from lavaseg.system.words import or_like, percent
 
 OUTPUTS = {
     "labels": ("-labels.png", "class numbers as a palette PNG"),
@@ -33,7 +35,7 @@ def check_outputs(names: Sequence[str]) -> tuple[str, ...]:
     """The outputs in the order of `OUTPUTS`; LavasegError if there is no such one, or none."""
     for name in names:
         if name not in OUTPUTS:
-            raise LavasegError(f"no output {name!r}; there are {', '.join(OUTPUTS)}")
+            raise LavasegError(f"no output {name!r}{or_like(name, OUTPUTS)}")
     if not names:
         raise LavasegError(f"nothing to write: name one of {', '.join(OUTPUTS)}")
     return tuple(name for name in OUTPUTS if name in names)
@@ -68,6 +70,13 @@ class Prediction:
         height, width = self.placement.size
         views = len(self.readouts)
         return f"<Prediction {height} x {width}, {len(self.classes)} classes, views: {views}>"
+
+    def _repr_html_(self) -> str:
+        counts = {name: count for name, count in self.pixels().items() if count}
+        rows = ((name, percent(count / self.labels.size)) for name, count in counts.items())
+        picture = np.ascontiguousarray(self.overlay().transpose(1, 2, 0))
+        table = html_table("Pixels of each class", ["class", ">share"], rows)
+        return f"{html_picture(picture, repr(self))}{table}"
 
     @cached_property
     def labels(self) -> np.ndarray:

@@ -17,6 +17,7 @@ import numpy as np
 from lavaseg.errors import LavasegError
 from lavaseg.netx.limits import MAX_FILE
 from lavaseg.system.faults import reading
+from lavaseg.system.words import meant_path
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 """How an HDF5 file without a user block begins."""
@@ -33,7 +34,7 @@ def read_image(path: Path) -> bytes:
         FormatError: it is missing, too large, no plain file or cannot be read.
     """
     if not path.exists():
-        raise FormatError(f"{path} does not exist")
+        raise FormatError(f"there is no file {path}{meant_path(path)}")
     if not path.is_file():
         raise FormatError(f"{path} is not a file")
     with reading(path, kind=FormatError):

@@ -27,7 +27,8 @@ from lavaseg.errors import LavasegError
 from lavaseg.network.nodes import LONGEST_DELAY
 from lavaseg.system.faults import one_line, reading
 from lavaseg.system.settings import read_yaml, write_yaml
-from lavaseg.system.words import meant, or_like
+from lavaseg.system.shown import html_table
+from lavaseg.system.words import meant, meant_path, or_like
 
 
 class RecipeError(LavasegError):
@@ -273,6 +274,25 @@ class Recipe(_Section):
         """The encoder that the section `encoder` describes."""
         return encoder_from_dict(self.encoder)
 
+    def __repr__(self) -> str:
+        what = f"{self.model.name} on {self.data.name}"
+        return f"Recipe({self.name!r}, {what}, {self.training.epochs} epochs)"
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for section, value in self.model_dump(exclude_defaults=True).items():
+            if isinstance(value, dict):
+                rows += [(f"{section}.{field}", _in_a_line(v)) for field, v in value.items()]
+        return html_table(f"{self!r}: {self.title}", ["field", "value"], rows)
+
+
+def _in_a_line(value: Any) -> str:
+    """Plain data as YAML in one line."""
+    text = write_yaml(value, default_flow_style=True, width=1_000_000)
+    return text.removesuffix("...\n").strip()
+
 
 GROUPS = {
     "": "Tuned here",
@@ -333,7 +353,7 @@ def _read(source: str | Path, like: tuple[str, ...] = ()) -> dict[str, Any]:
             raise RecipeError(f"recipe {source_text} is no file, expected one in YAML")
         if not path.is_file():
             listed = ": give a YAML file, or a name that `lavaseg recipes` lists"
-            close = meant(source_text, names())
+            close = meant(source_text, names()) or meant_path(path)
             raise RecipeError(f"there is no recipe {source_text!r}{close or listed}")
         with reading(f"recipe {source_text}", "is no text", RecipeError):
             text = path.read_text("utf-8")

@@ -17,7 +17,7 @@ from lavaseg.studies.checks import check
 from lavaseg.studies.study import Size, Study, StudyError, Variant, Version, label_of, merged
 from lavaseg.system.faults import one_line, reading
 from lavaseg.system.settings import read_yaml, write_yaml
-from lavaseg.system.words import meant
+from lavaseg.system.words import meant, meant_path
 
 _OTHERS = ("papers",)
 """YAML files beside the studies that are none."""
@@ -72,7 +72,7 @@ def _read(source: str | Path) -> dict[str, Any]:
     if not path.is_file():
         what = "it is no file, expected one in YAML" if path.exists() else "there is none"
         known = f": give a YAML file, or one of {', '.join(names())}"
-        raise StudyError(what + (meant(str(source), names()) or known))
+        raise StudyError(what + (meant(str(source), names()) or meant_path(path) or known))
     with reading("the file", "is no text", StudyError):
         text = path.read_text("utf-8")
     with reading("the file", "is not valid YAML", StudyError):

@@ -19,6 +19,7 @@ from lavaseg.studies.plan import Plan
 from lavaseg.studies.pool import Pool
 from lavaseg.system.faults import reading
 from lavaseg.system.files import write_atomically
+from lavaseg.system.words import meant_path
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,8 @@ def read_csv(path: Path) -> Results:
         LavasegError: there is none, or it is damaged; names the line.
     """
     if not path.is_file():
-        raise LavasegError(f"there is no file {path}: `lavaseg study run NAME` makes one")
+        made = ": `lavaseg study run NAME` makes one"
+        raise LavasegError(f"there is no file {path}{meant_path(path) or made}")
     with reading(path, "is no text"):
         text = path.read_text("utf-8-sig")  # spreadsheets put a mark in front
     with reading(path, "is no table of results"):

@@ -12,6 +12,7 @@ from lavaseg.studies.study import Size, Study
 from lavaseg.studies.table import markdown
 from lavaseg.studies.work import STUDY
 from lavaseg.system.files import write_atomically
+from lavaseg.system.words import meant, meant_path
 
 CSV, TABLE = "results.csv", "table.md"
 
@@ -53,9 +54,10 @@ def find_results(target: str) -> Path:
         raise LavasegError(
             f"there are no results of {target!r} here: `lavaseg study run {target}` makes them"
         )
+    listed = f"; studies that ship: {', '.join(names())}"
     raise LavasegError(
-        f"there are no results of {target!r}: expected a study that was run, its folder or its "
-        f"CSV file; studies that ship: {', '.join(names())}"
+        f"there are no results of {target!r}, expected a study that was run, its folder or its "
+        f"CSV file{meant(target, names()) or meant_path(path) or listed}"
     )
 
 

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from lavaseg.errors import LavasegError
+from lavaseg.system.shown import html_table
+from lavaseg.system.words import counted
 
 RESERVED = ("settings", "seed", "quantity", "value")
 """Columns that every table of results has besides axes and conditions."""
@@ -239,6 +241,16 @@ class Study(_Part):
     full: Version | None = None
     settings: str = "standard"
     note: str = ""
+
+    def __repr__(self) -> str:
+        return f"Study({self.name!r}, {self.settings}, {counted(self.count, 'run')})"
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        rows = [(axis, ", ".join(labels)) for axis, labels in self.axes.items()]
+        rows.append(("seeds", ", ".join(map(str, self.seeds))))
+        return html_table(f"{self!r}: {self.title}", ["axis", "labels"], rows)
 
     @property
     def size(self) -> str:

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lavaseg.errors import LavasegError
+from lavaseg.system.words import meant_path
 
 _ADVICE = {
     errno.ENOSPC: "make room on that disk and repeat the command",
@@ -230,7 +231,8 @@ def reading(
         raise type(error)(f"{path}: {error}") from None
     except BaseException as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise kind(f"{path} cannot be read: {in_words(error)}") from None
+            near = meant_path(path) if isinstance(path, Path) else ""
+            raise kind(f"{path} cannot be read: {in_words(error)}{near}") from None
         # a ValueError: the size that is written there is none of an array, nothing was asked for
         if memory_failed(error) and not isinstance(error, ValueError):
             raise kind(f"{path} asks for more memory than there is: {_words(error)}") from None

@@ -7,34 +7,59 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
+
+from lavaseg.system.styles import terminal
+from lavaseg.system.verbosity import is_quiet
+from lavaseg.system.wrapping import flowing
 
 Item = TypeVar("Item")
 Report = Callable[[int, int], None]
 """Called with (done, total)."""
 
+_DRAWN: ContextVar[Console | None] = ContextVar("drawn", default=None)
+"""Where a bar is drawn at the moment: lines go above it."""
 _PERIOD = 0.2
 """Seconds between two pictures of a bar in a notebook."""
+_SHORTEST, _LONGEST = 8, 40
+"""Columns of the bar itself."""
+_NUMBERS = 24
+"""Columns that are left to what stands behind it: 1234/5678 and 0:12:34."""
 
 
 @contextmanager
-def bar(title: str, *, show: bool = True) -> Iterator[Report]:
-    """A progress bar on stderr, or in the output of a notebook's cell, which is gone at the end.
+def bar(title: str, *, show: bool = True, keep: bool = True) -> Iterator[Report]:
+    """A progress bar on stderr, or in the output of a notebook's cell.
+
+    At a terminal it is gone at the end. A file or a pipe gets none.
+
+    Args:
+        keep: whether a notebook keeps it as it was at the end, with the time that it took.
 
     Yields:
         A function to call with (done, total).
     """
-    console = Console(stderr=True)
+    console = terminal(stderr=True)
+    show = show and not is_quiet()
     if show and console.is_jupyter:
-        with _cell_bar(title) as report:
+        with _cell_bar(title, keep) as report:
             yield report
         return
-    with _progress(console, disable=not (show and console.is_terminal)) as view:
-        task = view.add_task(title, total=None)
-        yield lambda done, total: view.update(task, completed=done, total=total)
+    shown = show and _redraws(console)
+    before = _DRAWN.get()
+    _DRAWN.set(console if shown else before)
+    try:
+        with _progress(console, title, disable=not shown) as view:
+            task = view.add_task(title, total=None)
+            yield lambda done, total: view.update(task, completed=done, total=total)
+    finally:
+        _DRAWN.set(before)
 
 
 def track(items: Iterable[Item], title: str, *, show: bool = True) -> Iterator[Item]:
@@ -49,25 +74,34 @@ def track(items: Iterable[Item], title: str, *, show: bool = True) -> Iterator[I
 
 def line(text: str) -> None:
     """One line that stays, on stderr; in a notebook on stdout, where it looks like no error."""
-    console = Console(stderr=True)
+    if is_quiet():
+        return
+    console = _DRAWN.get() or terminal(stderr=True)
     if console.is_jupyter:
         print(text)
     else:
-        console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        text = flowing(text, console.width) if console.is_terminal else text
+        console.print(text, markup=False, emoji=False, soft_wrap=True)
 
 
-def _progress(console: Console, *, disable: bool = False) -> Progress:
+def _redraws(console: Console) -> bool:
+    """Whether lines can be drawn anew; a log cannot, even where it is to be in colours."""
+    return console.file.isatty() and not console.is_dumb_terminal
+
+
+def _progress(console: Console, title: str, *, disable: bool = False) -> Progress:
+    room = console.width - cell_len(title) - _NUMBERS
     columns = (
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        BarColumn(min(_LONGEST, max(_SHORTEST, room))),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(elapsed_when_finished=True, table_column=Column(no_wrap=True)),
     )
     return Progress(*columns, console=console, transient=True, disable=disable)
 
 
 @contextmanager
-def _cell_bar(title: str) -> Iterator[Report]:
+def _cell_bar(title: str, keep: bool) -> Iterator[Report]:
     """The progress bar as one output of a notebook's cell, which is drawn anew at each change.
 
     Rich draws into a widget, which needs a package and a front end that has it; a display with
@@ -76,7 +110,7 @@ def _cell_bar(title: str) -> Iterator[Report]:
     from IPython.display import display
 
     console = Console(file=io.StringIO(), force_jupyter=False, no_color=True, width=80)
-    view = _progress(console)
+    view = _progress(console, title)
     task = view.add_task(title, total=None)
 
     def picture() -> dict[str, str]:
@@ -97,4 +131,5 @@ def _cell_bar(title: str) -> Iterator[Report]:
     try:
         yield report
     finally:
-        handle.update({"text/html": ""}, raw=True)
+        counted = view.tasks[0].total is not None  # of what has no parts there is nothing to keep
+        handle.update(picture() if keep and counted else {"text/html": ""}, raw=True)

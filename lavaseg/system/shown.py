@@ -12,6 +12,8 @@ import numpy as np
 
 _SIDE = 160
 """Pixels that the longer side of a small picture is enlarged to, if it is shorter."""
+_LARGEST = 640
+"""Pixels that the longer side of a large picture is made smaller to."""
 
 
 def html_table(title: str, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
@@ -34,14 +36,16 @@ def html_table(title: str, columns: Sequence[str], rows: Iterable[Iterable[Any]]
 
 
 def html_picture(pixels: np.ndarray, about: str) -> str:
-    """A picture, uint8 (height, width, 3), with its pixels told apart if it is small."""
+    """A picture, uint8 (height, width, 3): pixels told apart if it is small, shrunk if large."""
     from PIL import Image
 
     image, file = Image.fromarray(pixels), io.BytesIO()
     factor = max(1, round(_SIDE / max(image.size)))
-    image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST).save(
-        file, "PNG"
-    )
+    if factor > 1:
+        size = (image.width * factor, image.height * factor)
+        image = image.resize(size, Image.Resampling.NEAREST)
+    image.thumbnail((_LARGEST, _LARGEST))
+    image.save(file, "PNG")
     data = base64.b64encode(file.getvalue()).decode()
     return f'<img style="margin:2px" alt="{escape(about)}" src="data:image/png;base64,{data}">'
 

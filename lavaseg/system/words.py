@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import islice
+from pathlib import Path
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -24,6 +26,8 @@ def percent(fraction: float, digits: int = 2) -> str:
 
 _MOST = 3
 """Names that one question offers."""
+_MOST_FILES = 2000
+"""Files of a folder that a name is compared with."""
 _BEGUN = 3
 """Letters of a word that may be the beginning of a longer one."""
 
@@ -34,11 +38,33 @@ def meant(word: str, known: Iterable[str]) -> str:
     Args:
         known: the words that there are.
     """
+    words = [repr(name) for name in _close(word, known)]
+    return f": did you mean {' or '.join(words)}?" if words else ""
+
+
+def _close(word: str, known: Iterable[str]) -> list[str]:
+    """The names, of those that are known, that a word may stand for."""
     by_case = {str(name).lower(): str(name) for name in known}
     close = get_close_matches(word.lower(), [*by_case], _MOST, 0.7)
     if len(word) >= _BEGUN:
         close += [name for name in by_case if name.startswith(word.lower()) and name not in close]
-    words = [repr(by_case[name]) for name in close[:_MOST]]
+    return [by_case[name] for name in close[:_MOST]]
+
+
+def meant_path(path: Path) -> str:
+    """As `meant`, of a path where nothing is: something beside it, or a folder above, is close."""
+    missing = [part for part in (path, *path.parents) if not part.exists()]
+    if not missing:
+        return ""
+    first = missing[-1]
+    below = path.relative_to(first)
+    try:
+        entries = islice(first.parent.iterdir(), _MOST_FILES)
+        names = [entry.name for entry in entries if not entry.name.startswith(".")]
+    except OSError:
+        return ""
+    close = [first.with_name(name) / below for name in _close(first.name, names)]
+    words = [repr(str(there)) for there in close if there.exists()]
     return f": did you mean {' or '.join(words)}?" if words else ""
 
 

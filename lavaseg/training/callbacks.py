@@ -92,7 +92,7 @@ class EpochLines(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         title = f"{self.title} epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-        self.report = self.bar.enter_context(bar(title))
+        self.report = self.bar.enter_context(bar(title, keep=False))
 
     def on_train_batch_end(
         self,

@@ -19,6 +19,7 @@ from lavaseg.runs import Artefact, RunFolder
 from lavaseg.runs.formats import Arrays, Rows
 from lavaseg.system.faults import writing_in_threads
 from lavaseg.system.progress import line
+from lavaseg.system.verbosity import is_verbose
 from lavaseg.training.batches import loader
 from lavaseg.training.callbacks import EpochLines, History
 from lavaseg.training.checkpoints import WholeCheckpoints, newest
@@ -160,6 +161,9 @@ def _batches(plan: Plan, samples: Samples, *, shuffle: bool) -> Any:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """While open, lightning's banners and hints, which are about its own flags, are not shown."""
+    if is_verbose():
+        yield
+        return
     loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():

@@ -23,6 +23,7 @@ from lavaseg.results.activity import Activity
 from lavaseg.results.chip import check_profile
 from lavaseg.system.faults import reading
 from lavaseg.system.files import last_line, new_folder
+from lavaseg.system.words import meant_path
 
 RESULT, FOUND, EXAMINED = "result.json", "activity.npz", "doctor.json"
 """Names of files: facts of the run, what it gave, what `lavaseg doctor` said of the machine."""
@@ -149,7 +150,8 @@ def check_same_bundle(
 def _content(place: Path) -> dict[str, bytes]:
     """The files of a result folder by name, from wherever they lie."""
     if not place.exists():
-        raise LavasegError(f"there is no folder or archive {place}; run.py of a bundle makes one")
+        made = ": run.py of a bundle makes one"
+        raise LavasegError(f"there is no folder or archive {place}{meant_path(place) or made}")
     if place.is_dir():
         return _of_folder(place)
     with reading(place, "is neither a result folder nor a zip or tar archive of one"):

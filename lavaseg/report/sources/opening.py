@@ -13,6 +13,7 @@ from lavaseg.report.sources.networks import NetSource, RunSource
 from lavaseg.report.sources.recorded import RecordedSource
 from lavaseg.results.recording import Recording
 from lavaseg.runs import Run
+from lavaseg.system.words import meant_path
 
 Given: TypeAlias = "Run | IntegerNetwork | Recording | str | Path"
 """What a figure can be made of."""
@@ -49,9 +50,9 @@ def _open(item: Any, number: int) -> Source:
         return RecordedSource(item, f"recording {number + 1}")
     path = Path(item)
     if not path.exists():
+        made = ": `lavaseg train`, `export` and `record` make them"
         raise LavasegError(
-            f"there is no run folder, .net file or recording {path}: `lavaseg train`, `export` and "
-            "`record` make them"
+            f"there is no run folder, .net file or recording {path}{meant_path(path) or made}"
         )
     if path.is_dir():
         return RunSource(Run.open(path))
