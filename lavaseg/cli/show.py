@@ -16,9 +16,13 @@ from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
     from lavaseg.report.diagram import Shown
+    from lavaseg.report.sources import Source
+    from lavaseg.runs import Run
 
 COLUMNS = 80
 """Letters of a line where stdout is no terminal."""
+MOVING = (".html", ".gif", ".png")
+"""Endings of files of spikes."""
 
 
 def show(
@@ -53,9 +57,7 @@ def show(
     ] = False,
     slots: Annotated[
         bool,
-        typer.Option(
-            "--slots", help="Draw the parts of integer neurons as hardware holds them."
-        ),
+        typer.Option("--slots", help="Draw the parts of integer neurons as hardware holds them."),
     ] = False,
     set_: Annotated[
         list[str] | None,
@@ -179,3 +181,70 @@ def _is_ascii() -> bool:
     except (UnicodeEncodeError, LookupError):
         return True
     return False
+
+
+def _animate(
+    what: str, picture: str, out: Path | None, layers: str | None, seed: int | None, set_: list[str]
+) -> None:
+    """The spikes of one picture."""
+    from lavaseg.cli.inputs import data_options
+    from lavaseg.report.animation import recorded
+    from lavaseg.report.sources import Wanted
+
+    source, target, kept = _source(what, out)
+    check_out(target, [*kept, *([Path(picture)] if Path(picture).is_file() else [])])
+    check_writable(target.parent)
+    wanted = Wanted((_input(picture, source.run),), 1, data_options(set_), seed)
+    names = None if layers is None else [name.strip() for name in layers.split(",")]
+    spikes = recorded(source, wanted, layers=names)
+    if target.suffix.lower() == ".html":
+        from lavaseg.report.animation import page
+        from lavaseg.system.files import write_atomically
+
+        write_atomically(target, page(spikes))
+    else:
+        from lavaseg.report.animation import moving_picture
+
+        moving_picture(spikes, target)
+    shown = f"{len(spikes.tracks)} of {len(spikes.tracks) + spikes.left_out} layers"
+    say(f"spikes: {target} ({shown}, {target.stat().st_size / 1024:,.0f} KiB)")
+
+
+def _source(what: str, out: Path | None) -> tuple[Source, Path, list[Path]]:
+    """The network whose spikes are shown, the file to write, and those that are its own."""
+    from lavaseg.report.sources import NetSource, RunSource, open_sources
+    from lavaseg.runs import Run
+
+    path = Path(what)
+    if not path.exists():
+        raise LavasegError(
+            f"--picture shows spikes of a trained network: there is no run folder and no .net file "
+            f"{what}"
+        )
+    if not path.is_dir():
+        (source,) = open_sources(path)
+        target = out or path.with_suffix(".html")
+        kept = [path]
+    else:
+        run = Run.open(path)
+        exported = run.files.net.current()
+        source = NetSource(run.net(), str(path), run) if exported else RunSource(run)
+        target = out or run.files.animation.path
+        kept = run.files.besides(run.files.animation)
+    if target.suffix.lower() not in MOVING:
+        raise LavasegError(
+            f"spikes are written as {', '.join(MOVING)}: --out {target} has another ending"
+        )
+    return source, target, kept
+
+
+def _input(picture: str, run: Run | None) -> str:
+    """The INPUT that a word names: a file, or the number of a test sample."""
+    if Path(picture).exists() or not picture.isdecimal():
+        return picture
+    if run is None:
+        raise LavasegError(
+            f"--picture {picture} is a test sample of a run: this network lies in no run folder, "
+            "give a file"
+        )
+    return f"{run.recipe.data.name}:{picture}"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lavaseg.errors import LavasegError
 from lavaseg.report.diagram.boxes import Scheme, scheme
 from lavaseg.report.diagram.opening import Shown, as_shown, find_network
 from lavaseg.system.files import write_atomically
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
     from lavaseg.models.analog import AnalogModel
     from lavaseg.network import Network
     from lavaseg.network.integers import IntegerNetwork
@@ -92,3 +95,15 @@ def diagram(found: Shown, title: str = "", *, slots: bool = False) -> Diagram:
             rectified=found.rectified,
         )
     )
+
+
+def inline(network: Network | AnalogModel, steps: int) -> Markup | None:
+    """The drawing as a piece of a page; None of an artificial network that is no description."""
+    from markupsafe import Markup
+
+    try:
+        found = as_shown(network)
+    except LavasegError:
+        return None
+    known = None if found.rectified else steps
+    return Markup(diagram(replace(found, steps=known), "The network").svg)

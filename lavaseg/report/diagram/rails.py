@@ -97,7 +97,8 @@ def _rows(scheme: Scheme) -> list[_Row]:
         for box in scheme.boxes
     }
     lanes: list[str | None] = []
-    rows = []
+    rows: list[_Row] = []
+    resting: int | None = None  # below a node that nothing reads, the next one would seem to
     for box in _along_branches(scheme, reads):
         joined = {lanes.index(source) for source in reads[box.name]}
         ended = set()
@@ -107,12 +108,13 @@ def _rows(scheme: Scheme) -> list[_Row]:
             pending[source].discard(box.name)
             if not pending[source]:
                 ended.add(lane)
-        own = _lane(lanes, joined, ended)
+        own = _lane(lanes, ended, resting)
         going = {k for k, source in enumerate(lanes) if source is not None and k not in ended}
         rails = _drawn(MARKS[box.kind], own, joined, going)
         for lane in ended:
             lanes[lane] = None
         lanes[own] = box.name if pending[box.name] else None
+        resting = None if pending[box.name] else own
         below = "".join("│ " if source is not None else "  " for source in lanes).rstrip()
         while lanes and lanes[-1] is None:
             lanes.pop()
@@ -138,15 +140,15 @@ def _along_branches(scheme: Scheme, reads: dict[str, list[str]]) -> Iterator[Box
                 ready.append(reader)
 
 
-def _lane(lanes: list[str | None], joined: set[int], ended: set[int]) -> int:
+def _lane(lanes: list[str | None], ended: set[int], resting: int | None) -> int:
     """The lane of a node: the leftmost that ends at it, or else the leftmost that is free."""
     if ended:
         return min(ended)
-    free = [k for k, source in enumerate(lanes) if source is None]
-    if free:
-        return free[0]
-    lanes.append(None)
-    return len(lanes) - 1
+    lane = 0
+    while lane == resting or (lane < len(lanes) and lanes[lane] is not None):
+        lane += 1
+    lanes += [None] * (lane + 1 - len(lanes))
+    return lane
 
 
 def _drawn(mark: str, own: int, joined: set[int], going: set[int]) -> str:

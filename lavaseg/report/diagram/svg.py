@@ -214,4 +214,3 @@ def _label(placed: PlacedArrow) -> Iterator[str]:
         f'<text class="lvs-word" x="{x:g}" y="{y + 4:g}" text-anchor="middle">'
         f"{_safe(placed.arrow.late)}</text>"
     )
-

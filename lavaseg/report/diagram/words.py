@@ -9,7 +9,6 @@ from lavaseg.network import (
     DECAY_UNITY,
     Conv,
     ConvTranspose,
-    Current,
     Dense,
     Network,
     Node,
@@ -76,7 +75,9 @@ def _convolution(operator: Conv | ConvTranspose, source: Shape) -> list[str]:
     return [
         *_not((f"stride {_size(operator.stride)}", operator.stride != (1, 1))),
         *_not((f"dilation {_size(dilation)}", dilation != (1, 1))),
-        *_not((f"padding {_size(operator.padding)}", not transposed and operator.padding != around)),
+        *_not(
+            (f"padding {_size(operator.padding)}", not transposed and operator.padding != around)
+        ),
         *_not((groups, operator.groups > 1)),
     ]
 
@@ -152,7 +153,5 @@ def usual(network: Network) -> Words:
     firing = [neuron_words(p) for p in network.populations if p.threshold is not None]
     count = Counter(item for words in firing for item in words.items())
     return {
-        what: said
-        for (what, said), times in count.items()
-        if times > 1 and 2 * times > len(firing)
+        what: said for (what, said), times in count.items() if times > 1 and 2 * times > len(firing)
     }
