@@ -149,10 +149,19 @@ def test_integer_neurons_on_hardware_are_one_box_unless_their_parts_are_asked_fo
     ends = {(arrow.source, arrow.target) for arrow in drawn.scheme.arrows}
     assert ends == {("input", "a"), ("a", "b"), ("a", "out"), ("b", "out")}
     (box,) = (box for box in drawn.scheme.boxes if box.name == "a")
-    how = "as spikes of 3 slots" if form == "binary" else "as one graded spike"
+    how = "in 3 slots" if form == "binary" else "graded"
     assert f"integers 0 to 3, {how}" in box.about
     parts = lavaseg.show(net, slots=True).scheme.boxes
     assert len(parts) == 1 + len(net.network.nodes)
+
+
+def test_what_waits_on_hardware_for_a_longer_path_says_so() -> None:
+    about = {
+        (a.source, a.target): a.about
+        for a in lavaseg.show(unroll_levels(small(1), "binary")).scheme.arrows
+    }
+    assert about["a", "out"] == "a to out: conv 1×1, waits 1 step on hardware"
+    assert "waits" not in about["a", "b"]
 
 
 @settings(max_examples=60, deadline=None)

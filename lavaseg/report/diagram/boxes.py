@@ -14,6 +14,7 @@ from lavaseg.report.diagram.words import (
     Words,
     by,
     delay_words,
+    integer_words,
     neuron_words,
     operator_words,
     other_words,
@@ -134,7 +135,7 @@ def scheme(
         rectified: an artificial network, which has rectified units in place of neurons.
     """
     integers = () if slots else integer_neurons(network, weights)
-    made = _Maker(network, integers, rectified)
+    made = _Maker(network, integers, rectified=rectified, deployed=weights is not None)
     boxes = [made.input(), *(made.box(node) for node in network.ordered if made.shows(node.name))]
     parts = [
         f"input {by(network.input.shape)}",
@@ -149,16 +150,28 @@ class _Maker:
     """Makes the boxes of one network, integer neurons that are in parts as one box each."""
 
     def __init__(
-        self, network: Network, integers: Sequence[IntegerNeurons], rectified: bool
+        self,
+        network: Network,
+        integers: Sequence[IntegerNeurons],
+        *,
+        rectified: bool,
+        deployed: bool,
     ) -> None:
-        self.network, self.rectified = network, rectified
+        self.network, self.rectified, self.deployed = network, rectified, deployed
         self.sheets = {item.sum: item for item in integers}
         self.called = {member: item.name for item in integers for member in item.members}
-        self.usual = {} if integers or rectified else usual(network)
+        firing = [n for n in network.nodes if self.shows(n.name) and self._fires(n)]
+        self.usual = {} if rectified else usual([self._words(node) for node in firing])
 
     def shows(self, name: str) -> bool:
         """Whether a node has a box of its own; of the parts of integer neurons, the first has."""
         return name not in self.called or name in self.sheets
+
+    def _fires(self, node: Node) -> bool:
+        """Whether spikes leave a node; of integer neurons in parts, the first stands for all."""
+        return node.name in self.sheets or (
+            isinstance(node, Population) and node.threshold is not None
+        )
 
     def remark(self) -> str:
         shared = ", ".join(self.usual.values())
@@ -173,14 +186,12 @@ class _Maker:
     def box(self, node: Node) -> Box:
         name, item = self.called.get(node.name, node.name), self.sheets.get(node.name)
         shape = by(self.network.shape(node.name))
-        reads = self._reads(node.name)
+        reads, own = self._reads(node.name), self._own(node)
         kind: Kind = "integers" if item is not None else self._kind(node)
-        own = self._of_integers(item) if item is not None else self._own(node)
-        every = own if item is not None else [*self._words(node).values()]
         lines = (*reads, ", ".join(own)) if own else (*reads,)
         if len(lines) == 2 and len("; ".join(lines)) <= _ONE_LINE:
             lines = ("; ".join(lines),)
-        about = ", ".join([KINDS[kind], shape, *every])
+        about = ", ".join([KINDS[kind], shape, *self._words(node).values()])
         return Box(name, kind, shape, lines, f"{name}: {'; '.join([about, *reads])}")
 
     def _kind(self, node: Node) -> Kind:
@@ -196,25 +207,22 @@ class _Maker:
 
     def _words(self, node: Node) -> Words:
         """All that can be said of a node's neurons."""
+        item = self.sheets.get(node.name)
+        if item is not None:
+            first = self.network[item.slots[0]]
+            assert isinstance(first, Population)
+            return integer_words(len(item.slots), item.form, 2 * (first.threshold or 0))
         found = neuron_words(node)
         return {k: v for k, v in found.items() if k in ("norm", "bias") or not self.rectified}
 
     def _own(self, node: Node) -> list[str]:
         """The words of a node that are not those of all."""
         words = self._words(node)
-        if not isinstance(node, Population) or node.threshold is None or self.rectified:
+        if not self._fires(node) or self.rectified:
             return [*words.values()]
         incoming = self.network.incoming(node.name)
         gathers = all(isinstance(p.operator, OneToOne) for p in incoming)
         return other_words(words, self.usual, gathers=gathers)
-
-    def _of_integers(self, item: IntegerNeurons) -> list[str]:
-        """The words of integer neurons that are in parts."""
-        first = self.network[item.slots[0]]
-        assert isinstance(first, Population)
-        levels = len(item.slots)
-        how = f"as spikes of {levels} slots" if item.form == "binary" else "as one graded spike"
-        return [f"integers 0 to {levels}, {how}", f"threshold {2 * (first.threshold or 0):.4g}"]
 
     def _reads(self, name: str) -> list[str]:
         """A line for each operator that a node reads by, with its sources and weights."""
@@ -222,11 +230,11 @@ class _Maker:
         several = len({self._source(p) for p in incoming}) > 1
         if all(isinstance(p.operator, OneToOne) and not p.recurrent for p in incoming):
             return []
-        groups: dict[str, list[Projection]] = {}
+        groups: dict[tuple[str, bool], list[Projection]] = {}
         for p in incoming:
             words = operator_words(p.operator, self.network.shape(p.source))
-            groups.setdefault(words, []).append(p)
-        return [self._line(words, group, several) for words, group in groups.items()]
+            groups.setdefault((words, p.recurrent), []).append(p)
+        return [self._line(words, group, several) for (words, _), group in groups.items()]
 
     def _line(self, words: str, group: Sequence[Projection], several: bool) -> str:
         sources = list(dict.fromkeys(self._source(p) for p in group))
@@ -261,12 +269,17 @@ class _Maker:
                 continue
             target = self.called.get(node.name, node.name)
             for p in self._distinct(node.name):
-                words = operator_words(p.operator, self.network.shape(p.source))
+                words = operator_words(p.operator, self.network.shape(p.source)) + self._waits(p)
                 key = (self._source(p), target, delay_words(p))
                 drawn.setdefault(key, []).append(words)
         for (source, target, late), words in drawn.items():
             about = ", ".join([*dict.fromkeys(words), *([late] if late else [])])
             yield Arrow(source, target, late, f"{source} to {target}: {about}")
+
+    def _waits(self, projection: Projection) -> str:
+        """How long spikes wait on hardware for those of longer paths, of a network in integers."""
+        steps = self.network.lag(projection) if self.deployed and not projection.by_channel else 0
+        return f", waits {counted(steps, 'step')} on hardware" if steps > 0 else ""
 
 
 def _listed(names: Sequence[str]) -> str:

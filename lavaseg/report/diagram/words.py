@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from lavaseg.network import (
     DECAY_UNITY,
     Conv,
     ConvTranspose,
     Dense,
-    Network,
     Node,
     OneToOne,
     Operator,
@@ -23,6 +22,7 @@ from lavaseg.network import (
     SumPool,
     Upsample,
 )
+from lavaseg.network.levels import Form
 
 _NORMS = {
     "batch": "batch norm",
@@ -148,9 +148,18 @@ def delay_words(projection: Projection) -> str:
     return ""
 
 
-def usual(network: Network) -> Words:
+def integer_words(levels: int, form: Form, threshold: float) -> Words:
+    """What is said of integer neurons that hardware holds in parts.
+
+    Args:
+        threshold: the distance between two levels.
+    """
+    how = f"in {levels} slots" if form == "binary" else "graded"
+    return {"levels": f"integers 0 to {levels}, {how}", "threshold": f"threshold {threshold:.4g}"}
+
+
+def usual(firing: Sequence[Words]) -> Words:
     """The words that more than half of the populations that fire share, if there are several."""
-    firing = [neuron_words(p) for p in network.populations if p.threshold is not None]
     count = Counter(item for words in firing for item in words.items())
     return {
         what: said for (what, said), times in count.items() if times > 1 and 2 * times > len(firing)
