@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lavaseg.data.colours import class_colours, data_colours
+from lavaseg.events import Stimulus
 from lavaseg.report.animation.readouts import predictions
 from lavaseg.report.animation.sheets import Sheet, chosen_sheets, sent
 from lavaseg.report.drawings import spread
@@ -142,7 +143,7 @@ def recorded(
 
 def _input_track(
     source: Source,
-    stimuli: Sequence,  # type: ignore[type-arg]
+    stimuli: Sequence[Stimulus],
     numbers: Sequence[int],
     wanted: Wanted,
     groups: Sequence[range],

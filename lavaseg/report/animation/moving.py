@@ -95,9 +95,8 @@ def _tiles(spikes: Spikes) -> list[list[_Tile]]:
     if spikes.truth is not None:
         scene.append(_Tile("label", _large(colours[spikes.truth[None]], _PICTURE)))
     scene.append(_Tile("prediction", _large(colours[predicted], _PICTURE)))
-    shown = spread([str(k) for k in range(len(spikes.tracks))], LAYERS + 1)
     layers = []
-    for track in (spikes.tracks[int(k)] for k in shown):
+    for track in spread(spikes.tracks, LAYERS + 1):
         frames = sprites.shades()[sprites.shaded(track, _FIT)]
         alone = sprites.shaded(track, Fit(1, 0, _FIT.side)).shape[2]
         zoom = zoom_to(frames.shape[1], alone, _MAP)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from lavaseg.network import Shape
 from lavaseg.report.animation import sprites
 from lavaseg.report.animation.frames import Spikes
 from lavaseg.report.animation.sprites import FITS, Fit, Sprite
+from lavaseg.report.drawings import spread
 from lavaseg.system.words import counted
 
 LARGEST = 4 * 2**20
@@ -75,7 +77,7 @@ def page(spikes: Spikes, bound: int = LARGEST) -> str:
     return _template("spikes.html").render(spikes=spikes, player=player(spikes, bound))
 
 
-def _template(name: str):  # type: ignore[no-untyped-def]
+def _template(name: str) -> Template:
     environment = Environment(
         loader=PackageLoader("lavaseg.report.animation", "."),
         autoescape=True,
@@ -99,7 +101,7 @@ def _scene(spikes: Spikes, fit: Fit) -> list[Card]:
     """Picture, label and prediction."""
     label = sprites.truth(spikes)
     predicted = sprites.predicted(spikes, fit)
-    after = "after each step" if len(spikes.predictions) > 1 else "after all steps"
+    after = "after each step" if len(spikes.predictions) > 1 else ""
     cards = [("picture", spikes.sample, sprites.picture(spikes), False)]
     cards += [] if label is None else [("label", "", label, False)]
     cards += [("prediction", after, predicted, fit.frames)]
@@ -111,11 +113,8 @@ def _scene(spikes: Spikes, fit: Fit) -> list[Card]:
 
 def _layers(spikes: Spikes, fit: Fit) -> list[Card]:
     """The layers that fit, the input first."""
-    from lavaseg.report.drawings import spread
-
-    tracks = [spikes.tracks[k] for k in map(int, spread(_numbers(spikes), fit.layers + 1))]
     cards = []
-    for track in tracks:
+    for track in spread(spikes.tracks, fit.layers + 1):
         sprite = sprites.sprite_of(track, fit)
         height, width = sprites.shaded(track, Fit(1, 0, fit.side)).shape[1:]
         shown = track.channels[: fit.channels]
@@ -123,10 +122,6 @@ def _layers(spikes: Spikes, fit: Fit) -> list[Card]:
         note += f"; all channels, and {', '.join(map(str, shown))}" if shown else ""
         cards.append(Card(track.name, note, sprite, zoom_to(height, width, _SHOWN), fit.frames))
     return cards
-
-
-def _numbers(spikes: Spikes) -> list[str]:
-    return [str(k) for k in range(len(spikes.tracks))]
 
 
 def zoom_to(height: int, width: int, wanted: int) -> int:
@@ -144,8 +139,6 @@ def _spikes(count: int, levels: int) -> str:
 
 def _classes(spikes: Spikes) -> list[tuple[str, str]]:
     """Names and colours of the classes that are seen or predicted."""
-    import numpy as np
-
     found = set(np.unique(spikes.predictions).tolist())
     if spikes.truth is not None:
         found |= set(np.unique(spikes.truth).tolist())

@@ -18,6 +18,8 @@ from lavaseg.report.diagram.placing import (
     place,
 )
 
+_Entry = tuple[str, str, float, float]
+"""Kind, words, left and right of an entry of the legend."""
 _MARGIN = 18.0
 _FONT = 'ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace'
 _LIGHT: dict[str, tuple[str, str]] = {
@@ -115,7 +117,7 @@ def _described(scheme: Scheme) -> str:
     return " ".join(filter(None, lines))
 
 
-def _heading(lines: list[str], legend: list[list[tuple[Kind, str, float, float]]]) -> Iterator[str]:
+def _heading(lines: list[str], legend: list[list[_Entry]]) -> Iterator[str]:
     y = _MARGIN + 12
     yield f'<text class="lvs-title" x="{_MARGIN:g}" y="{y:g}">{_safe(lines[0])}</text>'
     for line in lines[1:]:
@@ -135,10 +137,11 @@ def _heading(lines: list[str], legend: list[list[tuple[Kind, str, float, float]]
             yield f'<text class="lvs-soft" x="{at + 20:g}" y="{y:g}">{words}</text>'
 
 
-def _legend(kinds: tuple[Kind, ...], late: bool) -> list[list[tuple]]:  # type: ignore[type-arg]
-    """Rows of (kind, words, left, right) of what the colours mean."""
-    entries = [(kind, KINDS[kind]) for kind in kinds] + [("late", "late by steps")] * late
-    rows: list[list[tuple]] = [[]]  # type: ignore[type-arg]
+def _legend(kinds: tuple[Kind, ...], late: bool) -> list[list[_Entry]]:
+    """What the colours mean, in rows."""
+    entries: list[tuple[str, str]] = [(kind, KINDS[kind]) for kind in kinds]
+    entries += [("late", "late by steps")] * late
+    rows: list[list[_Entry]] = [[]]
     x = 0.0
     for kind, words in entries:
         end = x + 20 + SMALL * letters(words)
