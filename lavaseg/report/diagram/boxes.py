@@ -70,7 +70,7 @@ class Arrow:
     """What one node reads of another.
 
     Args:
-        late: how late it is, in words, or ''.
+        late: how late it is, in words that stand beside it, or ''.
         about: operator and weights, in a sentence.
     """
 
@@ -143,6 +143,7 @@ def scheme(
         counted(network.weight_count(), "weight"),
         *([] if steps is None else [f"T = {steps}"]),
     ]
+    title = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in title)
     return Scheme(title, ", ".join(parts), made.remark(), tuple(boxes), tuple(made.arrows()))
 
 
@@ -239,7 +240,7 @@ class _Maker:
     def _line(self, words: str, group: Sequence[Projection], several: bool) -> str:
         sources = list(dict.fromkeys(self._source(p) for p in group))
         if group[0].recurrent:
-            words += " of itself"
+            words += f" of itself, {delay_words(group[0])}"
         elif several:
             words += f" of {_listed([short(name, 20) for name in sources])}"
         own = [p for p in group if self.network.weight_shape(p) is not None]
@@ -274,7 +275,8 @@ class _Maker:
                 drawn.setdefault(key, []).append(words)
         for (source, target, late), words in drawn.items():
             about = ", ".join([*dict.fromkeys(words), *([late] if late else [])])
-            yield Arrow(source, target, late, f"{source} to {target}: {about}")
+            beside = "" if source == target else late  # the box of a loop says it
+            yield Arrow(source, target, beside, f"{source} to {target}: {about}")
 
     def _waits(self, projection: Projection) -> str:
         """How long spikes wait on hardware for those of longer paths, of a network in integers."""

@@ -78,7 +78,7 @@ def svg(scheme: Scheme) -> str:
     """The drawing of a scheme, the same bytes for the same network."""
     placed = place(scheme)
     heading = [scheme.title, scheme.summary, *([scheme.remark] if scheme.remark else [])]
-    legend = _legend(scheme.kinds, any(arrow.late for arrow in scheme.arrows))
+    legend = _legend(scheme.kinds, any(arrow.late or arrow.back for arrow in scheme.arrows))
     widest = max([1.2 * LETTER * letters(heading[0]), *(SMALL * letters(h) for h in heading[1:])])
     top = _MARGIN + 20.0 + ROW * (len(heading) - 1) + ROW * len(legend) + 12.0
     width = max(placed.width, widest, *(end for row in legend for *_, end in row)) + 2 * _MARGIN
@@ -88,9 +88,9 @@ def svg(scheme: Scheme) -> str:
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" class="lvs-svg" role="img" '
             f'width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}" '
-            f'aria-label="{_safe(scheme.title)}">',
-            f"<title>{_safe(scheme.title)}</title>",
-            f"<desc>{_safe(_described(scheme))}</desc>",
+            f'aria-label="{escape(scheme.title)}">',
+            f"<title>{escape(scheme.title)}</title>",
+            f"<desc>{escape(_described(scheme))}</desc>",
             f"<style>{_style()}</style>",
             f'<rect class="lvs-page" fill="#fff" width="{width:g}" height="{height:g}"/>',
             *_heading(heading, legend),
@@ -105,11 +105,6 @@ def svg(scheme: Scheme) -> str:
     )
 
 
-def _safe(text: str) -> str:
-    """Text that XML can hold, names from files included."""
-    return escape("".join(c if c.isprintable() else "�" for c in text))
-
-
 def _described(scheme: Scheme) -> str:
     """The network in words, for readers who do not see it."""
     lines = [f"{scheme.summary}.", scheme.remark and f"{scheme.remark}."]
@@ -119,10 +114,10 @@ def _described(scheme: Scheme) -> str:
 
 def _heading(lines: list[str], legend: list[list[_Entry]]) -> Iterator[str]:
     y = _MARGIN + 12
-    yield f'<text class="lvs-title" x="{_MARGIN:g}" y="{y:g}">{_safe(lines[0])}</text>'
+    yield f'<text class="lvs-title" x="{_MARGIN:g}" y="{y:g}">{escape(lines[0])}</text>'
     for line in lines[1:]:
         y += ROW
-        yield f'<text class="lvs-soft" x="{_MARGIN:g}" y="{y:g}">{_safe(line)}</text>'
+        yield f'<text class="lvs-soft" x="{_MARGIN:g}" y="{y:g}">{escape(line)}</text>'
     for row in legend:
         y += ROW
         for kind, words, x, _ in row:
@@ -155,21 +150,21 @@ def _legend(kinds: tuple[Kind, ...], late: bool) -> list[list[_Entry]]:
 
 def _box(placed: PlacedBox) -> Iterator[str]:
     box, x, y = placed.box, placed.x, placed.y
-    yield f"<g><title>{_safe(box.about)}</title>"
+    yield f"<g><title>{escape(box.about)}</title>"
     radius = 11 if box.kind in ("sum", "input") else 4
     yield (
         f'<rect class="lvs-{box.kind}" x="{x:g}" y="{y:g}" width="{placed.width:g}" '
         f'height="{placed.height:g}" rx="{radius}"/>'
     )
     line = y + PAD / 2 + 12
-    yield f'<text class="lvs-name" x="{x + PAD:g}" y="{line:g}">{_safe(box.label)}</text>'
+    yield f'<text class="lvs-name" x="{x + PAD:g}" y="{line:g}">{escape(box.label)}</text>'
     yield (
         f'<text class="lvs-shape" x="{x + placed.width - PAD:g}" y="{line:g}" '
         f'text-anchor="end">{box.shape}</text>'
     )
     for words in box.lines:
         line += ROW
-        yield f'<text class="lvs-soft" x="{x + PAD:g}" y="{line:g}">{_safe(words)}</text>'
+        yield f'<text class="lvs-soft" x="{x + PAD:g}" y="{line:g}">{escape(words)}</text>'
     yield "</g>"
 
 
@@ -178,8 +173,8 @@ def _arrow(placed: PlacedArrow) -> Iterator[str]:
     (x0, y0), (x1, y1) = placed.points[-2:]
     dx, dy = (x1 > x0) - (x1 < x0), (y1 > y0) - (y1 < y0)
     ends = [*placed.points[:-1], (x1 - 5 * dx, y1 - 5 * dy)]
-    late = " lvs-late" * bool(placed.arrow.late)
-    yield f"<g><title>{_safe(placed.arrow.about)}</title>"
+    late = " lvs-late" * bool(placed.arrow.late or placed.arrow.back)
+    yield f"<g><title>{escape(placed.arrow.about)}</title>"
     yield f'<path class="lvs-arrow{late}" d="{_rounded(ends)}"/>'
     yield (
         f'<path class="lvs-head" d="M{x1:g} {y1:g}L{x1 - 7 * dx - 3.5 * dy:g} '
@@ -215,5 +210,5 @@ def _label(placed: PlacedArrow) -> Iterator[str]:
     )
     yield (
         f'<text class="lvs-word" x="{x:g}" y="{y + 4:g}" text-anchor="middle">'
-        f"{_safe(placed.arrow.late)}</text>"
+        f"{escape(placed.arrow.late)}</text>"
     )
