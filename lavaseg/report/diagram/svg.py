@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from lavaseg.report.diagram.boxes import KINDS, Kind, Scheme
+from lavaseg.report.diagram.boxes import KINDS, Kind, Scheme, short
 from lavaseg.report.diagram.placing import (
     LABEL,
     LETTER,
@@ -20,6 +20,8 @@ from lavaseg.report.diagram.placing import (
 
 _Entry = tuple[str, str, float, float]
 """Kind, words, left and right of an entry of the legend."""
+_TITLE = 90
+"""Letters of the title that are shown."""
 _MARGIN = 18.0
 _FONT = 'ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace'
 _LIGHT: dict[str, tuple[str, str]] = {
@@ -77,7 +79,8 @@ def _boxes(colours: dict[str, tuple[str, str]]) -> Iterator[str]:
 def svg(scheme: Scheme) -> str:
     """The drawing of a scheme, the same bytes for the same network."""
     placed = place(scheme)
-    heading = [scheme.title, scheme.summary, *([scheme.remark] if scheme.remark else [])]
+    heading = [short(scheme.title, _TITLE), scheme.summary]
+    heading += [scheme.remark] if scheme.remark else []
     legend = _legend(scheme.kinds, any(arrow.late or arrow.back for arrow in scheme.arrows))
     widest = max([1.2 * LETTER * letters(heading[0]), *(SMALL * letters(h) for h in heading[1:])])
     top = _MARGIN + 20.0 + ROW * (len(heading) - 1) + ROW * len(legend) + 12.0
