@@ -74,7 +74,7 @@ def player(spikes: Spikes, bound: int = LARGEST) -> Markup:
 
 def page(spikes: Spikes, bound: int = LARGEST) -> str:
     """A page of its own, which loads nothing."""
-    return _template("spikes.html").render(spikes=spikes, player=player(spikes, bound))
+    return _template("page.html").render(spikes=spikes, player=player(spikes, bound))
 
 
 def _template(name: str) -> Template:
