@@ -201,6 +201,7 @@ def test_a_page_loads_nothing_runs_nothing_and_escapes_names(photo: Path) -> Non
     hostile.write_bytes(photo.read_bytes())
     made = page(spikes_of(net(), hostile))
     assert "<script" not in made
+    assert not re.search(r"url\((?!data:image/png;base64,)", made)
     assert "http" not in re.sub(r'http-equiv="[\w-]+"', "", made)
     assert "prefers-reduced-motion" in made
     assert made == page(spikes_of(net(), hostile))
@@ -281,7 +282,8 @@ def test_a_run_shows_a_test_sample_with_its_label(run: Run, tmp_path: Path) -> N
 
 def test_a_report_holds_drawing_and_animation_and_stays_small(run: Run) -> None:
     made = write_report(run).read_text("utf-8")
-    assert '<svg xmlns="http://www.w3.org/2000/svg" class="lvs-svg"' in made
+    assert '<svg class="lvs-svg" role="img"' in made
+    assert not re.search(r"url\((?!data:image/png;base64,)|https?://", made)
     start = made.index('<div class="spk">')
     assert "<b>label</b>" in made[start:]
     drawing = made[made.index("<svg ") : made.index("</svg>")]

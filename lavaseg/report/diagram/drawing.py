@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from lavaseg.runs import Run
 
 
+_SPACE = ' xmlns="http://www.w3.org/2000/svg"'
+
+
 @dataclass(frozen=True)
 class Diagram:
     """A drawing of a network; a notebook shows it where it is the last value of a cell.
@@ -106,4 +109,5 @@ def inline(network: Network | AnalogModel, steps: int) -> Markup | None:
     except LavasegError:
         return None
     known = None if found.rectified else steps
-    return Markup(diagram(replace(found, steps=known), "The network").svg)
+    drawn = diagram(replace(found, steps=known), "The network").svg
+    return Markup(drawn.replace(_SPACE, "", 1))  # which a page does not need
