@@ -29,7 +29,7 @@ _FIT = Fit(LAYERS, 3, 48)
 _MAP, _PICTURE = 72, 120
 _GAP, _LINE = 14, 18
 _SECONDS = 0.6
-_INK, _PAGE = (31, 41, 51), (255, 255, 255)
+_INK, _EDGE, _PAGE = (31, 41, 51), (138, 148, 158), (255, 255, 255)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,10 @@ def _images(spikes: Spikes) -> Iterator[Image]:
         for tile in tiles:
             draw.text((tile.x, tile.y), tile.words, _INK)
             frame = tile.frames[min(number, len(tile.frames) - 1)]
-            image.paste(Image.fromarray(frame), (tile.x, tile.y + _LINE))
+            top = tile.y + _LINE
+            image.paste(Image.fromarray(frame), (tile.x, top))
+            corner = tile.x + frame.shape[1], top + frame.shape[0]
+            draw.rectangle((tile.x - 1, top - 1, *corner), outline=_EDGE)
         yield image
 
 
