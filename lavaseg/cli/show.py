@@ -13,6 +13,7 @@ from lavaseg.cli.complete import complete_shown
 from lavaseg.cli.console import check_out, check_writable, say
 from lavaseg.cli.models import sheet
 from lavaseg.errors import LavasegError
+from lavaseg.system.words import counted
 
 if TYPE_CHECKING:
     from lavaseg.report.diagram import Shown
@@ -206,8 +207,10 @@ def _animate(
         from lavaseg.report.animation import moving_picture
 
         moving_picture(spikes, target)
-    shown = f"{len(spikes.tracks)} of {len(spikes.tracks) + spikes.left_out} layers"
-    say(f"spikes: {target} ({shown}, {target.stat().st_size / 1024:,.0f} KiB)")
+    say(f"spikes: {target} ({target.stat().st_size / 1024:,.0f} KiB)")
+    if spikes.left_out:
+        further = counted(spikes.left_out, "further layer")
+        say(f"{further} that fire are not shown: --layers chooses others")
 
 
 def _source(what: str, out: Path | None) -> tuple[Source, Path, list[Path]]:
