@@ -119,7 +119,7 @@ def show(
     """
     if picture is not None:
         _check_alone(picture, text=text, slots=slots, input=input_, classes=classes, width=width)
-        _animate(what, picture, out_, layers, seed, set_ or ())
+        _animate(what, picture, out_, layers, seed, set_ or [])
         return
     for option, value in (("--layers", layers), ("--seed", seed)):
         if value is not None:

@@ -40,7 +40,7 @@ def sheets_of(source: Source) -> list[Sheet]:
         return [Sheet(name, (name,), source.shapes[name]) for name in source.firing]
     network: Network = source.net.network if isinstance(source, NetSource) else source.network
     weights = source.net.weights if isinstance(source, NetSource) else None
-    slots = {}
+    slots: dict[str, Sheet | None] = {}
     for item in integer_neurons(network, weights) if weights is not None else ():
         shape = network.shape(item.slots[0])
         slots[item.slots[0]] = Sheet(item.name, item.slots, shape, len(item.slots))

@@ -273,8 +273,8 @@ class _Maker:
                 words = operator_words(p.operator, self.network.shape(p.source)) + self._waits(p)
                 key = (self._source(p), target, delay_words(p))
                 drawn.setdefault(key, []).append(words)
-        for (source, target, late), words in drawn.items():
-            about = ", ".join([*dict.fromkeys(words), *([late] if late else [])])
+        for (source, target, late), parts in drawn.items():
+            about = ", ".join([*dict.fromkeys(parts), *([late] if late else [])])
             beside = "" if source == target else late  # the box of a loop says it
             yield Arrow(source, target, beside, f"{source} to {target}: {about}")
 

@@ -70,8 +70,10 @@ def place(scheme: Scheme) -> Placed:
         width, height = size(box)
         graph.node(box.name, width=width, height=height)
     for arrow in scheme.arrows:
-        label = {"width": SMALL * letters(arrow.late) + 6, "height": LABEL}
-        graph.edge(arrow.source, arrow.target, **({"label_size": label} if arrow.late else {}))
+        number = graph.edge(arrow.source, arrow.target)
+        if arrow.late:
+            label = {"width": SMALL * letters(arrow.late) + 6, "height": LABEL}
+            graph.edges[number]["label_size"] = label
     late = any(arrow.late for arrow in scheme.arrows)
     spacing = {**_SPACING, "layer_gap": _LATE_GAP} if late else _SPACING
     made = graphlay.layout(graph, options={"direction": "topbottom", "spacing": spacing})
