@@ -169,6 +169,7 @@ def _track(sheet: Sheet, values: np.ndarray, groups: Sequence[range], depth: int
         values: what it sends, (T, C, h, w).
         depth: frames of levels, where there is one step; 1: frames are steps.
     """
+    shape = values.shape[1:]
     if values.shape[2] * values.shape[3] == 1:
         values = _unrolled(values)
     if depth > 1:
@@ -190,7 +191,7 @@ def _track(sheet: Sheet, values: np.ndarray, groups: Sequence[range], depth: int
     total = np.concatenate([frames.sum(1), together.sum(1)])
     return Track(
         sheet.name,
-        sheet.shape,
+        shape,
         sheet.levels,
         _smaller(total),
         channels,

@@ -10,7 +10,15 @@ import numpy as np
 from lavaseg.errors import LavasegError
 from lavaseg.network import Network, Population, Shape
 from lavaseg.network.levels import integer_neurons
-from lavaseg.report.sources import NetSource, RunSource, Scenes, Source, Wanted, at_the_picture
+from lavaseg.report.sources import (
+    NetSource,
+    RecordedSource,
+    RunSource,
+    Scenes,
+    Source,
+    Wanted,
+    at_the_picture,
+)
 from lavaseg.system.words import or_like
 
 AT_ONCE = 256 * 2**20
@@ -36,8 +44,10 @@ class Sheet:
 
 def sheets_of(source: Source) -> list[Sheet]:
     """The layers of a source that fire, in the order of computation."""
-    if not isinstance(source, NetSource | RunSource):
-        return [Sheet(name, (name,), source.shapes[name]) for name in source.firing]
+    if isinstance(source, RecordedSource):
+        layers = [source.recording[name] for name in source.firing]
+        return [Sheet(kept.name, (kept.name,), kept.shape, kept.levels or 1) for kept in layers]
+    assert isinstance(source, NetSource | RunSource)
     network: Network = source.net.network if isinstance(source, NetSource) else source.network
     weights = source.net.weights if isinstance(source, NetSource) else None
     slots: dict[str, Sheet | None] = {}
