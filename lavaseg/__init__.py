@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from lavaseg.netx import write as write_net
     from lavaseg.recipes import Recipe
     from lavaseg.recipes import load as load_recipe
-    from lavaseg.report import plot, write_report
+    from lavaseg.report import plot, show, write_report
     from lavaseg.results.activity import Activity
     from lavaseg.results.recording import Recording
     from lavaseg.runs import Run
@@ -73,6 +73,7 @@ __all__ = [
     "record",
     "run",
     "run_study",
+    "show",
     "simulate",
     "train",
     "verify",
@@ -111,6 +112,7 @@ _SOURCES = {
     "record": "deploy",
     "run": "deploy",
     "run_study": "studies",
+    "show": "report",
     "simulate": "deploy",
     "train": "training",
     "verify": "deploy",

@@ -161,6 +161,11 @@ HEAVY = {
             {"h5py", "pydantic"},
         ),
         (
+            "from lavaseg.cli import app; "
+            "app(['show', 'mfs_seg', '--text'], standalone_mode=False)",
+            {"pydantic"},
+        ),
+        (
             "from lavaseg.cli import app; app(['models', '--width', '4'], standalone_mode=False)",
             {"scipy", "numba", "pydantic"},
         ),

@@ -154,6 +154,8 @@ def test_exported_networks_are_read_run_evaluated_and_reported_without_any_extra
         ["evaluate", "run/net.net", "--at", "labels"],
         ["evaluate", "run/net.net"],
         ["report", "run"],
+        ["show", "run/net.net"],
+        ["show", "run", "--picture", "0"],
         ["recipes"],
         ["models"],
         ["models", "spiking_unet"],

@@ -29,6 +29,7 @@ from lavaseg.cli import (
     record,
     report,
     shells,
+    show,
     study,
     training,
 )
@@ -72,6 +73,7 @@ app.command(rich_help_panel=CLOUD)(cloud.collect)
 app.add_typer(data.app, name="data", rich_help_panel=DATA)
 app.command(rich_help_panel=RESULTS)(nets.info)
 app.command("map", rich_help_panel=RESULTS)(chip.map_)
+app.command(rich_help_panel=RESULTS)(show.show)
 app.command(rich_help_panel=RESULTS)(evaluation.evaluate)
 app.command(rich_help_panel=RESULTS)(record.record)
 app.command(rich_help_panel=RESULTS)(plot.plot)

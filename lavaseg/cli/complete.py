@@ -66,6 +66,12 @@ def complete_systems() -> Iterable[tuple[str, str]]:
 
 
 @_quietly
+def complete_shown() -> Iterable[tuple[str, str]]:
+    """Names of recipes, systems and models."""
+    return [*complete_recipes(""), *complete_systems("")]
+
+
+@_quietly
 def complete_plots() -> Iterable[tuple[str, str]]:
     """Kinds of figures."""
     from lavaseg.report.plotting import KINDS

@@ -213,6 +213,7 @@ def choose_inputs(
         [stimulus for part in parts for stimulus in part.stimuli][:samples],
         numbers[:samples],
         "; ".join(dict.fromkeys(remark for remark in remarks if remark)),
+        of_data=all(part.of_data for part in parts),
         files=tuple(file for part in parts for file in part.files),
     )
 

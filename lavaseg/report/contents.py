@@ -14,6 +14,7 @@ from lavaseg.chip import Prediction
 from lavaseg.models.analog import AnalogModel
 from lavaseg.network import Network
 from lavaseg.network.reach import beyond_in_words
+from lavaseg.report.animation import Spikes
 from lavaseg.report.drawings import Predictions
 from lavaseg.report.plots import CodedSample, SpikeMaps
 from lavaseg.results.energy import (
@@ -90,6 +91,7 @@ class ReportData:
             (`lavaseg.export.lowering.described`).
         membranes: histogram of each population's membranes, in units of its threshold.
         maps: spikes of a few layers while they see the first test sample.
+        animation: the same layers and the input for one sample, frame by frame.
         coded: what a rate code makes of the first test samples; none of other codes.
         over_steps: predictions at several T, from 1 up to the network's own.
         chip: how the exported network lies on Loihi 2.
@@ -123,6 +125,7 @@ class ReportData:
     examples: Examples | None = None
     membranes: Mapping[str, Histogram] = field(default_factory=dict)
     maps: Sequence[SpikeMaps] = ()
+    animation: Spikes | None = None
     coded: Sequence[CodedSample] = ()
     over_steps: Predictions | None = None
     chip: ChipMapping | None = None

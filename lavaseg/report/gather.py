@@ -17,10 +17,12 @@ from lavaseg import recipes
 from lavaseg.chip import Mapping as ChipMapping
 from lavaseg.chip import Prediction, map_net
 from lavaseg.chip import predict as predict_on_chip
+from lavaseg.data.pictures import palette
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus, preview
 from lavaseg.models.analog import AnalogModel
 from lavaseg.report import drawings
+from lavaseg.report.animation import recorded
 from lavaseg.report.contents import Examples, OtherRun, ReportData
 from lavaseg.report.page import render
 from lavaseg.report.sources import NetSource, RunSource, Wanted
@@ -50,6 +52,8 @@ OVER_STEPS = 6
 """Pictures whose predictions over T are shown."""
 MAPS = 4
 """Layers whose spikes are laid over the first picture."""
+ANIMATED = 6
+"""Layers whose spikes are shown step by step."""
 
 
 def write_report(
@@ -261,6 +265,8 @@ def _activity(
     source = RunSource(run) if net is None else NetSource(net, run=run)
     layers = drawings.spread(source.firing, MAPS)
     found: dict[str, Any] = {"maps": drawings.spike_data(source, layers, Wanted(samples=1))}
+    colours = palette(len(run.classes))
+    found["animation"] = recorded(source, Wanted(samples=1), most=ANIMATED, colours=colours)
     if run.recipe.encoder["kind"] in ("poisson", "onoff_poisson"):
         found["coded"], _ = drawings.coded(source, Wanted(samples=FEW))
     if len(drawings.doubled(source)) > 1:

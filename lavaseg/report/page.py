@@ -7,10 +7,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from lavaseg.chip.profiles import TITLES
 from lavaseg.chip.timing import ERROR
 from lavaseg.report import tables
+from lavaseg.report.animation import player
 from lavaseg.report.contents import ReportData
+from lavaseg.report.diagram.drawing import inline
 from lavaseg.report.figures import figures
 from lavaseg.report.tiles import tiles
 from lavaseg.report.wording import cell, format_count, format_percent, format_points
+
+ANIMATION = 140_000
+"""Bytes that an animation adds to the page, at most."""
 
 
 def render(data: ReportData) -> str:
@@ -43,4 +48,6 @@ def render(data: ReportData) -> str:
         time_error=ERROR,
         board=tables.board_table(data.board),
         figures=figures(data),
+        drawing=inline(data.network, data.steps),
+        animation=None if data.animation is None else player(data.animation, ANIMATION),
     )

@@ -182,6 +182,21 @@ class RunFolder:
         ),
     )
 
+    drawing = Kind(
+        "network.svg",
+        "the float network as a drawing",
+        PAGE,
+        written_by=("show",),
+        made_from=(description,),
+    )
+    animation = Kind(
+        "spikes.html",
+        "the spikes of every layer for one picture, step by step",
+        PAGE,
+        written_by=("show",),
+        made_from=(weights, net),
+    )
+
     def besides(self, own: Artefact[Any]) -> list[Path]:
         """Paths of all that the folder may hold, but one."""
         return [self.path / kind.file for kind in self.kinds() if kind != own.kind]

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from lavaseg.models.analog import AnalogModel
 from lavaseg.report.sources import RecordedSource, RunSource, Source, Wanted
+
+T = TypeVar("T")
 
 PAGE = 6
 """Layers that a figure of maps shows unless some are chosen."""
@@ -41,11 +44,11 @@ def own_style() -> Iterator[None]:
         yield
 
 
-def spread(names: Sequence[str], most: int = PAGE) -> list[str]:
-    """At most `most` names, the first and the last among them, as evenly apart as can be."""
-    if len(names) <= most:
-        return list(names)
-    return [names[round(k * (len(names) - 1) / (most - 1))] for k in range(most)]
+def spread(items: Sequence[T], most: int = PAGE) -> list[T]:
+    """At most `most` items, the first and the last among them, as evenly apart as can be."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(k * (len(items) - 1) / (most - 1))] for k in range(most)]
 
 
 def is_artificial(source: Source) -> bool:
