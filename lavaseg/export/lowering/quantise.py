@@ -118,7 +118,8 @@ def accumulated(
     """
     loops = any(p.recurrent for p in network.incoming(population.name))
     worst = step[0] + step[1] if loops else np.maximum(*step)
-    return geometric_sum(population.current_decay, steps) * float(worst.max(initial=0.0))
+    largest = float(worst.max(initial=0.0))
+    return geometric_sum(population.current_decay, steps) * largest if largest else 0.0
 
 
 def whole_threshold(scale: float, population: Population) -> float | None:
