@@ -76,6 +76,8 @@ def test_a_path_where_nothing_is_is_one_sentence(
     [
         (["info", "/no/where/a.net"], "there is no file /no/where/a.net"),
         (["train", "dmeo"], "did you mean 'demo'"),
+        (["evaluate", "a.nt"], "did you mean 'a.net'"),
+        (["data", "check", "folder", "res/rmp.csv", "--set", "classes=3"], "'results/rmp.csv'"),
         (["train", "demo", "--set", "trainin.epochs=1"], "did you mean 'training'"),
         (["train", "mine/pictures/0.jpg"], "did you mean 'mine/pictures/0.png'"),
         (["predict", "a.net", "mine/picture/0.png"], "did you mean 'mine/pictures/0.png'"),

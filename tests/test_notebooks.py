@@ -70,8 +70,8 @@ def check_outputs(outputs: list[Any]) -> list[str]:
     shown = [str(output) for output in outputs if "ipywidgets" in str(output)]
     shown += [output.text for output in outputs if output.get("name") == "stderr"]
     assert not shown, shown
-    bars = [output.data["text/plain"] for output in outputs if output.output_type == "display_data"]
-    bars = [text for text in bars if "━" in text]
+    drawn = (output.data for output in outputs if output.output_type == "display_data")
+    bars = [text for data in drawn if "━" in (text := data.get("text/plain", ""))]
     assert all(BAR_AT_THE_END.fullmatch(text) for text in bars), bars
     return bars
 

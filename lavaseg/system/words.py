@@ -28,6 +28,8 @@ _MOST = 3
 """Names that one question offers."""
 _MOST_FILES = 2000
 """Files of a folder that a name is compared with."""
+_ALIKE, _ALIKE_SHORT = 0.7, 0.6
+"""Ratio of difflib that names reach which are close; of three letters, two are enough."""
 _BEGUN = 3
 """Letters of a word that may be the beginning of a longer one."""
 
@@ -45,7 +47,8 @@ def meant(word: str, known: Iterable[str]) -> str:
 def _close(word: str, known: Iterable[str]) -> list[str]:
     """The names, of those that are known, that a word may stand for."""
     by_case = {str(name).lower(): str(name) for name in known}
-    close = get_close_matches(word.lower(), [*by_case], _MOST, 0.7)
+    alike = _ALIKE if len(word) > _BEGUN else _ALIKE_SHORT
+    close = get_close_matches(word.lower(), [*by_case], _MOST, alike)
     if len(word) >= _BEGUN:
         close += [name for name in by_case if name.startswith(word.lower()) and name not in close]
     return [by_case[name] for name in close[:_MOST]]
