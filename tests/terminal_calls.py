@@ -50,6 +50,7 @@ LIGHT = {
     "info": "info a.net",
     "map": "map a.net --check",
     "predict": "predict a.net mine/pictures --out FRESH",
+    "show": "show a.net -o FRESH.svg",
     "simulate": "simulate a.net mine/pictures --out FRESH",
     "bundle": "bundle a.net --samples 1 -o FRESH.zip",
     "plot": "plot",

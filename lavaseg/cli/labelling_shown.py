@@ -102,7 +102,12 @@ def _show_times(timings: Timings, *, streamed: bool) -> None:
 
 
 def _milliseconds(seconds: float) -> str:
-    return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+    return f"{_digits(1000 * seconds)} ms" if seconds < 1 else f"{_digits(seconds)} s"
+
+
+def _digits(value: float) -> str:
+    """Three digits, or all before the point: 0.123, 12.3, 1,234."""
+    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
 
 
 def show_activity(net: IntegerNetwork, tally: Tally) -> None:
@@ -129,9 +134,9 @@ def show_activity(net: IntegerNetwork, tally: Tally) -> None:
     if integers := view.in_words:
         say(f"integers             {integers}")
     say(f"synaptic operations  {_account(net, tally).synaptic_operations:,.0f} a sample")
-    rate = f"{tally.views / tally.seconds:.3g}" if tally.seconds else "-"
+    rate = _digits(tally.views / tally.seconds) if tally.seconds else "-"
     step = 1000 * tally.seconds / (tally.views * net.steps)
-    say(f"speed (no start-up)  {rate} samples/s, {step:.3g} ms a step")
+    say(f"speed (no start-up)  {rate} samples/s, {_digits(step)} ms a step")
 
 
 def _account(net: IntegerNetwork, tally: Tally) -> EnergyAccount:

@@ -158,7 +158,7 @@ def _input_track(
     if seed is None and isinstance(source, RunSource):
         seed = source.run.recipe.seed
     messages = encoder.encode([stimuli[0]], seed=seed or 0, samples=[numbers[0]])[0]
-    sheet = Sheet(network.input.name, (), messages.shape[1:], network.input.max_message)
+    sheet = Sheet(network.input.name, messages.shape[1:], network.input.max_message, False)
     return _track(sheet, messages, groups, depth)
 
 
@@ -202,7 +202,7 @@ def _track(sheet: Sheet, values: np.ndarray, groups: Sequence[range], depth: int
 
 def _by_level(values: np.ndarray, sheet: Sheet, depth: int) -> np.ndarray:
     """Where neurons send at least 1, 2 and so on, (depth, C, h, w); a graded input as it is."""
-    if not sheet.members and sheet.levels > 1:
+    if not sheet.fires and sheet.levels > 1:
         return np.repeat(values / np.float32(sheet.levels), depth, axis=0)
     return np.concatenate([values >= level for level in range(1, depth + 1)]).astype(np.float32)
 

@@ -8,17 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lavaseg.errors import LavasegError
-from lavaseg.network import Network, Population, Shape
-from lavaseg.network.levels import integer_neurons
-from lavaseg.report.sources import (
-    NetSource,
-    RecordedSource,
-    RunSource,
-    Scenes,
-    Source,
-    Wanted,
-    at_the_picture,
-)
+from lavaseg.network import Shape
+from lavaseg.report.sources import Scenes, Source, Wanted, at_the_picture
 from lavaseg.system.words import or_like
 
 AT_ONCE = 256 * 2**20
@@ -30,41 +21,22 @@ class Sheet:
     """One layer that sends spikes.
 
     Args:
-        name: of the population; of integer neurons on hardware, of the one that they were.
-        members: the populations whose spikes add up to what it sends.
+        name: of the population.
         shape: (channels, height, width).
         levels: the largest number that a neuron sends at a step.
+        fires: it is made of neurons; else it is the input.
     """
 
     name: str
-    members: tuple[str, ...]
     shape: Shape
     levels: int = 1
+    fires: bool = True
 
 
 def sheets_of(source: Source) -> list[Sheet]:
     """The layers of a source that fire, in the order of computation."""
-    if isinstance(source, RecordedSource):
-        layers = [source.recording[name] for name in source.firing]
-        return [Sheet(kept.name, (kept.name,), kept.shape, kept.levels or 1) for kept in layers]
-    assert isinstance(source, NetSource | RunSource)
-    network: Network = source.net.network if isinstance(source, NetSource) else source.network
-    weights = source.net.weights if isinstance(source, NetSource) else None
-    slots: dict[str, Sheet | None] = {}
-    for item in integer_neurons(network, weights) if weights is not None else ():
-        shape = network.shape(item.slots[0])
-        slots[item.slots[0]] = Sheet(item.name, item.slots, shape, len(item.slots))
-        slots |= dict.fromkeys(item.slots[1:])
-    found = []
-    for name in source.firing:
-        if name in slots:
-            sheet = slots[name]
-            found += [sheet] if sheet is not None else []
-            continue
-        node = network[name]
-        levels = node.max_message if isinstance(node, Population) else 1
-        found.append(Sheet(name, (name,), network.shape(name), levels))
-    return found
+    levels, shapes = source.view.levels, source.shapes
+    return [Sheet(name, shapes[name], levels.get(name, 1)) for name in source.firing]
 
 
 def chosen_sheets(source: Source, layers: Sequence[str] | None) -> list[Sheet]:
@@ -94,13 +66,10 @@ def sent(
     """
     size = seen.pictures.shape[2:]
     for group in _groups(sheets, wanted.steps or source.steps):
-        names = [name for sheet in group for name in sheet.members]
-        spikes = next(iter(source.spikes(names, seen, wanted)))
+        spikes = next(iter(source.spikes([sheet.name for sheet in group], seen, wanted)))
         for sheet in group:
-            total = spikes.pop(sheet.members[0]).astype(np.uint8)
-            for member in sheet.members[1:]:
-                total = total + spikes.pop(member).astype(np.uint8)
-            yield sheet, at_the_picture(total, (size[0], size[1]), source.interleaved)
+            values = spikes.pop(sheet.name).astype(np.uint8)
+            yield sheet, at_the_picture(values, (size[0], size[1]), source.interleaved)
 
 
 def _groups(sheets: Sequence[Sheet], steps: int) -> Iterator[list[Sheet]]:
@@ -108,7 +77,7 @@ def _groups(sheets: Sequence[Sheet], steps: int) -> Iterator[list[Sheet]]:
     group: list[Sheet] = []
     held = 0
     for sheet in sheets:
-        needed = steps * int(np.prod(sheet.shape)) * len(sheet.members)
+        needed = steps * int(np.prod(sheet.shape)) * sheet.levels
         if group and held + needed > AT_ONCE:
             yield group
             group, held = [], 0
