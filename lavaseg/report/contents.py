@@ -14,7 +14,7 @@ from lavaseg.chip import Prediction
 from lavaseg.models.analog import AnalogModel
 from lavaseg.network import Network
 from lavaseg.network.reach import beyond_in_words
-from lavaseg.report.drawings import Predictions
+from lavaseg.report.drawings import LabelsOverSteps
 from lavaseg.report.plots import CodedSample, SpikeMaps
 from lavaseg.results.energy import (
     DescribedWork,
@@ -50,22 +50,6 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class OtherRun:
-    """Another run, to show the effect of one setting.
-
-    Args:
-        title: its difference from the run of the report, such as "without RMP".
-        trained, exported: evaluations of its float and its integer network, where there are.
-        membranes: histogram of each population.
-    """
-
-    title: str
-    trained: Evaluation | None = None
-    exported: Evaluation | None = None
-    membranes: Mapping[str, Histogram] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class ReportData:
     """All that the page shows. Fields that are None or empty are named as missing, with the remedy.
 
@@ -91,10 +75,9 @@ class ReportData:
         membranes: histogram of each population's membranes, in units of its threshold.
         maps: spikes of a few layers while they see the first test sample.
         coded: what a rate code makes of the first test samples; none of other codes.
-        over_steps: predictions at several T, from 1 up to the network's own.
+        over_steps: label maps of a few test samples after each step; None where T is 1.
         chip: how the exported network lies on Loihi 2.
         prediction: its time and energy there, from the spikes on the test set.
-        comparisons: other runs to set beside this one.
         history: one row an epoch, as in metrics.csv.
         recipe: as YAML.
         environment: name -> version or value.
@@ -124,10 +107,9 @@ class ReportData:
     membranes: Mapping[str, Histogram] = field(default_factory=dict)
     maps: Sequence[SpikeMaps] = ()
     coded: Sequence[CodedSample] = ()
-    over_steps: Predictions | None = None
+    over_steps: LabelsOverSteps | None = None
     chip: ChipMapping | None = None
     prediction: Prediction | None = None
-    comparisons: Sequence[OtherRun] = ()
     history: Sequence[Mapping[str, float]] = ()
     recipe: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
