@@ -62,6 +62,8 @@ class ReportData:
         paper, data_source: the table that it reproduces, and the origin of the data.
         encoder: `Encoder.to_dict()`.
         parameters: number of parameters that training learned, norms and biases included.
+        parameters_said: that number and the number of integers, and why they differ; "" before
+            export.
         trained, exported: evaluations of the float and of the exported integer network.
         trained_at_labels, exported_at_labels: the same at the size of the label files.
         calibration: what calibration changed of the rounding, if scales were measured.
@@ -93,6 +95,7 @@ class ReportData:
     data_source: str = ""
     encoder: Mapping[str, Any] = field(default_factory=dict)
     parameters: int = 0
+    parameters_said: str = ""
     trained: Evaluation | None = None
     exported: Evaluation | None = None
     trained_at_labels: Evaluation | None = None

@@ -14,6 +14,9 @@ from lavaseg.report.contents import ReportData
 from lavaseg.report.drawings import own_style
 from lavaseg.report.embedding import embedded
 
+PANELS = 12
+"""Most populations whose histograms are drawn with lines, which take more bytes than dots."""
+
 
 def figures(data: ReportData) -> dict[str, str]:
     """Data URIs of all figures for which there are data; no `matplotlibrc` changes them."""
@@ -34,7 +37,10 @@ def _figures(data: ReportData) -> dict[str, str]:
     if data.maps:
         figures["maps"] = embedded(plots.spike_maps(data.maps), "png")
     if data.membranes:
-        figures["membranes"] = embedded(plots.membrane_histograms(data.membranes))
+        figures["membranes"] = embedded(
+            plots.membrane_histograms(data.membranes),
+            "svg" if len(data.membranes) <= PANELS else "png",
+        )
     if data.evaluation is not None and not isinstance(data.network, AnalogModel):
         silent = {p.name for p in data.network.populations if p.threshold is None}
         rates = data.evaluation.rates_per_step

@@ -17,6 +17,7 @@ from lavaseg.chip import predict as predict_on_chip
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus, preview
 from lavaseg.models.analog import AnalogModel
+from lavaseg.netx import parameters_in_words
 from lavaseg.report import drawings
 from lavaseg.report.contents import Examples, ReportData
 from lavaseg.report.costs import counted_network, described_network
@@ -88,6 +89,7 @@ def collect(run: Run) -> ReportData:
         steps=encoder.steps,
         encoder=encoder.to_dict(),
         parameters=run.model.parameter_count(encoder.steps),
+        parameters_said=_parameters(run, net),
         network=network,
         trained=trained,
         exported=exported,
@@ -181,6 +183,13 @@ def _data(run: Run, notes: list[str]) -> DataSet | None:
 def _first(data: DataSet) -> list[tuple[Stimulus, np.ndarray]]:
     """The first test pictures or recordings, and labels (H, W)."""
     return [data.test[index] for index in range(min(EXAMPLES, len(data.test)))]
+
+
+def _parameters(run: Run, net: IntegerNetwork | None) -> str:
+    """The numbers of parameters as trained and in integers, in words."""
+    if net is None or isinstance(run.model, AnalogModel):
+        return ""
+    return parameters_in_words(run.model, net)
 
 
 def _recordings(notes: list[str], part: str) -> Callable[..., Iterator[Recording]] | None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from importlib.resources import files
+from typing import Any
+
 from lavaseg.chip.profiles import TITLES
 from lavaseg.chip.timing import ERROR
 from lavaseg.report import tables
+from lavaseg.report.confusion import TABLED, matrix, worst_pairs
 from lavaseg.report.contents import ReportData
 from lavaseg.report.figures import figures
+from lavaseg.report.slider import slider
 from lavaseg.report.templates import environment
 from lavaseg.report.tiles import tiles
 
@@ -26,4 +33,31 @@ def render(data: ReportData) -> str:
         time_error=ERROR,
         board=tables.board_table(data.board),
         figures=figures(data),
+        many_classes=TABLED,
+        **_confusion(data),
+        **_slider(data),
     )
+
+
+def _confusion(data: ReportData) -> dict[str, Any]:
+    """The worst pairs of classes, and the matrix."""
+    found = data.evaluation
+    if found is None:
+        return {"pairs": [], "matrix": None}
+    return {
+        "pairs": worst_pairs(found.confusion),
+        "matrix": matrix(found.confusion, data.classes),
+    }
+
+
+def _slider(data: ReportData) -> dict[str, Any]:
+    """The slider over T with its script, and what the page's policy allows for it alone."""
+    if data.over_steps is None:
+        return {"slider": None, "script": "", "allowed": ""}
+    script = files("lavaseg.report").joinpath("slider.js").read_text("utf-8")
+    known = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return {
+        "slider": slider(data.over_steps, len(data.classes)),
+        "script": script,
+        "allowed": f"; script-src 'sha256-{known}'",
+    }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import AnalogModel
-from lavaseg.netx import describe
+from lavaseg.netx import stored_parameters
 from lavaseg.report.comparing.subjects import Subject
 from lavaseg.report.costs import Cost, cost
 
@@ -64,7 +64,7 @@ def figures_of(subject: Subject) -> Figures:
         cost=spent,
         costs_of=costs_of,
         parameters=None if run is None else run.model.parameter_count(steps or 1),
-        integers=None if net is None else sum(row["parameters"] for row in describe(net)),
+        integers=None if net is None else stored_parameters(net),
         steps=steps,
         epochs=int(history[-1]["epoch"]) if history else 0,
         planned=None if run is None or run.converted else run.recipe.training.epochs,

@@ -162,9 +162,7 @@ def _drawn(found: Comparison, group: Group) -> dict[str, str]:
     """The figures of a group as data URIs."""
     names = {m.number: f"{m.mark} {m.subject.title}" for m in group.members}
     figures = {}
-    learning = {
-        names[m.number]: _learning(m) for m in group.members if len(m.subject.history) > 0
-    }
+    learning = {names[m.number]: _learning(m) for m in group.members if len(m.subject.history) > 0}
     if learning:
         figures["learning"] = embedded(plots.learning_curves(learning))
     points = {}

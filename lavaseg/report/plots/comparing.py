@@ -90,9 +90,7 @@ def _across(names: Mapping[str, object]) -> int:
     return max(1, int(8.6 / (0.55 + 0.075 * max(map(len, names)))))
 
 
-def _line(
-    axes: Axes, across: Sequence[float], values: np.ndarray, name: str, number: int
-) -> None:
+def _line(axes: Axes, across: Sequence[float], values: np.ndarray, name: str, number: int) -> None:
     axes.plot(
         across,
         values,
