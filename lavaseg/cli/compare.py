@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lavaseg.cli.console import check_outs, check_writable, print_json, print_table, say
+from lavaseg.cli.console import (
+    check_outs,
+    check_writable,
+    is_narrow,
+    print_json,
+    print_table,
+    say,
+)
 from lavaseg.cli.inputs import Json
 from lavaseg.system.progress import line
 from lavaseg.system.words import percent
@@ -82,9 +89,9 @@ def _show_results(found: Comparison, group: Group) -> None:
     for member in group.members:
         figures = found.figures[member.number - 1]
         cost, subject = figures.cost, member.subject
-        against = group.against(member, "exported")
+        against, of_floats = group.against(member, "exported"), ""
         if math.isnan(against):
-            against = group.against(member, "trained")
+            against, of_floats = group.against(member, "trained"), "*"
         floats = "*" if figures.costs_of == "floats" and not subject.artificial else ""
         rows.append(
             (
@@ -92,7 +99,7 @@ def _show_results(found: Comparison, group: Group) -> None:
                 shortened(subject.title),
                 percent(figures.trained),
                 percent(figures.exported),
-                signed(against),
+                signed(against) + (of_floats if math.isfinite(against) else ""),
                 _count(cost.operations, floats),
                 _energy(cost.picojoules),
                 NONE if cost.rate is None else percent(cost.rate),
@@ -107,12 +114,19 @@ def _show_results(found: Comparison, group: Group) -> None:
         f">points to {reference}",
         ">synaptic operations",
         ">energy",
-        ">spikes a neuron and step",
+        ">spike rate",
         ">parameters",
     ]
-    print_table(f"{group.title}, one sample", columns, rows, whole=["#", "run"], labels=2)
-    if any("*" in row[5] for row in rows):
-        say("* of the float network; all others of the network in integers")
+    print_table(
+        f"{group.title} (costs are those of one sample)",
+        columns,
+        rows,
+        whole=["#", "run"],
+        labels=2,
+        tight=is_narrow(),
+    )
+    if any("*" in cell for row in rows for cell in row[4:6]):
+        say("* of the float networks; all others of those in integers")
 
 
 def _show_classes(group: Group) -> None:
@@ -127,16 +141,17 @@ def _show_classes(group: Group) -> None:
     few = len(order) > _CLASSES
     if few:
         order = order[:_FEW]
-    rows = [
-        (
-            group.classes[index],
-            *(f"{100 * v:.1f}" if math.isfinite(v) else NONE for v in values[index]),
-        )
-        for index in order
-    ]
+    first, *others = range(len(shown))
+    rows = []
+    for index in order:
+        base = values[index, first]
+        differences = (100 * (values[index, other] - base) for other in others)
+        iou = f"{100 * base:.1f}" if math.isfinite(base) else NONE
+        rows.append((group.classes[index], iou, *(signed(points, 1) for points in differences)))
     which = f", the {_FEW} classes that differ most" if few else ""
     print_table(
-        f"IoU of classes in percent ({WHOSE[group.whose]}{which})",
+        f"IoU of classes of {shown[0].mark} in percent, and points that others are above it "
+        f"({WHOSE[group.whose]}{which})",
         ["class", *(f">{member.mark}" for member in shown)],
         rows,
         tight=len(shown) > 5,
@@ -183,9 +198,9 @@ def shortened(name: str) -> str:
     return f"{name[:half]}…{name[-(_NAME - 1 - half) :]}"
 
 
-def signed(points: float) -> str:
+def signed(points: float, digits: int = 2) -> str:
     """A difference in points with its sign, or '-'."""
-    return f"{points:+.2f}" if math.isfinite(points) else NONE
+    return f"{points:+.{digits}f}" if math.isfinite(points) else NONE
 
 
 def _count(number: float | None, mark: str = "") -> str:
