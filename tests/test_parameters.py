@@ -68,7 +68,7 @@ def test_streams_and_auxiliary_read_outs_are_named(auxiliary: bool) -> None:
             Projection("a", "sum", OneToOne()),
             Projection("input", "sum", OneToOne()),
             Projection("sum", "out", Conv(2, 1)),
-            Projection("a", "aux", Conv(2, 1)),
+            Projection("a", "aux", Conv(3, 1)),
         ),
         "out",
         auxiliaries=("aux",),

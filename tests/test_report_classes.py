@@ -165,7 +165,7 @@ def test_a_large_matrix_is_a_picture_that_begins_with_the_worst_class() -> None:
 def integers(encoder: Direct | Frames, sheet: tuple[int, int, int]) -> IntegerNetwork:
     net = Network(
         Input("input", sheet, message_bits=encoder.message_bits),
-        (Population("conv1", 60, voltage_decay=512), Population("out", None, voltage_decay=128)),
+        (Population("conv1", 300, voltage_decay=512), Population("out", None, voltage_decay=128)),
         (
             Projection("input", "conv1", Conv(5, 3, padding=1)),
             Projection("conv1", "out", Conv(3, 1)),
@@ -174,7 +174,7 @@ def integers(encoder: Direct | Frames, sheet: tuple[int, int, int]) -> IntegerNe
     )
     rng = np.random.default_rng(2)
     weights = {
-        p.name: (2 * rng.integers(-20, 30, net.weight_shape(p))).astype(np.int16)
+        p.name: (2 * rng.integers(-25, 26, net.weight_shape(p))).astype(np.int16)
         for p in net.projections
     }
     return IntegerNetwork(net, weights, encoder, ("a", "b", "c"))

@@ -196,7 +196,7 @@ def _learning(member: Member) -> plots.Learning:
     seconds = [row.get("seconds", math.nan) for row in history]
     return plots.Learning(
         [int(row["epoch"]) for row in history],
-        [total / 60 for total in accumulate(seconds)],
+        [*accumulate(seconds)],
         [row.get("val_miou", math.nan) for row in history],
         [row.get("loss", math.nan) for row in history],
     )

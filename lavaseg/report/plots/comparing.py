@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter
 
 from lavaseg.errors import LavasegError
 from lavaseg.report.plots.style import (
@@ -26,19 +26,23 @@ _WIDE = 6.0
 """Largest operations divided by smallest from which on the axis is logarithmic."""
 
 
+_UNITS = (("hours", 3600), ("minutes", 60), ("seconds", 1))
+"""Of time, the first one that is filled twice."""
+
+
 @dataclass(frozen=True)
 class Learning:
     """How one run learned, a value an epoch.
 
     Args:
         epochs: their numbers.
-        minutes: training time at the end of each, from the beginning; NaN where it is not known.
+        seconds: training time at the end of each, from the beginning; NaN where it is not known.
         miou: validation mIoU (0 .. 1), NaN where there is none.
         loss: training loss.
     """
 
     epochs: Sequence[int]
-    minutes: Sequence[float]
+    seconds: Sequence[float]
     miou: Sequence[float]
     loss: Sequence[float]
 
@@ -55,7 +59,11 @@ def learning_curves(runs: Mapping[str, Learning]) -> Figure:
     if not any(len(found.epochs) for found in runs.values()):
         raise LavasegError("there are no training curves to draw")
     judged = any(math.isfinite(value) for found in runs.values() for value in found.miou)
-    timed = any(math.isfinite(value) for found in runs.values() for value in found.minutes)
+    longest = max(
+        (s for found in runs.values() for s in found.seconds if math.isfinite(s)), default=0
+    )
+    timed = longest > 0
+    unit, size = next((u for u in _UNITS if longest >= 2 * u[1]), _UNITS[-1])
     rows, columns = 1 + judged, 1 + timed
     legend = 0.24 * math.ceil(len(runs) / _across(runs)) + 0.2
     figure = Figure(figsize=(9.0, 2.5 * rows + legend), layout="constrained")
@@ -65,7 +73,7 @@ def learning_curves(runs: Mapping[str, Learning]) -> Figure:
         for row, curve in enumerate(values):
             _line(grid[row, 0], found.epochs, curve, name, number)
             if timed:
-                _line(grid[row, 1], found.minutes, curve, name, number)
+                _line(grid[row, 1], np.asarray(found.seconds) / size, curve, name, number)
     labels = ["validation mIoU [%]"] * judged + ["training loss"]
     for row, label in zip(grid, labels, strict=True):
         row[0].set_ylabel(label, fontsize=9)
@@ -76,7 +84,7 @@ def learning_curves(runs: Mapping[str, Learning]) -> Figure:
     if judged:
         grid[0, 0].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if timed:
-        grid[-1, 1].set_xlabel("training time [minutes]", fontsize=9)
+        grid[-1, 1].set_xlabel(f"training time [{unit}]", fontsize=9)
     handles, names = grid[0, 0].get_legend_handles_labels()
     box = figure.legend(
         handles, names, loc="outside upper left", ncols=_across(runs), frameon=False, fontsize=8.5
@@ -90,7 +98,9 @@ def _across(names: Mapping[str, object]) -> int:
     return max(1, int(8.6 / (0.55 + 0.075 * max(map(len, names)))))
 
 
-def _line(axes: Axes, across: Sequence[float], values: np.ndarray, name: str, number: int) -> None:
+def _line(
+    axes: Axes, across: Sequence[float] | np.ndarray, values: np.ndarray, name: str, number: int
+) -> None:
     axes.plot(
         across,
         values,
@@ -159,8 +169,9 @@ def miou_against_operations(points: Mapping[str, Priced]) -> Figure:
         )
     if spiking and max(spiking) > _WIDE * min(spiking):
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(LogFormatter())
-        axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
+        few = max(spiking) < 30 * min(spiking)  # then powers of ten alone say too little
+        axes.xaxis.set_minor_formatter(EngFormatter() if few else NullFormatter())
+    axes.xaxis.set_major_formatter(EngFormatter())
     axes.margins(0.12)
     axes.set_xlabel("synaptic operations of one sample", fontsize=9)
     axes.set_ylabel("test mIoU [%]", fontsize=9)
