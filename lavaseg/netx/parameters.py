@@ -23,10 +23,12 @@ def parameters_in_words(trained: Network, net: IntegerNetwork) -> str:
         trained: the description of the float network that `net` was exported from.
     """
     learned, stored = trained.parameter_count(net.steps), stored_parameters(net)
+    late = any(p.by_channel or p.max_delay for p in trained.projections)
+    delays = "; delays of channels count in neither" if late else ""
     if learned == stored:
-        return f"{stored:,} integers, as many as numbers were learned"
+        return f"{stored:,} integers, as many as numbers were learned{delays}"
     reasons = " and ".join(_reasons(trained, net)) or "export merges and splits layers"
-    return f"{stored:,} integers, of {learned:,} numbers that were learned: {reasons}"
+    return f"{stored:,} integers, of {learned:,} numbers that were learned: {reasons}{delays}"
 
 
 def _reasons(trained: Network, net: IntegerNetwork) -> list[str]:

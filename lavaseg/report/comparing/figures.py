@@ -88,7 +88,7 @@ def _cost(subject: Subject) -> tuple[Cost, str, tuple[str, ...]]:
         from lavaseg.results.energy import artificial
 
         return Cost(estimates=(artificial(macs),)), "floats", ()
-    remarks = []
+    remarks: list[str] = []
     candidates = [
         ("integers", subject.exported, None if net is None else net.network),
         ("floats", subject.trained, None if run is None else run.model),

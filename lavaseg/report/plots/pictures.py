@@ -23,6 +23,7 @@ from lavaseg.report.plots.style import (
     sheet,
     without_formulas,
 )
+from lavaseg.system.words import counted as count_of
 
 _LEGEND = 30
 """Most classes that a legend names."""
@@ -68,7 +69,8 @@ def prediction_grid(
     shown, further = _shown(classes, truths, named, ignore_index)
     patches = class_patches(classes, shown, not counted.all())
     if further:
-        patches.append(Patch(facecolor="none", label=f"{further} further classes"))
+        more = count_of(further, "further class", "further classes")
+        patches.append(Patch(facecolor="none", label=more))
     rows = ["picture", *([] if truths is None else ["truth"]), *named]
     left = left_margin(rows) - 0.1
     aspect = pictures.shape[2] / pictures.shape[3]
