@@ -111,7 +111,7 @@ def _scale(axes: Axes, drawn: Sequence[Histogram]) -> None:
                 va="top",
                 fontsize=7.5,
                 color=INK,
-                bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1},
+                bbox={"facecolor": "white", "alpha": 0.95, "edgecolor": "none", "pad": 1},
             )
 
 
