@@ -118,7 +118,7 @@ def _unlike(group: Group, which: str) -> list[str]:
             notes.append(
                 f"the test labels of {member.mark} are not those of {first.mark} pixel for pixel "
                 f"({_size(member)} and {_size(first)}): mIoU at the size that each network sees, "
-                "which `lavaseg evaluate --at labels` makes comparable"
+                "which `lavaseg evaluate RUN --at labels` makes comparable"
             )
     return notes
 
