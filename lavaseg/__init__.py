@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from lavaseg.netx import write as write_net
     from lavaseg.recipes import Recipe
     from lavaseg.recipes import load as load_recipe
-    from lavaseg.report import plot, show, write_report
+    from lavaseg.report import Comparison, compare, plot, show, write_report
     from lavaseg.results.activity import Activity
     from lavaseg.results.recording import Recording
     from lavaseg.runs import Run
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Activity",
+    "Comparison",
     "IntegerNetwork",
     "LavasegError",
     "Mapping",
@@ -58,6 +59,7 @@ __all__ = [
     "Study",
     "StudyResult",
     "build_model",
+    "compare",
     "convert",
     "draft_recipe",
     "evaluate",
@@ -85,6 +87,7 @@ __all__ = [
 # `..._net` or `load_...` here; `export` itself is the name of a stage.
 _SOURCES = {
     "Activity": "results.activity",
+    "Comparison": "report",
     "IntegerNetwork": "network.integers",
     "LavasegError": "errors",
     "Mapping": "chip",
@@ -97,6 +100,7 @@ _SOURCES = {
     "Study": "studies",
     "StudyResult": "studies",
     "build_model": "models:build",
+    "compare": "report",
     "convert": "export:convert_run",
     "draft_recipe": "guide.draft:draft",
     "evaluate": "training",

@@ -66,6 +66,7 @@ WITH_RUN = {
     "import": "import stock.net -o FRESH.net --steps 2 --encoder direct --set bits=6",
     "verify": "verify run --samples 1 --backend lava-inprocess",
     "evaluate": "evaluate run",
+    "compare": "compare run a.net -o FRESH.html",
     "record": "record run --samples 1 --out FRESH.npz",
     "run": "run a.net mine/pictures/0.png --backend lava-inprocess --out FRESH.png",
 }

@@ -30,10 +30,10 @@ from lavaseg.netx import write
 from lavaseg.report import write_report
 from lavaseg.report.animation import moving_picture, page, player, recorded
 from lavaseg.report.animation.frames import FRAMES, Spikes
-from lavaseg.report.animation.readouts import first_steps
 from lavaseg.report.animation.sheets import sent, sheets_of
 from lavaseg.report.animation.sprites import FITS, shaded, sprite_of
 from lavaseg.report.sources import NetSource, Wanted
+from lavaseg.report.sources.networks import first_steps
 from lavaseg.results.metrics import predict
 from lavaseg.runs import Run
 

@@ -12,7 +12,6 @@ from typer.testing import CliRunner, Result
 
 from lavaseg import recipes
 from lavaseg.cli import app
-from lavaseg.report import write_report
 from lavaseg.runs import Run
 from lavaseg.training import train
 
@@ -108,23 +107,3 @@ def test_results_of_a_run_are_not_overwritten_by_another_kind(
         assert result.exit_code == 2
         assert "would overwrite the input" in result.stderr
     assert (run / "model.safetensors").read_bytes() == before
-
-
-def test_every_run_that_is_compared_is_on_the_page(
-    moved: tuple[Path, Path], tmp_path: Path
-) -> None:
-    run, _ = moved
-    copies = []
-    for name, seed in (("first", "1"), ("second", "2"), ("third", "2")):
-        shutil.copytree(run, tmp_path / name, copy_function=shutil.copy2)
-        text = (tmp_path / name / "recipe.yaml").read_text("utf-8")
-        (tmp_path / name / "recipe.yaml").write_text(text.replace("\nseed: 0", f"\nseed: {seed}"))
-        copies.append(tmp_path / name)
-    options = [word for path in copies[:2] for word in ("--compare", path)]
-    result = call("report", run, *options, "-o", tmp_path / "page.html")
-    assert result.exit_code == 0, result.output
-    page = (tmp_path / "page.html").read_text("utf-8")
-    assert all(f"seed = {n}" in page for n in (1, 2))
-    write_report(Run.open(run), tmp_path / "p.html", compare=[Run.open(p) for p in copies])
-    page = (tmp_path / "p.html").read_text("utf-8")
-    assert all(f"seed = 2 ({path})" in page for path in copies[1:])

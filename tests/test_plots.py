@@ -76,6 +76,23 @@ def test_pixels_that_do_not_count_are_white_and_left_out_of_the_share() -> None:
     assert not (shown[2:] == 255).all()
 
 
+def test_a_legend_of_many_classes_names_those_with_most_pixels() -> None:
+    truths = np.arange(60).reshape(1, 6, 10)
+    truths[0, :, :4] = 7
+    figure = plots.prediction_grid(
+        np.zeros((1, 3, 6, 10), np.uint8), truths, truths, [f"class {k}" for k in range(60)]
+    )
+    (legend,) = figure.legends
+    named = [text.get_text() for text in legend.get_texts()]
+    assert len(named) == 31
+    assert "class 7" in named
+    assert named[-1] == "6 further classes"
+    few = plots.prediction_grid(
+        np.zeros((1, 3, 6, 10), np.uint8), truths % 13, truths % 13, [f"c{k}" for k in range(13)]
+    )
+    assert len(few.legends[0].get_texts()) == 13
+
+
 def test_share_near_the_threshold_counts_parts_of_bins() -> None:
     histogram = plots.Histogram(np.array([0.0, 1.0, 2.0]), np.array([30, 10]))
     assert histogram.share(0.0, 2.0) == pytest.approx(100)

@@ -21,7 +21,7 @@ from lavaseg.chip import map_net, predict
 from lavaseg.errors import LavasegError
 from lavaseg.export.lowering import unrolled
 from lavaseg.network import Conv, Current, Dense, Input, Network, OneToOne, Population, Projection
-from lavaseg.report import Examples, OtherRun, ReportData, render, write_report
+from lavaseg.report import Examples, ReportData, render, write_report
 from lavaseg.report.tiles import tiles
 from lavaseg.results.evaluation import Evaluation
 from lavaseg.results.membranes import Histogram
@@ -110,14 +110,6 @@ def complete() -> ReportData:
         verification={"ok": True, "samples": 4, "rows": rows, "first_difference": None},
         examples=Examples(pictures, truths, predictions, "exported integer network"),
         membranes={name: histogram(i, 0.5) for i, name in enumerate(populations)},
-        comparisons=(
-            OtherRun(
-                "rmp.weight = 0.0",
-                evaluation(net, 950),
-                evaluation(net, 930),
-                {name: histogram(i, 0.9) for i, name in enumerate(populations)},
-            ),
-        ),
         history=[
             {"epoch": e, "loss": 1 / e, "val_loss": 1.1 / e, "val_miou": 0.9 - 0.3 / e}
             for e in range(1, 9)
@@ -214,10 +206,6 @@ def test_every_layer_and_estimate_is_listed_with_its_source(html: str) -> None:
         assert " ".join(estimate.definition.split()) in text
         assert estimate.source in text
     assert "estimates, not measurements" in text
-
-
-def test_the_comparison_is_shown_beside_this_run(html: str) -> None:
-    assert "The line is the comparison: rmp.weight = 0.0" in _Page(html).text
 
 
 def test_what_is_missing_is_said_with_its_remedy() -> None:
@@ -362,7 +350,7 @@ def test_the_page_requests_nothing_and_is_accessible(html: str) -> None:
     visible = re.sub(r'src="data:[^"]*"', "", html)
     assert not re.search(r"https?://", visible)
     images = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(images) == 5
+    assert len(images) == 4
     assert all(len(image.get("alt") or "") > 20 for image in images)
     assert all(attributes.get("scope") for tag, attributes in page.tags if tag == "th")
     tables = [tag for tag, _ in page.tags if tag == "table"]
@@ -463,10 +451,8 @@ def test_write_report_shows_what_the_folder_holds(run_folder: Path, tmp_path: Pa
     verdict["rows"] = [row]
     (folder / "verify.json").write_text(json.dumps(verdict))
     other = tmp_path / "page.html"
-    assert write_report(run, other, compare=run) == other
-    text = _Page(other.read_text("utf-8")).text
-    assert "✓ identical" in text
-    assert "The line is the comparison: run" in text
+    assert write_report(run, other) == other
+    assert "✓ identical" in _Page(other.read_text("utf-8")).text
 
 
 def test_predictions_on_the_page_are_those_that_were_evaluated(

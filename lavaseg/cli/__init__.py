@@ -15,6 +15,7 @@ from typer.completion import completion_init
 from lavaseg.cli import (
     chip,
     cloud,
+    compare,
     conversion,
     data,
     demo,
@@ -78,6 +79,7 @@ app.command(rich_help_panel=RESULTS)(evaluation.evaluate)
 app.command(rich_help_panel=RESULTS)(record.record)
 app.command(rich_help_panel=RESULTS)(plot.plot)
 app.command(rich_help_panel=RESULTS)(report.report)
+app.command(rich_help_panel=RESULTS)(compare.compare)
 app.add_typer(study.app, name="study", rich_help_panel=RESULTS)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from lavaseg.cli.console import check_out, check_writable, only_json, print_json, print_table, say
-from lavaseg.cli.inputs import Json, Moved, open_net, open_run, set_options
+from lavaseg.cli.inputs import Json, Moved, open_net, open_run, run_of, set_options
 from lavaseg.cli.limits import say_limits
 from lavaseg.errors import LavasegError
 
@@ -73,6 +73,7 @@ def export(
     from lavaseg.chip import find_limits
     from lavaseg.export import export as export_run
     from lavaseg.network.levels import forms_in_words, integer_neurons
+    from lavaseg.netx import parameters_in_words
     from lavaseg.results.rounding import Calibrated, sentences
 
     net = export_run(
@@ -84,6 +85,7 @@ def export(
     say(f"exported: {path}")
     if integers := forms_in_words(integer_neurons(net.network, net.weights)):
         say(f"integers    {integers}")
+    say(f"parameters  {parameters_in_words(opened.network, net)}")
     _say_ranges(net)
     say_limits(find_limits(net))
     say(f"Next: `lavaseg verify {path}`")
@@ -224,7 +226,7 @@ def info(
     say(f"encoder     {encoder}")
     say(f"time steps  {summary['steps']} a sample")
     say(f"classes     {_few(summary['classes'])}")
-    say(f"parameters  {summary['parameters']:,}")
+    say(f"parameters  {_parameters(net, opened, summary['parameters'])}")
     waits = summary["delays"]
     if waits["relay_neurons"] or waits["delayed_synapses"]:
         say(
@@ -241,6 +243,17 @@ def info(
     late = any(p.longest for p in opened.network.projections)
     can = "can load it" + (alone if late else "")
     say(f"stock NetX  {'cannot load it: ' + obstacle if obstacle else can}")
+
+
+def _parameters(path: Path, net: IntegerNetwork, stored: int) -> str:
+    """How many, and where the file lies in its run, why they are not those that were learned."""
+    from lavaseg.models.analog import AnalogModel
+    from lavaseg.netx import parameters_in_words
+
+    run = run_of(path)
+    if run is None or isinstance(run.model, AnalogModel):
+        return f"{stored:,} integers: weights and biases, norms folded into them"
+    return parameters_in_words(run.model, net)
 
 
 def _why_wait(net: IntegerNetwork) -> str:
@@ -264,7 +277,7 @@ def _summary(net: IntegerNetwork) -> dict[str, Any]:
     from lavaseg.network.ranges import check_ranges
     from lavaseg.network.reach import beyond_sheet
     from lavaseg.network.summary import delay_cost
-    from lavaseg.netx import describe, stock_loadable
+    from lavaseg.netx import describe, stock_loadable, stored_parameters
 
     layers = describe(net)
     loadable, obstacle = stock_loadable(net)
@@ -273,7 +286,7 @@ def _summary(net: IntegerNetwork) -> dict[str, Any]:
         "encoder": net.encoder.to_dict(),
         "steps": net.steps,
         "classes": net.classes,
-        "parameters": sum(layer["parameters"] for layer in layers),
+        "parameters": stored_parameters(net),
         "delays": delay_cost(net),
         "beyond_sheet": [vars(item) for item in beyond_sheet(net.network)],
         "ranges": [vars(item) for item in check_ranges(net)],

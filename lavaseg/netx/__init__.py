@@ -14,21 +14,32 @@ from typing import TYPE_CHECKING
 from lavaseg.lazy import on_first_use
 
 if TYPE_CHECKING:
+    from lavaseg.netx.parameters import parameters_in_words, stored_parameters
     from lavaseg.netx.reader import read
     from lavaseg.netx.slayer import read_stock
     from lavaseg.netx.stock import stock_loadable
     from lavaseg.netx.table import describe
     from lavaseg.netx.writer import write
 
-__all__ = ["describe", "read", "read_stock", "stock_loadable", "write"]
+__all__ = [
+    "describe",
+    "parameters_in_words",
+    "read",
+    "read_stock",
+    "stock_loadable",
+    "stored_parameters",
+    "write",
+]
 
 __getattr__, __dir__ = on_first_use(
     __name__,
     {
         "describe": "table",
+        "parameters_in_words": "parameters",
         "read": "reader",
         "read_stock": "slayer",
         "stock_loadable": "stock",
+        "stored_parameters": "parameters",
         "write": "writer",
     },
 )

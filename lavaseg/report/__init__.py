@@ -1,4 +1,4 @@
-"""Results as people see them: a self-contained HTML page about a run, and single figures."""
+"""Results as people see them: pages about one run or several, and single figures."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING
 from lavaseg.lazy import on_first_use
 
 if TYPE_CHECKING:
-    from lavaseg.report.contents import Examples, OtherRun, ReportData
+    from lavaseg.report.comparing import Comparison, compare
+    from lavaseg.report.contents import Examples, ReportData
     from lavaseg.report.diagram import Diagram, show
     from lavaseg.report.gather import collect, write_report
     from lavaseg.report.page import render
     from lavaseg.report.plotting import plot
 
 __all__ = [
+    "Comparison",
     "Diagram",
     "Examples",
-    "OtherRun",
     "ReportData",
     "collect",
+    "compare",
     "plot",
     "render",
     "show",
@@ -28,11 +30,12 @@ __all__ = [
 __getattr__, __dir__ = on_first_use(
     __name__,
     {
+        "Comparison": "comparing",
         "Diagram": "diagram",
         "Examples": "contents",
-        "OtherRun": "contents",
         "ReportData": "contents",
         "collect": "gather",
+        "compare": "comparing",
         "plot": "plotting",
         "render": "page",
         "show": "diagram",

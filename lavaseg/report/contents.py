@@ -15,7 +15,7 @@ from lavaseg.models.analog import AnalogModel
 from lavaseg.network import Network
 from lavaseg.network.reach import beyond_in_words
 from lavaseg.report.animation import Spikes
-from lavaseg.report.drawings import Predictions
+from lavaseg.report.drawings import LabelsOverSteps
 from lavaseg.report.plots import CodedSample, SpikeMaps
 from lavaseg.results.energy import (
     DescribedWork,
@@ -51,22 +51,6 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class OtherRun:
-    """Another run, to show the effect of one setting.
-
-    Args:
-        title: its difference from the run of the report, such as "without RMP".
-        trained, exported: evaluations of its float and its integer network, where there are.
-        membranes: histogram of each population.
-    """
-
-    title: str
-    trained: Evaluation | None = None
-    exported: Evaluation | None = None
-    membranes: Mapping[str, Histogram] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class ReportData:
     """All that the page shows. Fields that are None or empty are named as missing, with the remedy.
 
@@ -79,6 +63,8 @@ class ReportData:
         paper, data_source: the table that it reproduces, and the origin of the data.
         encoder: `Encoder.to_dict()`.
         parameters: number of parameters that training learned, norms and biases included.
+        parameters_said: that number and the number of integers, and why they differ; "" before
+            export.
         trained, exported: evaluations of the float and of the exported integer network.
         trained_at_labels, exported_at_labels: the same at the size of the label files.
         calibration: what calibration changed of the rounding, if scales were measured.
@@ -93,10 +79,9 @@ class ReportData:
         maps: spikes of a few layers while they see the first test sample.
         animation: the same layers and the input for one sample, frame by frame.
         coded: what a rate code makes of the first test samples; none of other codes.
-        over_steps: predictions at several T, from 1 up to the network's own.
+        over_steps: label maps of a few test samples after each step; None where T is 1.
         chip: how the exported network lies on Loihi 2.
         prediction: its time and energy there, from the spikes on the test set.
-        comparisons: other runs to set beside this one.
         history: one row an epoch, as in metrics.csv.
         recipe: as YAML.
         environment: name -> version or value.
@@ -112,6 +97,7 @@ class ReportData:
     data_source: str = ""
     encoder: Mapping[str, Any] = field(default_factory=dict)
     parameters: int = 0
+    parameters_said: str = ""
     trained: Evaluation | None = None
     exported: Evaluation | None = None
     trained_at_labels: Evaluation | None = None
@@ -127,10 +113,9 @@ class ReportData:
     maps: Sequence[SpikeMaps] = ()
     animation: Spikes | None = None
     coded: Sequence[CodedSample] = ()
-    over_steps: Predictions | None = None
+    over_steps: LabelsOverSteps | None = None
     chip: ChipMapping | None = None
     prediction: Prediction | None = None
-    comparisons: Sequence[OtherRun] = ()
     history: Sequence[Mapping[str, float]] = ()
     recipe: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)

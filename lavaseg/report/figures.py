@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
-import matplotlib
 from matplotlib.figure import Figure
 
 from lavaseg.models.analog import AnalogModel
 from lavaseg.report import plots
-from lavaseg.report.chips import chip_map, svg
+from lavaseg.report.chips import chip_map
 from lavaseg.report.contents import ReportData
+from lavaseg.report.drawings import own_style
+from lavaseg.report.embedding import embedded
+
+PANELS = 12
+"""Most populations whose histograms are drawn with lines, which take more bytes than dots."""
 
 
 def figures(data: ReportData) -> dict[str, str]:
     """Data URIs of all figures for which there are data; no `matplotlibrc` changes them."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
+    with own_style():
         return _figures(data)
 
 
@@ -31,36 +31,28 @@ def _figures(data: ReportData) -> dict[str, str]:
         figure = plots.prediction_grid(
             e.pictures, e.truths, e.predictions, data.classes, ignore_index=e.ignore_index
         )
-        figures["examples"] = _embedded(figure, "png")
-    if data.over_steps is not None:
-        o = data.over_steps
-        figure = plots.prediction_grid(
-            o.pictures, o.truths, o.rows, data.classes, ignore_index=o.ignore_index
-        )
-        figures["over_steps"] = _embedded(figure, "png")
+        figures["examples"] = embedded(figure, "png")
     if data.coded:
-        figures["code"] = _embedded(plots.rate_code(data.coded), "png")
+        figures["code"] = embedded(plots.rate_code(data.coded), "png")
     if data.maps:
-        figures["maps"] = _embedded(plots.spike_maps(data.maps), "png")
+        figures["maps"] = embedded(plots.spike_maps(data.maps), "png")
     if data.membranes:
-        others = {other.title: other.membranes for other in data.comparisons}
-        figures["membranes"] = _embedded(plots.membrane_histograms(data.membranes, others))
+        figures["membranes"] = embedded(
+            plots.membrane_histograms(data.membranes),
+            "svg" if len(data.membranes) <= PANELS else "png",
+        )
     if data.evaluation is not None and not isinstance(data.network, AnalogModel):
         silent = {p.name for p in data.network.populations if p.threshold is None}
         rates = data.evaluation.rates_per_step
         names = data.evaluation.view.folded(data.network.shapes)
         shown = {name: rates[name] for name in names if name in rates}
-        figures["rates"] = _embedded(
+        figures["rates"] = embedded(
             plots.spike_rates({k: v for k, v in shown.items() if k not in silent})
         )
-    if data.evaluation is not None:
-        figures["confusion"] = _embedded(
-            plots.confusion_matrix(data.evaluation.confusion, data.classes)
-        )
     if data.chip is not None and data.chip.placed:
-        figures["chips"] = _embedded(chip_map(data.chip))
+        figures["chips"] = embedded(chip_map(data.chip))
     if data.history:
-        figures["training"] = _embedded(_training_figure(data.history))
+        figures["training"] = embedded(_training_figure(data.history))
     return figures
 
 
@@ -81,14 +73,3 @@ def _training_figure(history: Sequence[Mapping[str, float]]) -> Figure:
         {"validation": miou} if miou else {},
         best=max(miou, key=lambda epoch: miou[epoch]) if miou else None,
     )
-
-
-def _embedded(figure: Figure, kind: Literal["svg", "png"] = "svg") -> str:
-    """The figure as a data URI."""
-    if kind == "png":
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=150)
-        mime, content = "image/png", buffer.getvalue()
-    else:
-        mime, content = "image/svg+xml", svg(figure)
-    return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,9 +18,11 @@ from lavaseg.data.pictures import palette
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus, preview
 from lavaseg.models.analog import AnalogModel
+from lavaseg.netx import parameters_in_words
 from lavaseg.report import drawings
 from lavaseg.report.animation import recorded
-from lavaseg.report.contents import Examples, OtherRun, ReportData
+from lavaseg.report.contents import Examples, ReportData
+from lavaseg.report.costs import counted_network, described_network
 from lavaseg.report.page import render
 from lavaseg.report.sources import NetSource, RunSource, Wanted
 from lavaseg.results.membranes import Histogram
@@ -35,9 +34,7 @@ from lavaseg.system.versions import versions
 
 if TYPE_CHECKING:
     from lavaseg.data.base import DataSet
-    from lavaseg.network import Network
     from lavaseg.network.integers import IntegerNetwork
-    from lavaseg.recipes import Recipe
     from lavaseg.results.evaluation import Evaluation
     from lavaseg.results.recording import Recording
     from lavaseg.runs import Artefact
@@ -48,24 +45,21 @@ EXAMPLES = 8
 """Pictures shown, and samples whose membranes are drawn."""
 FEW = 3
 """Pictures whose code is shown."""
-OVER_STEPS = 6
-"""Pictures whose predictions over T are shown."""
+OVER_STEPS = 4
+"""Pictures whose label maps are shown after each step."""
 MAPS = 4
 """Layers whose spikes are laid over the first picture."""
 ANIMATED = 6
 """Layers whose spikes are shown step by step."""
 
 
-def write_report(
-    run: Run, path: str | Path | None = None, *, compare: Run | Sequence[Run] = ()
-) -> Path:
+def write_report(run: Run, path: str | Path | None = None) -> Path:
     """Write one self-contained HTML page about a run.
 
     Shows the results in the run's folder at this moment; the page names those that are missing.
 
     Args:
         path: where to write; the report of the run's folder by default.
-        compare: a run, or several, to set beside it, such as one without RMP.
 
     Returns:
         The path written.
@@ -74,11 +68,11 @@ def write_report(
         LavasegError: a file of the run is damaged, or the page cannot be written.
     """
     target = run.files.report.path if path is None else Path(path)
-    write_atomically(target, render(collect(run, compare=compare)))
+    write_atomically(target, render(collect(run)))
     return target
 
 
-def collect(run: Run, *, compare: Run | Sequence[Run] = ()) -> ReportData:
+def collect(run: Run) -> ReportData:
     """The contents of the page of `write_report`, as data; see there."""
     notes: list[str] = []
     results = _Results(run, notes)
@@ -88,7 +82,7 @@ def collect(run: Run, *, compare: Run | Sequence[Run] = ()) -> ReportData:
     trained = results.evaluation
     network = run.model if net is None or exported is None else net.network
     chip = None if net is None else map_net(net)
-    counted, uncounted = _counted(run, network, exported or trained)
+    counted, uncounted = counted_network(run, network, exported or trained)
     encoder = run.recipe.encoder_object
     page = ReportData(
         title=run.recipe.title,
@@ -99,6 +93,7 @@ def collect(run: Run, *, compare: Run | Sequence[Run] = ()) -> ReportData:
         steps=encoder.steps,
         encoder=encoder.to_dict(),
         parameters=run.model.parameter_count(encoder.steps),
+        parameters_said=_parameters(run, net),
         network=network,
         trained=trained,
         exported=exported,
@@ -109,13 +104,12 @@ def collect(run: Run, *, compare: Run | Sequence[Run] = ()) -> ReportData:
         board=results.board,
         counted=counted,
         uncounted=uncounted,
-        described=_described(run, network, exported),
+        described=described_network(run, network, exported),
         examples=_examples(run, net, data, notes) if data and results.weights else None,
         membranes=_membrane_histograms(run, notes) if data and results.weights else {},
         **_activity(run, net, data if results.weights or net is not None else None, notes),
         chip=chip,
         prediction=_prediction(net, chip, exported),
-        comparisons=_comparisons(run, compare, notes),
         history=run.history(),
         recipe=recipes.dump(run.recipe),
         environment=environment(),
@@ -195,26 +189,11 @@ def _first(data: DataSet) -> list[tuple[Stimulus, np.ndarray]]:
     return [data.test[index] for index in range(min(EXAMPLES, len(data.test)))]
 
 
-def _counted(
-    run: Run, network: Network | AnalogModel, shown: Evaluation | None
-) -> tuple[Network | None, str]:
-    """The network in which the spikes of an evaluation are counted, or None and the reason."""
-    if shown is None or isinstance(network, AnalogModel):
-        return None, ""
-    from lavaseg.export.lowering import countable
-
-    return countable(network, shown.counts, run=run.path)
-
-
-def _described(
-    run: Run, network: Network | AnalogModel, exported: Evaluation | None
-) -> Network | None:
-    """The description of an exported network, whose dense MACs papers would count."""
-    if exported is None or isinstance(network, AnalogModel) or isinstance(run.model, AnalogModel):
-        return None
-    from lavaseg.export.lowering import described
-
-    return described(network, run.model, exported.counts)[0]
+def _parameters(run: Run, net: IntegerNetwork | None) -> str:
+    """The numbers of parameters as trained and in integers, in words."""
+    if net is None or isinstance(run.model, AnalogModel):
+        return ""
+    return parameters_in_words(run.model, net)
 
 
 def _recordings(notes: list[str], part: str) -> Callable[..., Iterator[Recording]] | None:
@@ -254,7 +233,7 @@ def _examples(
 def _activity(
     run: Run, net: IntegerNetwork | None, data: DataSet | None, notes: list[str]
 ) -> dict[str, Any]:
-    """Spike maps, the rate code and predictions over T, of the network that is shown.
+    """Spike maps, the rate code and label maps after each step, of the network that is shown.
 
     Of the integers where there are any, so that neither torch nor a second network is needed.
     """
@@ -269,8 +248,7 @@ def _activity(
     found["animation"] = recorded(source, Wanted(samples=1), most=ANIMATED, colours=colours)
     if run.recipe.encoder["kind"] in ("poisson", "onoff_poisson"):
         found["coded"], _ = drawings.coded(source, Wanted(samples=FEW))
-    if len(drawings.doubled(source)) > 1:
-        found["over_steps"] = drawings.predicted([source], drawings.Ask(Wanted(samples=OVER_STEPS)))
+    found["over_steps"] = drawings.labels_over_steps(source, Wanted(samples=OVER_STEPS))
     return found
 
 
@@ -281,53 +259,6 @@ def _membrane_histograms(run: Run, notes: list[str]) -> dict[str, Histogram]:
     if _recordings(notes, "membranes") is None:
         return {}
     return drawings.membrane_data(RunSource(run), drawings.Ask(Wanted(samples=EXAMPLES)))
-
-
-def _comparison(run: Run, other: Run, notes: list[str]) -> OtherRun:
-    """The run to compare with, named by the difference of its recipe."""
-    results = _Results(other, notes)
-    data = _data(other, notes)
-    return OtherRun(
-        title=_difference(run.recipe, other.recipe) or other.path.name,
-        trained=results.evaluation,
-        exported=results.net_evaluation,
-        membranes=_membrane_histograms(other, notes) if data and results.weights else {},
-    )
-
-
-def _comparisons(run: Run, compare: Run | Sequence[Run], notes: list[str]) -> tuple[OtherRun, ...]:
-    """The runs to compare with; where two differ alike, their folders tell them apart."""
-    others = [compare] if isinstance(compare, Run) else list(compare)
-    found = [_comparison(run, other, notes) for other in others]
-    titles = Counter(other.title for other in found)
-    return tuple(
-        other if titles[other.title] == 1 else replace(other, title=f"{other.title} ({o.path})")
-        for o, other in zip(others, found, strict=True)
-    )
-
-
-def _difference(recipe: Recipe, other: Recipe) -> str:
-    """Up to two fields in which `other` differs, with its values; '' if more or none do."""
-    mine, theirs = (
-        _flat(r.model_dump(exclude={"name", "title", "paper"})) for r in (recipe, other)
-    )
-    changed = [
-        f"{field} = {theirs.get(field, 'none')}"
-        for field in dict.fromkeys([*mine, *theirs])
-        if mine.get(field) != theirs.get(field)
-    ]
-    return ", ".join(islice(changed, 2)) if len(changed) <= 2 else ""
-
-
-def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested sections as dotted fields."""
-    flat: dict[str, Any] = {}
-    for key, value in data.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
 
 
 def _prediction(

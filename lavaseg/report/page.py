@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+import base64
+import hashlib
+from importlib.resources import files
+from typing import Any
 
 from lavaseg.chip.profiles import TITLES
 from lavaseg.chip.timing import ERROR
 from lavaseg.report import tables
 from lavaseg.report.animation import player
+from lavaseg.report.confusion import TABLED, matrix, worst_pairs
 from lavaseg.report.contents import ReportData
 from lavaseg.report.diagram.drawing import inline
 from lavaseg.report.figures import figures
+from lavaseg.report.slider import slider
+from lavaseg.report.templates import environment
 from lavaseg.report.tiles import tiles
-from lavaseg.report.wording import cell, format_count, format_percent, format_points
 
 ANIMATION = 140_000
 """Bytes that an animation adds to the page, at most."""
@@ -20,20 +25,7 @@ ANIMATION = 140_000
 
 def render(data: ReportData) -> str:
     """The page as one HTML string; everything from users is escaped."""
-    environment = Environment(
-        loader=PackageLoader("lavaseg.report", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters |= {
-        "count": format_count,
-        "percent": format_percent,
-        "points": format_points,
-        "value": cell,
-    }
-    page = environment.get_template("report.html")
+    page = environment().get_template("report.html")
     return page.render(
         data=data,
         tiles=tiles(data),
@@ -41,7 +33,6 @@ def render(data: ReportData) -> str:
         projections=tables.projection_rows(data),
         fits=tables.fit_rows(data.calibration),
         class_rows=tables.class_rows(data),
-        compared=tables.comparison_rows(data),
         energies=[tables.estimate_row(estimate) for estimate in data.estimates],
         verified=tables.verified_rows(data.verification),
         chip_titles=list(TITLES.values()),
@@ -50,4 +41,31 @@ def render(data: ReportData) -> str:
         figures=figures(data),
         drawing=inline(data.network, data.steps),
         animation=None if data.animation is None else player(data.animation, ANIMATION),
+        many_classes=TABLED,
+        **_confusion(data),
+        **_slider(data),
     )
+
+
+def _confusion(data: ReportData) -> dict[str, Any]:
+    """The worst pairs of classes, and the matrix."""
+    found = data.evaluation
+    if found is None:
+        return {"pairs": [], "matrix": None}
+    return {
+        "pairs": worst_pairs(found.confusion),
+        "matrix": matrix(found.confusion, data.classes),
+    }
+
+
+def _slider(data: ReportData) -> dict[str, Any]:
+    """The slider over T with its script, and what the page's policy allows for it alone."""
+    if data.over_steps is None:
+        return {"slider": None, "script": "", "allowed": ""}
+    script = files("lavaseg.report").joinpath("slider.js").read_text("utf-8")
+    known = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return {
+        "slider": slider(data.over_steps, len(data.classes)),
+        "script": script,
+        "allowed": f"; script-src 'sha256-{known}'",
+    }

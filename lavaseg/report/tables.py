@@ -8,14 +8,13 @@ from typing import Any
 from lavaseg.models.analog import AnalogModel
 from lavaseg.network import Network, Population
 from lavaseg.network.levels import refolded
-from lavaseg.report.contents import ReportData, quantisation_cost
+from lavaseg.report.contents import ReportData
 from lavaseg.report.plots import class_colours
 from lavaseg.report.wording import (
     against_the_ann,
     energy_range,
     format_count,
     format_percent,
-    format_points,
 )
 from lavaseg.results.chip import chip_conditions, chip_rows
 from lavaseg.results.energy import Estimate
@@ -128,28 +127,6 @@ def class_rows(data: ReportData) -> list[dict[str, str]]:
             zip(data.classes, class_colours(len(data.classes)), strict=True)
         )
     ]
-
-
-def comparison_rows(data: ReportData) -> list[dict[str, str]]:
-    """This run and the others, one row each."""
-    if not data.comparisons:
-        return []
-    found = [
-        ("this run", data.trained, data.exported),
-        *((other.title, other.trained, other.exported) for other in data.comparisons),
-    ]
-    rows = []
-    for title, trained, exported in found:
-        cost = quantisation_cost(trained, exported)
-        rows.append(
-            {
-                "title": title,
-                "trained": "–" if trained is None else format_percent(trained.miou, 2),
-                "exported": "–" if exported is None else format_percent(exported.miou, 2),
-                "cost": "–" if cost is None else format_points(cost),
-            }
-        )
-    return rows
 
 
 def estimate_row(estimate: Estimate) -> dict[str, str]:

@@ -9,12 +9,12 @@ import numpy as np
 
 from lavaseg.data.colours import class_colours, data_colours
 from lavaseg.events import Stimulus
-from lavaseg.report.animation.readouts import predictions
 from lavaseg.report.animation.sheets import Sheet, chosen_sheets, sent
 from lavaseg.report.drawings import spread
 from lavaseg.report.drawings.activity import encoder_of
 from lavaseg.report.plots.style import as_rgb, step_groups, steps_named
-from lavaseg.report.sources import NetSource, RunSource, Source, Wanted
+from lavaseg.report.sources import NetSource, RunSource, Scenes, Source, Wanted
+from lavaseg.results.metrics import predict
 
 CHANNELS = 4
 """Channels of a layer that are kept: those with most spikes."""
@@ -131,7 +131,7 @@ def recorded(
         steps=steps,
         picture=_thinned(picture),
         truth=None if seen.truths is None else _thinned(seen.truths[0]),
-        predictions=np.stack([_thinned(p) for p in predictions(source, seen, wanted, after)]),
+        predictions=np.stack([_thinned(p) for p in _label_maps(source, seen, wanted, after)]),
         ignore_index=seen.ignore_index,
         classes=source.classes,
         colours=class_colours(source.classes, data_colours(data)) if colours is None else colours,
@@ -139,6 +139,18 @@ def recorded(
         left_out=len(chosen) - len(shown),
         remark=seen.remark,
     )
+
+
+def _label_maps(source: Source, seen: Scenes, wanted: Wanted, after: Sequence[int]) -> np.ndarray:
+    """Class ids of the first sample after each of several numbers of steps, (len(after), H, W).
+
+    One alone, of the whole sample, of a recording.
+    """
+    if isinstance(source, NetSource | RunSource):
+        found = [readout[:1] for readout in source.readouts(seen, wanted, after)]
+    else:
+        found = [source.logits(seen, wanted)[:1]]
+    return predict(np.concatenate(found), (seen.pictures.shape[2], seen.pictures.shape[3]))
 
 
 def _input_track(

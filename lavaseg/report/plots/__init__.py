@@ -8,6 +8,12 @@ colour-blind eyes; white is the background whatever the page around it.
 
 from lavaseg.report.plots.activations import Activations, activation_maxima
 from lavaseg.report.plots.activity import CodedSample, SpikeMaps, rate_code, spike_maps
+from lavaseg.report.plots.comparing import (
+    Learning,
+    Priced,
+    learning_curves,
+    miou_against_operations,
+)
 from lavaseg.report.plots.layers import by_layer, spike_rates
 from lavaseg.report.plots.membranes import membrane_epochs, membrane_histograms
 from lavaseg.report.plots.pictures import labelled, prediction_grid
@@ -37,6 +43,8 @@ __all__ = [
     "CodedSample",
     "Figure",
     "Histogram",
+    "Learning",
+    "Priced",
     "SpikeMaps",
     "activation_maxima",
     "as_rgb",
@@ -44,8 +52,10 @@ __all__ = [
     "class_colours",
     "confusion_matrix",
     "labelled",
+    "learning_curves",
     "membrane_epochs",
     "membrane_histograms",
+    "miou_against_operations",
     "prediction_grid",
     "rate_code",
     "spike_maps",

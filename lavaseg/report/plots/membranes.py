@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.ticker import MaxNLocator
 
@@ -67,8 +68,8 @@ def membrane_histograms(
         axes.axvspan(*_NEAR, color=INK, alpha=0.08, linewidth=0)
         axes.set_title(f"{name}\nnear threshold {near}", fontsize=9, loc="left", color=INK)
         axes.set_xlim(histogram.edges[0], histogram.edges[-1])
-        axes.set_ylim(bottom=0)
         dress(axes)
+        _scale(axes, [histogram, *(o[name] for (_, o), _ in lines if name in o)])
     for axes in grid[:, 0]:
         axes.set_ylabel("membranes [% per bin]", fontsize=9)
     for index in range(columns):
@@ -83,6 +84,35 @@ def membrane_histograms(
     )
     without_formulas(legend.get_texts())
     return figure
+
+
+def _scale(axes: Axes, drawn: Sequence[Histogram]) -> None:
+    """Scale a panel by the bins between the outermost, which hold all that lies beyond.
+
+    Where these reach out of the panel, their numbers stand in it, those of the first histogram.
+    """
+    inner = max(float(histogram.percent[1:-1].max(initial=0)) for histogram in drawn)
+    if not inner:
+        axes.set_ylim(bottom=0)
+        return
+    axes.set_ylim(0, 1.18 * inner)
+    own = drawn[0].percent
+    for share, x, side, words in (
+        (own[0], 0.01, "left", "◂ {:.1f} % at or below"),
+        (own[-1], 0.99, "right", "{:.1f} % at or above ▸"),
+    ):
+        if share > 1.18 * inner:
+            axes.text(
+                x,
+                0.97,
+                words.format(share),
+                transform=axes.transAxes,
+                ha=side,
+                va="top",
+                fontsize=7.5,
+                color=INK,
+                bbox={"facecolor": "white", "alpha": 0.95, "edgecolor": "none", "pad": 1},
+            )
 
 
 def membrane_epochs(histograms: Mapping[str, Sequence[Histogram]], epochs: Sequence[int]) -> Figure:

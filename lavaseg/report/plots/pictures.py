@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.colors import to_rgb
+from matplotlib.patches import Patch
 
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus, preview
@@ -22,6 +23,10 @@ from lavaseg.report.plots.style import (
     sheet,
     without_formulas,
 )
+from lavaseg.system.words import counted as count_of
+
+_LEGEND = 30
+"""Most classes that a legend names."""
 
 
 def prediction_grid(
@@ -61,8 +66,11 @@ def prediction_grid(
     counted = np.ones((count, 1, 1), bool)
     if truths is not None and ignore_index is not None:
         counted = truths != ignore_index
-    shown = _shown(classes, truths, named, ignore_index)
+    shown, further = _shown(classes, truths, named, ignore_index)
     patches = class_patches(classes, shown, not counted.all())
+    if further:
+        more = count_of(further, "further class", "further classes")
+        patches.append(Patch(facecolor="none", label=more))
     rows = ["picture", *([] if truths is None else ["truth"]), *named]
     left = left_margin(rows) - 0.1
     aspect = pictures.shape[2] / pictures.shape[3]
@@ -114,13 +122,20 @@ def _shown(
     truths: np.ndarray | None,
     predictions: Mapping[str, np.ndarray],
     ignore_index: int | None,
-) -> list[int]:
-    """The classes that a legend names: all if they are few, else those that are there."""
+) -> tuple[list[int], int]:
+    """The classes that a legend names, all if they are few, else those with most pixels.
+
+    The second number says how many more there are in the maps.
+    """
     if len(classes) <= 12:
-        return list(range(len(classes)))
-    found = [] if truths is None else [truths]
-    present = {int(k) for labels in (*found, *predictions.values()) for k in np.unique(labels)}
-    return sorted(k for k in present - {ignore_index} if k < len(classes))
+        return list(range(len(classes))), 0
+    found = [*([] if truths is None else [truths]), *predictions.values()]
+    pixels = np.zeros(256, np.int64)
+    for labels in found:
+        pixels += np.bincount(np.ravel(labels), minlength=256)[:256]
+    largest = np.argsort(-pixels, kind="stable")
+    present = [int(k) for k in largest if pixels[k] and k != ignore_index and k < len(classes)]
+    return sorted(present[:_LEGEND]), len(present[_LEGEND:])
 
 
 def labelled(

@@ -10,6 +10,9 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from lavaseg.errors import LavasegError
 from lavaseg.report.plots.style import BLUE, GREEN, INK, ORANGE, Figure, dress, without_formulas
 
+_NAMED = 40
+"""Most classes whose cells have lines between them and numbers in them."""
+
 
 def confusion_matrix(confusion: np.ndarray, classes: Sequence[str]) -> Figure:
     """Where the pixels of each class went: rows are the truth and sum to 100 %.
@@ -28,8 +31,10 @@ def confusion_matrix(confusion: np.ndarray, classes: Sequence[str]) -> Figure:
     side = min(2.4 + 0.95 * count, 11.0)
     figure = Figure(figsize=(side + (1.6 if count > 12 else 0.6), side), layout="constrained")
     axes = figure.subplots()
-    mesh = axes.pcolormesh(share, cmap="Blues", vmin=0, vmax=1, edgecolors="white", linewidth=1)
-    for row, column in np.ndindex(count, count):
+    lines = {"edgecolors": "white", "linewidth": 1} if count <= _NAMED else {"rasterized": True}
+    mesh = axes.pcolormesh(share, cmap="Blues", vmin=0, vmax=1, **lines)
+    cells = np.ndindex(count, count) if count <= _NAMED else ()
+    for row, column in cells:
         if np.isnan(share[row, column]) or (count > 12 and row != column):
             continue
         text = f"{100 * share[row, column]:.1f}"
@@ -53,7 +58,7 @@ def confusion_matrix(confusion: np.ndarray, classes: Sequence[str]) -> Figure:
     axes.set_xlabel("predicted class", fontsize=9)
     axes.set_ylabel("true class", fontsize=9)
     axes.set_aspect("equal")
-    axes.tick_params(labelsize=9, length=0, colors=INK)
+    axes.tick_params(labelsize=min(9.0, 45 * side / count), length=0, colors=INK)
     axes.set_title("share and number of each true class's pixels", fontsize=9, color=INK)
     if count > 12:  # too small for numbers: the colours need a scale
         bar = figure.colorbar(mesh, ax=axes, shrink=0.7, format=PercentFormatter(1.0))

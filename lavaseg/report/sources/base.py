@@ -87,6 +87,10 @@ class Source:
         """The read-out, (N, K, h, w), of which the largest is the class."""
         raise NotImplementedError
 
+    def readouts(self, seen: Scenes, wanted: Wanted, steps: Sequence[int]) -> list[np.ndarray]:
+        """The read-out after each of `steps` of one run of all T, (N, K, h, w) each."""
+        raise NotImplementedError
+
     def evaluation(self) -> Evaluation | None:
         """A kept evaluation on the whole test set."""
         return None

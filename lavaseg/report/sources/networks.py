@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -123,6 +124,15 @@ class RunSource(Source):
 
         return logits_at(self.run, seen.stimuli, seen.numbers, wanted.steps, wanted.seed)
 
+    def readouts(self, seen: Scenes, wanted: Wanted, steps: Sequence[int]) -> list[np.ndarray]:
+        name, found = self.network.readout, []
+        for recording in self.recordings(seen, wanted, [name], membranes=True):
+            membranes = recording[name].membranes
+            assert membranes is not None
+            found.append(membranes)
+        over_time = np.concatenate(found)
+        return [over_time[:, step - 1] for step in steps]
+
     def evaluation(self) -> Evaluation | None:
         kept = self.run.files.evaluation
         return kept.load() if kept.current() else None
@@ -143,6 +153,13 @@ class RunSource(Source):
                 assert layer.membranes is not None
                 found.setdefault(name, []).append(layer.membranes[:, -1])
         return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def first_steps(net: IntegerNetwork, steps: int) -> IntegerNetwork:
+    """The network that ends after its first steps, whatever its encoder makes of another T."""
+    encoder = dataclasses.replace(net.encoder, steps=steps)
+    clocks = {name: clock[:steps] for name, clock in net.clocks.items()}
+    return dataclasses.replace(net, encoder=encoder, clocks=clocks)
 
 
 class NetSource(Source):
@@ -209,6 +226,24 @@ class NetSource(Source):
                 check_readout(net, activity)
             found.append(net.logits(activity.readout))
         return np.concatenate(found)
+
+    def readouts(self, seen: Scenes, wanted: Wanted, steps: Sequence[int]) -> list[np.ndarray]:
+        from lavaseg.deploy import Simulator
+
+        net = self.net
+        # one at a time, since each of a random code has a draw of its own; the code is that of all
+        # T steps, of which each run sees the first
+        messages = [
+            net.encoder.encode([stimulus], seed=wanted.seed or 0, samples=[number])
+            for stimulus, number in zip(seen.stimuli, seen.numbers, strict=True)
+        ]
+        found = []
+        for step in steps:
+            short = first_steps(net, step)
+            simulator = Simulator(short)
+            readouts = [simulator.run(sent[:, :step]).readout for sent in messages]
+            found.append(short.logits(np.concatenate(readouts)))
+        return found
 
     def evaluation(self) -> Evaluation | None:
         if self.run is None or not self.run.files.net_evaluation.current():
