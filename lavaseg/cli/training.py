@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lavaseg.cli import machine
 from lavaseg.cli.complete import complete_fields, complete_recipes
 from lavaseg.cli.console import check_writable, say
 from lavaseg.cli.inputs import say_repeated
@@ -38,6 +39,14 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")
     ] = False,
+    device: machine.TrainDevice = None,
+    devices: machine.Devices = None,
+    threads: machine.ThreadsEach = None,
+    workers: machine.Workers = None,
+    precision: machine.Precision = None,
+    accumulate: machine.Accumulate = None,
+    time_limit: machine.TimeLimit = None,
+    early_stop: machine.EarlyStop = None,
 ) -> None:
     """Train a network and keep everything about it in one run folder.
 
@@ -45,14 +54,21 @@ def train(
     RUN/metrics.csv and TensorBoard. The best epoch on validation data is kept; with the field
     training.train_on_all nothing is held out, and the last epoch is kept. Test data are never
     looked at. Ctrl-C is safe: --resume goes on exactly where the last epoch ended. With more
-    training.epochs it extends a finished run, if its schedules are constant.
+    training.epochs it extends a finished run, if its schedules are constant. What it runs on may
+    differ then: apart from the order of sums, it changes nothing of what is learned.
 
     Example: `lavaseg train demo --set training.epochs=3 -o runs/short`
+    In the time that there is: `lavaseg train voc --device cuda:1 --workers 4 --time-limit 2h`
     """
     from lavaseg.recipes import load
 
+    asked = {
+        **{"device": device, "devices": devices, "threads": threads, "workers": workers},
+        **{"precision": precision, "accumulate": accumulate},
+        **{"time_limit": time_limit, "early_stop": early_stop},
+    }
     say_repeated(set_ or ())
-    checked = load(recipe, set_ or ())
+    checked = load(recipe, [*(set_ or ()), *machine.fields(**asked)])
     folder = out_ or Path("runs") / checked.name
 
     from lavaseg.models.analog import RECTIFIED, AnalogModel
@@ -62,16 +78,19 @@ def train(
     nearest = next(p for p in (folder, *folder.resolve().parents) if p.exists())
     check_writable(nearest if nearest.is_dir() else folder)
 
+    changes = [word for item in set_ or () for word in ("--set", item)]
+    changes += machine.words(**asked)
+    again = shlex.join(["lavaseg", "train", recipe, *changes, "--out", str(folder), "--resume"])
     try:
         run = train_recipe(checked, folder, resume=resume, described_as=_say_chip)
     except KeyboardInterrupt:
-        changes = [word for item in set_ or () for word in ("--set", item)]
-        again = shlex.join(["lavaseg", "train", recipe, *changes, "--out", str(folder), "--resume"])
         raise KeyboardInterrupt(
             f"interrupted: finished epochs are kept, `{again}` goes on from there"
         ) from None
     kept = " (on all samples; the last epoch is kept)" if checked.training.train_on_all else ""
     say(f"trained: {run.path}{kept}")
+    if not run.finished:
+        say(f"To go on: `{again}`")
     if not isinstance(run.model, AnalogModel):
         say(f"Next: `lavaseg export {run.path}`")
         return

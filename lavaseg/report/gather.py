@@ -303,7 +303,7 @@ def _comparisons(run: Run, compare: Run | Sequence[Run], notes: list[str]) -> tu
 def _difference(recipe: Recipe, other: Recipe) -> str:
     """Up to two fields in which `other` differs, with its values; '' if more or none do."""
     mine, theirs = (
-        _flat(r.model_dump(exclude={"name", "title", "paper"})) for r in (recipe, other)
+        _flat(r.model_dump(exclude={"name", "title", "paper", "machine"})) for r in (recipe, other)
     )
     changed = [
         f"{field} = {theirs.get(field, 'none')}"

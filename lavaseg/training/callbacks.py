@@ -14,6 +14,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.runs import Artefact
 from lavaseg.runs.formats import Arrays, Rows
 from lavaseg.system.progress import Report, bar, line
+from lavaseg.training.ranks import any_of
 from lavaseg.training.segmenter import Segmenter
 from lavaseg.training.surroundings import pl
 from lavaseg.training.weights import arrays_of
@@ -42,10 +43,20 @@ class History(pl.Callback):
 
     Where nothing is validated, the weights are those of the last epoch. Its rows travel in the
     checkpoint, so that a resumed run continues them.
+
+    Args:
+        table: takes one row an epoch.
+        weights: takes the best weights.
+        writes: whether this process, of several that train together, writes them.
     """
 
-    def __init__(self, table: Artefact[Rows], weights: Artefact[Arrays]) -> None:
-        self.table, self.weights = table, weights
+    ended = ""
+    """Why training ended before its last epoch; empty if it did not."""
+
+    def __init__(
+        self, table: Artefact[Rows], weights: Artefact[Arrays], *, writes: bool = True
+    ) -> None:
+        self.table, self.weights, self.writes = table, weights, writes
         self.rows: list[dict[str, float]] = []
         self.started = time.monotonic()
 
@@ -60,6 +71,7 @@ class History(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, Segmenter)
+        any_of(False, module.device)  # all processes have come so far, or this fails
         check_finite(module.model, trainer.current_epoch + 1, trainer.callback_metrics.get("loss"))
         measured = {k: float(v) for k, v in trainer.callback_metrics.items()}
         row = {"epoch": trainer.current_epoch + 1, **measured}
@@ -71,6 +83,8 @@ class History(pl.Callback):
         # a first one, come what may
         improved = not self.rows or not validated or row["val_miou"] > self.best
         self.rows.append(row)
+        if not self.writes:
+            return
         if improved:
             self.weights.save(arrays_of(module.model))
         self.table.save(self.rows)

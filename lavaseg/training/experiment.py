@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,7 @@ from lavaseg.data.split import Joined, Subset, hold_out
 from lavaseg.encoders import Encoder, NoiseLike, as_noise
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus
+from lavaseg.kernels.devices_torch import Devices, found_device
 from lavaseg.models.analog import AnalogModel
 from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.models.delays import learning_delays
@@ -32,11 +33,16 @@ from lavaseg.runs.run import make_folder
 from lavaseg.system.limits import check_memory
 from lavaseg.system.lock import locked
 from lavaseg.system.progress import line, track
+from lavaseg.system.threads import limited_threads
 from lavaseg.training.batches import loader, messages
+from lavaseg.training.callbacks import History
+from lavaseg.training.company import company
 from lavaseg.training.fit import fit, going_on
 from lavaseg.training.loss import class_weights, segmentation_loss
 from lavaseg.training.network import Carried, SpikingNetwork, spikes_sent
+from lavaseg.training.place import Place, check_workers, threads_of
 from lavaseg.training.plan import Plan
+from lavaseg.training.ranks import Rank, check_shares
 from lavaseg.training.resuming import check_free, note_surroundings
 from lavaseg.training.segmenter import check_plan
 from lavaseg.training.slayer.neurons import FLOAT_SCALE
@@ -58,6 +64,8 @@ def train(
     """Train a recipe into the folder `out`.
 
     Args:
+        recipe: what to train. Its section `machine` says on what; several processes train together
+            if it asks for several devices.
         resume: continue after the last finished epoch of an interrupted run; the result equals
             that of a run that was never interrupted. More `training.epochs` than before extend a
             run whose schedules do not depend on their number.
@@ -66,11 +74,60 @@ def train(
 
     Raises:
         LavasegError: `out` holds another run already, is being written by another process or
-            cannot be written; nothing to resume. Nothing is written before all is checked.
+            cannot be written; nothing to resume; a device is missing. Nothing is written before all
+            is checked.
         KeyboardInterrupt: stopped by Ctrl-C; can be resumed.
     """
+    started = time.monotonic()
     folder = RunFolder(Path(out))
     check_free(folder, recipe, resume)
+    place, threads = Place.of(recipe, started), threads_of(recipe)
+    with limited_threads(threads):
+        prepared = _prepared(recipe, folder.path, progress, described_as)
+        check_shares(len(prepared.training), recipe.training.batch_size, recipe.machine.devices)
+        check_workers(prepared.run)
+        make_folder(folder.path)
+        with locked(folder.path):
+            check_free(folder, recipe, resume)  # another command may have written meanwhile
+            start = going_on(folder, folder.history) if resume else None
+            prepared.run.save()
+            note_surroundings(folder, place.devices, resume)
+            with company(recipe, folder.path, place.devices, threads, start) as rank:
+                history = _fit(prepared, replace(place, rank=rank), start, progress)
+    if progress and history.ended:
+        line(history.ended)
+    return prepared.run
+
+
+def train_with_others(
+    recipe: Recipe, folder: Path, devices: Devices, rank: Rank, start: Path | None
+) -> None:
+    """Train as one of several processes, of which the first one calls `train` and writes.
+
+    Args:
+        recipe, folder: as of `train`.
+        devices: of all processes.
+        rank: of this one.
+        start: the checkpoint to go on from.
+    """
+    place = replace(Place.of(recipe), devices=devices, rank=rank)
+    _fit(_prepared(recipe, folder, False, None), place, start, False)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """All that a training is made of, checked."""
+
+    run: Run
+    model: SpikingNetwork | AnalogNetwork
+    plan: Plan
+    training: Samples
+    validation: Samples | None
+
+
+def _prepared(
+    recipe: Recipe, folder: Path, progress: bool, described_as: Callable[[Run], None] | None
+) -> _Prepared:
     data_set = data.load(recipe.data.name, **recipe.data.options)
     for remark in data_set.remarks if progress else ():
         line(remark)
@@ -82,7 +139,7 @@ def train(
         )
     # it selects nothing, but a run that cannot be evaluated is better not begun
     check_labelled(data_set.test, "test", data_set.ignore_index, recipe.encoder_object)
-    run = described(recipe, data_set, folder.path)
+    run = described(recipe, data_set, folder)
     _check_memory(run)
     beyond = _beyond(run)
     if beyond and progress:
@@ -102,27 +159,27 @@ def train(
         weights_of_classes(recipe, data_set, training),
     )
     check_plan(model, plan)
-    make_folder(folder.path)
-    with locked(folder.path):
-        check_free(folder, recipe, resume)  # another command may have written meanwhile
-        start = going_on(folder, folder.history) if resume else None
-        run.save()
-        note_surroundings(folder, resume)
-        fit(
-            model,
-            plan,
-            training,
-            validation,
-            classes=len(data_set.classes),
-            folder=folder,
-            table=folder.history,
-            weights=folder.weights,
-            membranes=folder.membranes if recipe.training.membrane_histograms else None,
-            title="train",
-            start=start,
-            progress=progress,
-        )
-    return run
+    return _Prepared(run, model, plan, training, validation)
+
+
+def _fit(prepared: _Prepared, place: Place, start: Path | None, progress: bool) -> History:
+    run = prepared.run
+    histograms = run.recipe.training.membrane_histograms
+    return fit(
+        prepared.model,
+        prepared.plan,
+        prepared.training,
+        prepared.validation,
+        classes=len(run.classes),
+        folder=run.files,
+        table=run.files.history,
+        weights=run.files.weights,
+        membranes=run.files.membranes if histograms else None,
+        title="train",
+        start=start,
+        progress=progress,
+        place=place,
+    )
 
 
 def _beyond(run: Run) -> str:
@@ -265,9 +322,10 @@ def evaluate(
     split: Literal["test", "validation"] = "test",
     noise: NoiseLike = None,
     steps: int | None = None,
+    device: str = "auto",
     progress: bool = True,
 ) -> Evaluation:
-    """Evaluate the float network; on the GPU where there is one, as in training.
+    """Evaluate the float network.
 
     The result on the whole test set, at the trained T and without noise, stays in the run's folder.
 
@@ -276,13 +334,16 @@ def evaluate(
         split: which part of the data.
         noise: noise on the input: `lavaseg.encoders.Noise`, the sigma of Gaussian noise, or a word
             such as "salt-pepper:0.05". Its draws follow from its own seed and the sample's number.
-        steps: another T than the trained one, by the rule of `lavaseg.network.steps`.
+        steps: another T than the trained one, by the rule of `lavaseg.network.steps`. More steps
+            than trained are taken on the CPU.
+        device: "cpu", "cuda", "cuda:1"; "auto": the first GPU where there is one.
 
     Raises:
-        LavasegError: no weights yet, noise that the input cannot have, a T that it cannot have or
-            in which the read-out's membranes leave their range.
+        LavasegError: no such device, no weights yet, noise that the input cannot have, a T that it
+            cannot have or in which the read-out's membranes leave their range.
     """
     noise, trained_steps = as_noise(noise), run.recipe.encoder_object.steps
+    device = found_device(device)
     encoder = encoder_at(run, steps)
     samples = first(_evaluated(run, split), limit)
     check_labelled(samples, split, run.ignore_index, encoder)
@@ -290,7 +351,6 @@ def evaluate(
     if isinstance(model, SpikingNetwork) and encoder.steps != trained_steps:
         model.set_steps(encoder.steps)
     batch_size = run.recipe.training.batch_size
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     if encoder.steps > trained_steps:
         device = "cpu"  # piece by piece: what neurons keep lies there
         sample_bytes = _FLOAT_BYTES * encoder.steps * math.prod(encoder.shape(run.picture_shape))

@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from lavaseg.data.base import Samples
 from lavaseg.errors import LavasegError
@@ -25,15 +23,28 @@ from lavaseg.training.checkpoints import WholeCheckpoints, newest
 from lavaseg.training.histograms import MembraneHistograms
 from lavaseg.training.memory import keep_freed_memory
 from lavaseg.training.network import SpikingNetwork
+from lavaseg.training.place import Place
 from lavaseg.training.plan import Plan
+from lavaseg.training.ranks import norms_together, together
 from lavaseg.training.segmenter import segmenter
-from lavaseg.training.surroundings import (
-    ModelCheckpoint,
-    TensorBoardLogger,
-    alone,
-    one_process,
-    pl,
+from lavaseg.training.stopping import EarlyStop, TimeLimit, TimeUp
+from lavaseg.training.surroundings import ModelCheckpoint, TensorBoardLogger, alone, pl
+from lavaseg.training.trainers import SameStart, on, only_interrupted
+
+_PRECISION: dict[str, Any] = {
+    "float32": "32-true",
+    "bfloat16": "bf16-mixed",
+    "float16": "16-mixed",
+}
+"""What lightning calls the numbers of `training.precision`."""
+_HINTS = (
+    ".*does not have many workers.*",
+    ".*multi-threaded, use of fork.*",
+    "Grad strides do not match bucket view strides.*",
+    ".*``compute`` method of metric.*",
+    ".*will create .* worker processes in total.*",
 )
+"""Beginnings of warnings about what is meant to be so."""
 
 
 def fit(
@@ -50,6 +61,7 @@ def fit(
     membranes: Artefact[MembraneHistory] | None = None,
     start: Path | None = None,
     progress: bool = True,
+    place: Place | None = None,
 ) -> History:
     """Train `model`, and store the weights of its best validation epoch.
 
@@ -62,39 +74,64 @@ def fit(
         title: shown in front of each epoch's line.
         membranes: takes histograms of the membranes of each epoch; None: none are made.
         start: the checkpoint to continue from (`going_on`).
+        place: what it runs on; None: a GPU where there is one. Of several processes, each calls
+            this function, and the first one writes.
+
+    Returns:
+        The epochs, and why they are fewer than planned if they are.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; the last finished epoch is in the checkpoint.
     """
     keep_freed_memory()
-    history = History(table, weights)
+    place = place or Place()
+    rank = place.rank
+    history = History(table, weights, writes=rank.number == 0)
     name = table.path.stem
     checkpoint = checkpoint_of(folder, table)
     looked_at = train if validation is None else validation
-    watching = [] if membranes is None else [MembraneHistograms(membranes, looked_at, plan)]
-    with _quiet(), alone(), writing_in_threads(folder.curves.path):
+    watching: list[pl.Callback] = []
+    if membranes is not None and rank.number == 0:
+        watching = [MembraneHistograms(membranes, looked_at, plan)]
+    watching += [SameStart()] if together() else []
+    stopping: list[pl.Callback] = [
+        EarlyStop(history, plan.optimisation.early_stop if validation else 0)
+    ]
+    if place.limit is not None:
+        stopping.append(TimeLimit(history, weights, place))
+    shown = title if progress and rank.number == 0 else None
+    with ExitStack() as stack:
+        stack.enter_context(_quiet())
+        stack.enter_context(alone())
+        stack.enter_context(writing_in_threads(folder.curves.path))
         trainer = pl.Trainer(
             max_epochs=plan.optimisation.epochs,
-            accelerator="gpu" if torch.cuda.is_available() else "cpu",
-            devices=1,
-            plugins=[one_process(), WholeCheckpoints()],
+            accumulate_grad_batches=plan.optimisation.accumulate,
+            precision=_PRECISION[plan.optimisation.precision],
+            **on(place, plan, WholeCheckpoints()),
             default_root_dir=folder.checkpoints.path,
             logger=TensorBoardLogger(folder.path, name=folder.curves.path.name, version=name),
-            callbacks=[*watching, *_callbacks(history, checkpoint, title if progress else None)],
+            callbacks=[*watching, *_callbacks(history, checkpoint, shown), *stopping],
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             gradient_clip_val=plan.optimisation.gradient_clip or None,
             log_every_n_steps=50,
         )
+        if together():
+            stack.enter_context(norms_together(model))
+            stack.enter_context(only_interrupted(trainer))
         try:
             trainer.fit(
                 segmenter(model, plan, classes),
-                _batches(plan, train, shuffle=True),
-                None if validation is None else _batches(plan, validation, shuffle=False),
+                _batches(plan, train, place, shuffle=True),
+                None if validation is None else _batches(plan, validation, place, shuffle=False),
                 ckpt_path=start,
                 weights_only=True,
             )
+        except TimeUp as reached:
+            history.ended = str(reached)
+            return history
         except SystemExit:  # lightning turns Ctrl-C into an exit
             raise KeyboardInterrupt from None
     if trainer.interrupted:
@@ -145,7 +182,9 @@ def _callbacks(history: History, checkpoint: Path, title: str | None) -> list[pl
     return [history, last, *([] if title is None else [EpochLines(history, title)])]
 
 
-def _batches(plan: Plan, samples: Samples, *, shuffle: bool) -> Any:
+def _batches(plan: Plan, samples: Samples, place: Place, *, shuffle: bool) -> Any:
+    accumulate = plan.optimisation.accumulate
+    grouped = shuffle and (accumulate > 1 or place.rank.count > 1)
     return loader(
         samples,
         plan.encoder,
@@ -154,6 +193,9 @@ def _batches(plan: Plan, samples: Samples, *, shuffle: bool) -> Any:
         shuffle=shuffle,
         augment=plan.augment,
         ignore_index=plan.ignore_index,
+        accumulate=accumulate if grouped else None,
+        rank=place.rank,
+        workers=place.workers,
     )
 
 
@@ -164,7 +206,8 @@ def _quiet() -> Iterator[None]:
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        for hint in _HINTS:
+            warnings.filterwarnings("ignore", message=hint)
         try:
             for logger in loggers:
                 logger.setLevel(logging.ERROR)
