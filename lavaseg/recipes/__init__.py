@@ -207,6 +207,15 @@ class Training(Section):
     initial_gain: float = Field(1.0, gt=0)
     """Factor on the weights of xavier_uniform; Kim et al.'s code: 2."""
 
+    @model_validator(mode="after")
+    def _judged(self) -> Training:
+        if self.early_stop and self.train_on_all:
+            raise ValueError(
+                f"training.early_stop is {self.early_stop}, but with training.train_on_all nothing "
+                "is validated: expected early_stop 0"
+            )
+        return self
+
 
 class Finetune(Section):
     """Quantisation-aware fine-tuning of the folded network, at export."""

@@ -35,10 +35,10 @@ from lavaseg.training.ranks import ALONE, Rank
 BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
 """What carries sums between processes, by the kind of their devices."""
 _HOST = "127.0.0.1"
-_MEETING = timedelta(minutes=10)
-"""How long all processes may take to read their data; then those that wait give up."""
 _PATIENCE = timedelta(hours=2)
 """How long a process waits for another one within an epoch."""
+_LOOK = 0.05
+"""Seconds between two looks at the others."""
 _GRACE = 10.0
 """Seconds that a process has to end by itself."""
 
@@ -107,6 +107,7 @@ def company(
     try:
         for number in range(1, count):
             others.append(_start(number, job))
+        _await(others, store)
         with joined(store, Rank(0, count), devices), _watching(others, devices):
             yield Rank(0, count)
         _wait(others)
@@ -198,6 +199,20 @@ def _start(number: int, job: Mapping[str, Any]) -> _Other:
     return _Other(number, handle, output)
 
 
+def ready(store: distributed.Store, number: int) -> None:
+    """Tell the first process that this one is about to join."""
+    store.set(f"ready {number}", "")
+
+
+def _await(others: Sequence[_Other], store: distributed.Store) -> None:
+    """Wait until all are about to join, which they do when they have read their data."""
+    keys = [f"ready {other.number}" for other in others]
+    while not store.check(keys):
+        if any(other.handle.poll() is not None for other in others):
+            raise RuntimeError("another process has ended")
+        time.sleep(_LOOK)
+
+
 def _wait(others: Sequence[_Other]) -> None:
     """Wait for processes that have nothing left to do."""
     for other in others:
@@ -211,7 +226,7 @@ def _failure(others: Sequence[_Other]) -> str:
     while not (why := next(filter(None, (other.why() for other in others)), "")):
         if time.monotonic() > until:
             break
-        time.sleep(0.05)
+        time.sleep(_LOOK)
     return why
 
 

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -99,10 +100,10 @@ def train(
     return prepared.run
 
 
-def train_with_others(
+def with_others(
     recipe: Recipe, folder: Path, devices: Devices, rank: Rank, start: Path | None
-) -> None:
-    """Train as one of several processes, of which the first one calls `train` and writes.
+) -> Callable[[], object]:
+    """What trains as one of several processes, of which the first one calls `train` and writes.
 
     Args:
         recipe, folder: as of `train`.
@@ -110,8 +111,9 @@ def train_with_others(
         rank: of this one.
         start: the checkpoint to go on from.
     """
+    prepared = _prepared(recipe, folder, False, None)
     place = replace(Place.of(recipe), devices=devices, rank=rank)
-    _fit(_prepared(recipe, folder, False, None), place, start, False)
+    return partial(_fit, prepared, place, start, False)
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ def main(job: dict[str, Any]) -> None:
 
     from lavaseg import recipes
     from lavaseg.kernels.devices_torch import Devices
-    from lavaseg.training.company import joined
-    from lavaseg.training.experiment import train_with_others
+    from lavaseg.training.company import joined, ready
+    from lavaseg.training.experiment import with_others
     from lavaseg.training.ranks import Rank
 
     devices = Devices(job["kind"], tuple(job["devices"]))
@@ -35,8 +35,10 @@ def main(job: dict[str, Any]) -> None:
     recipe = recipes.parse(job["recipe"])
     start = None if job["start"] is None else Path(job["start"])
     store = distributed.TCPStore("127.0.0.1", job["port"], rank.count, is_master=False)
+    train = with_others(recipe, Path(job["folder"]), devices, rank, start)
+    ready(store, rank.number)
     with joined(store, rank, devices):
-        train_with_others(recipe, Path(job["folder"]), devices, rank, start)
+        train()
 
 
 def _main() -> int:
