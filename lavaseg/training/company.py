@@ -89,8 +89,7 @@ def company(
         _HOST,
         port,
         count,
-        True,
-        _MEETING,
+        is_master=True,
         wait_for_workers=False,
         master_listen_fd=listener.detach(),
     )
