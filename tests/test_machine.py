@@ -239,7 +239,7 @@ class _Halfway:
 
 
 def test_accumulated_batches_train_what_one_batch_trains(tmp_path: Path) -> None:
-    model = "model.options={channels: [4, 4, 4, 4, 4, 4, 4, 4], norm: none, bias: true}"
+    model = "model.options={channels: [4, 4, 4, 4, 4, 4, 4, 4], norm: none}"
     common = (model, "training.optimiser=sgd", "training.learning_rate=0.01")
     sizes = {"one": ("training.batch_size=10",)}
     sizes["two"] = ("training.batch_size=5", "training.accumulate=2")

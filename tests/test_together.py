@@ -69,7 +69,7 @@ def small(root: Path, *fields: str) -> Recipe:
 
 
 SPIKING = (
-    "model.options={channels: [4, 4, 4, 4, 4, 4, 4, 4], norm: none, bias: true}",
+    "model.options={channels: [4, 4, 4, 4, 4, 4, 4, 4], norm: none}",
     "rmp.weight=0.1",
     "rmp.schedule=constant",
 )
@@ -151,7 +151,7 @@ def test_each_sample_is_taken_once_however_many_share_the_batches(
         assert sorted(validated) == list(range(count))
 
 
-def _norms(number: int, store: str, folder: str) -> None:
+def _norms(store: str, folder: str, number: int) -> None:
     """What norms give and learn in one of two processes, of 3 and 2 samples."""
     shared = distributed.FileStore(store, 2)
     distributed.init_process_group("gloo", store=shared, rank=number, world_size=2)
@@ -193,15 +193,11 @@ def _passed(samples: slice) -> dict[str, torch.Tensor]:
 
 @pytest.mark.slow
 def test_norms_take_the_statistics_of_all_processes(tmp_path: Path) -> None:
-    context = torch.multiprocessing.get_context("spawn")
-    store = str(tmp_path / "store")
-    others = [context.Process(target=_norms, args=(k, store, str(tmp_path))) for k in range(2)]
-    for other in others:
-        other.start()
+    words = [sys.executable, __file__, str(tmp_path / "store"), str(tmp_path)]
+    others = [subprocess.Popen([*words, str(number)]) for number in range(2)]
     whole = _passed(slice(None))
     for other in others:
-        other.join()
-        assert other.exitcode == 0
+        assert other.wait() == 0
     first, second = (torch.load(tmp_path / f"{k}.pt") for k in range(2))
     for name, value in whole.items():
         apart = name.endswith((".y", ".x"))
@@ -318,3 +314,7 @@ def test_batches_that_cannot_be_shared_are_refused_before_anything_is_written(
         train(recipe, tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
     assert os.environ.get("GLOO_SOCKET_IFNAME") is None
+
+
+if __name__ == "__main__":
+    _norms(*sys.argv[1:3], int(sys.argv[3]))

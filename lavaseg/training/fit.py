@@ -94,9 +94,7 @@ def fit(
     if membranes is not None and rank.number == 0:
         watching = [MembraneHistograms(membranes, looked_at, plan)]
     watching += [SameStart()] if together() else []
-    stopping: list[pl.Callback] = [
-        EarlyStop(history, plan.optimisation.early_stop if validation else 0)
-    ]
+    stopping: list[pl.Callback] = [EarlyStop(history, plan.optimisation.early_stop)]
     if place.limit is not None:
         stopping.append(TimeLimit(history, weights, place))
     shown = title if progress and rank.number == 0 else None
