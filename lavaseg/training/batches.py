@@ -167,7 +167,7 @@ class Batches(DataLoader):
 
     group: int | None = None
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         batches = self._sound()
         if self.group is None:
             yield from batches

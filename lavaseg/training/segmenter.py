@@ -195,8 +195,8 @@ class Segmenter(pl.LightningModule):
 
     def _log_validated(self) -> None:
         """Log the mean of the losses of the batches, each by its samples."""
-        loaders = self.trainer.val_dataloaders
-        batches = torch.zeros(len(loaders.batch_sampler.ends), 3, dtype=torch.float64)
+        sampler: Any = self.trainer.val_dataloaders.batch_sampler  # type: ignore[union-attr]
+        batches = torch.zeros(len(sampler.ends), 3, dtype=torch.float64)
         for index, sums in self.seen.items():
             batches[index] = sums.cpu()
         self.seen = {}
