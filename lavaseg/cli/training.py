@@ -11,6 +11,7 @@ import typer
 from lavaseg.cli.complete import complete_fields, complete_recipes
 from lavaseg.cli.console import check_writable, say
 from lavaseg.cli.inputs import say_repeated
+from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
     from lavaseg.runs import Run
@@ -38,6 +39,16 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")
     ] = False,
+    init: Annotated[
+        Path | None,
+        typer.Option(
+            "--init", help="Begin with the weights of a run, a .net or a file of weights."
+        ),
+    ] = None,
+    rates: Annotated[
+        bool,
+        typer.Option("--try-rates", help="Train some steps at rising rates, and suggest one."),
+    ] = False,
 ) -> None:
     """Train a network and keep everything about it in one run folder.
 
@@ -47,6 +58,12 @@ def train(
     looked at. Ctrl-C is safe: --resume goes on exactly where the last epoch ended. With more
     training.epochs it extends a finished run, if its schedules are constant.
 
+    --init takes what fits of other weights: the best epoch of a run, the integers of a .net file,
+    or a .safetensors or torch file; one line says which layers are taken and which are new.
+    --set init.frozen='[conv1, conv2]' keeps layers as they are.
+
+    --try-rates writes a curve of the loss over the learning rate beside the run's folder.
+
     Example: `lavaseg train demo --set training.epochs=3 -o runs/short`
     """
     from lavaseg.recipes import load
@@ -54,6 +71,16 @@ def train(
     say_repeated(set_ or ())
     checked = load(recipe, set_ or ())
     folder = out_ or Path("runs") / checked.name
+
+    changes = [word for item in set_ or () for word in ("--set", item)]
+    command = ["lavaseg", "train", recipe, *changes, "--out", str(folder)]
+    if rates:
+        from lavaseg.cli.rates import try_rates
+
+        if resume:
+            raise LavasegError("--try-rates looks for a rate to begin with: leave out --resume")
+        try_rates(checked, folder, [*command, *(["--init", str(init)] if init else [])], init)
+        return
 
     from lavaseg.models.analog import RECTIFIED, AnalogModel
     from lavaseg.training import train as train_recipe
@@ -63,10 +90,9 @@ def train(
     check_writable(nearest if nearest.is_dir() else folder)
 
     try:
-        run = train_recipe(checked, folder, resume=resume, described_as=_say_chip)
+        run = train_recipe(checked, folder, init=init, resume=resume, described_as=_say_chip)
     except KeyboardInterrupt:
-        changes = [word for item in set_ or () for word in ("--set", item)]
-        again = shlex.join(["lavaseg", "train", recipe, *changes, "--out", str(folder), "--resume"])
+        again = shlex.join([*command, "--resume"])
         raise KeyboardInterrupt(
             f"interrupted: finished epochs are kept, `{again}` goes on from there"
         ) from None

@@ -72,26 +72,19 @@ def fit(
     checkpoint = checkpoint_of(folder, table)
     looked_at = train if validation is None else validation
     watching = [] if membranes is None else [MembraneHistograms(membranes, looked_at, plan)]
-    with _quiet(), alone(), writing_in_threads(folder.curves.path):
-        trainer = pl.Trainer(
+    with quiet(), alone(), writing_in_threads(folder.curves.path):
+        trainer = trainer_of(
+            plan,
+            callbacks=[*watching, *_callbacks(history, checkpoint, title if progress else None)],
             max_epochs=plan.optimisation.epochs,
-            accelerator="gpu" if torch.cuda.is_available() else "cpu",
-            devices=1,
-            plugins=[one_process(), WholeCheckpoints()],
             default_root_dir=folder.checkpoints.path,
             logger=TensorBoardLogger(folder.path, name=folder.curves.path.name, version=name),
-            callbacks=[*watching, *_callbacks(history, checkpoint, title if progress else None)],
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            gradient_clip_val=plan.optimisation.gradient_clip or None,
-            log_every_n_steps=50,
         )
         try:
             trainer.fit(
                 segmenter(model, plan, classes),
-                _batches(plan, train, shuffle=True),
-                None if validation is None else _batches(plan, validation, shuffle=False),
+                batches(plan, train, shuffle=True),
+                None if validation is None else batches(plan, validation, shuffle=False),
                 ckpt_path=start,
                 weights_only=True,
             )
@@ -100,6 +93,22 @@ def fit(
     if trainer.interrupted:
         raise KeyboardInterrupt
     return history
+
+
+def trainer_of(plan: Plan, callbacks: list[pl.Callback], **options: Any) -> pl.Trainer:
+    """Lightning's trainer on the device of this machine, with what all of ours have in common."""
+    return pl.Trainer(
+        accelerator="gpu" if torch.cuda.is_available() else "cpu",
+        devices=1,
+        plugins=[one_process(), WholeCheckpoints()],
+        callbacks=callbacks,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        gradient_clip_val=plan.optimisation.gradient_clip or None,
+        log_every_n_steps=50,
+        **options,
+    )
 
 
 def checkpoint_of(folder: RunFolder, table: Artefact[Rows]) -> Path:
@@ -145,7 +154,7 @@ def _callbacks(history: History, checkpoint: Path, title: str | None) -> list[pl
     return [history, last, *([] if title is None else [EpochLines(history, title)])]
 
 
-def _batches(plan: Plan, samples: Samples, *, shuffle: bool) -> Any:
+def batches(plan: Plan, samples: Samples, *, shuffle: bool) -> Any:
     return loader(
         samples,
         plan.encoder,
@@ -158,7 +167,7 @@ def _batches(plan: Plan, samples: Samples, *, shuffle: bool) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """While open, lightning's banners and hints, which are about its own flags, are not shown."""
     loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
     levels = [logger.level for logger in loggers]
