@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from lavaseg import data
+from lavaseg.errors import LavasegError
 from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.recipes import Recipe
 from lavaseg.runs import Run, RunFolder
@@ -30,7 +31,7 @@ from lavaseg.training.surroundings import alone, pl
 from lavaseg.training.transfer import begin, settled
 
 STEPS = 100
-"""Steps of the optimiser, each with a rate of its own."""
+"""Steps of a range test, unless told otherwise."""
 RANGES = {"sgd": (1e-5, 10.0)}
 """The least and the largest rate of an optimiser, where they are not `RANGE`."""
 RANGE = (1e-6, 1.0)
@@ -91,20 +92,27 @@ class RateTest:
 
 
 def try_rates(
-    recipe: Recipe, *, init: str | Path | Run | None = None, progress: bool = True
+    recipe: Recipe,
+    *,
+    init: str | Path | Run | None = None,
+    steps: int = STEPS,
+    progress: bool = True,
 ) -> RateTest:
-    """Train a recipe for `STEPS` steps at rates that rise, and write nothing.
+    """Train a recipe for some steps at rates that rise, and write nothing.
 
     Learned delays stay as they begin.
 
     Args:
         init: weights to begin with, as `train` takes them.
+        steps: of the optimiser, each with a rate of its own.
         progress: show a progress bar.
 
     Raises:
-        LavasegError: what `train` refuses before it begins.
+        LavasegError: fewer than two steps, or what `train` refuses before it begins.
         KeyboardInterrupt: Ctrl-C.
     """
+    if steps < 2:
+        raise LavasegError(f"steps must be 2 or more, got {steps}")
     nowhere = RunFolder(Path())
     recipe = settled(recipe, init, nowhere, resume=False)
     data_set = data.load(recipe.data.name, **recipe.data.options)
@@ -121,12 +129,12 @@ def try_rates(
     least, largest = RANGES.get(recipe.training.optimiser, RANGE)
     keep_freed_memory()
     with bar("try rates", show=progress) as report, quiet(), alone():
-        sweep = _Sweep(np.geomspace(least, largest, STEPS).tolist(), report)
+        sweep = _Sweep(np.geomspace(least, largest, steps).tolist(), report)
         trainer = trainer_of(
             plan,
             callbacks=[sweep],
             max_epochs=-1,
-            max_steps=STEPS,
+            max_steps=steps,
             logger=False,
             enable_checkpointing=False,
         )

@@ -41,8 +41,11 @@ class Begun:
 
     def __str__(self) -> str:
         taken, layers = self.taken, len(self.taken.layers) + len(self.taken.new)
-        whole = "all" if not taken.new else f"{len(taken.layers)} of"
-        parts = [f"{whole} {counted(layers, 'layer')} taken ({_names(taken.layers)})"]
+        ends = f"{taken.layers[0]} to {taken.layers[-1]}"
+        parts = [f"all {counted(layers, 'layer')} taken, {ends}"]
+        if taken.new:
+            of = f"{len(taken.layers)} of {counted(layers, 'layer')} taken"
+            parts = [f"{of} ({_names(taken.layers)})"]
         if taken.new:
             parts.append(f"new: {_names([f'{n} ({why})' for n, why in taken.new.items()])}")
         if taken.partly:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +19,12 @@ from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.network import Network
 from lavaseg.netx import read as read_net
 from lavaseg.runs import Run
-from lavaseg.runs.formats import ARRAYS
-from lavaseg.system.faults import reading
+from lavaseg.system.faults import DAMAGED, reading
 from lavaseg.training.transfer.integers import values_of
 from lavaseg.training.transfer.layers import Key, Model, key_of
 
-_HDF5, _ZIP = b"\x89HDF", b"PK\x03\x04"
-"""How files of HDF5 begin, and those of torch; safetensors has no such mark, but its ending."""
+_HDF5 = b"\x89HDF"
+"""How the HDF5 part of a file begins."""
 _HEADER = 4096
 """Bytes of a `.net` file within which its HDF5 part begins."""
 _NESTED = ("state_dict", "model_state_dict", "model")
@@ -83,8 +82,24 @@ def opened(source: str, model: Model) -> Given:
         begins = path.open("rb").read(_HEADER)
     if path.suffix == ".net" or _HDF5 in begins:
         return _of_net(source, path, model)
-    arrays = ARRAYS.read(path) if path.suffix == ".safetensors" else _of_torch(path)
-    return Given(source, path, digest(path), _keyed(path, arrays))
+    return Given(source, path, digest(path), read_weights(path))
+
+
+def read_weights(path: Path) -> dict[Key, np.ndarray]:
+    """The values in a file of weights, by what they are.
+
+    Args:
+        path: a .safetensors file; any other is taken for one that torch wrote.
+
+    Raises:
+        LavasegError: it is damaged or something else, or holds no weights.
+    """
+    if path.suffix != ".safetensors":
+        return _keyed(path, _of_torch(path))
+    from safetensors.torch import load_file
+
+    with reading(path):
+        return _keyed(path, {name: _array(value) for name, value in load_file(path).items()})
 
 
 def digest(path: Path) -> str:
@@ -151,8 +166,11 @@ def _of_torch(path: Path) -> dict[str, np.ndarray]:
         "is no file of weights that can be read: expected the state_dict of a model, as "
         "safetensors or by torch.save, without Python objects, which could run code"
     )
-    with reading(path, fault), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with reading(path, fault):
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums
+                if archive.testzip() is not None:
+                    raise LavasegError(f"{path} {DAMAGED}; make or fetch it again")
         found = torch.load(path, map_location="cpu", weights_only=True)
     for name in _NESTED:
         if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):

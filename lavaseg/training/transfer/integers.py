@@ -18,9 +18,6 @@ from lavaseg.network.levels import SUM, integer_neurons
 from lavaseg.training.network import SpikingNetwork
 from lavaseg.training.transfer.layers import Key
 
-_ROUNDED = 1.5
-"""Weight units by which rounding may have moved a threshold: half of one, of levels a whole one."""
-
 
 @dataclass(frozen=True)
 class Floats:
@@ -106,19 +103,16 @@ class _Integers:
         return values
 
     def _unit(self, node: Population) -> float:
-        """Trained units of one weight unit.
+        """Trained units of one weight unit; of a file that does not say, by the thresholds.
 
-        A threshold was rounded to a whole number of weight units. Where it is the trained one but
-        for that, their ratio is the unit, so that each neuron fires for what it fires for there.
+        Export chooses scales with which thresholds are whole, so that both are the same.
         """
         slots = self.neurons[node.name].slots if node.name in self.neurons else ()
         held = self.net.network[slots[0] if slots else node.name]
-        scale = self.net.scales.get(held.name, 0.0)
+        if held.name in self.net.scales:
+            return 1 / self.net.scales[held.name]
         threshold = held.threshold if isinstance(held, Population) else None
         if threshold is None or node.threshold is None:
-            return 1 / (scale or 1.0)
+            return 1.0
         # of integer neurons the first slot fires above half of the threshold, also of one level
-        whole = 2 * threshold if slots or node.levels == 1 else threshold
-        if not scale or abs(node.threshold * scale - whole) <= _ROUNDED:
-            return node.threshold / whole
-        return 1 / scale
+        return node.threshold / (2 * threshold if slots or node.levels == 1 else threshold)

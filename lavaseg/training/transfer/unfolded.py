@@ -44,15 +44,18 @@ class _Moments:
         self.sums = [a + b for a, b in zip(self.sums, found, strict=True)] if self.sums else found
         self.count += x.numel() // found[0].numel()
 
+    def _mean_of(self, sums: torch.Tensor) -> torch.Tensor:
+        return (sums.mT if self.by_step else sums) / self.count
+
     @property
     def mean(self) -> torch.Tensor:
         """(channels,), or (T, channels)."""
-        return self.sums[0].T / self.count
+        return self._mean_of(self.sums[0])
 
     @property
     def variance(self) -> torch.Tensor:
         """(channels,): of a norm by steps, the mean of theirs."""
-        found = (self.sums[1].T / self.count - self.mean.square()).clamp(min=0)
+        found = (self._mean_of(self.sums[1]) - self.mean.square()).clamp(min=0)
         return found.mean(0) if self.by_step else found
 
 
