@@ -12,6 +12,7 @@ from lavaseg.cli import machine
 from lavaseg.cli.complete import complete_fields, complete_recipes
 from lavaseg.cli.console import check_writable, say
 from lavaseg.cli.inputs import say_repeated
+from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
     from lavaseg.runs import Run
@@ -39,6 +40,16 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")
     ] = False,
+    init: Annotated[
+        Path | None,
+        typer.Option(
+            "--init", help="Begin with the weights of a run, a .net or a file of weights."
+        ),
+    ] = None,
+    rates: Annotated[
+        bool,
+        typer.Option("--try-rates", help="Train some steps at rising rates, and suggest one."),
+    ] = False,
     device: machine.TrainDevice = None,
     devices: machine.Devices = None,
     threads: machine.ThreadsEach = None,
@@ -57,6 +68,12 @@ def train(
     training.epochs it extends a finished run, if its schedules are constant. What it runs on may
     differ then: apart from the order of sums, it changes nothing of what is learned.
 
+    --init takes what fits of other weights: the best epoch of a run, the integers of a .net file,
+    or a .safetensors or torch file; one line says which layers are taken and which are new.
+    --set init.frozen='[conv1, conv2]' keeps layers as they are.
+
+    --try-rates writes a curve of the loss over the learning rate beside the run's folder.
+
     Example: `lavaseg train demo --set training.epochs=3 -o runs/short`
     In the time that there is: `lavaseg train voc --device cuda:1 --workers 4 --time-limit 2h`
     """
@@ -71,6 +88,17 @@ def train(
     checked = load(recipe, [*(set_ or ()), *machine.fields(**asked)])
     folder = out_ or Path("runs") / checked.name
 
+    changes = [word for item in set_ or () for word in ("--set", item)]
+    changes += machine.words(**asked)
+    command = ["lavaseg", "train", recipe, *changes, "--out", str(folder)]
+    if rates:
+        from lavaseg.cli.rates import try_rates
+
+        if resume:
+            raise LavasegError("--try-rates looks for a rate to begin with: leave out --resume")
+        try_rates(checked, folder, [*command, *(["--init", str(init)] if init else [])], init)
+        return
+
     from lavaseg.models.analog import RECTIFIED, AnalogModel
     from lavaseg.training import train as train_recipe
 
@@ -78,11 +106,9 @@ def train(
     nearest = next(p for p in (folder, *folder.resolve().parents) if p.exists())
     check_writable(nearest if nearest.is_dir() else folder)
 
-    changes = [word for item in set_ or () for word in ("--set", item)]
-    changes += machine.words(**asked)
-    again = shlex.join(["lavaseg", "train", recipe, *changes, "--out", str(folder), "--resume"])
+    again = shlex.join([*command, "--resume"])
     try:
-        run = train_recipe(checked, folder, resume=resume, described_as=_say_chip)
+        run = train_recipe(checked, folder, init=init, resume=resume, described_as=_say_chip)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"interrupted: finished epochs are kept, `{again}` goes on from there"

@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from lavaseg.encoders import Encoder, encoder_from_dict
 from lavaseg.errors import LavasegError
 from lavaseg.network.nodes import LONGEST_DELAY
+from lavaseg.recipes.init import Init
 from lavaseg.recipes.machine import Machine
 from lavaseg.recipes.section import Section
 from lavaseg.system.faults import one_line, reading
@@ -245,6 +246,8 @@ class Recipe(Section):
     """How pictures or events become spikes: its `kind`, `steps`, and what that kind has besides."""
     augment: Augment = Augment()
     """Random changes of training pictures."""
+    init: Init = Init()
+    """Weights to begin with, and layers that keep them."""
     training: Training
     """Optimisation of the float network."""
     rmp: Rmp = Rmp()

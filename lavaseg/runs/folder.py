@@ -46,6 +46,12 @@ class RunFolder:
         JSON,
         written_by=("train", "convert"),
     )
+    begun = Kind(
+        "init.json",
+        "which weights it began with: their file with a hash, layers taken, new, unused and frozen",
+        JSON,
+        written_by=("train",),
+    )
     history = Kind(
         "metrics.csv",
         "one row an epoch: losses, validation mIoU, spike rates, operations, energy",

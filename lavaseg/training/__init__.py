@@ -13,15 +13,18 @@ if TYPE_CHECKING:
     from lavaseg.training.experiment import evaluate, train
     from lavaseg.training.isometry import isometries
     from lavaseg.training.network import SpikingNetwork
+    from lavaseg.training.rates import RateTest, try_rates
 
-__all__ = ["SpikingNetwork", "evaluate", "isometries", "train"]
+__all__ = ["RateTest", "SpikingNetwork", "evaluate", "isometries", "train", "try_rates"]
 
 __getattr__, __dir__ = on_first_use(
     __name__,
     {
+        "RateTest": "rates",
         "SpikingNetwork": "network",
         "evaluate": "experiment",
         "isometries": "isometry",
         "train": "experiment",
+        "try_rates": "rates",
     },
 )

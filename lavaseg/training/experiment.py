@@ -47,6 +47,7 @@ from lavaseg.training.ranks import Rank, check_shares
 from lavaseg.training.resuming import check_free, note_surroundings
 from lavaseg.training.segmenter import check_plan
 from lavaseg.training.slayer.neurons import FLOAT_SCALE
+from lavaseg.training.transfer import Begun, begin, frozen_layers, settled
 from lavaseg.training.weights import Module, draw_weights, restore, seed_weights
 
 _FLOAT_BYTES = 4
@@ -58,6 +59,7 @@ def train(
     recipe: Recipe,
     out: str | Path,
     *,
+    init: str | Path | Run | None = None,
     resume: bool = False,
     progress: bool = True,
     described_as: Callable[[Run], None] | None = None,
@@ -67,6 +69,8 @@ def train(
     Args:
         recipe: what to train. Its section `machine` says on what; several processes train together
             if it asks for several devices.
+        init: weights to begin with: a run, a `.net` file or a file of weights, in place of the
+            recipe's `init.weights`.
         resume: continue after the last finished epoch of an interrupted run; the result equals
             that of a run that was never interrupted. More `training.epochs` than before extend a
             run whose schedules do not depend on their number.
@@ -75,23 +79,32 @@ def train(
 
     Raises:
         LavasegError: `out` holds another run already, is being written by another process or
-            cannot be written; nothing to resume; a device is missing. Nothing is written before all
-            is checked.
+            cannot be written; nothing to resume; a device is missing; no weights to begin with.
+            Nothing is written before all is checked.
         KeyboardInterrupt: stopped by Ctrl-C; can be resumed.
     """
     started = time.monotonic()
     folder = RunFolder(Path(out))
+    recipe = settled(recipe, init, folder, resume)
     check_free(folder, recipe, resume)
     place, threads = Place.of(recipe, started), threads_of(recipe)
     with limited_threads(threads):
         prepared = _prepared(recipe, folder.path, progress, described_as)
         check_shares(len(prepared.training), recipe.training.batch_size, recipe.machine.devices)
         check_workers(prepared.run)
+        begun = None if resume else _begin(prepared, progress)
+        if begun is not None:
+            recipe = begun.noted(recipe)
+            prepared = replace(prepared, run=replace(prepared.run, recipe=recipe))
         make_folder(folder.path)
         with locked(folder.path):
             check_free(folder, recipe, resume)  # another command may have written meanwhile
             start = going_on(folder, folder.history) if resume else None
+            if resume and start is None:  # no epoch was finished
+                begun = _begin(prepared, progress)
             prepared.run.save()
+            if begun is not None:
+                folder.begun.save(begun.to_dict())
             note_surroundings(folder, place.devices, resume)
             with company(recipe, folder.path, place.devices, threads, start) as rank:
                 history = _fit(prepared, replace(place, rank=rank), start, progress)
@@ -112,6 +125,8 @@ def with_others(
         start: the checkpoint to go on from.
     """
     prepared = _prepared(recipe, folder, False, None)
+    if start is None:
+        _begin(prepared, False)
     place = replace(Place.of(recipe), devices=devices, rank=rank)
     return partial(_fit, prepared, place, start, False)
 
@@ -142,24 +157,14 @@ def _prepared(
     # it selects nothing, but a run that cannot be evaluated is better not begun
     check_labelled(data_set.test, "test", data_set.ignore_index, recipe.encoder_object)
     run = described(recipe, data_set, folder)
-    _check_memory(run)
+    check_memory_of(run)
     beyond = _beyond(run)
     if beyond and progress:
         line(f"warning: {beyond}")
     if described_as is not None:
         described_as(run)
-    model = untrained(run)
-    encoder = recipe.encoder_object
-    plan = Plan(
-        recipe.training,
-        encoder,
-        recipe.seed,
-        float(encoder.steps),
-        recipe.rmp,
-        data_set.ignore_index,
-        recipe.augment,
-        weights_of_classes(recipe, data_set, training),
-    )
+    model = drawn(run)
+    plan = plan_of(recipe, data_set, training, model)
     check_plan(model, plan)
     return _Prepared(run, model, plan, training, validation)
 
@@ -184,13 +189,40 @@ def _fit(prepared: _Prepared, place: Place, start: Path | None, progress: bool) 
     )
 
 
+def plan_of(
+    recipe: Recipe, data_set: DataSet, training: Samples, model: SpikingNetwork | AnalogNetwork
+) -> Plan:
+    """Everything that the training of a recipe depends on besides model and data."""
+    encoder = recipe.encoder_object
+    return Plan(
+        recipe.training,
+        encoder,
+        recipe.seed,
+        float(encoder.steps),
+        recipe.rmp,
+        data_set.ignore_index,
+        recipe.augment,
+        weights_of_classes(recipe, data_set, training),
+        frozen_layers(model, recipe.init.frozen) if recipe.init.frozen else (),
+    )
+
+
+def _begin(prepared: _Prepared, progress: bool) -> Begun | None:
+    """Give a drawn model the weights that its run begins with, and say which fit."""
+    run = prepared.run
+    begun = begin(prepared.model, run.recipe, run.classes, lambda: prepared.training)
+    if begun is not None and progress:
+        line(str(begun))
+    return begun
+
+
 def _beyond(run: Run) -> str:
     """What dilations that reach beyond their sheet do to the network; empty if none does."""
     network = run.model.description if isinstance(run.model, AnalogModel) else run.model
     return "" if network is None else beyond_in_words(network)
 
 
-def _check_memory(run: Run) -> None:
+def check_memory_of(run: Run) -> None:
     """Refuse a network that no training step on this machine can hold.
 
     Raises:
@@ -293,6 +325,13 @@ def trained_model(run: Run) -> SpikingNetwork | AnalogNetwork:
 
 def untrained(run: Run) -> SpikingNetwork | AnalogNetwork:
     """The float network of any run as training begins with it, in training mode."""
+    model = drawn(run)
+    begin(model, run.recipe, run.classes, lambda: training_parts(run.recipe, run.data)[0])
+    return model
+
+
+def drawn(run: Run) -> SpikingNetwork | AnalogNetwork:
+    """The float network of any run with the weights that its seed draws, in training mode."""
     seed_weights(run.recipe.seed)
     model = _fresh(run)
     draw_weights(model, run.recipe.training)

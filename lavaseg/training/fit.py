@@ -99,22 +99,16 @@ def fit(
         stopping.append(TimeLimit(history, weights, place))
     shown = title if progress and rank.number == 0 else None
     with ExitStack() as stack:
-        stack.enter_context(_quiet())
+        stack.enter_context(quiet())
         stack.enter_context(alone())
         stack.enter_context(writing_in_threads(folder.curves.path))
-        trainer = pl.Trainer(
+        trainer = trainer_of(
+            plan,
+            place,
+            callbacks=[*watching, *_callbacks(history, checkpoint, shown), *stopping],
             max_epochs=plan.optimisation.epochs,
-            accumulate_grad_batches=plan.optimisation.accumulate,
-            precision=_PRECISION[plan.optimisation.precision],
-            **on(place, plan, WholeCheckpoints()),
             default_root_dir=folder.checkpoints.path,
             logger=TensorBoardLogger(folder.path, name=folder.curves.path.name, version=name),
-            callbacks=[*watching, *_callbacks(history, checkpoint, shown), *stopping],
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            gradient_clip_val=plan.optimisation.gradient_clip or None,
-            log_every_n_steps=50,
         )
         if together():
             stack.enter_context(norms_together(model))
@@ -122,8 +116,8 @@ def fit(
         try:
             trainer.fit(
                 segmenter(model, plan, classes),
-                _batches(plan, train, place, shuffle=True),
-                None if validation is None else _batches(plan, validation, place, shuffle=False),
+                batches(plan, train, place, shuffle=True),
+                None if validation is None else batches(plan, validation, place, shuffle=False),
                 ckpt_path=start,
                 weights_only=True,
             )
@@ -135,6 +129,24 @@ def fit(
     if trainer.interrupted:
         raise KeyboardInterrupt
     return history
+
+
+def trainer_of(
+    plan: Plan, place: Place, callbacks: list[pl.Callback], **options: Any
+) -> pl.Trainer:
+    """Lightning's trainer on the devices of a place, with what all of ours have in common."""
+    return pl.Trainer(
+        **on(place, plan, WholeCheckpoints()),
+        accumulate_grad_batches=plan.optimisation.accumulate,
+        precision=_PRECISION[plan.optimisation.precision],
+        callbacks=callbacks,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        gradient_clip_val=plan.optimisation.gradient_clip or None,
+        log_every_n_steps=50,
+        **options,
+    )
 
 
 def checkpoint_of(folder: RunFolder, table: Artefact[Rows]) -> Path:
@@ -180,7 +192,7 @@ def _callbacks(history: History, checkpoint: Path, title: str | None) -> list[pl
     return [history, last, *([] if title is None else [EpochLines(history, title)])]
 
 
-def _batches(plan: Plan, samples: Samples, place: Place, *, shuffle: bool) -> Any:
+def batches(plan: Plan, samples: Samples, place: Place, *, shuffle: bool) -> Any:
     accumulate = plan.optimisation.accumulate
     grouped = shuffle and (accumulate > 1 or place.rank.count > 1)
     return loader(
@@ -198,7 +210,7 @@ def _batches(plan: Plan, samples: Samples, place: Place, *, shuffle: bool) -> An
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """While open, lightning's banners and hints, which are about its own flags, are not shown."""
     loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
     levels = [logger.level for logger in loggers]

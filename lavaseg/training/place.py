@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lavaseg.encoders import Direct
 from lavaseg.errors import LavasegError
@@ -53,6 +53,12 @@ class Place:
         seconds = float("inf") if machine.seconds is None else machine.seconds
         deadline = (time.monotonic() if started is None else started) + seconds
         return cls(devices, workers=machine.workers, limit=machine.time_limit, deadline=deadline)
+
+    @property
+    def alone(self) -> Place:
+        """The first of its devices, for as long as it takes."""
+        first = Devices(self.devices.kind, self.devices.numbers[:1])
+        return replace(self, devices=first, limit=None, deadline=float("inf"))
 
 
 def check_workers(run: Run) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from torch import nn
 from torch.distributed import get_world_size
 
 from lavaseg.errors import LavasegError
@@ -41,6 +42,9 @@ from lavaseg.training.plan import Plan, learning_rate
 from lavaseg.training.ranks import Group, samples_of, summed, together
 from lavaseg.training.slayer.delays import ChannelDelays
 from lavaseg.training.surroundings import MulticlassConfusionMatrix, pl
+from lavaseg.training.transfer.layers import freeze
+
+S = TypeVar("S", bound="Segmenter")
 
 
 def check_plan(model: SpikingNetwork | AnalogNetwork, plan: Plan) -> None:
@@ -81,12 +85,26 @@ class Segmenter(pl.LightningModule):
     """
 
     model: SpikingNetwork | AnalogNetwork
+    still: tuple[nn.Module, ...] = ()
+    """Submodules of frozen layers."""
 
     def __init__(self, plan: Plan, classes: int) -> None:
         super().__init__()
         self.plan = plan
         self.confusion = MulticlassConfusionMatrix(classes, ignore_index=plan.ignore_index)
         self.seen: dict[int, torch.Tensor] = {}
+
+    def hold(self) -> None:
+        """Keep the layers that the plan freezes as they are."""
+        self.still = freeze(self.model, self.plan.frozen)
+        self.train(self.training)
+
+    def train(self: S, mode: bool = True) -> S:
+        """As torch's; norms of frozen layers stay in eval mode."""
+        super().train(mode)
+        for module in self.still:
+            module.eval()
+        return self
 
     def learn(
         self, messages: torch.Tensor, labels: torch.Tensor, group: Group | None = None
@@ -342,6 +360,11 @@ class AnalogSegmenter(Segmenter):
 
 def segmenter(model: SpikingNetwork | AnalogNetwork, plan: Plan, classes: int) -> Segmenter:
     """The segmenter that trains `model`."""
+    found: Segmenter
     if isinstance(model, SpikingNetwork):
-        return SpikingSegmenter(model, plan, classes)
-    return AnalogSegmenter(model, plan, classes)
+        found = SpikingSegmenter(model, plan, classes)
+    else:
+        found = AnalogSegmenter(model, plan, classes)
+    if plan.frozen:
+        found.hold()
+    return found
