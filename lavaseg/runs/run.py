@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lavaseg import data, recipes
 from lavaseg.data.base import DataSet
+from lavaseg.data.colours import class_colours, data_colours
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import RECTIFIED, AnalogModel
 from lavaseg.network import Network, Shape
@@ -22,6 +23,8 @@ from lavaseg.system.json_types import fits
 from lavaseg.system.shown import html_table
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from lavaseg.network.integers import IntegerNetwork
 
 
@@ -198,6 +201,11 @@ class Run:
     def _nets(self) -> dict[tuple[int, int], IntegerNetwork]:
         """The integer network as last read, by time and size of its file."""
         return {}
+
+    @property
+    def colours(self) -> np.ndarray:
+        """The colour of each class, uint8 (K, 3): the data set's own where it has some."""
+        return class_colours(self.classes, data_colours(self.recipe.data))
 
     def history(self) -> Rows:
         """One row an epoch of training, as numbers; none before the first."""

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 from lavaseg.lazy import on_first_use
 
 if TYPE_CHECKING:
-    from lavaseg.training.experiment import evaluate, train
+    from lavaseg.training.experiment import dry_run, evaluate, train
     from lavaseg.training.isometry import isometries
     from lavaseg.training.network import SpikingNetwork
 
-__all__ = ["SpikingNetwork", "evaluate", "isometries", "train"]
+__all__ = ["SpikingNetwork", "dry_run", "evaluate", "isometries", "train"]
 
 __getattr__, __dir__ = on_first_use(
     __name__,
     {
         "SpikingNetwork": "network",
+        "dry_run": "experiment",
         "evaluate": "experiment",
         "isometries": "isometry",
         "train": "experiment",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -34,12 +34,14 @@ from lavaseg.system.lock import locked
 from lavaseg.system.progress import line, track
 from lavaseg.training.batches import loader, messages
 from lavaseg.training.fit import fit, going_on
+from lavaseg.training.header import header
 from lavaseg.training.loss import class_weights, segmentation_loss
 from lavaseg.training.network import Carried, SpikingNetwork, spikes_sent
 from lavaseg.training.plan import Plan
 from lavaseg.training.resuming import check_free, note_surroundings
 from lavaseg.training.segmenter import check_plan
 from lavaseg.training.slayer.neurons import FLOAT_SCALE
+from lavaseg.training.trial import Trial, trial
 from lavaseg.training.weights import Module, draw_weights, restore, seed_weights
 
 _FLOAT_BYTES = 4
@@ -71,22 +73,109 @@ def train(
     """
     folder = RunFolder(Path(out))
     check_free(folder, recipe, resume)
+    finished = len(folder.history.load()) if resume and folder.history.exists() else 0
+    begun = _prepared(recipe, folder.path, line if progress else None, described_as, finished)
+    run, plan = begun.run, begun.plan
+    make_folder(folder.path)
+    with locked(folder.path):
+        check_free(folder, recipe, resume)  # another command may have written meanwhile
+        start = going_on(folder, folder.history) if resume else None
+        run.save()
+        note_surroundings(folder, resume)
+        fit(
+            begun.model,
+            plan,
+            begun.training,
+            begun.validation,
+            classes=run.classes,
+            colours=run.colours,
+            folder=folder,
+            table=folder.history,
+            weights=folder.weights,
+            membranes=folder.membranes if recipe.training.membrane_histograms else None,
+            title="train",
+            start=start,
+            progress=progress,
+        )
+    return run
+
+
+def dry_run(
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    tell: Callable[[str], None] | None = None,
+    described_as: Callable[[Run], None] | None = None,
+) -> Trial:
+    """What training a recipe would take, from a few real steps of it; nothing is written.
+
+    Args:
+        out: where it would train, which need not exist and is left as it is.
+        resume: it would go on with the epochs that are left of the run in `out`.
+        tell: takes the lines that training begins with; None: they are not shown.
+        described_as: as of `train`.
+
+    Raises:
+        LavasegError: it could not be trained; nothing to resume.
+        KeyboardInterrupt: Ctrl-C.
+    """
+    folder, finished = RunFolder(Path(out)), 0
+    if resume:
+        check_free(folder, recipe, resume)
+        finished = len(Run.open(folder.path).history())
+    begun = _prepared(recipe, folder.path, tell, described_as, finished)
+    return trial(
+        begun.model,
+        begun.plan,
+        begun.training,
+        begun.validation,
+        classes=len(begun.run.classes),
+        epochs=recipe.training.epochs - finished,
+    )
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """All that a training begins with."""
+
+    run: Run
+    model: SpikingNetwork | AnalogNetwork
+    plan: Plan
+    training: Samples
+    validation: Samples | None
+
+
+def _prepared(
+    recipe: Recipe,
+    path: Path,
+    tell: Callable[[str], None] | None,
+    described_as: Callable[[Run], None] | None,
+    finished: int,
+) -> _Begun:
+    """Read the data, check all that can be checked, and say what will be trained.
+
+    Args:
+        finished: epochs that the run in `path` has already.
+    """
+    tell = tell or (lambda _: None)
     data_set = data.load(recipe.data.name, **recipe.data.options)
-    for remark in data_set.remarks if progress else ():
-        line(remark)
+    for remark in data_set.remarks:
+        tell(remark)
     training, validation = training_parts(recipe, data_set)
-    if validation is None and progress:
-        line(
+    if validation is None:
+        tell(
             f"training.train_on_all: all {len(training):,} samples outside of the test part train "
             "the network, no held-out part selects an epoch, and the last one is kept"
         )
     # it selects nothing, but a run that cannot be evaluated is better not begun
     check_labelled(data_set.test, "test", data_set.ignore_index, recipe.encoder_object)
-    run = described(recipe, data_set, folder.path)
+    run = described(recipe, data_set, path)
     _check_memory(run)
-    beyond = _beyond(run)
-    if beyond and progress:
-        line(f"warning: {beyond}")
+    for text in header(run, data_set, training, validation, finished):
+        tell(text)
+    if beyond := _beyond(run):
+        tell(f"warning: {beyond}")
     if described_as is not None:
         described_as(run)
     model = untrained(run)
@@ -102,27 +191,7 @@ def train(
         weights_of_classes(recipe, data_set, training),
     )
     check_plan(model, plan)
-    make_folder(folder.path)
-    with locked(folder.path):
-        check_free(folder, recipe, resume)  # another command may have written meanwhile
-        start = going_on(folder, folder.history) if resume else None
-        run.save()
-        note_surroundings(folder, resume)
-        fit(
-            model,
-            plan,
-            training,
-            validation,
-            classes=len(data_set.classes),
-            folder=folder,
-            table=folder.history,
-            weights=folder.weights,
-            membranes=folder.membranes if recipe.training.membrane_histograms else None,
-            title="train",
-            start=start,
-            progress=progress,
-        )
-    return run
+    return _Begun(run, model, plan, training, validation)
 
 
 def _beyond(run: Run) -> str:

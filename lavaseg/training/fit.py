@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from lavaseg.data.base import Samples
@@ -22,6 +23,8 @@ from lavaseg.system.progress import line
 from lavaseg.training.batches import loader
 from lavaseg.training.callbacks import EpochLines, History
 from lavaseg.training.checkpoints import WholeCheckpoints, newest
+from lavaseg.training.curves import Curves
+from lavaseg.training.health import FiniteGradients, Health
 from lavaseg.training.histograms import MembraneHistograms
 from lavaseg.training.memory import keep_freed_memory
 from lavaseg.training.network import SpikingNetwork
@@ -42,7 +45,8 @@ def fit(
     train: Samples,
     validation: Samples | None,
     *,
-    classes: int,
+    classes: Sequence[str],
+    colours: np.ndarray,
     folder: RunFolder,
     table: Artefact[Rows],
     weights: Artefact[Arrays],
@@ -55,11 +59,12 @@ def fit(
 
     Args:
         validation: samples that select the epoch; None: the last one is kept.
-        classes: number of classes.
+        classes: class names.
+        colours: of the classes, uint8 (K, 3).
         folder: where checkpoints and curves go.
         table: takes one row an epoch; checkpoint and curves are named like it.
         weights: takes the best weights.
-        title: shown in front of each epoch's line.
+        title: shown in front of each epoch's line: "train", or the section of the recipe.
         membranes: takes histograms of the membranes of each epoch; None: none are made.
         start: the checkpoint to continue from (`going_on`).
 
@@ -71,27 +76,27 @@ def fit(
     name = table.path.stem
     checkpoint = checkpoint_of(folder, table)
     looked_at = train if validation is None else validation
+    curves = Curves(looked_at, plan, classes, colours)
     watching = [] if membranes is None else [MembraneHistograms(membranes, looked_at, plan)]
-    with _quiet(), alone(), writing_in_threads(folder.curves.path):
-        trainer = pl.Trainer(
+    watching += [FiniteGradients()]
+    section = "training" if title == "train" else title
+    told = [EpochLines(history, title), Health(classes, line, section)]
+    with quiet(), alone(), writing_in_threads(folder.curves.path):
+        trainer = trainer_of(
+            plan,
+            callbacks=[
+                *watching,
+                *_callbacks(history, checkpoint, curves, told if progress else ()),
+            ],
             max_epochs=plan.optimisation.epochs,
-            accelerator="gpu" if torch.cuda.is_available() else "cpu",
-            devices=1,
-            plugins=[one_process(), WholeCheckpoints()],
             default_root_dir=folder.checkpoints.path,
             logger=TensorBoardLogger(folder.path, name=folder.curves.path.name, version=name),
-            callbacks=[*watching, *_callbacks(history, checkpoint, title if progress else None)],
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            gradient_clip_val=plan.optimisation.gradient_clip or None,
-            log_every_n_steps=50,
         )
         try:
             trainer.fit(
-                segmenter(model, plan, classes),
-                _batches(plan, train, shuffle=True),
-                None if validation is None else _batches(plan, validation, shuffle=False),
+                segmenter(model, plan, len(classes)),
+                batches(plan, train, shuffle=True),
+                None if validation is None else batches(plan, validation, shuffle=False),
                 ckpt_path=start,
                 weights_only=True,
             )
@@ -100,6 +105,22 @@ def fit(
     if trainer.interrupted:
         raise KeyboardInterrupt
     return history
+
+
+def trainer_of(plan: Plan, callbacks: list[pl.Callback], **options: Any) -> pl.Trainer:
+    """Lightning's trainer on the device of this machine, with what all of ours have in common."""
+    return pl.Trainer(
+        accelerator="gpu" if torch.cuda.is_available() else "cpu",
+        devices=1,
+        plugins=[one_process(), WholeCheckpoints()],
+        callbacks=callbacks,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        gradient_clip_val=plan.optimisation.gradient_clip or None,
+        log_every_n_steps=50,
+        **options,
+    )
 
 
 def checkpoint_of(folder: RunFolder, table: Artefact[Rows]) -> Path:
@@ -131,8 +152,10 @@ def going_on(folder: RunFolder, table: Artefact[Rows]) -> Path | None:
     return found
 
 
-def _callbacks(history: History, checkpoint: Path, title: str | None) -> list[pl.Callback]:
-    """Callbacks at the end of an epoch, in this order; lines for the user if there is a title.
+def _callbacks(
+    history: History, checkpoint: Path, curves: Curves, told: Sequence[pl.Callback]
+) -> list[pl.Callback]:
+    """Callbacks at the end of an epoch, in this order; `told` are lines for the user.
 
     The row comes first: the checkpoint holds it.
     """
@@ -142,10 +165,11 @@ def _callbacks(history: History, checkpoint: Path, title: str | None) -> list[pl
         enable_version_counter=False,
         save_on_train_epoch_end=True,
     )
-    return [history, last, *([] if title is None else [EpochLines(history, title)])]
+    return [history, last, curves, *told]
 
 
-def _batches(plan: Plan, samples: Samples, *, shuffle: bool) -> Any:
+def batches(plan: Plan, samples: Samples, *, shuffle: bool) -> Any:
+    """Batches of samples as a plan has them; shuffled, and changed at random, for training."""
     return loader(
         samples,
         plan.encoder,
@@ -158,7 +182,7 @@ def _batches(plan: Plan, samples: Samples, *, shuffle: bool) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """While open, lightning's banners and hints, which are about its own flags, are not shown."""
     loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
     levels = [logger.level for logger in loggers]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 
 from lavaseg.errors import LavasegError
@@ -73,7 +75,8 @@ class Segmenter(pl.LightningModule):
     """One network under training: loss, optimiser, validation metrics.
 
     Differences between spiking and artificial networks are left to `SpikingSegmenter` and
-    `AnalogSegmenter`.
+    `AnalogSegmenter`. For those who watch, `terms` holds what the last batch's loss was added up
+    of, by name, and "total"; `measured` the confusion matrix of the last validation.
     """
 
     model: SpikingNetwork | AnalogNetwork
@@ -81,6 +84,8 @@ class Segmenter(pl.LightningModule):
     def __init__(self, plan: Plan, classes: int) -> None:
         super().__init__()
         self.plan = plan
+        self.terms: dict[str, torch.Tensor] = {}
+        self.measured: np.ndarray | None = None
         self.confusion = MulticlassConfusionMatrix(classes, ignore_index=plan.ignore_index)
 
     def learn(
@@ -127,7 +132,9 @@ class Segmenter(pl.LightningModule):
         loss = self._loss(self.logits(readout), labels)
         if anything_counts(labels, self.plan.ignore_index, self.plan.class_weights):
             self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
-        return loss + added
+        total = loss + added
+        self.terms |= {"cross_entropy": loss.detach(), "total": total.detach()}
+        return total
 
     def validation_step(self, batch: Batch, _: int) -> None:
         messages, labels = batch
@@ -139,8 +146,8 @@ class Segmenter(pl.LightningModule):
         self.confusion.update(resized.argmax(1), labels)
 
     def on_validation_epoch_end(self) -> None:
-        confusion = self.confusion.compute().cpu().numpy()
-        self.log("val_miou", float(mean_iou(confusion)), prog_bar=True)
+        self.measured = self.confusion.compute().cpu().numpy()
+        self.log("val_miou", float(mean_iou(self.measured)), prog_bar=True)
         self.confusion.reset()
         self.log_activity()
 
@@ -177,6 +184,8 @@ class SpikingSegmenter(Segmenter):
         self.auxiliaries = model.network.auxiliaries if weighted else ()
         self.counts: dict[str, torch.Tensor] = {}
         self.validated = 0
+        self.watched: Callable[[Node, torch.Tensor], None] | None = None
+        """Called with what each node sends for a batch of training, while there is somebody."""
 
     def learn(
         self, messages: torch.Tensor, labels: torch.Tensor
@@ -186,6 +195,8 @@ class SpikingSegmenter(Segmenter):
         added: list[torch.Tensor] = []
 
         def observe(node: Node, spikes: torch.Tensor, membrane: torch.Tensor | None) -> None:
+            if self.watched is not None:
+                self.watched(node, spikes)
             if node.name in self.auxiliaries and membrane is not None:
                 added.append(self.auxiliary_loss(membrane[..., -1], labels))
             if regularise and node.name in self.regularised and membrane is not None:
@@ -195,16 +206,19 @@ class SpikingSegmenter(Segmenter):
 
         weight = rmp_weight(self.plan.rmp, self.trainer.global_step / self._steps())
         regularise = weight > 0
-        observed = regularise or bool(self.auxiliaries)
+        observed = regularise or bool(self.auxiliaries) or self.watched is not None
         readout = self.model(
             messages,
             observe if observed else None,
             membranes=self.plan.rmp.time if regularise else "none",
         )
+        if added:
+            self.terms["auxiliary"] = torch.stack(added).sum().detach()
         if penalties:
             penalty = rmp_mean(self.plan.rmp, penalties, neurons)
             self.log("rmp", penalty, on_step=False, on_epoch=True, batch_size=len(labels))
             added.append(weight * penalty)
+            self.terms["rmp"] = added[-1].detach()
         return readout, torch.stack(added).sum() if added else 0.0
 
     def watch(self, messages: torch.Tensor) -> torch.Tensor:
@@ -256,7 +270,11 @@ class AnalogSegmenter(Segmenter):
         readout = self.model(
             messages, (lambda x: added.append(self.auxiliary_loss(x, labels))) if wanted else None
         )
-        return readout, torch.stack(added).sum() if added else 0.0
+        if not added:
+            return readout, 0.0
+        total = torch.stack(added).sum()
+        self.terms["auxiliary"] = total.detach()
+        return readout, total
 
     def watch(self, messages: torch.Tensor) -> torch.Tensor:
         readout: torch.Tensor = self.model(messages)
