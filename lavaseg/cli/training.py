@@ -59,6 +59,8 @@ def train(
     looked at. Ctrl-C is safe: --resume goes on exactly where the last epoch ended. With more
     training.epochs it extends a finished run, if its schedules are constant.
 
+    --dry-run trains a few steps, says how much memory and time all of it takes, and writes nothing.
+
     Example: `lavaseg train demo --set training.epochs=3 -o runs/short`
     """
     from lavaseg.recipes import load

@@ -138,7 +138,7 @@ class EpochLines(pl.Callback):
             + (f"  spikes/neuron by layer {rates}" if rates else "")
         )
         memory, where = measured_memory(module.device)
-        if first and memory is not None:
+        if first and memory is not None and self.title == "train":
             line(f"{'memory':<{KEY}}{gigabytes(memory)} at peak so far ({where})")
 
     def on_exception(self, *_: Any) -> None:

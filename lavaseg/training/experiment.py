@@ -74,8 +74,8 @@ def train(
     folder = RunFolder(Path(out))
     check_free(folder, recipe, resume)
     finished = len(folder.history.load()) if resume and folder.history.exists() else 0
-    begun = _prepared(recipe, folder.path, line if progress else None, described_as, finished)
-    run, plan = begun.run, begun.plan
+    prepared = _prepared(recipe, folder.path, line if progress else None, described_as, finished)
+    run, plan = prepared.run, prepared.plan
     make_folder(folder.path)
     with locked(folder.path):
         check_free(folder, recipe, resume)  # another command may have written meanwhile
@@ -83,10 +83,10 @@ def train(
         run.save()
         note_surroundings(folder, resume)
         fit(
-            begun.model,
+            prepared.model,
             plan,
-            begun.training,
-            begun.validation,
+            prepared.training,
+            prepared.validation,
             classes=run.classes,
             colours=run.colours,
             folder=folder,
@@ -124,19 +124,19 @@ def dry_run(
     if resume:
         check_free(folder, recipe, resume)
         finished = len(Run.open(folder.path).history())
-    begun = _prepared(recipe, folder.path, tell, described_as, finished)
+    prepared = _prepared(recipe, folder.path, tell, described_as, finished)
     return trial(
-        begun.model,
-        begun.plan,
-        begun.training,
-        begun.validation,
-        classes=len(begun.run.classes),
+        prepared.model,
+        prepared.plan,
+        prepared.training,
+        prepared.validation,
+        classes=len(prepared.run.classes),
         epochs=recipe.training.epochs - finished,
     )
 
 
 @dataclass(frozen=True)
-class _Begun:
+class _Prepared:
     """All that a training begins with."""
 
     run: Run
@@ -152,7 +152,7 @@ def _prepared(
     tell: Callable[[str], None] | None,
     described_as: Callable[[Run], None] | None,
     finished: int,
-) -> _Begun:
+) -> _Prepared:
     """Read the data, check all that can be checked, and say what will be trained.
 
     Args:
@@ -191,7 +191,7 @@ def _prepared(
         weights_of_classes(recipe, data_set, training),
     )
     check_plan(model, plan)
-    return _Begun(run, model, plan, training, validation)
+    return _Prepared(run, model, plan, training, validation)
 
 
 def _beyond(run: Run) -> str:

@@ -21,8 +21,7 @@ from lavaseg.training.surroundings import pl
 
 SATURATED = 0.95
 """Mean of what a layer's neurons send over the most that they could. A neuron that spikes at 95 %
-of its steps tells 0.29 bits a step, where one that spikes at half of them tells 1; trained layers
-of all recipes here stay below 0.6."""
+of its steps tells 0.29 bits a step, where one that spikes at half of them tells 1."""
 DOMINATED = 0.99
 """Share of the pixels of all other classes that are given to one class. A network that has learned
 anything of the others finds more than a hundredth of their pixels, however rare they are."""
@@ -147,7 +146,7 @@ class Health(pl.Callback):
         self.tell(
             f"warning: {names[0]} sent no spike for any sample of epoch {epoch}{more}, so nothing "
             f"passes it and it learns nothing: lower model.options.threshold or "
-            f"{self.section}.learning_rate, or choose a model with norms"
+            f"{self.section}.learning_rate"
         )
 
     def _tell_saturated(self, layers: Sequence[Population], epoch: int) -> None:
