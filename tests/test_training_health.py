@@ -92,7 +92,8 @@ def test_layers_at_their_maximum_are_named_once_with_a_remedy(
 def test_one_class_that_takes_all_pixels_is_named_once_with_a_remedy(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train(small("training.class_weights=[1, 0]", "training.epochs=4"), tmp_path / "run")
+    fields = ("training.class_weights=[1, 0]", "training.epochs=8", "training.learning_rate=0.02")
+    train(small(*fields), tmp_path / "run")
     (found,) = [text for text in warnings_of(capsys) if "pixels" in text]
     assert "of the validation pixels of all other classes are labelled 'background'" in found
     assert "check training.class_weights" in found

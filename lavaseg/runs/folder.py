@@ -84,7 +84,7 @@ class RunFolder:
     )
     curves = Kind(
         "tensorboard/",
-        "for TensorBoard: rows of the tables, learning rate, IoU of each class, pictures, membranes",
+        "for TensorBoard: rows of the tables, learning rate, IoU by class, pictures, membranes",
         FOLDER,
         written_by=("train", "export"),
     )
