@@ -29,6 +29,8 @@ PICTURES = 20
 unless told otherwise."""
 LONGEST = 256
 """Pixels of a picture's longer side; of larger pictures rows and columns are left out."""
+EVERY = 50
+"""Steps from one learning rate to the next."""
 LAYERS = 24
 """Layers whose membranes are kept, spread over the network, where it has more."""
 _IGNORED = (255, 255, 255)
@@ -69,7 +71,7 @@ class Curves(pl.Callback):
         for name, term in module.terms.items():
             self.sums[name] = self.sums.get(name, 0) + term
         self.batches += 1
-        if trainer.global_step % trainer.log_every_n_steps == 0:
+        if trainer.global_step % EVERY == 0:
             self._write_rates(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:

@@ -77,8 +77,9 @@ def fit(
     checkpoint = checkpoint_of(folder, table)
     looked_at = train if validation is None else validation
     curves = Curves(looked_at, plan, classes, colours)
-    watching = [] if membranes is None else [MembraneHistograms(membranes, looked_at, plan)]
-    watching += [FiniteGradients()]
+    watching: list[pl.Callback] = [FiniteGradients()]
+    if membranes is not None:
+        watching.append(MembraneHistograms(membranes, looked_at, plan))
     section = "training" if title == "train" else title
     told = [EpochLines(history, title), Health(classes, line, section)]
     with quiet(), alone(), writing_in_threads(folder.curves.path):
