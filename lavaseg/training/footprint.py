@@ -20,6 +20,8 @@ _PASSING = 3
 gradients of what it sends, of its membranes and of its currents."""
 _OF_LOGITS = 4
 """Logits at the size of the labels, their softmax, and the gradients of both."""
+_OF_DELAYED = 2
+"""What delays of channels keep: spikes as they arrive, for the delay and for the synapses."""
 _OF_ARTIFICIAL = 3
 """What an artificial layer keeps: the output of its convolution, of its norm, and the result."""
 
@@ -77,6 +79,8 @@ def _spiking(network: Network, recipe: Recipe) -> int:
         rounds = max((-(-steps // p.shortest) for p in incoming if p.recurrent), default=1)
         numbers = rounds * _of_neuron(node, arriving, lasting[node.name], recipe)
         kept += network.neurons(node.name) * numbers
+        late = sum(network.neurons(p.source) for p in incoming if p.learns or p.by_channel)
+        kept += _OF_DELAYED * steps * late
         largest = max(largest, network.neurons(node.name) * lasting[node.name])
     return kept + _PASSING * largest
 

@@ -92,7 +92,8 @@ class Stopwatch(pl.Callback):
     ) -> None:
         self.batches.append(self._lap(module))
         self._count(batch[1])
-        enough = len(self.batches) > WARM_UP and time.perf_counter() - self.begun > LONGEST
+        done, passed = len(self.batches), time.perf_counter() - self.begun
+        enough = done >= WARM_UP + TIMED or (done > WARM_UP and passed > LONGEST)
         trainer.should_stop = trainer.should_stop or enough
 
     def on_validation_epoch_start(self, *_: Any) -> None:
