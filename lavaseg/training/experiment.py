@@ -130,7 +130,7 @@ def dry_run(
         prepared.plan,
         prepared.training,
         prepared.validation,
-        classes=len(prepared.run.classes),
+        classes=prepared.run.classes,
         epochs=recipe.training.epochs - finished,
     )
 

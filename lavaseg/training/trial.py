@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +43,7 @@ class Trial:
         timed: batches that were timed.
         memory: bytes at peak; None where the system does not say.
         where: which memory that is.
+        classes: class names.
         labels: share of the pixels of each class, in the order of the classes, and of those that
             do not count, float64 (K + 1,).
         samples: whose labels these are.
@@ -54,6 +56,7 @@ class Trial:
     timed: int
     memory: int | None
     where: str
+    classes: tuple[str, ...]
     labels: np.ndarray
     samples: int
 
@@ -124,13 +127,13 @@ def trial(
     train: Samples,
     validation: Samples | None,
     *,
-    classes: int,
+    classes: Sequence[str],
     epochs: int,
 ) -> Trial:
     """Train `model` for a few batches, as `fit` would, and write nothing.
 
     Args:
-        classes: number of classes.
+        classes: class names.
         epochs: that are to be trained.
 
     Raises:
@@ -138,7 +141,7 @@ def trial(
         KeyboardInterrupt: Ctrl-C.
     """
     keep_freed_memory()
-    watch = Stopwatch(classes)
+    watch = Stopwatch(len(classes))
     training = batches(plan, train, shuffle=True)
     validating = None if validation is None else batches(plan, validation, shuffle=False)
     wanted = WARM_UP + TIMED
@@ -153,7 +156,7 @@ def trial(
             enable_checkpointing=False,
         )
         try:
-            trainer.fit(segmenter(model, plan, classes), training, validating)
+            trainer.fit(segmenter(model, plan, len(classes)), training, validating)
         except SystemExit:  # lightning turns Ctrl-C into an exit
             raise KeyboardInterrupt from None
     if trainer.interrupted:
@@ -168,6 +171,7 @@ def trial(
         timed=len(timed),
         memory=memory,
         where=where,
+        classes=tuple(classes),
         labels=watch.pixels / max(int(watch.pixels.sum()), 1),
         samples=watch.samples,
     )
