@@ -85,7 +85,7 @@ class EpochLines(pl.Callback):
         self.report: Report = lambda done, total, note="": None
         self.clock = Clock()
         self.loss: torch.Tensor | None = None
-        self.shown = 0.0
+        self.note, self.shown = "", 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         title = f"{self.title} epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
@@ -107,12 +107,11 @@ class EpochLines(pl.Callback):
         loss = module.terms["cross_entropy"]
         self.loss = loss if self.loss is None else torch.lerp(self.loss, loss, _NEWEST)
         now = time.monotonic()
-        if now - self.shown < _PERIOD and done < total:
-            return  # a number of a GPU is waited for
-        self.shown = now
-        left = self.clock.left(done / total)
-        rest = "" if left is None else f"  {duration(left)} to go"
-        self.report(done, total, f"loss {float(self.loss):.4f}{rest}")
+        if now - self.shown >= _PERIOD or done == total:  # a number of a GPU is waited for
+            self.shown, left = now, self.clock.left(done / total)
+            rest = "" if left is None else f"  {duration(left)} to go"
+            self.note = f"loss {float(self.loss):.4f}{rest}"
+        self.report(done, total, self.note)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
         total = int(trainer.num_training_batches)
