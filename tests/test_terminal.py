@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 
 import lavaseg
 from lavaseg.cli import app
-from lavaseg.cli.console import flowing, print_table
+from lavaseg.cli.console import print_table
 from lavaseg.encoders import Direct
 from lavaseg.network import Conv, Input, Network, Population, Projection
 from lavaseg.network.integers import IntegerNetwork
+from lavaseg.system.wrapping import flowing
 
 ENDLESS = 5000
 """Columns of a terminal that breaks nothing."""

@@ -6,9 +6,7 @@ import contextlib
 import io
 import json
 import os
-import re
 import sys
-import textwrap
 import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -22,6 +20,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.system.extras import optional
 from lavaseg.system.faults import explanation
 from lavaseg.system.plain import plain
+from lavaseg.system.wrapping import flowing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -169,29 +168,6 @@ def say(text: str, style: str = "") -> None:
     if console.is_terminal:
         text = flowing(text, console.width)
     console.print(Text(text, style), soft_wrap=True)
-
-
-_KEY = re.compile(r" *\S+(?: \S+)*? {2,}")
-"""What a line begins with that has a column of values behind it."""
-
-
-def flowing(text: str, columns: int) -> str:
-    """Lines that a terminal would break anywhere, broken between words, below their beginnings."""
-    return "\n".join(_flowing(line, columns) for line in text.split("\n"))
-
-
-def _flowing(line: str, columns: int) -> str:
-    if len(line) <= columns:
-        return line
-    key = _KEY.match(line)
-    indent = key.end() if key is not None and key.end() <= columns // 3 else 2
-    return textwrap.fill(
-        line,
-        columns,
-        subsequent_indent=" " * indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def check_out(out: Path, inputs: Iterable[Path]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,10 +12,8 @@ from lavaseg.cli import machine
 from lavaseg.cli.complete import complete_fields, complete_recipes
 from lavaseg.cli.console import check_writable, say
 from lavaseg.cli.inputs import say_repeated
+from lavaseg.cli.training_shown import say_chip, try_steps
 from lavaseg.errors import LavasegError
-
-if TYPE_CHECKING:
-    from lavaseg.runs import Run
 
 
 def train(
@@ -39,6 +37,12 @@ def train(
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Train a few steps: memory and time of all. Writes nothing."
+        ),
     ] = False,
     init: Annotated[
         Path | None,
@@ -74,6 +78,8 @@ def train(
 
     --try-rates writes a curve of the loss over the learning rate beside the run's folder.
 
+    --dry-run trains a few steps, says how much memory and time all of it takes, and writes nothing.
+
     Example: `lavaseg train demo --set training.epochs=3 -o runs/short`
     In the time that there is: `lavaseg train voc --device cuda:1 --workers 4 --time-limit 2h`
     """
@@ -87,16 +93,23 @@ def train(
     say_repeated(set_ or ())
     checked = load(recipe, [*(set_ or ()), *machine.fields(**asked)])
     folder = out_ or Path("runs") / checked.name
-
     changes = [word for item in set_ or () for word in ("--set", item)]
     changes += machine.words(**asked)
-    command = ["lavaseg", "train", recipe, *changes, "--out", str(folder)]
+    begun = ["--init", str(init)] if init else []
+
+    def command(folder: Path, resume: bool) -> str:
+        words = ["lavaseg", "train", recipe, *changes, "--out", str(folder)]
+        return shlex.join([*words, *(["--resume"] if resume else begun)])
+
+    if dry_run:
+        try_steps(checked, folder, resume, command, init)
+        return
     if rates:
         from lavaseg.cli.rates import try_rates
 
         if resume:
             raise LavasegError("--try-rates looks for a rate to begin with: leave out --resume")
-        try_rates(checked, folder, [*command, *(["--init", str(init)] if init else [])], init)
+        try_rates(checked, folder, shlex.split(command(folder, False)), init)
         return
 
     from lavaseg.models.analog import RECTIFIED, AnalogModel
@@ -106,37 +119,19 @@ def train(
     nearest = next(p for p in (folder, *folder.resolve().parents) if p.exists())
     check_writable(nearest if nearest.is_dir() else folder)
 
-    again = shlex.join([*command, "--resume"])
     try:
-        run = train_recipe(checked, folder, init=init, resume=resume, described_as=_say_chip)
+        run = train_recipe(checked, folder, init=init, resume=resume, described_as=say_chip)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"interrupted: finished epochs are kept, `{again}` goes on from there"
+            f"interrupted: finished epochs are kept, `{command(folder, True)}` goes on from there"
         ) from None
     kept = " (on all samples; the last epoch is kept)" if checked.training.train_on_all else ""
     say(f"trained: {run.path}{kept}")
     if not run.finished:
-        say(f"To go on: `{again}`")
+        say(f"To go on: `{command(folder, True)}`")
     if not isinstance(run.model, AnalogModel):
         say(f"Next: `lavaseg export {run.path}`")
         return
     say(f"Next: `lavaseg evaluate {run.path}`")
     if run.model.name in RECTIFIED:
         say(f"Or make it spiking: `lavaseg convert {run.path} --out {run.path}-converted`")
-
-
-def _say_chip(run: Run) -> None:
-    """Say on stderr whether the network fits Loihi 2, before its training begins."""
-    from lavaseg.chip import map_net
-    from lavaseg.export.lowering import deployed, obstacles
-    from lavaseg.models.analog import AnalogModel
-    from lavaseg.system.progress import line
-
-    if isinstance(run.model, AnalogModel):
-        return
-    against = obstacles(run.model.without_auxiliaries())
-    if against:
-        line(f"Loihi 2: this network trains only ({', '.join(against)})")
-        return
-    mapping = map_net(deployed(run.model), steps=run.recipe.encoder_object.steps)
-    line(f"Loihi 2: {mapping.misfit or mapping.summary} (our model; `lavaseg map` shows more)")

@@ -29,13 +29,23 @@ def _figures(data: ReportData) -> dict[str, str]:
     if data.examples is not None:
         e = data.examples
         figure = plots.prediction_grid(
-            e.pictures, e.truths, e.predictions, data.classes, ignore_index=e.ignore_index
+            e.pictures,
+            e.truths,
+            e.predictions,
+            data.classes,
+            ignore_index=e.ignore_index,
+            colours=data.colours,
         )
         figures["examples"] = _embedded(figure, "png")
     if data.over_steps is not None:
         o = data.over_steps
         figure = plots.prediction_grid(
-            o.pictures, o.truths, o.rows, data.classes, ignore_index=o.ignore_index
+            o.pictures,
+            o.truths,
+            o.rows,
+            data.classes,
+            ignore_index=o.ignore_index,
+            colours=data.colours,
         )
         figures["over_steps"] = _embedded(figure, "png")
     if data.coded:

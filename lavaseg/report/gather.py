@@ -92,6 +92,7 @@ def collect(run: Run, *, compare: Run | Sequence[Run] = ()) -> ReportData:
         paper=run.recipe.paper,
         data_source="; ".join((data.source, *data.remarks)) if data is not None else "",
         classes=run.classes,
+        colours=run.colours,
         steps=encoder.steps,
         encoder=encoder.to_dict(),
         parameters=run.model.parameter_count(encoder.steps),

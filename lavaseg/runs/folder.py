@@ -90,7 +90,7 @@ class RunFolder:
     )
     curves = Kind(
         "tensorboard/",
-        "the rows of the tables, for TensorBoard",
+        "for TensorBoard: rows of the tables, learning rate, IoU by class, pictures, membranes",
         FOLDER,
         written_by=("train", "export"),
     )

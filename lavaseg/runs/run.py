@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lavaseg import data, recipes
 from lavaseg.data.base import DataSet
+from lavaseg.data.colours import class_colours, data_colours
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import RECTIFIED, AnalogModel
 from lavaseg.network import Network, Shape
@@ -23,6 +24,8 @@ from lavaseg.system.json_types import fits
 from lavaseg.system.shown import html_table
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from lavaseg.network.integers import IntegerNetwork
 
 
@@ -206,6 +209,11 @@ class Run:
         plan, rows = self.recipe.training, self.history()
         ended = len(rows) >= plan.epochs or stopped_early(rows, plan.early_stop)
         return ended and self.files.weights.exists()
+
+    @property
+    def colours(self) -> np.ndarray:
+        """The colour of each class, uint8 (K, 3): the data set's own where it has some."""
+        return class_colours(self.classes, data_colours(self.recipe.data))
 
     def history(self) -> Rows:
         """One row an epoch of training, as numbers; none before the first."""

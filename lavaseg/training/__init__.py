@@ -10,18 +10,27 @@ from typing import TYPE_CHECKING
 from lavaseg.lazy import on_first_use
 
 if TYPE_CHECKING:
-    from lavaseg.training.experiment import evaluate, train
+    from lavaseg.training.experiment import dry_run, evaluate, train
     from lavaseg.training.isometry import isometries
     from lavaseg.training.network import SpikingNetwork
     from lavaseg.training.rates import RateTest, try_rates
 
-__all__ = ["RateTest", "SpikingNetwork", "evaluate", "isometries", "train", "try_rates"]
+__all__ = [
+    "RateTest",
+    "SpikingNetwork",
+    "dry_run",
+    "evaluate",
+    "isometries",
+    "train",
+    "try_rates",
+]
 
 __getattr__, __dir__ = on_first_use(
     __name__,
     {
         "RateTest": "rates",
         "SpikingNetwork": "network",
+        "dry_run": "experiment",
         "evaluate": "experiment",
         "isometries": "isometry",
         "train": "experiment",

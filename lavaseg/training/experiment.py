@@ -39,6 +39,7 @@ from lavaseg.training.batches import loader, messages
 from lavaseg.training.callbacks import History
 from lavaseg.training.company import company
 from lavaseg.training.fit import fit, going_on
+from lavaseg.training.header import header
 from lavaseg.training.loss import class_weights, segmentation_loss
 from lavaseg.training.network import Carried, SpikingNetwork, spikes_sent
 from lavaseg.training.place import Place, check_workers, threads_of
@@ -48,6 +49,7 @@ from lavaseg.training.resuming import check_free, note_surroundings
 from lavaseg.training.segmenter import check_plan
 from lavaseg.training.slayer.neurons import FLOAT_SCALE
 from lavaseg.training.transfer import Begun, begin, frozen_layers, settled
+from lavaseg.training.trial import Trial, trial
 from lavaseg.training.weights import Module, draw_weights, restore, seed_weights
 
 _FLOAT_BYTES = 4
@@ -89,7 +91,9 @@ def train(
     check_free(folder, recipe, resume)
     place, threads = Place.of(recipe, started), threads_of(recipe)
     with limited_threads(threads):
-        prepared = _prepared(recipe, folder.path, progress, described_as)
+        finished = len(folder.history.load()) if resume and folder.history.exists() else 0
+        tell = line if progress else None
+        prepared = _prepared(recipe, folder.path, tell, described_as, finished)
         check_shares(len(prepared.training), recipe.training.batch_size, recipe.machine.devices)
         check_workers(prepared.run)
         begun = None if resume else _begin(prepared, progress)
@@ -124,16 +128,60 @@ def with_others(
         rank: of this one.
         start: the checkpoint to go on from.
     """
-    prepared = _prepared(recipe, folder, False, None)
+    prepared = _prepared(recipe, folder, None, None, 0)
     if start is None:
         _begin(prepared, False)
     place = replace(Place.of(recipe), devices=devices, rank=rank)
     return partial(_fit, prepared, place, start, False)
 
 
+def dry_run(
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    init: str | Path | Run | None = None,
+    resume: bool = False,
+    tell: Callable[[str], None] | None = None,
+    described_as: Callable[[Run], None] | None = None,
+) -> Trial:
+    """What training a recipe would take, from a few real steps of it; nothing is written.
+
+    Args:
+        out: where it would train, which need not exist and is left as it is.
+        init: weights to begin with, as of `train`.
+        resume: it would go on with the epochs that are left of the run in `out`.
+        tell: takes the lines that training begins with; None: they are not shown.
+        described_as: as of `train`.
+
+    Raises:
+        LavasegError: it could not be trained; nothing to resume.
+        KeyboardInterrupt: Ctrl-C.
+    """
+    folder, finished = RunFolder(Path(out)), 0
+    recipe = settled(recipe, init, folder, resume)
+    if resume:
+        check_free(folder, recipe, resume)
+        finished = len(Run.open(folder.path).history())
+    place = Place.of(recipe).alone
+    with limited_threads(threads_of(recipe)):
+        prepared = _prepared(recipe, folder.path, tell, described_as, finished)
+        begun = None if resume else _begin(prepared, False)
+        if begun is not None and tell is not None:
+            tell(str(begun))
+        return trial(
+            prepared.model,
+            prepared.plan,
+            prepared.training,
+            prepared.validation,
+            place,
+            classes=prepared.run.classes,
+            epochs=recipe.training.epochs - finished,
+        )
+
+
 @dataclass(frozen=True)
 class _Prepared:
-    """All that a training is made of, checked."""
+    """All that a training begins with."""
 
     run: Run
     model: SpikingNetwork | AnalogNetwork
@@ -143,24 +191,35 @@ class _Prepared:
 
 
 def _prepared(
-    recipe: Recipe, folder: Path, progress: bool, described_as: Callable[[Run], None] | None
+    recipe: Recipe,
+    path: Path,
+    tell: Callable[[str], None] | None,
+    described_as: Callable[[Run], None] | None,
+    finished: int,
 ) -> _Prepared:
+    """Read the data, check all that can be checked, and say what will be trained.
+
+    Args:
+        finished: epochs that the run in `path` has already.
+    """
+    tell = tell or (lambda _: None)
     data_set = data.load(recipe.data.name, **recipe.data.options)
-    for remark in data_set.remarks if progress else ():
-        line(remark)
+    for remark in data_set.remarks:
+        tell(remark)
     training, validation = training_parts(recipe, data_set)
-    if validation is None and progress:
-        line(
+    if validation is None:
+        tell(
             f"training.train_on_all: all {len(training):,} samples outside of the test part train "
             "the network, no held-out part selects an epoch, and the last one is kept"
         )
     # it selects nothing, but a run that cannot be evaluated is better not begun
     check_labelled(data_set.test, "test", data_set.ignore_index, recipe.encoder_object)
-    run = described(recipe, data_set, folder)
+    run = described(recipe, data_set, path)
     check_memory_of(run)
-    beyond = _beyond(run)
-    if beyond and progress:
-        line(f"warning: {beyond}")
+    for text in header(run, data_set, training, validation, finished):
+        tell(text)
+    if beyond := _beyond(run):
+        tell(f"warning: {beyond}")
     if described_as is not None:
         described_as(run)
     model = drawn(run)
@@ -177,7 +236,8 @@ def _fit(prepared: _Prepared, place: Place, start: Path | None, progress: bool) 
         prepared.plan,
         prepared.training,
         prepared.validation,
-        classes=len(run.classes),
+        classes=run.classes,
+        colours=run.colours,
         folder=run.files,
         table=run.files.history,
         weights=run.files.weights,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from lavaseg.data.base import Samples
 from lavaseg.errors import LavasegError
@@ -20,6 +22,8 @@ from lavaseg.system.progress import line
 from lavaseg.training.batches import loader
 from lavaseg.training.callbacks import EpochLines, History
 from lavaseg.training.checkpoints import WholeCheckpoints, newest
+from lavaseg.training.curves import Curves
+from lavaseg.training.health import FiniteGradients, Health
 from lavaseg.training.histograms import MembraneHistograms
 from lavaseg.training.memory import keep_freed_memory
 from lavaseg.training.network import SpikingNetwork
@@ -53,7 +57,8 @@ def fit(
     train: Samples,
     validation: Samples | None,
     *,
-    classes: int,
+    classes: Sequence[str],
+    colours: np.ndarray,
     folder: RunFolder,
     table: Artefact[Rows],
     weights: Artefact[Arrays],
@@ -67,11 +72,12 @@ def fit(
 
     Args:
         validation: samples that select the epoch; None: the last one is kept.
-        classes: number of classes.
+        classes: class names.
+        colours: of the classes, uint8 (K, 3).
         folder: where checkpoints and curves go.
         table: takes one row an epoch; checkpoint and curves are named like it.
         weights: takes the best weights.
-        title: shown in front of each epoch's line.
+        title: shown in front of each epoch's line: "train", or the section of the recipe.
         membranes: takes histograms of the membranes of each epoch; None: none are made.
         start: the checkpoint to continue from (`going_on`).
         place: what it runs on; None: a GPU where there is one. Of several processes, each calls
@@ -90,14 +96,19 @@ def fit(
     name = table.path.stem
     checkpoint = checkpoint_of(folder, table)
     looked_at = train if validation is None else validation
-    watching: list[pl.Callback] = []
-    if membranes is not None and rank.number == 0:
-        watching = [MembraneHistograms(membranes, looked_at, plan)]
-    watching += [SameStart()] if together() else []
-    stopping: list[pl.Callback] = [EarlyStop(history, plan.optimisation.early_stop)]
+    first = rank.number == 0
+    section = "training" if title == "train" else title
+    watching: list[pl.Callback] = [FiniteGradients()]
+    if together():
+        watching.append(SameStart())
+    if membranes is not None and first:
+        watching.append(MembraneHistograms(membranes, looked_at, plan))
+    told: list[pl.Callback] = [Curves(looked_at, plan, classes, colours)] if first else []
+    if progress and first:
+        told += [EpochLines(history, title), Health(classes, line, section)]
+    told.append(EarlyStop(history, plan.optimisation.early_stop))
     if place.limit is not None:
-        stopping.append(TimeLimit(history, weights, place))
-    shown = title if progress and rank.number == 0 else None
+        told.append(TimeLimit(history, weights, place))
     with ExitStack() as stack:
         stack.enter_context(quiet())
         stack.enter_context(alone())
@@ -105,7 +116,7 @@ def fit(
         trainer = trainer_of(
             plan,
             place,
-            callbacks=[*watching, *_callbacks(history, checkpoint, shown), *stopping],
+            callbacks=[*watching, *_callbacks(history, checkpoint, told)],
             max_epochs=plan.optimisation.epochs,
             default_root_dir=folder.checkpoints.path,
             logger=TensorBoardLogger(folder.path, name=folder.curves.path.name, version=name),
@@ -115,7 +126,7 @@ def fit(
             stack.enter_context(only_interrupted(trainer))
         try:
             trainer.fit(
-                segmenter(model, plan, classes),
+                segmenter(model, plan, len(classes)),
                 batches(plan, train, place, shuffle=True),
                 None if validation is None else batches(plan, validation, place, shuffle=False),
                 ckpt_path=start,
@@ -178,8 +189,10 @@ def going_on(folder: RunFolder, table: Artefact[Rows]) -> Path | None:
     return found
 
 
-def _callbacks(history: History, checkpoint: Path, title: str | None) -> list[pl.Callback]:
-    """Callbacks at the end of an epoch, in this order; lines for the user if there is a title.
+def _callbacks(
+    history: History, checkpoint: Path, told: Sequence[pl.Callback]
+) -> list[pl.Callback]:
+    """Callbacks at the end of an epoch, in this order.
 
     The row comes first: the checkpoint holds it.
     """
@@ -189,10 +202,11 @@ def _callbacks(history: History, checkpoint: Path, title: str | None) -> list[pl
         enable_version_counter=False,
         save_on_train_epoch_end=True,
     )
-    return [history, last, *([] if title is None else [EpochLines(history, title)])]
+    return [history, last, *told]
 
 
 def batches(plan: Plan, samples: Samples, place: Place, *, shuffle: bool) -> Any:
+    """Batches of samples as a plan has them; shuffled, and changed at random, for training."""
     accumulate = plan.optimisation.accumulate
     grouped = shuffle and (accumulate > 1 or place.rank.count > 1)
     return loader(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import nn
 from torch.distributed import get_world_size
@@ -81,7 +82,8 @@ class Segmenter(pl.LightningModule):
     """One network under training: loss, optimiser, validation metrics.
 
     Differences between spiking and artificial networks are left to `SpikingSegmenter` and
-    `AnalogSegmenter`.
+    `AnalogSegmenter`. For those who watch, `terms` holds what the last batch's loss was added up
+    of, by name, and "total"; `measured` the confusion matrix of the last validation.
     """
 
     model: SpikingNetwork | AnalogNetwork
@@ -91,6 +93,8 @@ class Segmenter(pl.LightningModule):
     def __init__(self, plan: Plan, classes: int) -> None:
         super().__init__()
         self.plan = plan
+        self.terms: dict[str, torch.Tensor] = {}
+        self.measured: np.ndarray | None = None
         self.confusion = MulticlassConfusionMatrix(classes, ignore_index=plan.ignore_index)
         self.seen: dict[int, torch.Tensor] = {}
 
@@ -177,7 +181,9 @@ class Segmenter(pl.LightningModule):
         loss = self._loss(self.logits(readout), labels, group, nearest=False)
         if self._anything(labels, group):
             self._log_mean("loss", loss, labels, group)
-        return loss + added
+        total = loss + added
+        self.terms |= {"cross_entropy": loss.detach(), "total": total.detach()}
+        return total
 
     def _anything(self, labels: torch.Tensor, group: Group | None) -> bool:
         """Whether any pixel of a step counts, which all processes answer alike."""
@@ -205,9 +211,9 @@ class Segmenter(pl.LightningModule):
         self.confusion.update(resized.argmax(1), labels)
 
     def on_validation_epoch_end(self) -> None:
-        confusion = self.confusion.compute().cpu().numpy()
+        self.measured = self.confusion.compute().cpu().numpy()
         self._log_validated()
-        self.log("val_miou", float(mean_iou(confusion)), prog_bar=True)
+        self.log("val_miou", float(mean_iou(self.measured)), prog_bar=True)
         self.confusion.reset()
         self.log_activity()
 
@@ -258,6 +264,8 @@ class SpikingSegmenter(Segmenter):
         self.auxiliaries = model.network.auxiliaries if weighted else ()
         self.counts: dict[str, torch.Tensor] = {}
         self.validated = 0
+        self.watched: Callable[[Node, torch.Tensor], None] | None = None
+        """Called with what each node sends for a batch of training, while there is somebody."""
 
     def learn(
         self, messages: torch.Tensor, labels: torch.Tensor, group: Group | None = None
@@ -267,6 +275,8 @@ class SpikingSegmenter(Segmenter):
         added: list[torch.Tensor] = []
 
         def observe(node: Node, spikes: torch.Tensor, membrane: torch.Tensor | None) -> None:
+            if self.watched is not None:
+                self.watched(node, spikes)
             if node.name in self.auxiliaries and membrane is not None:
                 added.append(self.auxiliary_loss(membrane[..., -1], labels, group))
             if regularise and node.name in self.regularised and membrane is not None:
@@ -276,18 +286,21 @@ class SpikingSegmenter(Segmenter):
 
         weight = rmp_weight(self.plan.rmp, self.trainer.global_step / self._steps())
         regularise = weight > 0
-        observed = regularise or bool(self.auxiliaries)
+        observed = regularise or bool(self.auxiliaries) or self.watched is not None
         readout = self.model(
             messages,
             observe if observed else None,
             membranes=self.plan.rmp.time if regularise else "none",
         )
+        if added:
+            self.terms["auxiliary"] = torch.stack(added).sum().detach()
         if penalties:
             penalty = rmp_mean(self.plan.rmp, penalties, neurons)
             if group is not None:
                 penalty = penalty * group.share(labels, samples_of)
             self._log_mean("rmp", penalty, labels, group)
             added.append(weight * penalty)
+            self.terms["rmp"] = added[-1].detach()
         return readout, torch.stack(added).sum() if added else 0.0
 
     def watch(self, messages: torch.Tensor) -> torch.Tensor:
@@ -348,7 +361,11 @@ class AnalogSegmenter(Segmenter):
             added.append(self.auxiliary_loss(readout, labels, group))
 
         readout = self.model(messages, judge if wanted else None)
-        return readout, torch.stack(added).sum() if added else 0.0
+        if not added:
+            return readout, 0.0
+        total = torch.stack(added).sum()
+        self.terms["auxiliary"] = total.detach()
+        return readout, total
 
     def watch(self, messages: torch.Tensor) -> torch.Tensor:
         readout: torch.Tensor = self.model(messages)
