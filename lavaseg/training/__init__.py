@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from lavaseg.lazy import on_first_use
 
 if TYPE_CHECKING:
-    from lavaseg.training.experiment import evaluate, train
+    from lavaseg.training.evaluating import evaluate
+    from lavaseg.training.experiment import train
     from lavaseg.training.isometry import isometries
     from lavaseg.training.network import SpikingNetwork
 
@@ -20,7 +21,7 @@ __getattr__, __dir__ = on_first_use(
     __name__,
     {
         "SpikingNetwork": "network",
-        "evaluate": "experiment",
+        "evaluate": "evaluating",
         "isometries": "isometry",
         "train": "experiment",
     },
