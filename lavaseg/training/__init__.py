@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from lavaseg.lazy import on_first_use
 
 if TYPE_CHECKING:
-    from lavaseg.training.experiment import dry_run, evaluate, train
+    from lavaseg.training.evaluating import evaluate
+    from lavaseg.training.experiment import dry_run, train
     from lavaseg.training.isometry import isometries
     from lavaseg.training.network import SpikingNetwork
     from lavaseg.training.rates import RateTest, try_rates
@@ -31,7 +32,7 @@ __getattr__, __dir__ = on_first_use(
         "RateTest": "rates",
         "SpikingNetwork": "network",
         "dry_run": "experiment",
-        "evaluate": "experiment",
+        "evaluate": "evaluating",
         "isometries": "isometry",
         "train": "experiment",
         "try_rates": "rates",
