@@ -300,7 +300,7 @@ def test_each_layer_of_a_net_file_sends_what_its_integers_send(
     with torch.no_grad():
         for name in CONVOLUTIONS:
             here, _ = model.respond(model.network[name], sent)
-            assert 0.01 < float((sent[name] != 0).float().mean())
+            assert float((sent[name] != 0).float().mean()) > 0.01
             assert float((here != sent[name]).float().mean()) < 0.002, name
         _, membrane = model.respond(model.network["readout"], sent)
     expected = net.logits(activity.readout)
