@@ -18,15 +18,21 @@ from typer.testing import CliRunner
 from lavaseg import models
 from lavaseg.cli import app
 from lavaseg.deploy import Simulator
+from lavaseg.encoders import Direct
 from lavaseg.errors import LavasegError
 from lavaseg.export import export
+from lavaseg.export.lowering import Choice, choose_quantisation, lower, quantise
+from lavaseg.export.weighted import WeightedNetwork
 from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.models.delays import learning_delays
 from lavaseg.network import Input, Network
-from lavaseg.netx import read
+from lavaseg.network.integers import IntegerNetwork
+from lavaseg.network.levels import integer_neurons
+from lavaseg.netx import read, write
 from lavaseg.recipes import Init
 from lavaseg.runs import Run
 from lavaseg.training import SpikingNetwork, evaluate, train
+from lavaseg.training.batches import messages
 from lavaseg.training.experiment import untrained
 from lavaseg.training.segmenter import Segmenter
 from lavaseg.training.transfer import Begun, begin
@@ -168,6 +174,22 @@ def test_what_has_values_for_each_step_takes_those_of_the_steps_that_there_are(
             assert torch.equal(model.state_dict()[name], value), name
 
 
+def test_of_another_kind_of_norm_nothing_is_taken(tmp_path: Path) -> None:
+    source = Input("input", (3, 32, 32), 8)
+    built = models.build("spiking_deeplab", source, 2, **DEMO, norm="bntt")
+    assert isinstance(built, Network)
+    given = SpikingNetwork(built, steps=2)
+    given.norms["conv2"].running_mean.fill_(3.0)
+    torch.save(given.state_dict(), tmp_path / "a.pt")
+    model, found = begun(tmp_path / "a.pt", norm="bntt_shift")
+    assert found.taken.partly == dict.fromkeys(CONVOLUTIONS, "without its norm")
+    assert "conv1 without its norm" in str(found)
+    assert float(model.norm("conv2").running_mean.abs().max()) == 0
+    assert torch.equal(
+        model.synapse("conv1_to_conv2").weight, given.synapse("conv1_to_conv2").weight
+    )
+
+
 def test_a_layer_of_another_shape_is_new_with_its_norm_and_the_rest_is_taken(base: Run) -> None:
     model, found = begun(base.path, inputs=1)
     assert found.taken.new == {"conv1": "4 x 1 x 3 x 3 here, 4 x 3 x 3 x 3 there"}
@@ -237,29 +259,52 @@ def test_a_spiking_network_takes_what_its_artificial_twin_has_learned(tmp_path: 
 # From integers
 
 
-@pytest.mark.parametrize("form", ["float", "binary", "graded"])
-def test_a_net_file_gives_a_network_that_sees_what_the_integers_see(
-    form: str, base: Run, tmp_path: Path
+def exported(path: Path, levels: int | None, form: Choice) -> IntegerNetwork:
+    """A network whose weights were drawn and whose norms have seen pictures, as a `.net` file."""
+    built = models.build(
+        "spiking_deeplab", Input("input", (3, 32, 32), 8), 2, **DEMO, levels=levels
+    )
+    assert isinstance(built, Network)
+    torch.manual_seed(1)
+    model = SpikingNetwork(built, steps=2)
+    pictures = [picture for picture, _ in samples((32, 32))]
+    with torch.no_grad():
+        for _ in range(60):
+            model(messages(pictures, Direct(2), 0, range(len(pictures))))
+    weighted = lower(WeightedNetwork.from_model(model.eval()))
+    net = quantise(weighted, choose_quantisation(weighted), Direct(2), CLASSES, form)
+    write(net, path)
+    return read(path)
+
+
+@pytest.mark.parametrize(("levels", "form"), [(None, "auto"), (3, "binary"), (3, "graded")])
+def test_each_layer_of_a_net_file_sends_what_its_integers_send(
+    levels: int | None, form: Choice, tmp_path: Path
 ) -> None:
-    """Logits agree but for the rounding of membranes, and classes nearly everywhere."""
-    levels, file = None, base.files.net.path
-    if form != "float":
-        levels, file = 3, tmp_path / "a.net"
-        recipe = small("model.options.levels=3", "finetune.epochs=0", epochs=1)
-        run = train(recipe, tmp_path / "run", progress=False)
-        export(run, file, calibration=0, levels=form, progress=False)  # type: ignore[arg-type]
-    model, found = begun(file, levels=levels)
+    """Given the same spikes, but for membranes that lie at a threshold, which floats round."""
+    net = exported(tmp_path / "a.net", levels, form)
+    model, found = begun(tmp_path / "a.net", levels=levels)
     assert found.taken.layers == LAYERS
     assert found.measured == 6
-    net = read(file)
-    pictures = [base.data.test[k][0] for k in range(6)]
-    spikes = net.encoder.encode(pictures, seed=0, samples=range(6))
-    expected = net.logits(Simulator(net).run(spikes).readout)
+    spikes = net.encoder.encode([p for p, _ in samples((32, 32))], seed=0, samples=range(6))
+    populations = [p.name for p in net.network.populations]
+    activity = Simulator(net).run(spikes, record=populations)
+    slots = {n.sum.removesuffix("_sum"): n.slots for n in integer_neurons(net.network)}
+    assert len(slots) == (8 if levels else 0)
+    sent = {"input": torch.from_numpy(spikes).float() / 255}
+    for name in CONVOLUTIONS:
+        parts = [activity.spikes[slot].astype(np.float32) for slot in slots.get(name, (name,))]
+        sent[name] = torch.from_numpy(sum(parts, np.zeros_like(parts[0])))
+    sent = {name: x.permute(0, 2, 3, 4, 1) for name, x in sent.items()}
+    model.eval()
     with torch.no_grad():
-        given = torch.from_numpy(spikes).permute(0, 2, 3, 4, 1).float()
-        logits = model.eval()(given).numpy() / net.steps
-    assert np.abs(logits - expected).mean() < 0.05 * np.abs(expected).mean()
-    assert (logits.argmax(1) == expected.argmax(1)).mean() > 0.97
+        for name in CONVOLUTIONS:
+            here, _ = model.respond(model.network[name], sent)
+            assert float((sent[name] != 0).float().mean()) > 0.01
+            assert float((here != sent[name]).float().mean()) < 0.002, name
+        _, membrane = model.respond(model.network["readout"], sent)
+    expected = net.logits(activity.readout)
+    assert np.abs(membrane[..., -1].numpy() / 2 - expected).max() < 0.01 * np.abs(expected).max()
 
 
 def test_norms_that_were_folded_add_their_shift_and_normalise_as_before(base: Run) -> None:

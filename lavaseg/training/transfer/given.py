@@ -78,8 +78,8 @@ def opened(source: str, model: Model) -> Given:
             f"init.weights: there is no run, .net file or file of weights {source}: expected the "
             "folder of a run, or a .net, .safetensors, .pt, .pth or .ckpt file"
         )
-    with reading(path):
-        begins = path.open("rb").read(_HEADER)
+    with reading(path), path.open("rb") as file:
+        begins = file.read(_HEADER)
     if path.suffix == ".net" or _HDF5 in begins:
         return _of_net(source, path, model)
     return Given(source, path, digest(path), read_weights(path))

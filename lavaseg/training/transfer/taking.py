@@ -26,8 +26,6 @@ from lavaseg.training.transfer.layers import (
     targets_of,
 )
 
-_COUNTS = "num_batches_tracked"
-"""How many batches a norm has seen, which changes nothing."""
 _MERGED = "merged with other layers by export"
 
 
@@ -84,13 +82,13 @@ class _Taking:
         layers = layers_of(self.model)
         found: dict[str, torch.Tensor] = {}
         for layer, keys in layers.items():
-            fitting = {key: self._fitted(key) for key in keys}
+            fitting = self._whole_norms({key: self._fitted(key) for key in keys})
             why = self._why_new(layer, fitting)
             if why:
                 new[layer] = why
                 continue
             found |= {self.names[k]: v for k, v in fitting.items() if v is not None}
-            missing = [k for k, v in fitting.items() if v is None and k[0] != f"norm.{_COUNTS}"]
+            missing = [k for k, v in fitting.items() if v is None and not _counts(k)]
             if self._is_folded(layer):
                 shifts[layer] = self._shift(layer)
                 found.pop(self.names.get(("bias", layer), ""), None)  # the shift holds it
@@ -107,6 +105,16 @@ class _Taking:
                 module.clamp()  # longer ones than this network may have
         return Taken(taken, partly, new, self._unused(layers), shifts)
 
+    @staticmethod
+    def _whole_norms(
+        fitting: dict[Key, torch.Tensor | None],
+    ) -> dict[Key, torch.Tensor | None]:
+        """The same, but for a norm of which a part is missing: statistics go with its factors."""
+        norm = [key for key in fitting if key[0].startswith("norm.") and not _counts(key)]
+        if any(fitting[key] is None for key in norm):
+            return {**fitting, **dict.fromkeys(norm)}
+        return fitting
+
     def _why_new(self, layer: str, fitting: Mapping[Key, torch.Tensor | None]) -> str:
         """Why a layer is drawn; empty if it is taken."""
         if layer in self.drawn:
@@ -114,7 +122,7 @@ class _Taking:
         if layer in self.given.merged:
             return _MERGED
         synaptic = [k for k in fitting if is_synaptic(k, self.state[self.names[k]])]
-        needed = synaptic or [k for k in fitting if k[0] != f"norm.{_COUNTS}"]
+        needed = synaptic or [k for k in fitting if not _counts(k)]
         if all(fitting[key] is None for key in needed):
             known = [key for key in needed if key in self.given.values]
             return self._shapes(known[0]) if known else "not there"
@@ -208,6 +216,11 @@ def heads(model: Model, classes: int) -> tuple[str, ...]:
     last = [layer for layer, channels in weighted.items() if channels == classes][-1:]
     beside = last[0].partition(".")[0] if last else ""
     return tuple(n for n, c in weighted.items() if c == classes and n.partition(".")[0] == beside)
+
+
+def _counts(key: Key) -> bool:
+    """Whether a value is how many batches a norm has seen, which changes nothing."""
+    return key[0].endswith("num_batches_tracked")
 
 
 def _part(key: Key) -> str:
