@@ -75,7 +75,8 @@ def look(
         counts: to which the membranes of firing populations are added, in the bins of `EDGES`.
     """
     sample = messages([stimulus], plan.encoder, plan.seed, [number])
-    device, training = next(model.parameters()).device, model.training
+    device = next(model.parameters()).device
+    modes = [(module, module.training) for module in model.modules()]  # norms may be frozen
     model.eval()
     try:
         if isinstance(model, AnalogNetwork):
@@ -90,4 +91,5 @@ def look(
 
         return model(sample.to(device), observe, membranes="all")
     finally:
-        model.train(training)
+        for module, training in modes:
+            module.training = training
