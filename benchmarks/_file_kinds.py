@@ -61,6 +61,7 @@ from lavaseg.studies import files as studies
 from lavaseg.studies.files import load_kept
 from lavaseg.studies.results import Results, Value, read_csv, write_csv
 from lavaseg.training.checkpoints import newest
+from lavaseg.training.transfer.given import read_weights
 
 
 @dataclass(frozen=True)
@@ -306,6 +307,8 @@ KINDS = (
     Kind("membranes.safetensors", _membranes, formats.MEMBRANES.read, hostile=array_bombs),
     Kind("record.npz", _recording, Recording.load, hostile=npz_bombs),
     Kind("a.ckpt", _checkpoint, newest, hostile=pickles),
+    Kind("weights.pt", _checkpoint, read_weights, hostile=pickles),
+    Kind("weights.safetensors", _arrays, read_weights, hostile=array_bombs),
     Kind("a.png", _picture, read_picture, _with_crcs, png_bombs),
     Kind("label.png", _labels, read_label_map, _with_crcs, png_bombs),
     Kind("a.jpg", _picture, read_picture),

@@ -13,6 +13,7 @@ from _hostile import json_bombs
 import lavaseg
 from lavaseg import recipes
 from lavaseg.export import export
+from lavaseg.kernels.devices_torch import devices_of
 from lavaseg.report import write_report
 from lavaseg.runs import Run, RunFolder
 from lavaseg.training import train
@@ -55,7 +56,7 @@ def _report(path: Path) -> None:
 
 def _resume(path: Path) -> None:
     run = Run.open(path.parent)
-    note_surroundings(run.files, resume=True)
+    note_surroundings(run.files, devices_of("cpu"), resume=True)
     going_on(run.files, run.files.history)
 
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from lavaseg.runs import Run
     from lavaseg.studies import Study, StudyResult, run_study
     from lavaseg.studies import load as load_study
-    from lavaseg.training import evaluate, train
+    from lavaseg.training import RateTest, evaluate, train, try_rates
 
 __all__ = [
     "Activity",
@@ -53,6 +53,7 @@ __all__ = [
     "Network",
     "Prediction",
     "Predictor",
+    "RateTest",
     "Recipe",
     "Recording",
     "Run",
@@ -78,6 +79,7 @@ __all__ = [
     "show",
     "simulate",
     "train",
+    "try_rates",
     "verify",
     "write_net",
     "write_report",
@@ -94,6 +96,7 @@ _SOURCES = {
     "Network": "network",
     "Prediction": "inference",
     "Predictor": "inference",
+    "RateTest": "training",
     "Recipe": "recipes",
     "Recording": "results.recording",
     "Run": "runs",
@@ -119,6 +122,7 @@ _SOURCES = {
     "show": "report",
     "simulate": "deploy",
     "train": "training",
+    "try_rates": "training",
     "verify": "deploy",
     "write_net": "netx:write",
     "write_report": "report",

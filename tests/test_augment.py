@@ -150,7 +150,7 @@ def test_only_training_batches_change_and_each_epoch_anew() -> None:
             augment=augment,
             ignore_index=IGNORE,
         )
-        found.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+        found.batch_sampler.sampler.set_epoch(epoch)  # type: ignore[union-attr]
         return [tensor for batch in found for tensor in batch]
 
     def equal(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:

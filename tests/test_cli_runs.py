@@ -49,7 +49,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trained = call("train", "demo", *tiny(), "--out", folder)
     assert trained.exit_code == 0, trained.output
     assert f"lavaseg export {folder}" in trained.stdout
-    assert re.search(r"Loihi 2: \d+ cores? on 1 chip, smallest board Oheo Gulch", trained.stderr)
+    assert re.search(r"Loihi 2 +\d+ cores? on 1 chip, smallest board Oheo Gulch", trained.stderr)
     exported = call("export", folder)
     assert exported.exit_code == 0, exported.output
     return folder

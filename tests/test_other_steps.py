@@ -24,7 +24,7 @@ from lavaseg.models import build
 from lavaseg.network import Conv, Current, Input, Network, Node, Population, Projection
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.network.steps import clock_at, steps_taken
-from lavaseg.training import experiment
+from lavaseg.training import evaluating
 from lavaseg.training.network import Carried, SpikingNetwork
 from lavaseg.training.norm import StepNorm
 
@@ -239,14 +239,14 @@ def test_the_read_out_of_many_pieces_is_that_of_a_sample_at_once_and_beyond_its_
         weight = model.synapse(name).synapse.weight
         weight.copy_(torch.tensor(values).view(2, 1).expand(2, weight[0].numel()).view_as(weight))
     sent = torch.ones(1, 1, 2, 2, 90)
-    at_once, counts = experiment._activity(model, sent, 90)
-    readout, counted = experiment._activity(model, sent, 7)
+    at_once, counts = evaluating._activity(model, sent, 90)
+    readout, counted = evaluating._activity(model, sent, 7)
     assert torch.equal(readout.float(), at_once)
     for name, count in counts.items():
         np.testing.assert_array_equal(counted[name], count)
     assert counts["hidden"].any()
     if leak:
         return
-    far, _ = experiment._activity(model, sent.repeat(1, 1, 1, 1, 90), 90)
+    far, _ = evaluating._activity(model, sent.repeat(1, 1, 1, 1, 90), 90)
     torch.testing.assert_close(far / 90, at_once.double(), rtol=0.05, atol=0)
     assert far.abs().max() > 2048  # where the membrane itself is clipped

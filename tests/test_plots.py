@@ -37,18 +37,34 @@ def texts(figure: Figure) -> str:
 
 @pytest.mark.parametrize("count", [1, 2, 8, 11, 21, 150])
 def test_class_colours_differ(count: int) -> None:
-    colours = plots.class_colours(count)
+    colours = plots.class_colours([f"class {k}" for k in range(count)])
     assert len(set(colours)) == count
     assert plots.IGNORED not in colours
 
 
 def test_first_class_colours_differ_to_colour_blind_eyes_in_lightness_or_blue() -> None:
     """Red-green blindness leaves lightness and blue-yellow contrast."""
-    rgb = np.array([to_rgb(c) for c in plots.class_colours(4)])
+    rgb = np.array([to_rgb(c) for c in plots.class_colours(["background", "a", "b", "c"])])
     light = rgb @ [0.2126, 0.7152, 0.0722]
     seen = np.stack([light, rgb[:, 2] - light], 1)
     distance = np.linalg.norm(seen[:, None] - seen[None], axis=-1)
     assert distance[~np.eye(4, dtype=bool)].min() > 0.15
+
+
+def test_pictures_are_drawn_in_the_colours_of_the_data_set() -> None:
+    colours = np.array([[128, 128, 128], [128, 64, 128]], np.uint8)  # CamVid's sky and road
+    pictures = np.zeros((1, 3, 4, 6), np.uint8)
+    truths = np.repeat([[0, 0, 1, 1]], 6, 0).T[None]
+    figure = plots.prediction_grid(pictures, truths, 1 - truths, ["sky", "road"], colours=colours)
+    drawn = [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
+    assert np.array_equal(drawn[1], colours[truths[0]])
+    assert np.array_equal(drawn[2], colours[1 - truths[0]])
+    (legend,) = figure.legends
+    faces = [patch.get_facecolor()[:3] for patch in legend.get_patches()]
+    assert np.array_equal(np.round(np.array(faces) * 255), colours)
+    laid = plots.labelled([("a", pictures[0], truths[0])], ["sky", "road"], colours=colours)
+    mixed = np.asarray(laid.axes[1].images[0].get_array())
+    assert np.allclose(mixed, 0.65 * colours[truths[0]] / 255)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 6])

@@ -17,14 +17,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lavaseg import recipes
 from lavaseg.chip import map_net, predict
 from lavaseg.errors import LavasegError
 from lavaseg.export.lowering import unrolled
 from lavaseg.network import Conv, Current, Dense, Input, Network, OneToOne, Population, Projection
 from lavaseg.report import Examples, ReportData, render, write_report
+from lavaseg.report.tables import class_rows
 from lavaseg.report.tiles import tiles
 from lavaseg.results.evaluation import Evaluation
 from lavaseg.results.membranes import Histogram
+from lavaseg.runs import Run
 
 CLASSES = ("background", "digit")
 BROWSER = next(
@@ -206,6 +209,21 @@ def test_every_layer_and_estimate_is_listed_with_its_source(html: str) -> None:
         assert " ".join(estimate.definition.split()) in text
         assert estimate.source in text
     assert "estimates, not measurements" in text
+
+
+def test_classes_have_the_colours_of_the_data_set() -> None:
+    camvid = np.array([[128, 128, 128], [128, 64, 128]], np.uint8)
+    data = ReportData("x", network(), ("sky", "road"), 4, colours=camvid)
+    assert [row["colour"] for row in class_rows(data)] == ["#808080", "#804080"]
+
+
+def test_a_run_has_the_colours_of_its_data_set() -> None:
+    from lavaseg.data.camvid import CLASSES as NAMES
+
+    recipe = recipes.load("camvid")
+    run = Run(Path("run"), recipe, network(), NAMES, None, (3, 8, 8))
+    assert run.colours[NAMES.index("sky")].tolist() == [128, 128, 128]
+    assert run.colours[NAMES.index("road")].tolist() == [128, 64, 128]
 
 
 def test_what_is_missing_is_said_with_its_remedy() -> None:

@@ -23,6 +23,7 @@ from lavaseg.report import Examples, ReportData, plots, render
 from lavaseg.report.confusion import matrix, worst_pairs
 from lavaseg.report.drawings import LabelsOverSteps, labels_over_steps
 from lavaseg.report.figures import figures
+from lavaseg.report.plots import class_colours
 from lavaseg.report.slider import BYTES, slider
 from lavaseg.report.sources import NetSource, Wanted
 from lavaseg.results import metrics
@@ -213,7 +214,7 @@ def test_a_network_of_one_step_has_no_slider() -> None:
 
 def test_frames_hold_the_labels_in_the_colours_of_the_classes() -> None:
     found = over_steps(3, 4, side=16)
-    made = slider(dataclasses.replace(found, ignore_index=2), 3)
+    made = slider(dataclasses.replace(found, ignore_index=2), class_colours("abc"))
     assert [f.said.split(":")[0] for f in made.frames][-1] == "after time step 4 of 4"
     png = base64.b64decode(made.frames[1].source.partition(",")[2])
     ids = np.asarray(Image.open(io.BytesIO(png)))
@@ -236,7 +237,7 @@ def test_frames_of_noise_stay_within_their_bytes() -> None:
     shape = (16, 4, 200, 300)
     labels = rng.integers(0, 255, shape).astype(np.uint8)
     pictures = np.zeros((4, 3, 200, 300), np.uint8)
-    made = slider(LabelsOverSteps(pictures, None, tuple(range(1, 17)), labels), 255)
+    made = slider(LabelsOverSteps(pictures, None, tuple(range(1, 17)), labels), ["#336699"] * 255)
     sizes = [len(base64.b64decode(f.source.partition(",")[2])) for f in made.frames]
     assert sum(sizes) <= BYTES
     assert made.truth == ""

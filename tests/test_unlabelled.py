@@ -72,8 +72,10 @@ def test_losses_are_the_means_of_the_batches_with_labels(
     seen: list[float] = []
     honest = Segmenter._loss
 
-    def watched(self: Segmenter, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        loss = honest(self, logits, labels)
+    def watched(
+        self: Segmenter, logits: torch.Tensor, labels: torch.Tensor, *rest: Any, **how: Any
+    ) -> torch.Tensor:
+        loss = honest(self, logits, labels, *rest, **how)
         if (labels != IGNORED).any():
             seen.append(float(loss.detach()))
         return loss

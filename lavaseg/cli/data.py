@@ -13,6 +13,8 @@ from lavaseg.errors import LavasegError
 from lavaseg.system.words import counted
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from lavaseg.data.base import DataSet
     from lavaseg.data.checks import Findings
 
@@ -86,7 +88,7 @@ def check(
     _check_apart(sheet, data)
     with bar(f"check {name}") as report:
         found = check_samples(data, report)
-    drawn = _draw(data, found, sheet)
+    drawn = _draw(data, found, sheet, _colours(data, set_))
     if json:
         print_json(
             {
@@ -130,7 +132,7 @@ def show(
         )
     _check_apart(path, data)
     picture, label = samples[index]
-    _save([(f"{part} {index}", picture, label)], data, path)
+    _save([(f"{part} {index}", picture, label)], data, path, _colours(data, set_))
     say(f"drawn: {path}")
 
 
@@ -243,7 +245,7 @@ def _shapes(findings: Findings) -> str:
     return ", ".join(f"{text} ({count})" for text, (_, count) in zip(texts, ordered, strict=True))
 
 
-def _draw(data: DataSet, found: list[Findings], path: Path) -> bool:
+def _draw(data: DataSet, found: list[Findings], path: Path, colours: np.ndarray) -> bool:
     """A contact sheet of sound samples, spread over all parts; False if there are none."""
     from lavaseg.data.checks import part_of
 
@@ -255,16 +257,28 @@ def _draw(data: DataSet, found: list[Findings], path: Path) -> bool:
         for index in (sound[k * len(sound) // wanted] for k in range(wanted)):
             chosen.append((f"{findings.part} {index}", *part_of(data, findings.part)[index]))
     if chosen:
-        _save(chosen, data, path)
+        _save(chosen, data, path, colours)
     return bool(chosen)
 
 
-def _save(samples: list[tuple[str, Any, Any]], data: DataSet, path: Path) -> None:
+def _colours(data: DataSet, items: list[str] | None) -> np.ndarray:
+    """The colour of each class, uint8 (K, 3): the data set's own where it has some."""
+    from lavaseg.data.colours import class_colours, data_colours
+    from lavaseg.recipes import Choice
+
+    return class_colours(
+        data.classes, data_colours(Choice(name=data.name, options=data_options(items)))
+    )
+
+
+def _save(
+    samples: list[tuple[str, Any, Any]], data: DataSet, path: Path, colours: np.ndarray
+) -> None:
     from lavaseg.events import preview
     from lavaseg.report.plots import labelled
     from lavaseg.system.files import replacing
 
     shown = [(title, preview(stimulus), label) for title, stimulus, label in samples]
-    figure = labelled(shown, data.classes, ignore_index=data.ignore_index)
+    figure = labelled(shown, data.classes, ignore_index=data.ignore_index, colours=colours)
     with replacing(path) as part:
         figure.savefig(part, format="png", dpi=120)

@@ -12,6 +12,7 @@ import typer
 
 from lavaseg.cli.console import DIFFERENT, check_writable, say
 from lavaseg.cli.evaluation import show_verdict
+from lavaseg.cli.machine import AUTO, Device, Threads, fields
 
 if TYPE_CHECKING:
     from lavaseg.recipes import Recipe
@@ -23,6 +24,8 @@ SAMPLES = 16
 
 def demo(
     out_: Annotated[Path, typer.Option("--out", "-o", help="Run folder.")] = Path("runs/demo"),
+    device: Device = AUTO,
+    threads: Threads = None,
 ) -> None:
     """Train, export, verify on Lava, evaluate and report: the whole chain in a few minutes.
 
@@ -40,16 +43,16 @@ def demo(
     check_writable(out_)
 
     started = time.monotonic()
-    recipe = recipes.load("demo-levels")
+    recipe = recipes.load("demo-levels", fields(device=device))
 
     with _stage(1, f"train: {recipe.title}, {recipe.training.epochs} epochs"):
         run = _trained(recipe, out_)
-        trained = evaluate_floats(run)
+        trained = evaluate_floats(run, device=device)
         parameters = run.network.parameter_count(recipe.encoder_object.steps)
         _figure(f"test mIoU {percent(trained.miou)} with {parameters:,} parameters in floats")
 
     with _stage(2, "export: fold, round to Loihi's integers, fine-tune, prove ranges"):
-        net = export.export(run)
+        net = export.export(run, device=device)
         steps = counted(net.steps, "time step")
         _figure(f"{net.network.weight_count():,} weights of 8 bits, {steps}")
 
@@ -58,7 +61,7 @@ def demo(
         show_verdict(verdict)
 
     with _stage(4, "evaluate the integers that Lava runs"):
-        result = deploy.evaluate(run)
+        result = deploy.evaluate(run, device=device)
         work = account(net.network, result.counts, result.samples, result.steps)
         energy = on_device(work, CMOS_45NM)
         spent = format_energy((energy.picojoules or (0.0, 0.0))[1])

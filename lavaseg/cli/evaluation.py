@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -41,6 +41,7 @@ from lavaseg.cli.inputs import (
     run_of,
 )
 from lavaseg.cli.limits import say_remarks
+from lavaseg.cli.machine import AUTO, Device, Threads
 from lavaseg.data.inputs import check_fits, choose_inputs, load_data
 from lavaseg.deploy.backends import BACKENDS, COMPARABLE, COMPARED, REFERENCE
 from lavaseg.errors import LavasegError
@@ -83,6 +84,8 @@ def evaluate(
     noise: NoiseWord = None,
     noise_seed: NoiseSeed = 0,
     steps: Steps = None,
+    device: Device = AUTO,
+    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Measure mIoU, spike rates, synaptic operations and energy on test data.
@@ -103,9 +106,9 @@ def evaluate(
         if target.is_dir():
             if data is not None:
                 raise LavasegError("a run is evaluated on its own data: leave out --data")
-            found = _evaluate_run(target, set_, limit, conditions, at_labels)
+            found = _evaluate_run(target, set_, limit, conditions, at_labels, device)
         else:
-            found = _evaluate_net(target, data, set_ or [], limit, conditions, at_labels)
+            found = _evaluate_net(target, data, set_ or [], limit, conditions, at_labels, device)
     result, model = found.result, found.model
     if isinstance(model, AnalogModel):
         _show_artificial(target, found, model, conditions, json)
@@ -137,18 +140,24 @@ class _Found:
 
 
 def _evaluate_run(
-    path: Path, set_: list[str] | None, limit: int | None, conditions: Conditions, at_labels: bool
+    path: Path,
+    set_: list[str] | None,
+    limit: int | None,
+    conditions: Conditions,
+    at_labels: bool,
+    device: str,
 ) -> _Found:
     run = open_run(path, set_)
     if at_labels:
         from lavaseg.inference import evaluate_at_labels
 
-        found = evaluate_at_labels(run, limit=limit)
+        found = evaluate_at_labels(run, limit=limit, device=device)
         return _Found(found, run.model, run.recipe.encoder_object)
 
     from lavaseg.training import evaluate as evaluate_run
 
-    found = evaluate_run(run, limit=limit, noise=conditions.noise, steps=conditions.steps)
+    noise, steps = conditions.noise, conditions.steps
+    found = evaluate_run(run, limit=limit, noise=noise, steps=steps, device=device)
     clean = kept_clean(run.files.evaluation, found)
     return _Found(found, run.model, run.recipe.encoder_object, clean)
 
@@ -160,6 +169,7 @@ def _evaluate_net(
     limit: int | None,
     conditions: Conditions,
     at_labels: bool,
+    device: str,
 ) -> _Found:
     beside = data_beside(path)
     options = data_options(set_)
@@ -173,22 +183,26 @@ def _evaluate_net(
 
     from lavaseg.deploy import evaluate as evaluate_net
 
-    noise, steps = conditions.noise, conditions.steps
+    how: dict[str, Any] = {"limit": limit, "device": device}
+    how |= {"noise": conditions.noise, "steps": conditions.steps}
     if at_labels:
         from lavaseg.inference import evaluate_at_labels
 
         samples, ignored = (None, None) if run else (data.test, data.ignore_index)
         found = evaluate_at_labels(
-            run or net, samples, backend=REFERENCE, limit=limit, ignore_index=ignored
+            run or net,
+            samples,
+            backend=REFERENCE,
+            limit=limit,
+            ignore_index=ignored,
+            device=device,
         )
         return _Found(found, net.network, net.encoder)
     if run:  # its own network on its own test data, so that its folder keeps the result
-        found = evaluate_net(run, limit=limit, noise=noise, steps=steps)
+        found = evaluate_net(run, **how)
         clean = kept_clean(run.files.net_evaluation, found)
         return _Found(found, net.network, net.encoder, clean)
-    found = evaluate_net(
-        net, data.test, limit=limit, ignore_index=data.ignore_index, noise=noise, steps=steps
-    )
+    found = evaluate_net(net, data.test, ignore_index=data.ignore_index, **how)
     return _Found(found, net.network, net.encoder)
 
 
@@ -333,6 +347,7 @@ def verify(
     host: Host = None,
     loihi_gen: Generation = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the random draws.")] = 0,
+    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Compare torch, the simulator and both Lava runtimes, spike for spike.

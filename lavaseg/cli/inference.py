@@ -14,6 +14,7 @@ from lavaseg.cli.inputs import DataOptions, Json, check_exists, check_net, data_
 from lavaseg.cli.labelling import Job, Tally, carry_out
 from lavaseg.cli.labelling_shown import describe, show, show_activity
 from lavaseg.cli.limits import say_remarks
+from lavaseg.cli.machine import Device, Threads
 from lavaseg.cli.profiles import profile_on_chip, show_profile
 from lavaseg.deploy.backends import BACKENDS, REFERENCE, RUNTIMES
 from lavaseg.errors import LavasegError
@@ -94,9 +95,6 @@ Timeout = Annotated[
     float | None,
     typer.Option("--timeout", min=1, help="Give up a run after so many seconds (lava, loihi2)."),
 ]
-Device = Annotated[
-    str, typer.Option("--device", help="cpu or cuda (simulator, float networks of runs).")
-]
 Watching = Annotated[
     bool, typer.Option("--watch", help="Go on with files that appear in the folder INPUT.")
 ]
@@ -128,6 +126,7 @@ def predict(
     opacity: Opacity = 0.5,
     seed: Seed = None,
     device: Device = "cpu",
+    threads: Threads = None,
     timeout: Timeout = None,
     watch: Watching = False,
     idle: Idle = None,
@@ -181,6 +180,7 @@ def simulate(
     opacity: Opacity = 0.5,
     seed: Seed = None,
     device: Device = "cpu",
+    threads: Threads = None,
     set_: DataOptions = None,
     json: Json = False,
 ) -> None:
@@ -210,6 +210,7 @@ def run(
     colours: ColourOption = None,
     opacity: Opacity = 0.5,
     seed: Seed = None,
+    threads: Threads = None,
     timeout: Timeout = None,
     board: Board = None,
     partition: Partition = None,

@@ -11,6 +11,7 @@ import typer
 from lavaseg.cli.console import check_out, check_writable, only_json, print_json, print_table, say
 from lavaseg.cli.inputs import Json, Moved, open_net, open_run, run_of, set_options
 from lavaseg.cli.limits import say_limits
+from lavaseg.cli.machine import AUTO, Device, Threads
 from lavaseg.errors import LavasegError
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def export(
         ),
     ] = "auto",
     set_: Moved = None,
+    device: Device = AUTO,
+    threads: Threads = None,
 ) -> None:
     """Turn a trained network into Loihi's integers and write it as NetX HDF5.
 
@@ -77,7 +80,12 @@ def export(
     from lavaseg.results.rounding import Calibrated, sentences
 
     net = export_run(
-        opened, path, calibration=calibration, widest=widest, levels=cast("Choice", levels)
+        opened,
+        path,
+        calibration=calibration,
+        widest=widest,
+        levels=cast("Choice", levels),
+        device=device,
     )
     if calibration:
         for sentence in sentences(Calibrated.from_dict(opened.files.calibration.load())):

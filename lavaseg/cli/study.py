@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lavaseg.cli import machine
 from lavaseg.cli.console import UNABLE, complain, only_json, print_json, print_table, say
 from lavaseg.cli.inputs import Json, say_repeated
 from lavaseg.errors import LavasegError
@@ -110,6 +111,8 @@ def run(
             "--out", "-o", help="Folder of the results.", show_default="runs/studies/NAME"
         ),
     ] = None,
+    device: machine.TrainDevice = None,
+    threads: machine.ThreadsEach = None,
     slurm: Annotated[
         bool,
         typer.Option("--slurm", help="As an array of Slurm's jobs.", rich_help_panel=SLURM),
@@ -173,7 +176,7 @@ def run(
                 quick=quick,
                 full=full,
                 seeds=_seeds(seeds),
-                overrides=set_ or (),
+                overrides=[*(set_ or ()), *machine.fields(device=device, threads=threads)],
                 out=out_,
                 jobs=jobs or 1,
                 runner=runner,

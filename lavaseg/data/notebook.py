@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from lavaseg.data.base import DataSet, Samples
-from lavaseg.data.pictures import palette
+from lavaseg.data.colours import class_colours, data_colours
 from lavaseg.errors import LavasegError
 from lavaseg.events import preview
+from lavaseg.recipes import Choice
 from lavaseg.system.shown import by, html_picture, html_table
 
 _SHOWN = 4
@@ -37,7 +38,8 @@ def _sample(data: DataSet, index: int) -> str:
     picture = preview(stimulus)
     step = max(1, -(-max(label.shape) // _LONGEST))
     colours = np.full((256, 3), _IGNORED, np.uint8)
-    colours[: len(data.classes)] = palette(len(data.classes))
+    own = data_colours(Choice(name=data.name))
+    colours[: len(data.classes)] = class_colours(data.classes, own)
     if data.ignore_index is not None:
         colours[data.ignore_index] = _IGNORED
     about = f"train {index}, {by(stimulus.shape)}"

@@ -43,7 +43,7 @@ class Simulator:
 
     Args:
         net: the network.
-        device: "cpu", or another torch device.
+        device: "cpu" or "auto", or another torch device.
 
     Raises:
         LavasegError: a range that Loihi does not have, or a device that torch does not have.
@@ -54,13 +54,13 @@ class Simulator:
         check_ranges(net, inputs)
         if any(isinstance(node, Current) for node in net.network.nodes):
             raise LavasegError("an integer network has no currents: unroll them on export")
-        self.net, self.device = net, device
+        self.net, self.device = net, "cpu" if device == "auto" else device
         self._layers: list[_Layer] = []
-        if device == "cpu":
+        if self.device == "cpu":
             self._layers = _layers(net, inputs)
             return
         with optional():
-            from lavaseg.deploy.simulator_torch import check_device
+            from lavaseg.kernels.devices_torch import check_device
         check_device(device)
 
     def run(
@@ -117,7 +117,7 @@ def simulate(
         record: names of populations whose spikes are kept, or "all".
         chunk: samples computed at once, which bounds the memory; chosen from the network's size
             by default. The result does not depend on it.
-        device: "cpu", or another torch device.
+        device: "cpu" or "auto", or another torch device.
         progress: called with (samples done, samples in all).
 
     Raises:

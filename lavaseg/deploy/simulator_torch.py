@@ -13,41 +13,11 @@ import numpy as np
 import torch
 
 from lavaseg.deploy.simulator_slots import Slots, foldable, folded_inputs
-from lavaseg.errors import LavasegError
 from lavaseg.kernels.neuron_torch import filter_current_steps, fire_steps
 from lavaseg.kernels.operators_torch import apply_operator
 from lavaseg.network import DECAY_UNITY, STATE_SCALE, Population, Projection, Relay
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.results.activity import Activity
-from lavaseg.system.faults import memory_failed
-
-
-def check_device(device: str) -> None:
-    """Raise LavasegError unless torch can compute on a device; it says what is missing."""
-    try:
-        kind = torch.device(device)
-    except (RuntimeError, TypeError):
-        raise LavasegError(f"there is no device {device!r}: expected cpu or cuda") from None
-    missing = _missing_gpu(kind.index or 0) if kind.type == "cuda" else ""
-    if not missing:
-        try:
-            torch.zeros(1, device=device).cpu()  # some devices compute nothing
-        except (RuntimeError, AssertionError, NotImplementedError, ValueError) as error:
-            if memory_failed(error):
-                raise
-            missing = f"torch cannot use it ({str(error).partition('.')[0][:120]})"
-    if missing:
-        raise LavasegError(f"there is no device {device!r} to simulate on: {missing}")
-
-
-def _missing_gpu(number: int) -> str:
-    """What keeps torch from an NVIDIA GPU, or ''."""
-    if torch.version.cuda is None:
-        return "this build of torch has no CUDA; install one that has, or take --device cpu"
-    count = torch.cuda.device_count()
-    if not count:
-        return "torch finds no NVIDIA GPU, or no driver of it; take --device cpu"
-    return "" if number < count else f"torch finds {count}, numbered from 0"
 
 
 @torch.inference_mode()

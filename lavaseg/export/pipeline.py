@@ -25,6 +25,7 @@ from lavaseg.export.lowering import (
     rounded,
 )
 from lavaseg.export.weighted import WeightedNetwork
+from lavaseg.kernels.devices_torch import devices_of
 from lavaseg.network.integers import IntegerNetwork, RoundedNetwork
 from lavaseg.network.interleave import factors, interleave
 from lavaseg.network.ranges import check_loops, check_ranges
@@ -39,6 +40,7 @@ from lavaseg.training import SpikingNetwork
 from lavaseg.training.batches import loader, messages
 from lavaseg.training.experiment import trained, training_parts, weights_of_classes
 from lavaseg.training.fit import fit
+from lavaseg.training.place import Place
 from lavaseg.training.plan import Plan
 from lavaseg.training.weights import arrays_of, restore
 
@@ -54,6 +56,7 @@ def export(
     calibration: int = CALIBRATION,
     widest: int | None = None,
     levels: Choice = "auto",
+    device: str = "auto",
     progress: bool = True,
 ) -> IntegerNetwork:
     """Fold, calibrate, quantise, fine-tune, check the ranges and write the NetX file.
@@ -74,14 +77,17 @@ def export(
         levels: how integer neurons send their integers: as "binary" spikes, as one "graded" spike,
             or what is cheaper for each population, "auto" (`lavaseg/export/lowering/levels.py`).
             It changes no integer.
+        device: what fine-tuning runs on: "cpu", "cuda", "cuda:1"; "auto": the first GPU where there
+            is one.
 
     Raises:
-        LavasegError: the model cannot be deployed, a sheet cannot be interleaved, a range is
-            exceeded, or a file cannot be written.
+        LavasegError: no such device, the model cannot be deployed, a sheet cannot be interleaved, a
+            range is exceeded, or a file cannot be written.
     """
     with locked(run.path):
         target = run.files.net.path if path is None else path
-        return _exported(run, target, finetune, calibration, widest, levels, progress)
+        place = Place(devices_of(device))
+        return _exported(run, target, finetune, calibration, widest, levels, place, progress)
 
 
 def _exported(
@@ -91,6 +97,7 @@ def _exported(
     calibration: int,
     widest: int | None,
     levels: Choice,
+    place: Place,
     progress: bool,
 ) -> IntegerNetwork:
     if calibration < 0:
@@ -108,7 +115,7 @@ def _exported(
     encoder = run.recipe.encoder_object
     if tunes:
         start = rounded(weighted, quantisation, encoder, run.classes)
-        weighted = _finetune(run, start, weighted, quantisation, fits, progress)
+        weighted = _finetune(run, start, weighted, quantisation, fits, place, progress)
     net = quantise(weighted, quantisation, encoder, run.classes, levels)
     if widest is not None:
         net, _ = interleave(net, widest)
@@ -180,6 +187,7 @@ def _finetune(
     weighted: WeightedNetwork,
     quantisation: Quantisation,
     fits: tuple[Fit, ...],
+    place: Place,
     progress: bool,
 ) -> WeightedNetwork:
     model = quantised_model(net, weighted, quantisation, run.recipe.training.surrogate)
@@ -204,6 +212,8 @@ def _finetune(
                 "learning_rate": run.recipe.finetune.learning_rate,
                 "schedule": "cosine",
                 "weight_decay": 0.0,
+                "early_stop": 0,
+                "precision": "float32",  # of others, integer weights would be rounded again
             }
         )
         scale = encoder.steps * quantisation.scales[net.network.readout]
@@ -220,12 +230,14 @@ def _finetune(
             ),
             training,
             validation,
-            classes=len(run.classes),
+            classes=run.classes,
+            colours=run.colours,
             folder=run.files,
             table=run.files.tuning_history,
             weights=run.files.tuned_weights,
             title="finetune",
             progress=progress,
+            place=place,
         )
         if validation is not None and rounded is not None:
             tuned = _validated(run, restore(model, run.files.tuned_weights), validation, progress)

@@ -207,7 +207,7 @@ def engine(
             from lavaseg.inference.floats import Floats
         return FLOAT, Floats(target.run, target.run.recipe.seed if seed is None else seed, device)
     name = backend or REFERENCE
-    if device != "cpu" and name != REFERENCE:
+    if device not in ("auto", "cpu") and name != REFERENCE:
         raise LavasegError(f"--device {device} is for the simulator and float networks, not {name}")
     return name, Integers(target.net, name, seed or 0, device, timeout, system)
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from lavaseg.deploy.simulator_torch import check_device
 from lavaseg.events import Stimulus
 from lavaseg.inference.engines import Answer
+from lavaseg.kernels.devices_torch import found_device
 from lavaseg.network import Current, Node
 from lavaseg.runs import Run
 from lavaseg.training.batches import messages
@@ -24,7 +24,7 @@ class Floats:
     Args:
         run: a trained run.
         seed: of the encoder's draws.
-        device: "cpu" or "cuda".
+        device: "cpu", "cuda" or "auto": the first GPU where there is one.
 
     Raises:
         LavasegError: no weights yet, or no such device.
@@ -33,10 +33,9 @@ class Floats:
     batch = 1
 
     def __init__(self, run: Run, seed: int, device: str) -> None:
-        if device != "cpu":
-            check_device(device)
-        self.encoder, self.seed, self.device = run.recipe.encoder_object, seed, device
-        self.model = trained_model(run).to(device)
+        self.encoder, self.seed = run.recipe.encoder_object, seed
+        self.device = found_device(device)
+        self.model = trained_model(run).to(self.device)
 
     def run(self, stimuli: Sequence[Stimulus], numbers: Sequence[int]) -> Answer:
         """See `lavaseg.inference.engines.Engine`."""

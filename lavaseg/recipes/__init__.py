@@ -12,19 +12,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from lavaseg.encoders import Encoder, encoder_from_dict
 from lavaseg.errors import LavasegError
 from lavaseg.network.nodes import LONGEST_DELAY
+from lavaseg.recipes.init import Init
+from lavaseg.recipes.machine import Machine
+from lavaseg.recipes.section import Section
 from lavaseg.system.faults import one_line, reading
 from lavaseg.system.settings import read_yaml, write_yaml
 from lavaseg.system.shown import html_table
@@ -35,32 +30,17 @@ class RecipeError(LavasegError):
     """A recipe that cannot be read; the message names the file and the field."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_truth(cls, value: Any, info: ValidationInfo) -> Any:
-        """Words such as yes are true, which Python would take for the number 1."""
-        field = cls.model_fields[info.field_name or ""]
-        several = isinstance(value, (list, tuple))
-        wrong = several or field.annotation in (int, float)
-        if wrong and any(isinstance(item, bool) for item in (value if several else [value])):
-            raise ValueError("expected numbers" if several else "expected a number")
-        return value
-
-
-class Choice(_Section):
+class Choice(Section):
     """Something chosen by name, with its options (the keyword arguments of its function)."""
 
     name: str
     """Which one."""
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field({})
     """Its options by name; `lavaseg help NAME` lists those of one. What is not given has its
     default."""
 
 
-class Surrogate(_Section):
+class Surrogate(Section):
     """Derivative of the spike with respect to the membrane, used in the backward pass.
 
     Integer neurons (a model's option `levels`) have one at each of their thresholds,
@@ -86,7 +66,7 @@ class Surrogate(_Section):
     keep nothing, so that both are the same."""
 
 
-class Rmp(_Section):
+class Rmp(Section):
     """RMP regularisation: draws membranes to where quantised hardware can hold them.
 
     Loss = mean of (v - target)^2, over the neurons of a layer and then as `mean` says, added to
@@ -126,7 +106,7 @@ class Rmp(_Section):
         return self
 
 
-class Augment(_Section):
+class Augment(Section):
     """Random changes of training pictures and their labels; none unless set.
 
     Drawn anew for each sample and epoch, from seed, epoch and sample number alone.
@@ -159,13 +139,24 @@ class Augment(_Section):
         return any((self.brightness, self.contrast, self.saturation, self.hue))
 
 
-class Training(_Section):
+class Training(Section):
     """Optimisation of the float network."""
 
     epochs: int = Field(ge=1)
     """Passes over the training samples."""
     batch_size: int = Field(16, ge=1)
-    """Samples of one step of the optimiser."""
+    """Samples of one batch, shared among the devices where there are several; of one step of the
+    optimiser, unless `accumulate` says otherwise."""
+    accumulate: int = Field(1, ge=1)
+    """Batches of one step of the optimiser, one after the other in the memory of one. Without batch
+    norm, 4 batches of 4 are one of 16; batch norm takes its statistics of each batch alone."""
+    early_stop: int = Field(0, ge=0)
+    """Stop after so many epochs without a better validation mIoU; 0: never. Schedules are those of
+    all `epochs`."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Numbers in which synapses multiply while training: the others are half as large and are
+    rounded (float16 needs a GPU). Weights, neurons, norms and losses are float32, and so are
+    evaluation and export."""
     learning_rate: float = Field(3e-3, gt=0)
     """The largest that `schedule` reaches."""
     optimiser: Literal["adam", "amsgrad", "sgd"] = "adam"
@@ -218,8 +209,17 @@ class Training(_Section):
     initial_gain: float = Field(1.0, gt=0)
     """Factor on the weights of xavier_uniform; Kim et al.'s code: 2."""
 
+    @model_validator(mode="after")
+    def _judged(self) -> Training:
+        if self.early_stop and self.train_on_all:
+            raise ValueError(
+                f"training.early_stop is {self.early_stop}, but with training.train_on_all nothing "
+                "is validated: expected early_stop 0"
+            )
+        return self
 
-class Finetune(_Section):
+
+class Finetune(Section):
     """Quantisation-aware fine-tuning of the folded network, at export."""
 
     epochs: int = Field(2, ge=0)
@@ -228,7 +228,7 @@ class Finetune(_Section):
     """The largest of its learning rates, which fall to nothing."""
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """One experiment."""
 
     name: str
@@ -247,12 +247,16 @@ class Recipe(_Section):
     """How pictures or events become spikes: its `kind`, `steps`, and what that kind has besides."""
     augment: Augment = Augment()
     """Random changes of training pictures."""
+    init: Init = Init()
+    """Weights to begin with, and layers that keep them."""
     training: Training
     """Optimisation of the float network."""
     rmp: Rmp = Rmp()
     """RMP regularisation of membranes."""
     finetune: Finetune = Finetune()
     """Fine-tuning with rounded weights, at export."""
+    machine: Machine = Machine()
+    """What it is trained on. Changes nothing of what is trained, and may differ on resuming."""
 
     @field_validator("name")
     @classmethod

@@ -59,6 +59,7 @@ class ReportData:
         network: the network that was evaluated: as exported (thresholds are integers), else as
             trained; or an artificial network.
         classes: class names.
+        colours: of the classes, uint8 (K, 3); None: those that no data set gives.
         steps: logical time steps T of one sample.
         paper, data_source: the table that it reproduces, and the origin of the data.
         encoder: `Encoder.to_dict()`.
@@ -120,6 +121,7 @@ class ReportData:
     recipe: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    colours: np.ndarray | None = None
 
     @property
     def evaluation(self) -> Evaluation | None:

@@ -29,7 +29,12 @@ def _figures(data: ReportData) -> dict[str, str]:
     if data.examples is not None:
         e = data.examples
         figure = plots.prediction_grid(
-            e.pictures, e.truths, e.predictions, data.classes, ignore_index=e.ignore_index
+            e.pictures,
+            e.truths,
+            e.predictions,
+            data.classes,
+            ignore_index=e.ignore_index,
+            colours=data.colours,
         )
         figures["examples"] = embedded(figure, "png")
     if data.coded:

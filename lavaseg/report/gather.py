@@ -14,7 +14,6 @@ from lavaseg import recipes
 from lavaseg.chip import Mapping as ChipMapping
 from lavaseg.chip import Prediction, map_net
 from lavaseg.chip import predict as predict_on_chip
-from lavaseg.data.pictures import palette
 from lavaseg.errors import LavasegError
 from lavaseg.events import Stimulus, preview
 from lavaseg.models.analog import AnalogModel
@@ -90,6 +89,7 @@ def collect(run: Run) -> ReportData:
         paper=run.recipe.paper,
         data_source="; ".join((data.source, *data.remarks)) if data is not None else "",
         classes=run.classes,
+        colours=run.colours,
         steps=encoder.steps,
         encoder=encoder.to_dict(),
         parameters=run.model.parameter_count(encoder.steps),
@@ -244,8 +244,7 @@ def _activity(
     source = RunSource(run) if net is None else NetSource(net, run=run)
     layers = drawings.spread(source.firing, MAPS)
     found: dict[str, Any] = {"maps": drawings.spike_data(source, layers, Wanted(samples=1))}
-    colours = palette(len(run.classes))
-    found["animation"] = recorded(source, Wanted(samples=1), most=ANIMATED, colours=colours)
+    found["animation"] = recorded(source, Wanted(samples=1), most=ANIMATED)
     if run.recipe.encoder["kind"] in ("poisson", "onoff_poisson"):
         found["coded"], _ = drawings.coded(source, Wanted(samples=FEW))
     found["over_steps"] = drawings.labels_over_steps(source, Wanted(samples=OVER_STEPS))

@@ -15,6 +15,7 @@ from lavaseg.report.confusion import TABLED, matrix, worst_pairs
 from lavaseg.report.contents import ReportData
 from lavaseg.report.diagram.drawing import inline
 from lavaseg.report.figures import figures
+from lavaseg.report.plots import class_colours
 from lavaseg.report.slider import slider
 from lavaseg.report.templates import environment
 from lavaseg.report.tiles import tiles
@@ -65,7 +66,7 @@ def _slider(data: ReportData) -> dict[str, Any]:
     script = files("lavaseg.report").joinpath("slider.js").read_text("utf-8")
     known = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return {
-        "slider": slider(data.over_steps, len(data.classes)),
+        "slider": slider(data.over_steps, class_colours(data.classes, data.colours)),
         "script": script,
         "allowed": f"; script-src 'sha256-{known}'",
     }

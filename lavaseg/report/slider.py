@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 
 from lavaseg.report.drawings import LabelsOverSteps
 from lavaseg.report.embedding import data_uri
-from lavaseg.report.plots import IGNORED, as_rgb, class_colours
+from lavaseg.report.plots import IGNORED, as_rgb
 from lavaseg.report.wording import format_percent
 
 SIDE = 256
@@ -52,23 +53,24 @@ class Slider:
     samples: int
 
 
-def slider(found: LabelsOverSteps, classes: int) -> Slider:
+def slider(found: LabelsOverSteps, colours: Sequence[str]) -> Slider:
     """The pictures of a slider.
 
     Args:
-        classes: number of classes, at most 255, whose colours label maps have.
+        colours: of the classes, at most 255, as '#rrggbb'.
     """
+    classes = len(colours)
     every = -(-max(found.labels.shape[2:]) // SIDE)
-    maps = _maps(found, classes, every)
+    maps = _maps(found, colours, every)
     while sum(map(len, maps)) > BYTES and every < max(found.labels.shape[2:]):
         every += 1
-        maps = _maps(found, classes, every)
+        maps = _maps(found, colours, every)
     truth = b""
     if found.truths is not None:
         shown = found.truths
         if found.ignore_index is not None:
             shown = np.where(shown == found.ignore_index, classes, shown)
-        truth = _palette_png(shown[:, ::every, ::every], classes)
+        truth = _palette_png(shown[:, ::every, ::every], colours)
     return Slider(
         _photos(found.pictures),
         data_uri("image/png", truth) if truth else "",
@@ -79,8 +81,8 @@ def slider(found: LabelsOverSteps, classes: int) -> Slider:
     )
 
 
-def _maps(found: LabelsOverSteps, classes: int, every: int) -> list[bytes]:
-    return [_palette_png(labels[:, ::every, ::every], classes) for labels in found.labels]
+def _maps(found: LabelsOverSteps, colours: Sequence[str], every: int) -> list[bytes]:
+    return [_palette_png(labels[:, ::every, ::every], colours) for labels in found.labels]
 
 
 def _said(found: LabelsOverSteps, index: int) -> str:
@@ -90,11 +92,11 @@ def _said(found: LabelsOverSteps, index: int) -> str:
     return said if right is None else f"{said}: {format_percent(right)} of the pixels right"
 
 
-def _palette_png(labels: np.ndarray, classes: int) -> bytes:
-    """Maps (N, H, W) side by side; `classes` is the id of what does not count, and of the gaps."""
-    image = Image.fromarray(_beside(labels.astype(np.uint8), classes), "P")
-    colours = [to_rgb(colour) for colour in (*class_colours(classes), IGNORED)]
-    image.putpalette([round(255 * part) for colour in colours for part in colour])
+def _palette_png(labels: np.ndarray, colours: Sequence[str]) -> bytes:
+    """Maps (N, H, W) side by side; K is the id of what does not count, and of the gaps."""
+    image = Image.fromarray(_beside(labels.astype(np.uint8), len(colours)), "P")
+    parts = [part for colour in (*colours, IGNORED) for part in to_rgb(colour)]
+    image.putpalette([round(255 * part) for part in parts])
     file = io.BytesIO()
     image.save(file, "PNG", optimize=True)
     return file.getvalue()

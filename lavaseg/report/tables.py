@@ -124,7 +124,7 @@ def class_rows(data: ReportData) -> list[dict[str, str]]:
             "trained": "–" if trained is None else format_percent(trained[index]),
         }
         for index, (name, colour) in enumerate(
-            zip(data.classes, class_colours(len(data.classes)), strict=True)
+            zip(data.classes, class_colours(data.classes, data.colours), strict=True)
         )
     ]
 

@@ -46,6 +46,12 @@ class RunFolder:
         JSON,
         written_by=("train", "convert"),
     )
+    begun = Kind(
+        "init.json",
+        "which weights it began with: their file with a hash, layers taken, new, unused and frozen",
+        JSON,
+        written_by=("train",),
+    )
     history = Kind(
         "metrics.csv",
         "one row an epoch: losses, validation mIoU, spike rates, operations, energy",
@@ -84,7 +90,7 @@ class RunFolder:
     )
     curves = Kind(
         "tensorboard/",
-        "the rows of the tables, for TensorBoard",
+        "for TensorBoard: rows of the tables, learning rate, IoU by class, pictures, membranes",
         FOLDER,
         written_by=("train", "export"),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lavaseg import data, recipes
 from lavaseg.data.base import DataSet
+from lavaseg.data.colours import class_colours, data_colours
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import RECTIFIED, AnalogModel
 from lavaseg.network import Network, Shape
@@ -22,6 +24,8 @@ from lavaseg.system.json_types import fits
 from lavaseg.system.shown import html_table
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from lavaseg.network.integers import IntegerNetwork
 
 
@@ -199,6 +203,18 @@ class Run:
         """The integer network as last read, by time and size of its file."""
         return {}
 
+    @property
+    def finished(self) -> bool:
+        """Whether training came to its end: all epochs, or as early as the recipe has it stop."""
+        plan, rows = self.recipe.training, self.history()
+        ended = len(rows) >= plan.epochs or stopped_early(rows, plan.early_stop)
+        return ended and self.files.weights.exists()
+
+    @property
+    def colours(self) -> np.ndarray:
+        """The colour of each class, uint8 (K, 3): the data set's own where it has some."""
+        return class_colours(self.classes, data_colours(self.recipe.data))
+
     def history(self) -> Rows:
         """One row an epoch of training, as numbers; none before the first."""
         return self.files.history.load() if self.files.history.exists() else []
@@ -209,6 +225,17 @@ def _checked(stored: Mapping[str, Any], field: str, hint: Any) -> Any:
     if not fits(stored[field], hint):
         raise LavasegError(f"{field} is {stored[field]!r}, which is not what a run holds there")
     return stored[field]
+
+
+def stopped_early(rows: Rows, patience: int) -> bool:
+    """Whether the last `patience` epochs gave no better validation mIoU than those before; 0: no.
+
+    Args:
+        rows: one an epoch; of the first one, whatever it has counts.
+    """
+    found = [row.get("val_miou", math.nan) for row in rows]
+    scores = [-1.0 if math.isnan(miou) else miou for miou in found]
+    return 0 < patience < len(rows) and max(scores[-patience:]) <= max(scores[:-patience])
 
 
 def make_folder(path: Path) -> None:

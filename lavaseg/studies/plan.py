@@ -13,7 +13,7 @@ from lavaseg.recipes import Recipe
 from lavaseg.studies.measures import measure_named
 from lavaseg.studies.study import Measured, Study, StudyError, merged
 
-UNIMPORTANT = frozenset({"name", "title", "paper"})
+UNIMPORTANT = frozenset({"name", "title", "paper", "machine"})
 """Fields of a recipe that change nothing of what is trained."""
 
 

@@ -64,8 +64,7 @@ class Pool:
                 f"{folder} holds a run of other settings than its name says: remove it, or give "
                 "another --out"
             )
-        done = len(run.history()) == job.recipe.training.epochs and run.files.weights.exists()
-        return run if done else None
+        return run if run.finished else None
 
     def rows(self, run: Run, measured: Measured) -> list[Row] | None:
         """What was measured of a run, or None if it was not, or of other weights.

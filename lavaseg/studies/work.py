@@ -70,6 +70,7 @@ def _train(job: Job, folder: Path, progress: bool) -> Run:
     from lavaseg import training
 
     begun = RunFolder(folder).recipe
-    # what is there may have another title, which changes nothing
-    recipe = begun.load() if begun.exists() else job.recipe
+    recipe = job.recipe
+    if begun.exists():  # it may have another title, which changes nothing
+        recipe = begun.load().model_copy(update={"machine": recipe.machine})
     return training.train(recipe, folder, resume=begun.exists(), progress=progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -162,13 +163,9 @@ def check_memory(needed: int, what: str, remedy: str) -> None:
     free = free_memory()
     if free is not None and needed > free:
         raise LavasegError(
-            f"{what} needs at least {_gigabytes(needed)} of memory, and there are "
-            f"{_gigabytes(free)}: {remedy}"
+            f"{what} needs at least {gigabytes(needed)} of memory, and there are "
+            f"{gigabytes(free)}: {remedy}"
         )
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 2**30:,.1f} GB"
 
 
 def free_memory() -> int | None:
@@ -187,6 +184,30 @@ def free_memory() -> int | None:
             taken = 1024 * _numbers(Path("/proc/self/status")).get("VmSize", 0)
             found.append(max(0, soft - taken))
     return min(found, default=None)
+
+
+def resident_memory() -> int | None:
+    """Bytes of memory that this process has at this moment, where the system says."""
+    kilobytes = _numbers(Path("/proc/self/status")).get("VmRSS")
+    return None if kilobytes is None else 1024 * kilobytes
+
+
+def peak_memory() -> int | None:
+    """The most bytes of memory that this process has had, where the system says."""
+    kilobytes = _numbers(Path("/proc/self/status")).get("VmHWM")
+    if kilobytes is not None:
+        return 1024 * kilobytes
+    try:
+        import resource
+    except ModuleNotFoundError:
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
+
+
+def gigabytes(size: int) -> str:
+    """A number of bytes in gigabytes (2**30 bytes), '1.3 GB'."""
+    return f"{size / 2**30:,.1f} GB" if size >= 2**30 else f"{size / 2**30:.2f} GB"
 
 
 def _numbers(path: Path) -> dict[str, int]:

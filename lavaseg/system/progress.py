@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -20,8 +20,13 @@ from lavaseg.system.verbosity import is_quiet
 from lavaseg.system.wrapping import flowing
 
 Item = TypeVar("Item")
-Report = Callable[[int, int], None]
-"""Called with (done, total)."""
+
+
+class Report(Protocol):
+    """Called with what is done, how much there is, and, of a bar that is `noted`, what to note."""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None: ...
+
 
 _DRAWN: ContextVar[Console | None] = ContextVar("drawn", default=None)
 """Where a bar is drawn at the moment: lines go above it."""
@@ -31,33 +36,40 @@ _SHORTEST, _LONGEST = 8, 40
 """Columns of the bar itself."""
 _NUMBERS = 24
 """Columns that are left to what stands behind it: 1234/5678 and 0:12:34."""
+_NOTE = 44
+"""The same with a note: 1234/5678 and loss 10.1234  59 min 59 s to go."""
 
 
 @contextmanager
-def bar(title: str, *, show: bool = True, keep: bool = True) -> Iterator[Report]:
+def bar(
+    title: str, *, show: bool = True, keep: bool = True, noted: bool = False
+) -> Iterator[Report]:
     """A progress bar on stderr, or in the output of a notebook's cell.
 
     At a terminal it is gone at the end. A file or a pipe gets none.
 
     Args:
         keep: whether a notebook keeps it as it was at the end, with the time that it took.
+        noted: notes stand in it, in place of the time that is left.
 
     Yields:
-        A function to call with (done, total).
+        A function to call with (done, total), and with a note.
     """
     console = terminal(stderr=True)
     show = show and not is_quiet()
     if show and console.is_jupyter:
-        with _cell_bar(title, keep) as report:
+        with _cell_bar(title, keep, noted) as report:
             yield report
         return
     shown = show and _redraws(console)
     before = _DRAWN.get()
     _DRAWN.set(console if shown else before)
     try:
-        with _progress(console, title, disable=not shown) as view:
-            task = view.add_task(title, total=None)
-            yield lambda done, total: view.update(task, completed=done, total=total)
+        with _progress(console, title, noted, disable=not shown) as view:
+            task = view.add_task(title, total=None, note="")
+            yield lambda done, total, note="": view.update(
+                task, completed=done, total=total, note=note
+            )
     finally:
         _DRAWN.set(before)
 
@@ -89,19 +101,24 @@ def _redraws(console: Console) -> bool:
     return console.file.isatty() and not console.is_dumb_terminal
 
 
-def _progress(console: Console, title: str, *, disable: bool = False) -> Progress:
-    room = console.width - cell_len(title) - _NUMBERS
+def _progress(
+    console: Console, title: str, noted: bool = False, *, disable: bool = False
+) -> Progress:
+    room = console.width - cell_len(title) - (_NOTE if noted else _NUMBERS)
+    whole = Column(no_wrap=True)
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(min(_LONGEST, max(_SHORTEST, room))),
-        MofNCompleteColumn(table_column=Column(no_wrap=True)),
-        TimeRemainingColumn(elapsed_when_finished=True, table_column=Column(no_wrap=True)),
+        MofNCompleteColumn(table_column=whole),
+        TextColumn("{task.fields[note]}", markup=False, table_column=whole)
+        if noted
+        else TimeRemainingColumn(elapsed_when_finished=True, table_column=whole),
     )
     return Progress(*columns, console=console, transient=True, disable=disable)
 
 
 @contextmanager
-def _cell_bar(title: str, keep: bool) -> Iterator[Report]:
+def _cell_bar(title: str, keep: bool, noted: bool) -> Iterator[Report]:
     """The progress bar as one output of a notebook's cell, which is drawn anew at each change.
 
     Rich draws into a widget, which needs a package and a front end that has it; a display with
@@ -110,8 +127,8 @@ def _cell_bar(title: str, keep: bool) -> Iterator[Report]:
     from IPython.display import display
 
     console = Console(file=io.StringIO(), force_jupyter=False, no_color=True, width=80)
-    view = _progress(console, title)
-    task = view.add_task(title, total=None)
+    view = _progress(console, title, noted)
+    task = view.add_task(title, total=None, note="")
 
     def picture() -> dict[str, str]:
         with console.capture() as capture:
@@ -121,9 +138,9 @@ def _cell_bar(title: str, keep: bool) -> Iterator[Report]:
     handle = display(picture(), raw=True, display_id=True)
     drawn = -math.inf
 
-    def report(done: int, total: int) -> None:
+    def report(done: int, total: int, note: str = "") -> None:
         nonlocal drawn
-        view.update(task, completed=done, total=total)
+        view.update(task, completed=done, total=total, note=note)
         if time.monotonic() - drawn > _PERIOD:
             handle.update(picture(), raw=True)
             drawn = time.monotonic()

@@ -9,7 +9,7 @@ import yaml
 
 NAMES = frozenset({"classes"})
 """Fields whose lists and keys are names."""
-TEXTS = frozenset({"name", "title", "paper", "root", "like"})
+TEXTS = frozenset({"name", "title", "paper", "root", "like", "weights", "sha256"})
 """Fields that are text."""
 _STR = "tag:yaml.org,2002:str"
 _NULL = "tag:yaml.org,2002:null"

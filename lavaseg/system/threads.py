@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 
 _BLOCK = 2048
+_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Variables by which libraries, and processes that are started, learn how many threads to take."""
 
 
 def cores() -> int:
@@ -21,6 +25,39 @@ def workers() -> int:
     """Number of threads to work on: the cores, or OMP_NUM_THREADS where that is less."""
     asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     return min(cores(), int(asked)) if asked.isdecimal() and int(asked) else cores()
+
+
+def limit_threads(count: int | None) -> None:
+    """Let this process, what it starts and torch work on `count` threads; None: as they do."""
+    if count is None:
+        return
+    os.environ.update(dict.fromkeys(_LIMITS, str(count)))
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(count)
+
+
+@contextmanager
+def limited_threads(count: int | None) -> Iterator[None]:
+    """While open, this process, what it starts and torch work on `count` threads; None: no limit.
+
+    Torch is imported, or is not imported meanwhile.
+    """
+    if count is None:
+        yield
+        return
+    variables = {name: os.environ.get(name) for name in _LIMITS}
+    torch = sys.modules.get("torch")
+    before = None if torch is None else torch.get_num_threads()
+    limit_threads(count)
+    try:
+        yield
+    finally:
+        for name, value in variables.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+        if torch is not None:
+            torch.set_num_threads(before)
 
 
 def over_blocks(count: int, work: Callable[[int, int], object], block: int = _BLOCK) -> None:
@@ -47,8 +84,8 @@ def over_blocks(count: int, work: Callable[[int, int], object], block: int = _BL
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    """The threads of this process, started on first use."""
-    return ThreadPoolExecutor(workers(), thread_name_prefix="lavaseg")
+    """The threads of this process, each started on first use; limits say how many are used."""
+    return ThreadPoolExecutor(cores(), thread_name_prefix="lavaseg")
 
 
 if hasattr(os, "register_at_fork"):  # threads do not survive a fork

@@ -24,6 +24,21 @@ def percent(fraction: float, digits: int = 2) -> str:
     return f"{fraction:.{digits}%}" if math.isfinite(fraction) else "-"
 
 
+def duration(seconds: float) -> str:
+    """A time in two units at most: '0.031 s', '3.2 s', '47 s', '2 min 10 s', '1 h 5 min'."""
+    if seconds < 99.5:
+        return f"{seconds:.2g} s" if 0.0005 < seconds < 9.95 else f"{seconds:.0f} s"
+    for size, unit, part, lesser in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        large, rest = divmod(round(seconds / part), size // part)
+        if large:
+            return f"{large} {unit}" + (f" {rest} {lesser}" if rest else "")
+    raise AssertionError("a minute is the smallest of these units")
+
+
 _MOST = 3
 """Names that one question offers."""
 _MOST_FILES = 2000

@@ -8,33 +8,28 @@ from contextlib import ExitStack
 from typing import Any
 
 import torch
-from torch import nn
 
-from lavaseg.errors import LavasegError
 from lavaseg.runs import Artefact
 from lavaseg.runs.formats import Arrays, Rows
+from lavaseg.system.limits import gigabytes
 from lavaseg.system.progress import Report, bar, line
+from lavaseg.system.words import duration
+from lavaseg.training.footprint import measured_memory
+from lavaseg.training.header import KEY
+from lavaseg.training.health import check_finite
+from lavaseg.training.ranks import any_of
 from lavaseg.training.segmenter import Segmenter
 from lavaseg.training.surroundings import pl
 from lavaseg.training.weights import arrays_of
 
-
-def check_finite(model: nn.Module, epoch: int, loss: torch.Tensor | None) -> None:
-    """Refuse to go on with numbers that are none.
-
-    Raises:
-        LavasegError: names the epoch, and the first layer whose values are not finite.
-    """
-    values = (*model.named_parameters(), *model.named_buffers())
-    layer = next((name for name, value in values if not torch.isfinite(value).all()), None)
-    if layer is None and (loss is None or torch.isfinite(loss)):
-        return
-    where = "the loss is" if layer is None else f"values of {layer} are"
-    raise LavasegError(
-        f"epoch {epoch}: {where} no longer finite numbers, so training stops; weights and "
-        "checkpoint of the epochs before are kept: start another run with a lower "
-        "training.learning_rate, or with training.gradient_clip"
-    )
+_NEWEST = 0.1
+"""Weight of a batch in the loss that the bar shows."""
+_PERIOD = 0.5
+"""Seconds between two looks at the loss, which a GPU is asked for."""
+_TOLD = 0.05
+"""Part of the first epoch after which it tells the time of all: the first batches are slow."""
+_RECENT = 3
+"""Epochs whose mean tells the time of those to come."""
 
 
 class History(pl.Callback):
@@ -42,10 +37,20 @@ class History(pl.Callback):
 
     Where nothing is validated, the weights are those of the last epoch. Its rows travel in the
     checkpoint, so that a resumed run continues them.
+
+    Args:
+        table: takes one row an epoch.
+        weights: takes the best weights.
+        writes: whether this process, of several that train together, writes them.
     """
 
-    def __init__(self, table: Artefact[Rows], weights: Artefact[Arrays]) -> None:
-        self.table, self.weights = table, weights
+    ended = ""
+    """Why training ended before its last epoch; empty if it did not."""
+
+    def __init__(
+        self, table: Artefact[Rows], weights: Artefact[Arrays], *, writes: bool = True
+    ) -> None:
+        self.table, self.weights, self.writes = table, weights, writes
         self.rows: list[dict[str, float]] = []
         self.started = time.monotonic()
 
@@ -60,6 +65,7 @@ class History(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, Segmenter)
+        any_of(False, module.device)  # all processes have come so far, or this fails
         check_finite(module.model, trainer.current_epoch + 1, trainer.callback_metrics.get("loss"))
         measured = {k: float(v) for k, v in trainer.callback_metrics.items()}
         row = {"epoch": trainer.current_epoch + 1, **measured}
@@ -71,6 +77,8 @@ class History(pl.Callback):
         # a first one, come what may
         improved = not self.rows or not validated or row["val_miou"] > self.best
         self.rows.append(row)
+        if not self.writes:
+            return
         if improved:
             self.weights.save(arrays_of(module.model))
         self.table.save(self.rows)
@@ -88,11 +96,17 @@ class EpochLines(pl.Callback):
     def __init__(self, history: History, title: str) -> None:
         self.history, self.title = history, title
         self.bar = ExitStack()
-        self.report: Report = lambda done, total: None
+        self.report: Report = lambda done, total, note="": None
+        self.clock = Clock()
+        self.loss: torch.Tensor | None = None
+        self.note, self.shown = "", 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         title = f"{self.title} epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-        self.report = self.bar.enter_context(bar(title, keep=False))
+        self.clock.begin(int(trainer.max_epochs or 0) - trainer.current_epoch - 1)
+        self.loss = None
+        self.report = self.bar.enter_context(bar(title, keep=False, noted=True))
+        self.report(0, int(trainer.num_training_batches))
 
     def on_train_batch_end(
         self,
@@ -102,7 +116,20 @@ class EpochLines(pl.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        self.report(batch_idx + 1, int(trainer.num_training_batches))
+        assert isinstance(module, Segmenter)
+        done, total = batch_idx + 1, int(trainer.num_training_batches)
+        loss = module.terms["cross_entropy"]
+        self.loss = loss if self.loss is None else torch.lerp(self.loss, loss, _NEWEST)
+        now = time.monotonic()
+        if now - self.shown >= _PERIOD or done == total:  # a number of a GPU is waited for
+            self.shown, left = now, self.clock.left(done / total)
+            rest = "" if left is None else f"  {duration(left)} to go"
+            self.note = f"loss {float(self.loss):.4f}{rest}"
+        self.report(done, total, self.note)
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
+        total = int(trainer.num_training_batches)
+        self.report(total, total, "validation")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.bar.close()
@@ -116,11 +143,57 @@ class EpochLines(pl.Callback):
         spent = row.get("energy_uj", row.get("energy_kim_uj"))
         by = "" if "energy_uj" in row else " (Kim et al.)"
         energy = f"energy {spent:.2f} µJ{by}  " if spent is not None else ""
+        first, left = not self.clock.epochs, self.clock.end()
         line(
             f"{self.title} epoch {int(row['epoch']):3d}  loss {row['loss']:.4f}  "
-            f"{judged}{energy}{row['seconds']:.0f} s"
+            f"{judged}{energy}{duration(row['seconds'])}"
+            + (f", {duration(left)} to go" if left else "")
             + (f"  spikes/neuron by layer {rates}" if rates else "")
         )
+        memory, where = measured_memory(module.device)
+        if first and memory is not None and self.title == "train":
+            line(f"{'memory':<{KEY}}{gigabytes(memory)} at peak so far ({where})")
 
     def on_exception(self, *_: Any) -> None:
         self.bar.close()
+
+
+class Clock:
+    """How long the epochs to come will take, by those that are done."""
+
+    def __init__(self) -> None:
+        self.epochs: list[float] = []
+        self.started = 0.0
+        self.after = 0
+
+    def begin(self, after: int) -> None:
+        """An epoch begins.
+
+        Args:
+            after: epochs that follow it.
+        """
+        self.started, self.after = time.monotonic(), after
+
+    def end(self) -> float:
+        """The epoch is over: seconds that are left."""
+        self.epochs.append(time.monotonic() - self.started)
+        return self.after * self._usual()
+
+    def left(self, share: float) -> float | None:
+        """Seconds that are left, if they can be told.
+
+        Args:
+            share: of the epoch's batches that is done; in the first epoch, what its validation
+                takes is not known.
+        """
+        passed = time.monotonic() - self.started
+        if self.epochs:
+            return max(self._usual() - passed, 0.0) + self.after * self._usual()
+        if share < _TOLD:
+            return None
+        return passed / share * (1 - share + self.after)
+
+    def _usual(self) -> float:
+        """Seconds of an epoch: the mean of the last ones."""
+        recent = self.epochs[-_RECENT:]
+        return sum(recent) / len(recent)

@@ -1,57 +1,56 @@
-"""Train a recipe, evaluate the float network that came out."""
+"""Train a recipe: from what it says to a run."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-import torch
 
 from lavaseg import data, models
 from lavaseg.data.base import DataSet, Samples
 from lavaseg.data.labelled import check_labelled
 from lavaseg.data.split import Joined, Subset, hold_out
-from lavaseg.encoders import Encoder, NoiseLike, as_noise
 from lavaseg.errors import LavasegError
-from lavaseg.events import Stimulus
+from lavaseg.kernels.devices_torch import Devices
 from lavaseg.models.analog import AnalogModel
 from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.models.delays import learning_delays
-from lavaseg.network import STATE_LIMIT, STATE_SCALE, Current, Input, Network, Node
+from lavaseg.network import Input, Network
 from lavaseg.network.reach import beyond_in_words
 from lavaseg.recipes import Recipe
-from lavaseg.results import metrics
-from lavaseg.results.evaluation import Evaluation, Meter
-from lavaseg.results.levels import LevelView
 from lavaseg.runs import Run, RunFolder
 from lavaseg.runs.run import make_folder
 from lavaseg.system.limits import check_memory
 from lavaseg.system.lock import locked
-from lavaseg.system.progress import line, track
-from lavaseg.training.batches import loader, messages
+from lavaseg.system.progress import line
+from lavaseg.system.threads import limited_threads
+from lavaseg.training.callbacks import History
+from lavaseg.training.company import company
 from lavaseg.training.fit import fit, going_on
-from lavaseg.training.loss import class_weights, segmentation_loss
-from lavaseg.training.network import Carried, SpikingNetwork, spikes_sent
+from lavaseg.training.header import header
+from lavaseg.training.loss import class_weights
+from lavaseg.training.network import SpikingNetwork
+from lavaseg.training.place import Place, check_workers, threads_of
 from lavaseg.training.plan import Plan
+from lavaseg.training.ranks import Rank, check_shares
 from lavaseg.training.resuming import check_free, note_surroundings
 from lavaseg.training.segmenter import check_plan
-from lavaseg.training.slayer.neurons import FLOAT_SCALE
+from lavaseg.training.transfer import Begun, begin, frozen_layers, settled
+from lavaseg.training.trial import Trial, trial
 from lavaseg.training.weights import Module, draw_weights, restore, seed_weights
 
 _FLOAT_BYTES = 4
-_INPUT_BYTES = 2**28
-"""Memory that a batch's input aims to stay below at more steps than trained."""
 
 
 def train(
     recipe: Recipe,
     out: str | Path,
     *,
+    init: str | Path | Run | None = None,
     resume: bool = False,
     progress: bool = True,
     described_as: Callable[[Run], None] | None = None,
@@ -59,6 +58,10 @@ def train(
     """Train a recipe into the folder `out`.
 
     Args:
+        recipe: what to train. Its section `machine` says on what; several processes train together
+            if it asks for several devices.
+        init: weights to begin with: a run, a `.net` file or a file of weights, in place of the
+            recipe's `init.weights`.
         resume: continue after the last finished epoch of an interrupted run; the result equals
             that of a run that was never interrupted. More `training.epochs` than before extend a
             run whose schedules do not depend on their number.
@@ -67,32 +70,180 @@ def train(
 
     Raises:
         LavasegError: `out` holds another run already, is being written by another process or
-            cannot be written; nothing to resume. Nothing is written before all is checked.
+            cannot be written; nothing to resume; a device is missing; no weights to begin with.
+            Nothing is written before all is checked.
         KeyboardInterrupt: stopped by Ctrl-C; can be resumed.
     """
+    started = time.monotonic()
     folder = RunFolder(Path(out))
+    recipe = settled(recipe, init, folder, resume)
     check_free(folder, recipe, resume)
+    place, threads = Place.of(recipe, started), threads_of(recipe)
+    with limited_threads(threads):
+        finished = len(folder.history.load()) if resume and folder.history.exists() else 0
+        tell = line if progress else None
+        prepared = _prepared(recipe, folder.path, tell, described_as, finished)
+        check_shares(len(prepared.training), recipe.training.batch_size, recipe.machine.devices)
+        check_workers(prepared.run)
+        begun = None if resume else _begin(prepared, progress)
+        if begun is not None:
+            recipe = begun.noted(recipe)
+            prepared = replace(prepared, run=replace(prepared.run, recipe=recipe))
+        make_folder(folder.path)
+        with locked(folder.path):
+            check_free(folder, recipe, resume)  # another command may have written meanwhile
+            start = going_on(folder, folder.history) if resume else None
+            if resume and start is None:  # no epoch was finished
+                begun = _begin(prepared, progress)
+            prepared.run.save()
+            if begun is not None:
+                folder.begun.save(begun.to_dict())
+            note_surroundings(folder, place.devices, resume)
+            with company(recipe, folder.path, place.devices, threads, start) as rank:
+                history = _fit(prepared, replace(place, rank=rank), start, progress)
+    if progress and history.ended:
+        line(history.ended)
+    return prepared.run
+
+
+def with_others(
+    recipe: Recipe, folder: Path, devices: Devices, rank: Rank, start: Path | None
+) -> Callable[[], object]:
+    """What trains as one of several processes, of which the first one calls `train` and writes.
+
+    Args:
+        recipe, folder: as of `train`.
+        devices: of all processes.
+        rank: of this one.
+        start: the checkpoint to go on from.
+    """
+    prepared = _prepared(recipe, folder, None, None, 0)
+    if start is None:
+        _begin(prepared, False)
+    place = replace(Place.of(recipe), devices=devices, rank=rank)
+    return partial(_fit, prepared, place, start, False)
+
+
+def dry_run(
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    init: str | Path | Run | None = None,
+    resume: bool = False,
+    tell: Callable[[str], None] | None = None,
+    described_as: Callable[[Run], None] | None = None,
+) -> Trial:
+    """What training a recipe would take, from a few real steps of it; nothing is written.
+
+    Args:
+        out: where it would train, which need not exist and is left as it is.
+        init: weights to begin with, as of `train`.
+        resume: it would go on with the epochs that are left of the run in `out`.
+        tell: takes the lines that training begins with; None: they are not shown.
+        described_as: as of `train`.
+
+    Raises:
+        LavasegError: it could not be trained; nothing to resume.
+        KeyboardInterrupt: Ctrl-C.
+    """
+    folder, finished = RunFolder(Path(out)), 0
+    recipe = settled(recipe, init, folder, resume)
+    if resume:
+        check_free(folder, recipe, resume)
+        finished = len(Run.open(folder.path).history())
+    place = Place.of(recipe).alone
+    with limited_threads(threads_of(recipe)):
+        prepared = _prepared(recipe, folder.path, tell, described_as, finished)
+        begun = None if resume else _begin(prepared, False)
+        if begun is not None and tell is not None:
+            tell(str(begun))
+        return trial(
+            prepared.model,
+            prepared.plan,
+            prepared.training,
+            prepared.validation,
+            place,
+            classes=prepared.run.classes,
+            epochs=recipe.training.epochs - finished,
+        )
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """All that a training begins with."""
+
+    run: Run
+    model: SpikingNetwork | AnalogNetwork
+    plan: Plan
+    training: Samples
+    validation: Samples | None
+
+
+def _prepared(
+    recipe: Recipe,
+    path: Path,
+    tell: Callable[[str], None] | None,
+    described_as: Callable[[Run], None] | None,
+    finished: int,
+) -> _Prepared:
+    """Read the data, check all that can be checked, and say what will be trained.
+
+    Args:
+        finished: epochs that the run in `path` has already.
+    """
+    tell = tell or (lambda _: None)
     data_set = data.load(recipe.data.name, **recipe.data.options)
-    for remark in data_set.remarks if progress else ():
-        line(remark)
+    for remark in data_set.remarks:
+        tell(remark)
     training, validation = training_parts(recipe, data_set)
-    if validation is None and progress:
-        line(
+    if validation is None:
+        tell(
             f"training.train_on_all: all {len(training):,} samples outside of the test part train "
             "the network, no held-out part selects an epoch, and the last one is kept"
         )
     # it selects nothing, but a run that cannot be evaluated is better not begun
     check_labelled(data_set.test, "test", data_set.ignore_index, recipe.encoder_object)
-    run = described(recipe, data_set, folder.path)
-    _check_memory(run)
-    beyond = _beyond(run)
-    if beyond and progress:
-        line(f"warning: {beyond}")
+    run = described(recipe, data_set, path)
+    check_memory_of(run)
+    for text in header(run, data_set, training, validation, finished):
+        tell(text)
+    if beyond := _beyond(run):
+        tell(f"warning: {beyond}")
     if described_as is not None:
         described_as(run)
-    model = untrained(run)
+    model = drawn(run)
+    plan = plan_of(recipe, data_set, training, model)
+    check_plan(model, plan)
+    return _Prepared(run, model, plan, training, validation)
+
+
+def _fit(prepared: _Prepared, place: Place, start: Path | None, progress: bool) -> History:
+    run = prepared.run
+    histograms = run.recipe.training.membrane_histograms
+    return fit(
+        prepared.model,
+        prepared.plan,
+        prepared.training,
+        prepared.validation,
+        classes=run.classes,
+        colours=run.colours,
+        folder=run.files,
+        table=run.files.history,
+        weights=run.files.weights,
+        membranes=run.files.membranes if histograms else None,
+        title="train",
+        start=start,
+        progress=progress,
+        place=place,
+    )
+
+
+def plan_of(
+    recipe: Recipe, data_set: DataSet, training: Samples, model: SpikingNetwork | AnalogNetwork
+) -> Plan:
+    """Everything that the training of a recipe depends on besides model and data."""
     encoder = recipe.encoder_object
-    plan = Plan(
+    return Plan(
         recipe.training,
         encoder,
         recipe.seed,
@@ -101,29 +252,17 @@ def train(
         data_set.ignore_index,
         recipe.augment,
         weights_of_classes(recipe, data_set, training),
+        frozen_layers(model, recipe.init.frozen) if recipe.init.frozen else (),
     )
-    check_plan(model, plan)
-    make_folder(folder.path)
-    with locked(folder.path):
-        check_free(folder, recipe, resume)  # another command may have written meanwhile
-        start = going_on(folder, folder.history) if resume else None
-        run.save()
-        note_surroundings(folder, resume)
-        fit(
-            model,
-            plan,
-            training,
-            validation,
-            classes=len(data_set.classes),
-            folder=folder,
-            table=folder.history,
-            weights=folder.weights,
-            membranes=folder.membranes if recipe.training.membrane_histograms else None,
-            title="train",
-            start=start,
-            progress=progress,
-        )
-    return run
+
+
+def _begin(prepared: _Prepared, progress: bool) -> Begun | None:
+    """Give a drawn model the weights that its run begins with, and say which fit."""
+    run = prepared.run
+    begun = begin(prepared.model, run.recipe, run.classes, lambda: prepared.training)
+    if begun is not None and progress:
+        line(str(begun))
+    return begun
 
 
 def _beyond(run: Run) -> str:
@@ -132,7 +271,7 @@ def _beyond(run: Run) -> str:
     return "" if network is None else beyond_in_words(network)
 
 
-def _check_memory(run: Run) -> None:
+def check_memory_of(run: Run) -> None:
     """Refuse a network that no training step on this machine can hold.
 
     Raises:
@@ -202,23 +341,6 @@ def training_parts(recipe: Recipe, data_set: DataSet) -> tuple[Samples, Samples 
     return parts
 
 
-def _evaluated(run: Run, split: Literal["test", "validation"]) -> Samples:
-    """The samples of a part.
-
-    Raises:
-        LavasegError: the run trained on all samples, and has no validation part.
-    """
-    if split == "test":
-        return run.data.test
-    validation = training_parts(run.recipe, run.data)[1]
-    if validation is None:
-        raise LavasegError(
-            f"{run.path} was trained on all samples (training.train_on_all), so it has no "
-            "validation part: evaluate it on test"
-        )
-    return validation
-
-
 def trained(run: Run) -> SpikingNetwork:
     """The spiking float network with its best weights, in eval mode.
 
@@ -235,6 +357,13 @@ def trained_model(run: Run) -> SpikingNetwork | AnalogNetwork:
 
 def untrained(run: Run) -> SpikingNetwork | AnalogNetwork:
     """The float network of any run as training begins with it, in training mode."""
+    model = drawn(run)
+    begin(model, run.recipe, run.classes, lambda: training_parts(run.recipe, run.data)[0])
+    return model
+
+
+def drawn(run: Run) -> SpikingNetwork | AnalogNetwork:
+    """The float network of any run with the weights that its seed draws, in training mode."""
     seed_weights(run.recipe.seed)
     model = _fresh(run)
     draw_weights(model, run.recipe.training)
@@ -257,169 +386,6 @@ def _with_weights(model: Module, run: Run) -> Module:
     """The model with the run's best weights, in eval mode."""
     _ = run.weights  # names what to do if there are none
     return restore(model, run.files.weights).eval()
-
-
-def evaluate(
-    run: Run,
-    *,
-    limit: int | None = None,
-    split: Literal["test", "validation"] = "test",
-    noise: NoiseLike = None,
-    steps: int | None = None,
-    progress: bool = True,
-) -> Evaluation:
-    """Evaluate the float network; on the GPU where there is one, as in training.
-
-    The result on the whole test set, at the trained T and without noise, stays in the run's folder.
-
-    Args:
-        limit: at most this many samples, the first ones; all by default.
-        split: which part of the data.
-        noise: noise on the input: `lavaseg.encoders.Noise`, the sigma of Gaussian noise, or a word
-            such as "salt-pepper:0.05". Its draws follow from its own seed and the sample's number.
-        steps: another T than the trained one, by the rule of `lavaseg.network.steps`.
-
-    Raises:
-        LavasegError: no weights yet, noise that the input cannot have, a T that it cannot have or
-            in which the read-out's membranes leave their range.
-    """
-    noise, trained_steps = as_noise(noise), run.recipe.encoder_object.steps
-    encoder = encoder_at(run, steps)
-    samples = first(_evaluated(run, split), limit)
-    check_labelled(samples, split, run.ignore_index, encoder)
-    model = trained_model(run)
-    if isinstance(model, SpikingNetwork) and encoder.steps != trained_steps:
-        model.set_steps(encoder.steps)
-    batch_size = run.recipe.training.batch_size
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    if encoder.steps > trained_steps:
-        device = "cpu"  # piece by piece: what neurons keep lies there
-        sample_bytes = _FLOAT_BYTES * encoder.steps * math.prod(encoder.shape(run.picture_shape))
-        batch_size = max(1, min(batch_size, _INPUT_BYTES // sample_bytes))
-    batches = loader(
-        samples,
-        encoder,
-        batch_size=batch_size,
-        seed=run.recipe.seed,
-        shuffle=False,
-        noise=noise,
-    )
-    meter = Meter(
-        run.classes,
-        encoder.steps,
-        run.ignore_index,
-        None if noise is None else str(noise),
-        view=LevelView.of(model.network) if isinstance(model, SpikingNetwork) else LevelView(),
-    )
-    started = time.monotonic()
-    model.to(device)
-    with torch.no_grad():
-        for arriving, labels in track(batches, "evaluate", show=progress):
-            readout, counts = _activity(model, arriving.to(device), trained_steps)
-            logits = readout.float().cpu() / encoder.steps
-            loss = segmentation_loss(logits, labels, ignore_index=run.ignore_index)
-            predicted = metrics.predict(logits.numpy(), (labels.shape[1], labels.shape[2]))
-            meter.add(predicted, labels.numpy(), counts, float(loss))
-    result = meter.result(time.monotonic() - started)
-    usual = noise is None and encoder.steps == trained_steps
-    if usual and split == "test" and limit is None:
-        run.files.evaluation.save(result)
-    return result
-
-
-def encoder_at(run: Run, steps: int | None) -> Encoder:
-    """The run's encoder with `steps` steps; None: its own.
-
-    Raises:
-        LavasegError: an artificial network, or steps that the encoder cannot have.
-    """
-    encoder = run.recipe.encoder_object
-    if steps in (None, encoder.steps):
-        return encoder
-    if isinstance(run.model, AnalogModel):
-        raise LavasegError(
-            f"{run.path} holds the artificial network {run.model.name!r}, which makes one pass and "
-            "has no steps: convert it, and evaluate the spiking network at other steps"
-        )
-    return encoder.with_steps(steps)
-
-
-def logits_at(
-    run: Run,
-    stimuli: Sequence[Stimulus],
-    numbers: Sequence[int],
-    steps: int | None = None,
-    seed: int | None = None,
-) -> np.ndarray:
-    """Read-outs of the float network over T, as `evaluate` makes them: float32 (N, K, h, w).
-
-    Args:
-        stimuli, numbers: pictures or recordings, and the numbers that key their draws.
-        steps: another T than the trained one, by the rule of `lavaseg.network.steps`.
-        seed: of the draws; the recipe's by default.
-
-    Raises:
-        LavasegError: as of `evaluate`.
-    """
-    encoder, own = encoder_at(run, steps), run.recipe.encoder_object.steps
-    seed, model = run.recipe.seed if seed is None else seed, trained_model(run)
-    if isinstance(model, SpikingNetwork) and encoder.steps != own:
-        model.set_steps(encoder.steps)
-    found = []
-    with torch.no_grad():
-        for stimulus, number in zip(stimuli, numbers, strict=True):
-            sample = messages([stimulus], encoder, seed, [number])
-            readout, _ = _activity(model, sample, own)
-            found.append((readout.float() / encoder.steps).numpy())
-    return np.concatenate(found)
-
-
-def _check_readout(readout: torch.Tensor, steps: int) -> None:
-    """Refuse membranes that were clipped: T is too long for them."""
-    limit = STATE_LIMIT // (STATE_SCALE * FLOAT_SCALE)
-    if float(readout.abs().max()) >= limit:
-        raise LavasegError(
-            f"the read-out's membranes reach {limit + 1}, where they are clipped, within {steps} "
-            "steps, so they say nothing: evaluate it with fewer steps"
-        )
-
-
-def _activity(
-    model: SpikingNetwork | AnalogNetwork, messages: torch.Tensor, at_once: int
-) -> tuple[torch.Tensor, dict[str, np.ndarray]]:
-    """Read-out, and spikes of each neuron (N, C, H, W) for each population; none if artificial.
-
-    Args:
-        at_once: the most steps that are computed at a time, those of training, which bounds the
-            memory. The membranes of a read-out without leak are summed over the pieces, and so
-            reach beyond their clip.
-    """
-    if isinstance(model, AnalogNetwork):
-        return model(messages), {}
-    source = model.network.input
-    counts = {source.name: spikes_sent(source, messages).cpu().numpy()}
-
-    def count(node: Node, spikes: torch.Tensor, _: torch.Tensor | None) -> None:
-        if not isinstance(node, Current):
-            fired = spikes_sent(node, spikes).cpu().numpy()
-            counts[node.name] = counts[node.name] + fired if node.name in counts else fired
-
-    if messages.shape[-1] <= at_once:
-        return model(messages, count), counts
-    carried, name = Carried(), model.network.readout
-    leaks = model.neuron(name).population.voltage_decay > 0
-    total: torch.Tensor | float = 0.0
-    for piece in messages.split(at_once, -1):
-        readout = model(piece, count, carried=carried)
-        _check_readout(readout, messages.shape[-1])
-        if leaks:
-            total = readout
-            continue
-        total = total + readout.double()
-        kept = carried.neurons[name]
-        carried.neurons[name] = replace(kept, membrane=np.zeros_like(kept.membrane))
-    assert isinstance(total, torch.Tensor)
-    return total, counts
 
 
 def first(samples: Samples, limit: int | None) -> Samples:

@@ -8,8 +8,10 @@ import numpy as np
 import torch
 
 from lavaseg.data.base import Samples
+from lavaseg.events import Stimulus
+from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.network import Node, Population
-from lavaseg.results.membranes import EDGES, MembraneHistory, binned
+from lavaseg.results.membranes import MembraneHistory, binned
 from lavaseg.runs import Artefact
 from lavaseg.training.batches import messages
 from lavaseg.training.network import SpikingNetwork
@@ -44,28 +46,11 @@ class MembraneHistograms(pl.Callback):
         self.rows.append((trainer.current_epoch + 1, self._counts(module.model)))
         self.artefact.save(MembraneHistory.of_counts(self.rows))
 
-    @torch.no_grad()
     def _counts(self, model: SpikingNetwork) -> dict[str, list[int]]:
         """Membranes of each population in the bins of `EDGES`."""
-        found: dict[str, np.ndarray] = {
-            p.name: np.zeros(len(EDGES) - 1, np.int64)
-            for p in model.network.populations
-            if p.threshold is not None
-        }
-
-        def observe(node: Node, _: torch.Tensor, membrane: torch.Tensor | None) -> None:
-            if node.name in found and membrane is not None:
-                assert isinstance(node, Population)
-                threshold = model.neuron(node.name).threshold
-                found[node.name] += binned(membrane.cpu().numpy(), threshold, node.levels)
-
-        device, training = next(model.parameters()).device, model.training
-        model.eval()
+        found: dict[str, np.ndarray] = {}
         for number in range(min(SAMPLES, len(self.samples))):
-            stimulus, _ = self.samples[number]
-            sample = messages([stimulus], self.plan.encoder, self.plan.seed, [number])
-            model(sample.to(device), observe, membranes="all")
-        model.train(training)
+            look(model, self.samples[number][0], number, self.plan, found)
         return {name: counts.tolist() for name, counts in found.items()}
 
     def state_dict(self) -> dict[str, Any]:
@@ -73,3 +58,38 @@ class MembraneHistograms(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = [(epoch, counts) for epoch, counts in state_dict["rows"]]
+
+
+@torch.no_grad()
+def look(
+    model: SpikingNetwork | AnalogNetwork,
+    stimulus: Stimulus,
+    number: int,
+    plan: Plan,
+    counts: dict[str, np.ndarray],
+) -> torch.Tensor:
+    """Read-out of one sample, (1, K, h, w), as a network has it in eval mode; it is left as it is.
+
+    Args:
+        number: keys the draws of its code.
+        counts: to which the membranes of firing populations are added, in the bins of `EDGES`.
+    """
+    sample = messages([stimulus], plan.encoder, plan.seed, [number])
+    device = next(model.parameters()).device
+    modes = [(module, module.training) for module in model.modules()]  # norms may be frozen
+    model.eval()
+    try:
+        if isinstance(model, AnalogNetwork):
+            readout: torch.Tensor = model(sample.to(device))
+            return readout
+
+        def observe(node: Node, _: torch.Tensor, membrane: torch.Tensor | None) -> None:
+            if isinstance(node, Population) and node.threshold is not None and membrane is not None:
+                threshold = model.neuron(node.name).threshold
+                found = binned(membrane.cpu().numpy(), threshold, node.levels)
+                counts[node.name] = counts.get(node.name, 0) + found
+
+        return model(sample.to(device), observe, membranes="all")
+    finally:
+        for module, training in modes:
+            module.training = training

@@ -14,6 +14,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.network import Network, Population, Size
 from lavaseg.recipes import Rmp
 from lavaseg.training.network import after_reset
+from lavaseg.training.ranks import Group
 
 
 def resize_logits(logits: torch.Tensor, size: Size) -> torch.Tensor:
@@ -67,6 +68,19 @@ def anything_counts(
     if not ignored:
         return labels.numel() > 0
     return not bool(torch.isin(labels, labels.new_tensor(ignored)).all())
+
+
+def counted(
+    labels: torch.Tensor, ignore_index: int | None, class_weights: Sequence[float] | None = None
+) -> torch.Tensor:
+    """What the mean of `segmentation_loss` is over: its pixels, each by its weight, float64 ()."""
+    known = torch.ones_like(labels, dtype=torch.bool)
+    if ignore_index is not None:
+        known = labels != ignore_index
+    if class_weights is None:
+        return known.sum(dtype=torch.float64)
+    weights = torch.tensor(class_weights, dtype=torch.float64, device=labels.device)
+    return weights[labels[known]].sum()
 
 
 def class_weights(
@@ -158,25 +172,39 @@ def boundaries(
 
 
 def boundary_loss(
-    logits: torch.Tensor, labels: torch.Tensor, ignore_index: int | None = None
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    ignore_index: int | None = None,
+    group: Group | None = None,
 ) -> torch.Tensor:
     """Cross-entropy of a boundary's logits, its cells and all others counting half each.
 
     Args:
         logits: (N, 1, h, w), positive where a boundary is foretold.
         labels: int64 (N, H, W), at least as large.
+        group: the step of the optimiser that the labels are a part of; None: they are all.
 
     Returns:
         0, without a gradient, where no pixel has a label.
 
     Source: Long et al. 2024 (Spike-BRGNet), whose published code weighs the two so up to a factor.
     """
-    edge, seen = boundaries(labels, (logits.shape[2], logits.shape[3]), ignore_index)
+    size = logits.shape[2], logits.shape[3]
+
+    def sides(labels: torch.Tensor) -> torch.Tensor:
+        edge, seen = boundaries(labels, size, ignore_index)
+        return torch.stack([edge * seen, (1 - edge) * seen])
+
+    group = group or Group([labels])
+    totals = group.total(lambda labels: sides(labels).sum((1, 2, 3, 4)))
+    edge, _ = boundaries(labels, size, ignore_index)
     each = functional.binary_cross_entropy_with_logits(logits, edge, reduction="none")
-    parts = [side for side in (edge * seen, (1 - edge) * seen) if side.any()]
-    if not parts:
-        return logits.sum() * 0
-    return torch.stack([(each * side).sum() / side.sum() for side in parts]).mean()
+    parts = [
+        (each * side).sum() / total * group.parts
+        for side, total in zip(sides(labels), totals, strict=True)
+        if total > 0
+    ]
+    return torch.stack(parts).mean() if parts else logits.sum() * 0
 
 
 def rmp_weight(rmp: Rmp, progress: float) -> float:

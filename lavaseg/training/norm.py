@@ -7,6 +7,7 @@ from torch import nn
 
 from lavaseg.errors import LavasegError
 from lavaseg.network.steps import steps_taken
+from lavaseg.training.ranks import batch_norm, summed, together
 from lavaseg.training.slayer.neurons import over_time, time_first, time_last
 
 Affine = tuple[torch.Tensor, torch.Tensor]
@@ -32,6 +33,8 @@ class BatchNormOverTime(nn.BatchNorm2d):
         return over_time(self._sheets, x)
 
     def _sheets(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training and together():
+            return batch_norm(self, x)
         if self.training and x.numel() == x.shape[1]:
             raise LavasegError(
                 "batch norm has one value for each channel, since a sheet of 1x1 pixels meets a "
@@ -88,12 +91,14 @@ class StepNorm(nn.Module):
         sheets = time_first(x)
         shift: torch.Tensor | None
         if self.training:
-            mean = sheets.mean((1, 2, 3))
+            own = float(sheets[0, ..., 0].numel())
+            count = summed(torch.tensor(own, dtype=torch.float64, device=x.device))
+            mean = _mean(sheets, count)
             sheets = sheets - _sheet(mean)
-            variance = sheets.square().mean((1, 2, 3))
+            variance = _mean(sheets.square(), count)
             if self.shared:
                 variance = variance.mean(0)
-            self._track(mean, variance, sheets[0, ..., 0].numel())
+            self._track(mean, variance, float(count))
             scale = self.weight / torch.sqrt(variance + self.eps)
             shift = self.bias
         else:
@@ -104,7 +109,7 @@ class StepNorm(nn.Module):
         return time_last(y if shift is None else y + _sheet(shift))
 
     @torch.no_grad()
-    def _track(self, mean: torch.Tensor, variance: torch.Tensor, count: int) -> None:
+    def _track(self, mean: torch.Tensor, variance: torch.Tensor, count: float) -> None:
         unbiased = variance * (count / max(count - 1, 1))
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(unbiased, self.momentum)
@@ -166,6 +171,13 @@ def check_steps(x: torch.Tensor, steps: int, what: str) -> None:
             f"a {what} has values of its own for each of {steps} steps, the input has "
             f"{x.shape[-1]}: encode it with {steps} steps, or train with another encoder"
         )
+
+
+def _mean(sheets: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+    """Means over (N, H, W) of sheets (T, N, H, W, C), of all processes' batches; (T, C)."""
+    if not together():
+        return sheets.mean((1, 2, 3))
+    return summed(sheets.sum((1, 2, 3))) / count
 
 
 def _sheet(values: torch.Tensor) -> torch.Tensor:

@@ -23,6 +23,7 @@ class Plan:
         ignore_index: label that does not count, or None.
         augment: how training samples are changed at random.
         class_weights: weight of each class in the training loss, or None: all alike.
+        frozen: layers that stay as they are.
     """
 
     optimisation: Training
@@ -33,6 +34,7 @@ class Plan:
     ignore_index: int | None = None
     augment: Augment = field(default_factory=Augment)
     class_weights: Sequence[float] | None = None
+    frozen: Sequence[str] = ()
 
 
 def learning_rate(plan: Training, steps: int) -> Callable[[int], float]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from lavaseg.errors import LavasegError
+from lavaseg.kernels.devices_torch import Devices
 from lavaseg.recipes import Recipe
 from lavaseg.runs import Run, RunFolder
 from lavaseg.system.progress import line
@@ -43,10 +45,15 @@ def check_free(folder: RunFolder, recipe: Recipe, resume: bool) -> None:
 def _check_same(run: Run, recipe: Recipe) -> None:
     """Refuse to go on with another recipe.
 
-    More epochs alone are the same run, continued; so is a data folder that moved.
+    More epochs alone are the same run, continued; so is a data folder that moved, another machine,
+    and another patience.
     """
     if "root" in recipe.data.options and recipe.data.name == run.recipe.data.name:
         run = run.with_data_in(recipe.data.options["root"])
+    patience = {"early_stop": recipe.training.early_stop}
+    patient = run.recipe.training.model_copy(update=patience)
+    same = run.recipe.model_copy(update={"machine": recipe.machine, "training": patient})
+    run = replace(run, recipe=same)
     if run.recipe == recipe:
         return
     epochs = recipe.training.epochs
@@ -75,19 +82,18 @@ def _check_same(run: Run, recipe: Recipe) -> None:
         )
 
 
-def surroundings() -> dict[str, Any]:
-    """What the bits of a training depend on besides its recipe: versions, threads, device."""
-    cuda = torch.cuda.is_available()
+def surroundings(devices: Devices) -> dict[str, Any]:
+    """What the bits of a training depend on besides its recipe: versions, threads, devices."""
     return {
         "versions": versions(),
         "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name() if cuda else "cpu",
+        "device": devices.name,
     }
 
 
-def note_surroundings(folder: RunFolder, resume: bool) -> None:
+def note_surroundings(folder: RunFolder, devices: Devices, resume: bool) -> None:
     """Record them; on resuming, say which differ from those that the run had before."""
-    now = surroundings()
+    now = surroundings(devices)
     if resume and folder.surroundings.exists():
         before = dict(folder.surroundings.load())
         then, there = (_flat(found) for found in (before, now))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from torch import nn
+from torch.distributed import get_world_size
 
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog.network_torch import AnalogNetwork
@@ -21,10 +25,11 @@ from lavaseg.results.energy import (
     uncountable,
 )
 from lavaseg.results.metrics import mean_iou
-from lavaseg.training.batches import Batch
+from lavaseg.training.batches import Batch, TrainingBatch
 from lavaseg.training.loss import (
     anything_counts,
     boundary_loss,
+    counted,
     nearest_labels,
     resize_logits,
     rmp_layers,
@@ -35,8 +40,12 @@ from lavaseg.training.loss import (
 )
 from lavaseg.training.network import SpikingNetwork, spikes_sent
 from lavaseg.training.plan import Plan, learning_rate
+from lavaseg.training.ranks import Group, samples_of, summed, together
 from lavaseg.training.slayer.delays import ChannelDelays
 from lavaseg.training.surroundings import MulticlassConfusionMatrix, pl
+from lavaseg.training.transfer.layers import freeze
+
+S = TypeVar("S", bound="Segmenter")
 
 
 def check_plan(model: SpikingNetwork | AnalogNetwork, plan: Plan) -> None:
@@ -73,20 +82,42 @@ class Segmenter(pl.LightningModule):
     """One network under training: loss, optimiser, validation metrics.
 
     Differences between spiking and artificial networks are left to `SpikingSegmenter` and
-    `AnalogSegmenter`.
+    `AnalogSegmenter`. For those who watch, `terms` holds what the last batch's loss was added up
+    of, by name, and "total"; `measured` the confusion matrix of the last validation.
     """
 
     model: SpikingNetwork | AnalogNetwork
+    still: tuple[nn.Module, ...] = ()
+    """Submodules of frozen layers."""
 
     def __init__(self, plan: Plan, classes: int) -> None:
         super().__init__()
         self.plan = plan
+        self.terms: dict[str, torch.Tensor] = {}
+        self.measured: np.ndarray | None = None
         self.confusion = MulticlassConfusionMatrix(classes, ignore_index=plan.ignore_index)
+        self.seen: dict[int, torch.Tensor] = {}
+
+    def hold(self) -> None:
+        """Keep the layers that the plan freezes as they are."""
+        self.still = freeze(self.model, self.plan.frozen)
+        self.train(self.training)
+
+    def train(self: S, mode: bool = True) -> S:
+        """As torch's; norms of frozen layers stay in eval mode."""
+        super().train(mode)
+        for module in self.still:
+            module.eval()
+        return self
 
     def learn(
-        self, messages: torch.Tensor, labels: torch.Tensor
+        self, messages: torch.Tensor, labels: torch.Tensor, group: Group | None = None
     ) -> tuple[torch.Tensor, torch.Tensor | float]:
-        """Read-out of a training batch, and the term that is added to its loss."""
+        """Read-out of a training batch, and the term that is added to its loss.
+
+        Args:
+            group: the step of the optimiser that the batch is a part of; None: it is all of it.
+        """
         raise NotImplementedError
 
     def watch(self, messages: torch.Tensor) -> torch.Tensor:
@@ -101,16 +132,33 @@ class Segmenter(pl.LightningModule):
         """(N, K, h, w) float32: the read-out, averaged over time, in trained units."""
         return (readout / self.plan.logit_scale).float()
 
-    def _loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return segmentation_loss(
-            logits,
-            labels,
-            ignore_index=self.plan.ignore_index,
-            label_smoothing=self.plan.optimisation.label_smoothing,
-            class_weights=self.plan.class_weights,
-        )
+    def _loss(
+        self, logits: torch.Tensor, labels: torch.Tensor, group: Group | None, *, nearest: bool
+    ) -> torch.Tensor:
+        """The batch's part of the mean loss of its step.
 
-    def auxiliary_loss(self, readout: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        Args:
+            nearest: labels are taken at the size of the logits; else, logits at that of the labels.
+        """
+        ignored, weights = self.plan.ignore_index, self.plan.class_weights
+
+        def met(labels: torch.Tensor) -> torch.Tensor:
+            return nearest_labels(labels, logits) if nearest else labels
+
+        loss = segmentation_loss(
+            logits,
+            met(labels),
+            ignore_index=ignored,
+            label_smoothing=self.plan.optimisation.label_smoothing,
+            class_weights=weights,
+        )
+        if group is None:
+            return loss
+        return loss * group.share(labels, lambda labels: counted(met(labels), ignored, weights))
+
+    def auxiliary_loss(
+        self, readout: torch.Tensor, labels: torch.Tensor, group: Group | None = None
+    ) -> torch.Tensor:
         """Weighted loss of an auxiliary read-out, against labels of its size.
 
         One channel says where a boundary is.
@@ -118,31 +166,70 @@ class Segmenter(pl.LightningModule):
         logits = self.logits(readout)
         weight = self.plan.optimisation.auxiliary_weight
         if logits.shape[1] == 1:
-            return weight * boundary_loss(logits, labels, self.plan.ignore_index)
-        return weight * self._loss(logits, nearest_labels(labels, logits))
+            return weight * boundary_loss(logits, labels, self.plan.ignore_index, group)
+        return weight * self._loss(logits, labels, group, nearest=True)
 
-    def training_step(self, batch: Batch, _: int) -> torch.Tensor:
-        messages, labels = batch
-        readout, added = self.learn(messages, labels)
-        loss = self._loss(self.logits(readout), labels)
-        if anything_counts(labels, self.plan.ignore_index, self.plan.class_weights):
-            self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
-        return loss + added
+    def _group(self, labels: Sequence[torch.Tensor]) -> Group | None:
+        """The step that a batch is a part of, by the labels of its batches; None: all of it."""
+        parts = self.plan.optimisation.accumulate * (get_world_size() if together() else 1)
+        return Group(labels, parts) if parts > 1 else None
 
-    def validation_step(self, batch: Batch, _: int) -> None:
+    def training_step(self, batch: TrainingBatch, _: int) -> torch.Tensor:
+        messages, labels, *rest = batch
+        group = self._group(rest[0]) if rest else None
+        readout, added = self.learn(messages, labels, group)
+        loss = self._loss(self.logits(readout), labels, group, nearest=False)
+        if self._anything(labels, group):
+            self._log_mean("loss", loss, labels, group)
+        total = loss + added
+        self.terms |= {"cross_entropy": loss.detach(), "total": total.detach()}
+        return total
+
+    def _anything(self, labels: torch.Tensor, group: Group | None) -> bool:
+        """Whether any pixel of a step counts, which all processes answer alike."""
+        ignored, weights = self.plan.ignore_index, self.plan.class_weights
+        if group is None:
+            return anything_counts(labels, ignored, weights)
+        return bool(group.total(lambda labels: counted(labels, ignored, weights)) > 0)
+
+    def _log_mean(
+        self, name: str, part: torch.Tensor, labels: torch.Tensor, group: Group | None
+    ) -> None:
+        """Log a batch's part of a mean, so that the epoch has the mean of its steps' means."""
+        if group is not None:
+            whole = group.total(samples_of)
+            part = part.detach() * (whole / (group.parts * len(labels)))
+        self.log(name, part, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True)
+
+    def validation_step(self, batch: Batch, index: int) -> None:
         messages, labels = batch
         logits = self.logits(self.watch(messages))
         loss = segmentation_loss(logits, labels, ignore_index=self.plan.ignore_index)
-        if anything_counts(labels, self.plan.ignore_index):
-            self.log("val_loss", loss, on_epoch=True, batch_size=len(labels))
+        count = counted(labels, self.plan.ignore_index)
+        self.seen[index] = torch.stack([loss.double() * count, count, samples_of(labels)])
         resized = resize_logits(logits, (labels.shape[1], labels.shape[2]))
         self.confusion.update(resized.argmax(1), labels)
 
     def on_validation_epoch_end(self) -> None:
-        confusion = self.confusion.compute().cpu().numpy()
-        self.log("val_miou", float(mean_iou(confusion)), prog_bar=True)
+        self.measured = self.confusion.compute().cpu().numpy()
+        self._log_validated()
+        self.log("val_miou", float(mean_iou(self.measured)), prog_bar=True)
         self.confusion.reset()
         self.log_activity()
+
+    def _log_validated(self) -> None:
+        """Log the mean of the losses of the batches, each by its samples."""
+        sampler: Any = self.trainer.val_dataloaders.batch_sampler  # type: ignore[union-attr]
+        batches = torch.zeros(len(sampler.ends), 3, dtype=torch.float64)
+        for index, sums in self.seen.items():
+            batches[index] = sums.cpu()
+        self.seen = {}
+        sums, counts, samples = summed(batches.to(self.device)).cpu().T
+        judged = counts > 0
+        if judged.any():
+            losses = sums[judged] / counts[judged]
+            mean = (losses * samples[judged]).sum() / samples[judged].sum()
+            self.log("val_loss", float(mean))
 
     def _steps(self) -> int:
         return max(int(self.trainer.estimated_stepping_batches), 1)
@@ -177,17 +264,21 @@ class SpikingSegmenter(Segmenter):
         self.auxiliaries = model.network.auxiliaries if weighted else ()
         self.counts: dict[str, torch.Tensor] = {}
         self.validated = 0
+        self.watched: Callable[[Node, torch.Tensor], None] | None = None
+        """Called with what each node sends for a batch of training, while there is somebody."""
 
     def learn(
-        self, messages: torch.Tensor, labels: torch.Tensor
+        self, messages: torch.Tensor, labels: torch.Tensor, group: Group | None = None
     ) -> tuple[torch.Tensor, torch.Tensor | float]:
         penalties: list[torch.Tensor] = []
         neurons: list[int] = []
         added: list[torch.Tensor] = []
 
         def observe(node: Node, spikes: torch.Tensor, membrane: torch.Tensor | None) -> None:
+            if self.watched is not None:
+                self.watched(node, spikes)
             if node.name in self.auxiliaries and membrane is not None:
-                added.append(self.auxiliary_loss(membrane[..., -1], labels))
+                added.append(self.auxiliary_loss(membrane[..., -1], labels, group))
             if regularise and node.name in self.regularised and membrane is not None:
                 assert isinstance(node, Population)
                 penalties.append(rmp_loss(self.plan.rmp, node, spikes, membrane))
@@ -195,16 +286,21 @@ class SpikingSegmenter(Segmenter):
 
         weight = rmp_weight(self.plan.rmp, self.trainer.global_step / self._steps())
         regularise = weight > 0
-        observed = regularise or bool(self.auxiliaries)
+        observed = regularise or bool(self.auxiliaries) or self.watched is not None
         readout = self.model(
             messages,
             observe if observed else None,
             membranes=self.plan.rmp.time if regularise else "none",
         )
+        if added:
+            self.terms["auxiliary"] = torch.stack(added).sum().detach()
         if penalties:
             penalty = rmp_mean(self.plan.rmp, penalties, neurons)
-            self.log("rmp", penalty, on_step=False, on_epoch=True, batch_size=len(labels))
+            if group is not None:
+                penalty = penalty * group.share(labels, samples_of)
+            self._log_mean("rmp", penalty, labels, group)
             added.append(weight * penalty)
+            self.terms["rmp"] = added[-1].detach()
         return readout, torch.stack(added).sum() if added else 0.0
 
     def watch(self, messages: torch.Tensor) -> torch.Tensor:
@@ -222,8 +318,15 @@ class SpikingSegmenter(Segmenter):
         return readout
 
     def log_activity(self) -> None:
-        network, samples = self.model.network, max(self.validated, 1)
-        counts = {name: total.long().cpu().numpy() for name, total in self.counts.items()}
+        network = self.model.network
+        validated = torch.tensor(self.validated, dtype=torch.float64, device=self.device)
+        samples = max(int(summed(validated)), 1)
+        counts = {}
+        for node in (network.input, *network.ordered):
+            if not isinstance(node, Current):
+                nothing = torch.zeros(network.shape(node.name), dtype=torch.float64)
+                own = self.counts.get(node.name, nothing.to(self.device))
+                counts[node.name] = summed(own).long().cpu().numpy()
         for population in network.populations:
             if population.threshold is not None:
                 rate = counts[population.name].sum() / network.neurons(population.name) / samples
@@ -249,14 +352,20 @@ class AnalogSegmenter(Segmenter):
         self.model: AnalogNetwork = model
 
     def learn(
-        self, messages: torch.Tensor, labels: torch.Tensor
+        self, messages: torch.Tensor, labels: torch.Tensor, group: Group | None = None
     ) -> tuple[torch.Tensor, torch.Tensor | float]:
         added: list[torch.Tensor] = []
         wanted = self.plan.optimisation.auxiliary_weight > 0
-        readout = self.model(
-            messages, (lambda x: added.append(self.auxiliary_loss(x, labels))) if wanted else None
-        )
-        return readout, torch.stack(added).sum() if added else 0.0
+
+        def judge(readout: torch.Tensor) -> None:
+            added.append(self.auxiliary_loss(readout, labels, group))
+
+        readout = self.model(messages, judge if wanted else None)
+        if not added:
+            return readout, 0.0
+        total = torch.stack(added).sum()
+        self.terms["auxiliary"] = total.detach()
+        return readout, total
 
     def watch(self, messages: torch.Tensor) -> torch.Tensor:
         readout: torch.Tensor = self.model(messages)
@@ -268,6 +377,11 @@ class AnalogSegmenter(Segmenter):
 
 def segmenter(model: SpikingNetwork | AnalogNetwork, plan: Plan, classes: int) -> Segmenter:
     """The segmenter that trains `model`."""
+    found: Segmenter
     if isinstance(model, SpikingNetwork):
-        return SpikingSegmenter(model, plan, classes)
-    return AnalogSegmenter(model, plan, classes)
+        found = SpikingSegmenter(model, plan, classes)
+    else:
+        found = AnalogSegmenter(model, plan, classes)
+    if plan.frozen:
+        found.hold()
+    return found

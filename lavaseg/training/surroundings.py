@@ -4,7 +4,7 @@ Lightning asks the environment whether a scheduler (Slurm, LSF, MPI, torchrun) h
 many processes belong to it, and for defaults of its own settings (PL_TRAINER_...); some of that on
 import, so all modules take lightning and torchmetrics from here. Under Slurm it also takes up any
 hpc_ckpt_N.ckpt that lies in the working directory. A run follows its recipe and its folder alone,
-in one process.
+in the processes that it asks for.
 """
 
 from __future__ import annotations
@@ -24,15 +24,17 @@ with without_schedulers():
     from lightning.pytorch.callbacks import ModelCheckpoint
     from lightning.pytorch.loggers import TensorBoardLogger
     from lightning.pytorch.plugins.io import TorchCheckpointIO
+    from lightning.pytorch.strategies import DDPStrategy
     from torchmetrics.classification import MulticlassConfusionMatrix
 
 __all__ = [
+    "DDPStrategy",
     "ModelCheckpoint",
     "MulticlassConfusionMatrix",
+    "OneOf",
     "TensorBoardLogger",
     "TorchCheckpointIO",
     "alone",
-    "one_process",
     "pl",
 ]
 
@@ -48,11 +50,26 @@ def alone() -> Iterator[None]:
         yield
 
 
-def one_process() -> LightningEnvironment:
-    """The environment of a training that is a single process, whatever a scheduler started."""
-    environment = LightningEnvironment()
-    environment.set_global_rank(0)  # on import, lightning took the rank that a scheduler gave
-    return environment
+class OneOf(LightningEnvironment):
+    """The environment of a process that trains alone or with others, whatever a scheduler started.
+
+    Args:
+        number: its rank.
+    """
+
+    def __init__(self, number: int = 0) -> None:
+        super().__init__()
+        self.number = number
+        self.set_global_rank(number)  # on import, lightning took the rank that a scheduler gave
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        """Lightning starts no processes."""
+        return True
+
+    def local_rank(self) -> int:
+        """The rank on this machine."""
+        return self.number
 
 
 @contextmanager

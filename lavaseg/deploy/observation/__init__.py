@@ -27,7 +27,8 @@ from lavaseg.runs import Run
 from lavaseg.system.progress import track
 from lavaseg.system.words import or_like
 from lavaseg.training import SpikingNetwork
-from lavaseg.training.experiment import encoder_at, trained, trained_model
+from lavaseg.training.evaluating import encoder_at
+from lavaseg.training.experiment import trained, trained_model
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lavaseg.data.colours import class_colours, data_colours
 from lavaseg.events import Stimulus
 from lavaseg.report.animation.sheets import Sheet, chosen_sheets, sent
 from lavaseg.report.drawings import spread
@@ -93,7 +92,6 @@ def recorded(
     *,
     layers: Sequence[str] | None = None,
     most: int = LAYERS,
-    colours: np.ndarray | None = None,
 ) -> Spikes:
     """The frames of the first sample, from exact spikes.
 
@@ -102,7 +100,6 @@ def recorded(
 
     Args:
         layers: names of those to show; None: as many as `most`.
-        colours: of the classes; None: those of the run's data set.
 
     Raises:
         LavasegError: no such layer, no sample, or what recording raises.
@@ -122,7 +119,6 @@ def recorded(
         _track(sheet, values, groups, depth) for sheet, values in sent(source, shown, seen, wanted)
     ]
     after = [group[-1] + 1 for group in groups]
-    data = source.run.recipe.data if source.run is not None else None
     picture = as_rgb(seen.pictures[0])
     return Spikes(
         title=source.title,
@@ -134,7 +130,7 @@ def recorded(
         predictions=np.stack([_thinned(p) for p in _label_maps(source, seen, wanted, after)]),
         ignore_index=seen.ignore_index,
         classes=source.classes,
-        colours=class_colours(source.classes, data_colours(data)) if colours is None else colours,
+        colours=source.colours,
         tracks=tuple(track for track in tracks if track is not None),
         left_out=len(chosen) - len(shown),
         remark=seen.remark,

@@ -43,6 +43,7 @@ def predictions(sources: Sequence[Source], ask: Ask) -> plots.Figure:
         found.rows,
         sources[0].classes,
         ignore_index=found.ignore_index,
+        colours=sources[0].colours,
     )
 
 

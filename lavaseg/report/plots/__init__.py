@@ -17,7 +17,7 @@ from lavaseg.report.plots.comparing import (
 from lavaseg.report.plots.layers import by_layer, spike_rates
 from lavaseg.report.plots.membranes import membrane_epochs, membrane_histograms
 from lavaseg.report.plots.pictures import labelled, prediction_grid
-from lavaseg.report.plots.scores import confusion_matrix, training_curves
+from lavaseg.report.plots.scores import confusion_matrix, rate_curve, training_curves
 from lavaseg.report.plots.style import (
     BLUE,
     FAINT,
@@ -58,6 +58,7 @@ __all__ = [
     "miou_against_operations",
     "prediction_grid",
     "rate_code",
+    "rate_curve",
     "spike_maps",
     "spike_rates",
     "training_curves",

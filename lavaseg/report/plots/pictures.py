@@ -36,6 +36,7 @@ def prediction_grid(
     classes: Sequence[str],
     *,
     ignore_index: int | None = None,
+    colours: np.ndarray | None = None,
 ) -> Figure:
     """Pictures, truth and predictions, one column a sample, with the share of pixels right.
 
@@ -47,6 +48,7 @@ def prediction_grid(
             which may have sizes of their own where there is no truth.
         classes: class names.
         ignore_index: label of pixels that do not count; drawn white.
+        colours: of the classes, uint8 (K, 3), such as those of the data set.
 
     Raises:
         LavasegError: arrays that do not hold the same samples, at least one.
@@ -67,7 +69,7 @@ def prediction_grid(
     if truths is not None and ignore_index is not None:
         counted = truths != ignore_index
     shown, further = _shown(classes, truths, named, ignore_index)
-    patches = class_patches(classes, shown, not counted.all())
+    patches = class_patches(classes, shown, not counted.all(), colours)
     if further:
         more = count_of(further, "further class", "further classes")
         patches.append(Patch(facecolor="none", label=more))
@@ -92,8 +94,8 @@ def prediction_grid(
         bottom=legend,
         gap=(0.08, 0.24 if len(named) > 1 else 0.1),
     )
-    colours = np.array([to_rgb(c) for c in [*class_colours(len(classes)), IGNORED]])
-    ids = (255 * colours).round().astype(np.uint8)
+    faces = np.array([to_rgb(c) for c in [*class_colours(classes, colours), IGNORED]])
+    ids = (255 * faces).round().astype(np.uint8)
     for column in range(count):
         cells = iter(made.cells[:, column])
         next(cells).imshow(as_rgb(pictures[column]), interpolation="nearest", aspect="auto")
@@ -143,6 +145,7 @@ def labelled(
     classes: Sequence[str],
     *,
     ignore_index: int | None = None,
+    colours: np.ndarray | None = None,
 ) -> Figure:
     """Pictures, each over a copy with its labels laid over it, and a legend of the classes shown.
 
@@ -150,10 +153,11 @@ def labelled(
         samples: (title, picture or events, label) of each.
         classes: class names.
         ignore_index: label of pixels that do not count; drawn white.
+        colours: of the classes, uint8 (K, 3), such as those of the data set.
     """
     if not samples:
         raise LavasegError("there are no samples to draw")
-    colours = np.array([to_rgb(c) for c in [*class_colours(len(classes)), IGNORED]])
+    faces = np.array([to_rgb(c) for c in [*class_colours(classes, colours), IGNORED]])
     columns = min(len(samples), 6)
     rows = math.ceil(len(samples) / columns)
     height, width = samples[0][2].shape
@@ -170,12 +174,12 @@ def labelled(
         row, column = 2 * (number // columns), number % columns
         ids = np.where(label == ignore_index, len(classes), label)
         rgb = as_rgb(preview(picture))
-        mixed = 0.35 * rgb / 255 + 0.65 * colours[ids]
+        mixed = 0.35 * rgb / 255 + 0.65 * faces[ids]
         grid[row, column].imshow(rgb, interpolation="nearest")
         grid[row, column].set_title(title, fontsize=8, color=INK)
         grid[row + 1, column].imshow(mixed, interpolation="nearest")
     ignored = any((label == ignore_index).any() for *_, label in samples)
-    handles = class_patches(classes, shown, ignored)
+    handles = class_patches(classes, shown, ignored, colours)
     box = figure.legend(
         handles=handles,
         loc="outside lower center",

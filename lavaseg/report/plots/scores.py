@@ -1,4 +1,4 @@
-"""How good a network is, and how training went: confusion matrix and curves."""
+"""How good a network is, and how training goes: confusion matrix and curves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from lavaseg.errors import LavasegError
-from lavaseg.report.plots.style import BLUE, GREEN, INK, ORANGE, Figure, dress, without_formulas
+from lavaseg.report.plots.style import (
+    BLUE,
+    FAINT,
+    GREEN,
+    INK,
+    ORANGE,
+    Figure,
+    dress,
+    without_formulas,
+)
 
 _NAMED = 40
 """Most classes whose cells have lines between them and numbers in them."""
@@ -108,6 +117,32 @@ def training_curves(
         dress(axes)
         if axes.get_legend_handles_labels()[0]:
             without_formulas(axes.legend(frameon=False, fontsize=8).get_texts())
+    return figure
+
+
+def rate_curve(
+    rates: Sequence[float],
+    losses: Sequence[float],
+    smoothed: Sequence[float],
+    suggestion: float | None,
+) -> Figure:
+    """The loss of a training whose learning rate rises, over the rate.
+
+    Args:
+        rates, losses, smoothed: of each step.
+        suggestion: the rate to be marked, or None.
+    """
+    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(rates, losses, ".", color=FAINT, markersize=4, label="a batch")
+    axes.plot(rates, smoothed, color=BLUE, linewidth=1.8, label="smoothed")
+    if suggestion is not None:
+        axes.axvline(suggestion, color=ORANGE, linestyle="--", label=f"suggested: {suggestion:.2g}")
+    axes.set_xscale("log")
+    axes.set_xlabel("learning rate", fontsize=9)
+    axes.set_ylabel("loss", fontsize=9)
+    dress(axes)
+    axes.legend(frameon=False, fontsize=8)
     return figure
 
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure as PlainFigure
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 
-from lavaseg.data.pictures import palette
+from lavaseg.data import colours as shared
 
 BLUE, ORANGE, GREEN, INK, FAINT = "#0072B2", "#D55E00", "#009E73", "#1f2933", "#8a949e"
 IGNORED = "#ffffff"
@@ -35,9 +35,16 @@ class Figure(PlainFigure):
         return file.getvalue()
 
 
-def class_colours(count: int) -> list[str]:
-    """A colour for each class as '#rrggbb', those of the label maps that are written."""
-    return [to_hex(colour / 255) for colour in palette(count)]
+def class_colours(classes: Sequence[str], colours: np.ndarray | None = None) -> list[str]:
+    """A colour for each class as '#rrggbb'.
+
+    Args:
+        classes: class names.
+        colours: uint8 (K, 3), such as those of the data set; None: those that classes have which
+            no data set gives any.
+    """
+    found = shared.class_colours(classes) if colours is None else colours
+    return [to_hex(colour / 255) for colour in found]
 
 
 def as_rgb(picture: np.ndarray) -> np.ndarray:
@@ -72,16 +79,22 @@ def without_formulas(texts: Iterable[Text]) -> None:
         text.set_parse_math(False)
 
 
-def class_patches(classes: Sequence[str], shown: Sequence[int], ignored: bool) -> list[Patch]:
+def class_patches(
+    classes: Sequence[str],
+    shown: Sequence[int],
+    ignored: bool,
+    colours: np.ndarray | None = None,
+) -> list[Patch]:
     """What a legend of classes shows.
 
     Args:
         shown: the classes' ids, in order.
         ignored: whether there are pixels that do not count.
+        colours: as of `class_colours`.
     """
-    colours = class_colours(len(classes))
+    faces = class_colours(classes, colours)
     patches = [
-        Patch(facecolor=colours[k], edgecolor=INK, linewidth=0.5, label=classes[k]) for k in shown
+        Patch(facecolor=faces[k], edgecolor=INK, linewidth=0.5, label=classes[k]) for k in shown
     ]
     if ignored:
         patches.append(Patch(facecolor=IGNORED, edgecolor=INK, linewidth=0.5, label="not counted"))

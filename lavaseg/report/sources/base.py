@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from lavaseg.data.colours import class_colours
 from lavaseg.errors import LavasegError
 from lavaseg.network import Network, Shape, Size
 from lavaseg.network.interleave import restored
@@ -113,6 +114,11 @@ class Source:
             f"{self.title} has no auxiliary read-outs: only runs of models that have them do, such "
             "as MFS-Seg, since export leaves them out"
         )
+
+    @property
+    def colours(self) -> np.ndarray:
+        """The colour of each class, uint8 (K, 3): the data set's own where it is known."""
+        return class_colours(self.classes) if self.run is None else self.run.colours
 
     @property
     def shapes(self) -> Mapping[str, Shape]:

@@ -120,7 +120,7 @@ class RunSource(Source):
             yield {name: sent(found[name])[0] for name in names}
 
     def logits(self, seen: Scenes, wanted: Wanted) -> np.ndarray:
-        from lavaseg.training.experiment import logits_at
+        from lavaseg.training.evaluating import logits_at
 
         return logits_at(self.run, seen.stimuli, seen.numbers, wanted.steps, wanted.seed)
 

@@ -109,4 +109,6 @@ class Synapse(nn.Module):
         return over_time(self._apply_operator, spikes)
 
     def _apply_operator(self, x: torch.Tensor) -> torch.Tensor:
-        return apply_operator(self.operator, x, self.values)
+        out = apply_operator(self.operator, x, self.values)
+        # with training.precision, sums are rounded; neurons take float32
+        return out.float() if out.dtype in (torch.bfloat16, torch.float16) else out
