@@ -384,23 +384,6 @@ def test_net_outside_a_run_needs_the_name_of_its_data(net_file: Path) -> None:
     refused(call("evaluate", net_file, "--data", "digits-photos", "--set", "test"), "field=value")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("trian",),
-        ("train",),
-        ("info", "a", "b"),
-        ("run", "a.net", "b.png", "--backend", "loihi"),
-        ("evaluate", "a.net", "--limit", "0"),
-        ("recipes", "--jsno"),
-    ],
-)
-def test_usage_error_exits_2(arguments: tuple[str, ...]) -> None:
-    result = call(*arguments)
-    assert result.exit_code == 2
-    assert "Usage" in result.stderr
-
-
 def test_debug_shows_the_traceback_of_an_error() -> None:
     result = call("--debug", "info", "nowhere.net")
     assert result.exit_code == 2

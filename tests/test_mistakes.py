@@ -86,6 +86,7 @@ def test_a_path_where_nothing_is_is_one_sentence(
         (["data", "check", "folder", "mine", "--set", "clases=3"], "did you mean 'classes'"),
         (["help", "trainin.epochs"], "did you mean"),
         (["verify", "a.net", "--backend", "lva"], "did you mean 'lava'"),
+        (["trian", "demo"], "`lavaseg` has no command 'trian': did you mean 'train'"),
         (["evaluate", "a.net", "--data", "camvd"], "did you mean 'camvid'"),
         (["plot", "spiks"], "did you mean 'spikes'"),
         (["models", "mfs_seg_efs"], "did you mean"),

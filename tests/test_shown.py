@@ -170,6 +170,8 @@ def test_predictions_are_a_line_a_picture_and_the_pixels_of_each_class(
     net: IntegerNetwork,
 ) -> None:
     photo = np.random.default_rng(0).integers(0, 256, (3, 900, 1200), np.uint8)
+    predictor = lavaseg.Predictor(net)
+    assert shown(predictor) == "Predictor(simulator, resize, 2 classes, T = 4)"
     predicted = lavaseg.predict(net, photo)
     assert shown(predicted) == "<Prediction 900 x 1200, 2 classes, views: 1>"
     html = predicted._repr_html_()

@@ -21,6 +21,7 @@ from lavaseg.runs import Run
 from lavaseg.system.files import write_atomically
 from lavaseg.system.progress import bar
 from lavaseg.system.shown import html_table
+from lavaseg.system.words import counted
 
 if TYPE_CHECKING:
     from lavaseg.deploy.loihi2 import System
@@ -92,7 +93,8 @@ class Verdict:
     def __repr__(self) -> str:
         backends = ", ".join(dict.fromkeys(row.backend for row in self.rows))
         verdict = "equal" if self.ok else f"different: {self.first_difference}"
-        compared = f"{self.samples} samples of {self.steps} steps on {backends}"
+        steps = counted(self.steps, "step")
+        compared = f"{counted(self.samples, 'sample')} of {steps} on {backends}"
         return f"Verdict({verdict}, {compared})"
 
     def _repr_html_(self) -> str:

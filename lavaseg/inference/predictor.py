@@ -22,6 +22,7 @@ from lavaseg.inference.engines import Answer, Target, blank, engine, is_of_event
 from lavaseg.inference.fitting import Fit, How, Placement
 from lavaseg.inference.prediction import Prediction
 from lavaseg.system.limits import check_memory
+from lavaseg.system.words import counted
 
 if TYPE_CHECKING:
     from lavaseg.deploy.loihi2 import System
@@ -126,6 +127,10 @@ class Predictor:
         self.timings.startup += time.perf_counter() - started
         if warm:
             self.warm()
+
+    def __repr__(self) -> str:
+        classes, steps = counted(len(self.classes), "class", "classes"), self.target.steps
+        return f"Predictor({self.backend}, {self.fit.how}, {classes}, T = {steps})"
 
     def recolour(self, colours: Colours) -> None:
         """Give classes other colours, (red, green, blue) by name."""

@@ -23,7 +23,7 @@ from lavaseg.recipes.section import Section
 from lavaseg.system.faults import one_line, reading
 from lavaseg.system.settings import read_yaml, write_yaml
 from lavaseg.system.shown import html_table
-from lavaseg.system.words import meant, meant_path, or_like
+from lavaseg.system.words import counted, meant, meant_path, or_like
 
 
 class RecipeError(LavasegError):
@@ -280,7 +280,7 @@ class Recipe(Section):
 
     def __repr__(self) -> str:
         what = f"{self.model.name} on {self.data.name}"
-        return f"Recipe({self.name!r}, {what}, {self.training.epochs} epochs)"
+        return f"Recipe({self.name!r}, {what}, {counted(self.training.epochs, 'epoch')})"
 
     __str__ = __repr__
 

@@ -72,7 +72,7 @@ def _close(word: str, known: Iterable[str]) -> list[str]:
 def meant_path(path: Path) -> str:
     """As `meant`, of a path where nothing is: something beside it, or a folder above, is close."""
     missing = [part for part in (path, *path.parents) if not part.exists()]
-    if not missing:
+    if not missing or missing[-1].is_symlink():  # a link that leads nowhere is what was meant
         return ""
     first = missing[-1]
     below = path.relative_to(first)
