@@ -220,6 +220,21 @@ def test_a_bar_with_a_note_fits_80_columns() -> None:
     assert len(line.rstrip()) <= 80
 
 
+def test_lines_of_the_header_are_broken_between_words_at_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    fact = ", ".join(f"class-{k}" for k in range(30))
+    progress.line(f"{'classes':<12}{fact}")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) > 3
+    assert all(len(text) <= 80 for text in lines)
+    assert all(text.startswith(" " * 12) for text in lines[1:])
+    assert " ".join(text.strip() for text in lines) == f"{'classes':<12}{fact}"
+
+
 def test_the_clock_tells_what_is_left_by_the_last_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(callbacks.time, "monotonic", lambda: now)
