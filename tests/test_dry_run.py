@@ -156,7 +156,7 @@ def test_a_dry_run_leaves_no_trace_and_what_it_prints_trains(
         r"labels +background \d\d\.\d%, digit \d+\.\d% \(of 56 samples\)", tried.stdout
     )
 
-    (command,) = re.findall(r"Train it: `lavaseg ([^`]+)`", tried.stdout)
+    (command,) = re.findall(r"(?m)^  lavaseg (train .*)$", tried.stdout)
     trained = call(*shlex.split(command))
     assert trained.exit_code == 0, trained.output
     folder = tmp_path / "runs" / "demo"
@@ -169,7 +169,7 @@ def test_a_dry_run_leaves_no_trace_and_what_it_prints_trains(
     again = call("train", "demo", *tiny(), "--dry-run")
     assert again.exit_code == 0, again.output
     assert re.search(r"(?m)^folder +runs/demo already holds a run", again.stdout)
-    assert "--out runs/demo-2`" in again.stdout
+    assert again.stdout.endswith("--out runs/demo-2\n")
     more = [*tiny("training.schedule=constant"), "--dry-run", "--resume"]
     assert call("train", "demo", *more).exit_code == 2, "another recipe cannot be resumed"
     assert state(tmp_path) == before
@@ -219,6 +219,21 @@ def test_a_bar_with_a_note_fits_80_columns() -> None:
     (line,) = captured.get().rstrip().splitlines()
     assert line.rstrip().endswith(f"1234/5678 {note}")
     assert len(line.rstrip()) <= 80
+
+
+def test_lines_of_the_header_are_broken_between_words_at_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    fact = ", ".join(f"class-{k}" for k in range(30))
+    progress.line(f"{'classes':<12}{fact}")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) > 3
+    assert all(len(text) <= 80 for text in lines)
+    assert all(text.startswith(" " * 12) for text in lines[1:])
+    assert " ".join(text.strip() for text in lines) == f"{'classes':<12}{fact}"
 
 
 def test_the_clock_tells_what_is_left_by_the_last_epochs(monkeypatch: pytest.MonkeyPatch) -> None:

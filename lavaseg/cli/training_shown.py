@@ -7,6 +7,8 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from lavaseg.cli.console import say
 from lavaseg.errors import LavasegError
 from lavaseg.system.limits import gigabytes
@@ -53,7 +55,8 @@ def try_steps(
     except LavasegError as error:
         say(f"{'folder':<12}{error}")
         folder = next(f for n in count(2) if not (f := Path(f"{folder}-{n}")).exists())
-    say(f"\nNothing was written. Train it: `{command(folder, resume)}`")
+    say("\nNothing was written. What trains it:")
+    typer.echo(f"  {command(folder, resume)}")  # in one line, to be copied
 
 
 def trial_lines(found: Trial) -> list[str]:

@@ -13,6 +13,9 @@ from lavaseg.runs import Run
 from lavaseg.system.limits import peak_memory
 
 _BYTES = 4
+LIBRARIES = 2**27
+"""Bytes that a process takes besides when it first computes: code that is compiled, and buffers of
+convolutions. 0.1 to 0.2 GB were measured on CPUs."""
 _MOMENTS = {"adam": 2, "amsgrad": 3, "sgd": 1}
 """Numbers that an optimiser keeps for each parameter, besides value and gradient."""
 _PASSING = 3

@@ -12,7 +12,7 @@ from lavaseg.runs import Run
 from lavaseg.system.limits import free_memory, gigabytes, resident_memory
 from lavaseg.system.shown import by
 from lavaseg.system.words import counted
-from lavaseg.training.footprint import working_memory
+from lavaseg.training.footprint import LIBRARIES, working_memory
 from lavaseg.training.resuming import surroundings
 
 KEY = 12
@@ -116,6 +116,6 @@ def _memory(run: Run, on_gpu: bool) -> str:
     needed = working_memory(run)
     if on_gpu:
         return f"about {gigabytes(needed)} on the device, estimated from the graph"
-    taken, free = resident_memory(), free_memory()
-    found = f"about {gigabytes(needed + (taken or 0))}, estimated from the graph"
-    return found if free is None else f"{found}; {gigabytes(free + (taken or 0))} are there"
+    taken, free = resident_memory() or 0, free_memory()
+    found = f"about {gigabytes(needed + taken + LIBRARIES)}, estimated from the graph"
+    return found if free is None else f"{found}; {gigabytes(free + taken)} are there"
