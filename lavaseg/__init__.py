@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from lavaseg.runs import Run
     from lavaseg.studies import Study, StudyResult, run_study
     from lavaseg.studies import load as load_study
-    from lavaseg.training import RateTest, evaluate, train, try_rates
+    from lavaseg.training import evaluate, train, try_rates
 
 __all__ = [
     "Activity",
@@ -53,7 +53,6 @@ __all__ = [
     "Network",
     "Prediction",
     "Predictor",
-    "RateTest",
     "Recipe",
     "Recording",
     "Run",
@@ -96,7 +95,6 @@ _SOURCES = {
     "Network": "network",
     "Prediction": "inference",
     "Predictor": "inference",
-    "RateTest": "training",
     "Recipe": "recipes",
     "Recording": "results.recording",
     "Run": "runs",

@@ -213,7 +213,7 @@ def test_the_doctor_names_the_extras_that_the_demo_lacks(exported: Path) -> None
 
 def test_public_names_that_need_an_extra_say_so_and_the_others_are_there(exported: Path) -> None:
     said = light(exported, expressions=[f"lavaseg.{name}" for name in lavaseg.__all__])["said"]
-    needing = {"convert", "evaluate", "export_net", "record", "train"}
+    needing = {"convert", "evaluate", "export_net", "record", "train", "try_rates"}
     assert {name for name, sentence in said.items() if sentence} == {
         f"lavaseg.{name}" for name in needing
     }
