@@ -202,6 +202,16 @@ def test_a_run_in_training_is_shown_with_what_it_has(three: Path, tmp_path: Path
     assert "young" in found.to_html()
 
 
+def test_a_training_that_stopped_early_has_come_to_its_end(tmp_path: Path) -> None:
+    patient = make_run(tmp_path / "patient", "training={epochs: 9, early_stop: 2}", epochs=4)
+    rows = patient.history()
+    patient.files.history.save([{**row, "val_miou": 0.5} for row in rows])
+    found = compare([tmp_path / "patient"])
+    assert patient.finished
+    assert not any("still in training" in remark for remark in found.remarks)
+    assert found.rows()[0]["epochs"] == 4
+
+
 def test_a_broken_run_does_not_keep_the_others_from_the_page(three: Path, tmp_path: Path) -> None:
     shutil.copytree(three / "rmp", tmp_path / "half")
     (tmp_path / "half" / "evaluation.json").write_text("{")

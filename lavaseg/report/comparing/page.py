@@ -11,7 +11,6 @@ import numpy as np
 from lavaseg.report import plots
 from lavaseg.report.comparing.figures import Figures
 from lavaseg.report.comparing.groups import WHOSE, Group, Member
-from lavaseg.report.drawings import own_style
 from lavaseg.report.embedding import embedded
 from lavaseg.report.templates import environment
 from lavaseg.report.wording import energy_range, format_count, format_percent
@@ -27,7 +26,7 @@ NONE = "–"
 def render_comparison(found: Comparison) -> str:
     """The page as one HTML string; everything from users is escaped."""
     page = environment().get_template("compare.html")
-    with own_style():
+    with plots.own_style():
         return page.render(
             found=found,
             groups=[_group(found, group) for group in found.groups],
