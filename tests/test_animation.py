@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from levelled import integers_sent, small
 from PIL import Image
+from small_data import write_noise
 from typer.testing import CliRunner
 
 from lavaseg import recipes
@@ -241,13 +242,7 @@ def test_unknown_layers_are_refused_by_name(photo: Path) -> None:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run of random integers, on ten random pictures in a folder."""
     folder = tmp_path_factory.mktemp("animation")
-    rng = np.random.default_rng(0)
-    for part in ("pictures", "labels"):
-        (folder / "data" / part).mkdir(parents=True)
-    for number in range(10):
-        for part, shape, most in (("pictures", (SIDE, SIDE, 3), 256), ("labels", (SIDE, SIDE), 2)):
-            image = Image.fromarray(rng.integers(0, most, shape, np.uint8))
-            image.save(folder / "data" / part / f"{number}.png")
+    write_noise(folder / "data", 10, (SIDE, SIDE))
     found = net()
     recipe = recipes.load(
         "demo",
