@@ -25,6 +25,13 @@ def write_labels(path: Path, ids: Iterable[int], seed: int, size: tuple[int, int
     write_label_map(RNG(seed).choice([*ids], size).astype(np.uint8), path)
 
 
+def write_noise(root: Path, count: int, size: tuple[int, int] = SIZE) -> None:
+    """A data set `folder` of random pictures and labels of two classes."""
+    for number in range(count):
+        write_picture(root / "pictures" / f"{number}.png", number, size)
+        write_labels(root / "labels" / f"{number}.png", [0, 1], count + number, size)
+
+
 def write_voc(root: Path) -> None:
     """VOC 2012 with SBD beside it: three pictures of trainaug, two of val."""
     folder = root / "VOCdevkit" / "VOC2012"

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from levelled import integers_sent, small
 from PIL import Image
+from small_data import write_noise
 from typer.testing import CliRunner
 
 from lavaseg import recipes
@@ -30,7 +31,7 @@ from lavaseg.netx import write
 from lavaseg.report import write_report
 from lavaseg.report.animation import moving_picture, page, player, recorded
 from lavaseg.report.animation.frames import FRAMES, Spikes
-from lavaseg.report.animation.sheets import sent, sheets_of
+from lavaseg.report.animation.sheets import chosen_sheets, sent
 from lavaseg.report.animation.sprites import FITS, shaded, sprite_of
 from lavaseg.report.sources import NetSource, Wanted
 from lavaseg.report.sources.networks import first_steps
@@ -127,9 +128,10 @@ def test_integer_neurons_are_one_sheet_and_one_step_shows_their_levels(
     seen = source.scenes(wanted)
     activity = simulate(found, found.encoder.encode(seen.stimuli, seed=0), record="all")
     exact = integers_sent(found, activity)
-    assert [(sheet.name, sheet.levels) for sheet in sheets_of(source)] == [("a", 3), ("b", 3)]
+    sheets = chosen_sheets(source, None)
+    assert [(sheet.name, sheet.levels) for sheet in sheets] == [("a", 3), ("b", 3)]
     assert any(values.max() > 1 for values in exact.values())
-    for sheet, values in sent(source, sheets_of(source), seen, wanted):
+    for sheet, values in sent(source, sheets, seen, wanted):
         np.testing.assert_array_equal(values, exact[sheet.name][0])
     spikes = recorded(source, wanted)
     names = ("at least 1", "at least 2", "at least 3", "all levels")
@@ -181,13 +183,18 @@ def test_neurons_without_a_place_are_shown_as_one_map(photo: Path) -> None:
     assert track.total[:-1].sum() == track.counts[-1] > 0
 
 
-@pytest.mark.parametrize("bound", [20_000, 60_000, 140_000, 1_000_000])
-def test_a_page_keeps_its_bound_and_says_what_it_left_out(bound: int, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Spikes:
+    """Spikes of 12 layers of noise."""
+    path = tmp_path_factory.mktemp("many") / "large.png"
     pixels = np.random.default_rng(1).integers(0, 256, (96, 96, 3), np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "large.png")
-    found = net(steps=10, side=96, layers=12)
-    spikes = spikes_of(found, tmp_path / "large.png")
-    made = player(spikes, bound)
+    Image.fromarray(pixels).save(path)
+    return spikes_of(net(steps=10, side=96, layers=12), path)
+
+
+@pytest.mark.parametrize("bound", [20_000, 60_000, 140_000, 1_000_000])
+def test_a_page_keeps_its_bound_and_says_what_it_left_out(bound: int, many: Spikes) -> None:
+    made = player(many, bound)
     uris = re.findall(r"data:image/png;base64,[\w+/=]+", made)
     picture = max(map(len, uris[:1]))  # noise, which no file holds smaller
     assert sum(map(len, uris)) <= max(bound, picture + 12_000)
@@ -235,13 +242,7 @@ def test_unknown_layers_are_refused_by_name(photo: Path) -> None:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run of random integers, on ten random pictures in a folder."""
     folder = tmp_path_factory.mktemp("animation")
-    rng = np.random.default_rng(0)
-    for part in ("pictures", "labels"):
-        (folder / "data" / part).mkdir(parents=True)
-    for number in range(10):
-        for part, shape, most in (("pictures", (SIDE, SIDE, 3), 256), ("labels", (SIDE, SIDE), 2)):
-            image = Image.fromarray(rng.integers(0, most, shape, np.uint8))
-            image.save(folder / "data" / part / f"{number}.png")
+    write_noise(folder / "data", 10, (SIDE, SIDE))
     found = net()
     recipe = recipes.load(
         "demo",
@@ -289,7 +290,8 @@ def test_a_report_holds_drawing_and_animation_and_stays_small(run: Run) -> None:
     drawing = made[made.index("<svg ") : made.index("</svg>")]
     animation = made[start : made.index("</section>", start)]
     assert len(drawing) + len(animation) < 300_000
-    assert "<script" not in made
+    assert "<script" not in made[start : made.index("</section>", start)]
+    assert made.count("<script") == 1  # that of the slider over T
 
 
 def test_frames_that_are_the_steps_of_a_sample_are_shown_one_by_one(tmp_path: Path) -> None:

@@ -99,6 +99,24 @@ def test_nouns_import_only_what_stands_below_them(path: Path) -> None:
     assert not above, f"lavaseg/{path} must not import lavaseg.{', lavaseg.'.join(sorted(above))}"
 
 
+REPORT = (
+    "wording", "templates", "diagram", "plots", "embedding", "costs", "comparing", "sources",
+    "drawings", "animation",
+)  # fmt: skip
+"""What is shared in `report`, each above those that it may import; what makes a run's page, and the
+kinds of single figures, stand above them."""
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.parts[0] == "report"], ids=str)
+def test_rooms_of_the_report_import_only_what_stands_below_them(path: Path) -> None:
+    room = path.parts[1].removesuffix(".py")
+    if room not in REPORT:
+        return
+    needed = {name.split(".")[2] for name in _imports(path) if name.startswith("lavaseg.report.")}
+    above = needed - {*REPORT[: REPORT.index(room) + 1]}
+    assert not above, f"lavaseg/{path} must not import report.{', report.'.join(sorted(above))}"
+
+
 @pytest.mark.parametrize("path", MODULES, ids=str)
 def test_only_the_run_folder_spells_the_names_of_its_files(path: Path) -> None:
     # the page's template is called report.html, too; an extra brings the package tensorboard

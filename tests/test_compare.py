@@ -202,6 +202,16 @@ def test_a_run_in_training_is_shown_with_what_it_has(three: Path, tmp_path: Path
     assert "young" in found.to_html()
 
 
+def test_a_training_that_stopped_early_has_come_to_its_end(tmp_path: Path) -> None:
+    patient = make_run(tmp_path / "patient", "training={epochs: 9, early_stop: 2}", epochs=4)
+    rows = patient.history()
+    patient.files.history.save([{**row, "val_miou": 0.5} for row in rows])
+    found = compare([tmp_path / "patient"])
+    assert patient.finished
+    assert not any("still in training" in remark for remark in found.remarks)
+    assert found.rows()[0]["epochs"] == 4
+
+
 def test_a_broken_run_does_not_keep_the_others_from_the_page(three: Path, tmp_path: Path) -> None:
     shutil.copytree(three / "rmp", tmp_path / "half")
     (tmp_path / "half" / "evaluation.json").write_text("{")
@@ -249,6 +259,21 @@ def test_evaluations_of_other_samples_are_not_subtracted(three: Path, tmp_path: 
     found = compare([three / "plain", tmp_path / "few"])
     assert np.isnan(found.rows()[1]["against_first_integers"])
     assert any("#2 was evaluated on 5 test samples and #1 on 10" in r for r in found.remarks)
+    (group,) = found.groups
+    _, iou, points = group.class_differences()
+    np.testing.assert_allclose(iou, 880 / 1120)  # shown all the same
+    assert np.isnan(points[:, 1]).all()
+
+
+def test_iou_of_each_class_is_that_of_the_confusion_matrix_and_its_points_above_the_first(
+    three: Path,
+) -> None:
+    (group,) = compare([three / "plain", three / "rmp"]).groups
+    shown, iou, points = group.class_differences()
+    assert [member.mark for member in shown] == ["#1", "#2"]
+    # 880 and 940 of 1,000 pixels of either class are right, the others are the other class
+    np.testing.assert_allclose(iou, [[880 / 1120, 940 / 1060]] * 2)
+    np.testing.assert_allclose(points, [[0, 100 * (940 / 1060 - 880 / 1120)]] * 2)
 
 
 def test_other_test_labels_are_said(three: Path, tmp_path: Path) -> None:
@@ -341,10 +366,10 @@ def test_the_table_is_readable_at_80_columns(count: int, tmp_path: Path) -> None
 
 
 def test_of_many_classes_those_that_differ_most_come_first() -> None:
-    values = np.zeros((40, 2))
-    values[7, 1], values[31, 1], values[3] = -0.2, 0.5, np.nan
-    assert class_order(values)[:2] == [31, 7]
-    assert class_order(values[:10]) == list(range(10))
+    points = np.zeros((40, 2))
+    points[7, 1], points[31, 1], points[3] = -20, 50, np.nan
+    assert class_order(points)[:2] == [31, 7]
+    assert class_order(points[:10]) == list(range(10))
 
 
 def test_a_comparison_shows_itself_in_notebooks(three: Path) -> None:

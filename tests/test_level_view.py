@@ -21,6 +21,7 @@ from lavaseg.network import STATE_SCALE
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.network.levels import refolded
 from lavaseg.report import drawings, tables
+from lavaseg.report.costs import cost
 from lavaseg.report.gather import collect
 from lavaseg.report.sources import NetSource, RecordedSource, Wanted
 from lavaseg.results.energy import account
@@ -97,6 +98,17 @@ def test_operations_of_a_population_are_those_of_all_its_nodes(random_spikes: Sp
     waiting = sum(delay.operations for delay in energy.delays) / energy.samples
     assert sum(by_population) == energy.synaptic_operations - waiting
     assert by_population[1] > energy.operations_into("a_sum") > 0
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_rate_of_a_comparison_is_that_of_the_populations(
+    form: str, random_spikes: Spikes
+) -> None:
+    net = unrolled(form)
+    found, sent = evaluation(net, random_spikes(net, 3))
+    neurons = sum(net.network.neurons(f"{name}_1") for name in sent)
+    expected = sum(int(spikes.sum()) for spikes in sent.values()) / (3 * net.steps * neurons)
+    assert cost(net.network, found, None, exported=True).rate == pytest.approx(expected)
 
 
 def test_counts_of_a_file_are_bounded_by_the_levels_of_their_population(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from small_data import write_noise
 
 import lavaseg
 from lavaseg import recipes
@@ -107,13 +107,8 @@ def light(
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `run`, a run of random integers on a few pictures, and `data`, these."""
     folder = tmp_path_factory.mktemp("light")
+    write_noise(folder / "data", 10, (SIDE, SIDE))
     rng = np.random.default_rng(0)
-    for part in ("pictures", "labels"):
-        (folder / "data" / part).mkdir(parents=True)
-    for number in range(10):
-        for part, shape, most in (("pictures", (SIDE, SIDE, 3), 256), ("labels", (SIDE, SIDE), 2)):
-            image = Image.fromarray(rng.integers(0, most, shape, np.uint8))
-            image.save(folder / "data" / part / f"{number}.png")
     network = Network(
         Input("input", (3, SIDE, SIDE), 4),
         (Population("hidden", 300), Population("readout", None)),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
+from levelled import FORMS, small
 
 from lavaseg.encoders import Direct
+from lavaseg.export.lowering import unroll_levels, unrolled
 from lavaseg.network import Conv, Current, Input, Network, OneToOne, Population, Projection
 from lavaseg.network.integers import Bias, IntegerNetwork
-from lavaseg.netx import describe, parameters_in_words, stored_parameters
+from lavaseg.network.levels import refolded
+from lavaseg.netx import parameters_in_words, stored_parameters
 
 
 def trained(norm: str) -> Network:
@@ -51,15 +54,17 @@ def test_a_folded_norm_is_why_they_differ() -> None:
     )
 
 
-def test_the_sum_is_that_of_the_rows_that_info_shows() -> None:
-    net = exported(trained("batch"), biased=True)
-    assert stored_parameters(net) == sum(row["parameters"] for row in describe(net))
+@pytest.mark.parametrize("form", FORMS)
+def test_slots_and_relays_add_no_parameters_and_are_no_reason(form: Any) -> None:
+    rounded = small()
+    net = unroll_levels(rounded, form)
+    weights = sum(weight.size for weight in rounded.weights.values())
+    assert stored_parameters(net) == weights + rounded.biases["a"].mantissa.size
+    assert "gains" not in parameters_in_words(refolded(net.network, net.weights), net)
 
 
 @pytest.mark.parametrize("auxiliary", [False, True])
 def test_streams_and_auxiliary_read_outs_are_named(auxiliary: bool) -> None:
-    from lavaseg.export.lowering import unrolled
-
     stream = Network(
         Input("input", (2, 4, 4), message_bits=4),
         (Population("a", 40), Current("sum"), Population("out", None), Population("aux", None)),
@@ -82,5 +87,5 @@ def test_streams_and_auxiliary_read_outs_are_named(auxiliary: bool) -> None:
     net = IntegerNetwork(deployed, weights, Direct(4, 4), ("a", "b"))
     said = parameters_in_words(stream, net)
     assert ("auxiliary read-outs are left out" in said) == auxiliary
-    assert ("unrolled" in said) or stored_parameters(net) == stream.parameter_count(4)
-    assert dataclasses.replace(net).network is net.network
+    assert "sums are unrolled, so that weights stand once for each of their sources" in said
+    assert stored_parameters(net) > stream.without_auxiliaries().parameter_count(4)

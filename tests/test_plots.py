@@ -142,6 +142,13 @@ def test_spike_rates_are_written_in_percent_from_input_to_readout() -> None:
     assert found.index("input") < found.index("conv1")
 
 
+def test_the_scale_of_a_silent_layer_is_one_that_can_be_read() -> None:
+    picture, spikes = np.zeros((1, 4, 6), np.uint8), np.zeros((2, 4, 6), int)
+    sample = plots.SpikeMaps("a", picture, {"quiet": spikes}, {"quiet": (3, 4, 6)})
+    bar = plots.spike_maps([sample]).axes[-1]
+    assert bar.get_ylim() == (0, 1)
+
+
 def test_confusion_rows_are_shares_of_the_true_class() -> None:
     figure = plots.confusion_matrix(np.array([[75, 25], [0, 12_345]]), ["a", "$b"])
     found = texts(figure)

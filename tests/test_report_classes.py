@@ -26,6 +26,7 @@ from lavaseg.report.figures import figures
 from lavaseg.report.plots import class_colours
 from lavaseg.report.slider import BYTES, slider
 from lavaseg.report.sources import NetSource, Wanted
+from lavaseg.report.wording import format_short
 from lavaseg.results import metrics
 from lavaseg.results.evaluation import Evaluation
 
@@ -97,7 +98,9 @@ def of_classes(count: int) -> ReportData:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [2, 21, 150, 255])
+@pytest.mark.parametrize(
+    "count", [2, *(pytest.param(k, marks=pytest.mark.full) for k in (21, 150)), 255]
+)
 def test_a_page_stays_below_3_megabytes_with_any_number_of_classes(count: int) -> None:
     html = render(of_classes(count))
     assert len(html.encode()) < MEGABYTES_3
@@ -138,6 +141,23 @@ def test_a_small_matrix_is_numbers_in_the_order_of_classes() -> None:
     middle = matrix(confused(21), [f"c{k}" for k in range(21)])
     assert len(middle.cells) == 21
     assert middle.picture == ""
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (0, "0"),
+        (9_999, "9999"),
+        (12_345, "12.3k"),
+        (999_499, "999k"),
+        (999_999, "1M"),
+        (161_049_600, "161M"),
+        (999_999_999, "1G"),
+        (1_048_576_000, "1.05G"),
+    ],
+)
+def test_numbers_of_pixels_are_short_whatever_their_size(number: int, said: str) -> None:
+    assert format_short(number) == said
 
 
 def test_a_large_matrix_is_a_picture_that_begins_with_the_worst_class() -> None:

@@ -134,20 +134,18 @@ def _show_classes(group: Group) -> None:
     from lavaseg.report.comparing.groups import WHOSE
     from lavaseg.report.comparing.page import class_order
 
-    shown, values = group.class_differences()
+    shown, values, above = group.class_differences()
     if len(shown) < 2:
         return
-    order = class_order(values)
+    order = class_order(above)
     few = len(order) > _CLASSES
     if few:
         order = order[:_FEW]
-    first, *others = range(len(shown))
     rows = []
     for index in order:
-        base = values[index, first]
-        differences = (100 * (values[index, other] - base) for other in others)
+        base = values[index, 0]
         iou = f"{100 * base:.1f}" if math.isfinite(base) else NONE
-        rows.append((group.classes[index], iou, *(signed(points, 1) for points in differences)))
+        rows.append((group.classes[index], iou, *(signed(x, 1) for x in above[index, 1:])))
     which = f", the {_FEW} classes that differ most" if few else ""
     print_table(
         f"IoU of classes of {shown[0].mark} in percent, and points that others are above it "

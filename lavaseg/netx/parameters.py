@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lavaseg.network import Current, Network
 from lavaseg.network.integers import IntegerNetwork
+from lavaseg.network.levels import integer_neurons
 from lavaseg.netx.table import describe
 
 
@@ -43,7 +44,12 @@ def _reasons(trained: Network, net: IntegerNetwork) -> list[str]:
     if net.encoder.interleave > 1:
         found.append("sheets that were made narrower repeat weights")
     network = net.network
-    gains = [p for p in network.projections if network.weight_shape(p) is None and not p.shares]
+    within = {m for item in integer_neurons(network, net.weights) for m in item.members[1:]}
+    gains = [
+        p
+        for p in network.projections
+        if network.weight_shape(p) is None and not p.shares and p.target not in within
+    ]
     if gains:
         found.append("gains of pools and direct connections are stored, which nobody learns")
     return found

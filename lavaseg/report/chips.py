@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure as PlainFigure
 from matplotlib.patches import Patch
 
 from lavaseg.chip import CORES_PER_CHIP, LayerMapping, Mapping
+from lavaseg.report.embedding import svg
 from lavaseg.report.plots import FAINT, INK, Figure, without_formulas
 from lavaseg.system.files import write_atomically
 from lavaseg.system.words import counted
@@ -91,14 +91,6 @@ def chip_map(mapping: Mapping, title: str = "") -> Figure:
     heading = figure.suptitle(text, fontsize=10, color=INK, x=0.01, ha="left")
     without_formulas([heading, *box.get_texts()])
     return figure
-
-
-def svg(figure: PlainFigure) -> bytes:
-    """A figure as SVG."""
-    buffer = io.BytesIO()
-    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    figure.savefig(buffer, format="svg", metadata=nothing)
-    return buffer.getvalue()
 
 
 def save_svg(figure: PlainFigure, path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from lavaseg.report.embedding import data_uri
-from lavaseg.report.wording import format_percent
+from lavaseg.report.wording import format_percent, format_short
 from lavaseg.results import metrics
 
 NUMBERED = 12
@@ -138,7 +138,7 @@ def _cells(share: np.ndarray, pixels: np.ndarray) -> tuple[tuple[Cell, ...], ...
             text = format_percent(value)
         else:
             text = f"{100 * value:.0f}" if value >= 0.005 else "·"
-        return Cell(text, short(count) if few and count else "", round(value, 3))
+        return Cell(text, format_short(count) if few and count else "", round(value, 3))
 
     places = range(len(share))
     return tuple(tuple(cell(row, column) for column in places) for row in places)
@@ -152,11 +152,3 @@ def _picture(share: np.ndarray) -> str:
     file = io.BytesIO()
     image.save(file, "PNG", transparency=bytes(range(_LEVELS)), optimize=True)
     return data_uri("image/png", file.getvalue())
-
-
-def short(count: int) -> str:
-    """A pixel count in few characters: 12345 is '12.3k'."""
-    for limit, unit, size in ((10**6, "M", 10**6), (10**4, "k", 10**3)):
-        if count >= limit:
-            return f"{count / size:.3g}{unit}"
-    return str(count)

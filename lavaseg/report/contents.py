@@ -1,4 +1,4 @@
-"""The contents of a report, as data: one run, and another to compare it with."""
+"""The contents of a report, as data."""
 
 from __future__ import annotations
 

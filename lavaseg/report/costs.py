@@ -19,6 +19,7 @@ from lavaseg.results.energy import (
     uncountable,
 )
 from lavaseg.results.evaluation import Evaluation
+from lavaseg.results.levels import LevelView
 from lavaseg.runs import Run
 
 
@@ -30,8 +31,10 @@ class Cost:
         operations: synaptic operations; None where they cannot be counted.
         uncounted: the reason, or "".
         estimates: energies; the first is the one to quote.
-        rate: spikes of a neuron and step, over all neurons that can fire; None of artificial ones.
-        neurons: neurons of all populations; 0 of an artificial network.
+        rate: spikes of a neuron and step, over all neurons that can fire, of integer neurons the
+            mean of what they send; None of artificial ones.
+        neurons: neurons of all populations, of integer neurons on hardware each slot; 0 of an
+            artificial network.
     """
 
     operations: float | None = None
@@ -77,9 +80,11 @@ def cost(
 
 
 def _rate(network: Network, found: Evaluation) -> float | None:
-    """Spikes of a neuron and step, the input left out."""
-    firing = [p.name for p in network.populations if p.threshold is not None]
-    counts = [found.counts[name] for name in firing if name in found.counts]
+    """Spikes of a neuron and step, the input left out; of integer neurons what they send."""
+    view = LevelView.of(network)
+    firing = view.folded(p.name for p in network.populations if p.threshold is not None)
+    spikes = view.spikes(found.counts)
+    counts = [spikes[name] for name in firing if name in spikes]
     neurons = sum(count.size for count in counts)
     if not neurons:
         return None

@@ -8,8 +8,6 @@ from typing import Literal
 
 from matplotlib.figure import Figure
 
-from lavaseg.report.chips import svg
-
 RESOLUTIONS = (150, 110, 80, 60)
 """Dots an inch, from the first one on until the file is small enough."""
 MOST_BYTES = 450_000
@@ -26,6 +24,14 @@ def embedded(figure: Figure, kind: Literal["svg", "png"] = "svg") -> str:
         if buffer.tell() <= MOST_BYTES:
             break
     return data_uri("image/png", buffer.getvalue())
+
+
+def svg(figure: Figure) -> bytes:
+    """A figure as SVG, the same bytes for the same figure."""
+    buffer = io.BytesIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(buffer, format="svg", metadata=nothing)
+    return buffer.getvalue()
 
 
 def data_uri(mime: str, content: bytes) -> str:

@@ -11,7 +11,6 @@ from lavaseg.models.analog import AnalogModel
 from lavaseg.report import plots
 from lavaseg.report.chips import chip_map
 from lavaseg.report.contents import ReportData
-from lavaseg.report.drawings import own_style
 from lavaseg.report.embedding import embedded
 
 PANELS = 12
@@ -20,7 +19,7 @@ PANELS = 12
 
 def figures(data: ReportData) -> dict[str, str]:
     """Data URIs of all figures for which there are data; no `matplotlibrc` changes them."""
-    with own_style():
+    with plots.own_style():
         return _figures(data)
 
 

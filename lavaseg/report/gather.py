@@ -224,7 +224,8 @@ def _examples(
         if recordings is None:
             return None
         logits = np.concatenate([r.readout for r in recordings(run, stimuli, layers=())])
-        by = "float network; it is not exported yet"
+        artificial = isinstance(run.model, AnalogModel)
+        by = "artificial network" if artificial else "float network; it is not exported yet"
     predicted = predict(logits, (labels.shape[1], labels.shape[2]))
     pictures = np.stack([preview(stimulus)[:, rows, columns] for stimulus in stimuli])
     return Examples(pictures, labels, predicted, by, run.ignore_index)

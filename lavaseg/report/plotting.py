@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lavaseg.errors import LavasegError
-from lavaseg.report import drawings
+from lavaseg.report import drawings, plots
 from lavaseg.report.drawings import Ask
 from lavaseg.report.sources import Source, Wanted, open_sources
 from lavaseg.system.files import write_atomically
@@ -155,7 +155,7 @@ def plot(
         samples is not None,
     )
     names = [layers] if isinstance(layers, str) else layers
-    with drawings.own_style():
+    with plots.own_style():
         figure = chosen.draw(opened, Ask(wanted, names, given, auxiliary))
         if target is not None:
             save(figure, target)

@@ -1,4 +1,4 @@
-"""Tables of a report: rows of text for layers, classes, comparison, energies and verdict."""
+"""Tables of a report: rows of text for layers, roundings, classes, energies and verdict."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from lavaseg.report.wording import cell, format_count, format_percent, format_po
 
 
 def environment() -> Environment:
-    """What renders the templates in this folder."""
+    """What renders the templates in this folder and those below it."""
     found = Environment(
         loader=PackageLoader("lavaseg.report", "."),
         autoescape=True,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from lavaseg.deploy.backends import RUNTIMES
 from lavaseg.models.analog import AnalogModel
+from lavaseg.network.levels import integer_neurons
 from lavaseg.report.contents import ReportData
 from lavaseg.report.wording import (
     against_the_ann,
@@ -41,6 +42,7 @@ def tiles(data: ReportData) -> list[Tile]:
             Tile("parameters", parameters, f"{format_count(data.network.macs())} MACs a sample"),
         ]
     neurons = sum(data.network.neurons(p.name) for p in data.network.populations)
+    slots = ", slots one by one" if integer_neurons(data.network) else ""
     return [
         _miou_tile("mIoU, exported integer network", data.exported, data.exported_at_labels),
         _miou_tile("mIoU, float network", data.trained, data.trained_at_labels),
@@ -50,7 +52,7 @@ def tiles(data: ReportData) -> list[Tile]:
         Tile(
             "parameters",
             parameters,
-            f"{format_count(neurons)} neurons, {counted(data.steps, 'time step')}",
+            f"{format_count(neurons)} neurons{slots}, {counted(data.steps, 'time step')}",
         ),
     ]
 

@@ -13,6 +13,18 @@ def format_count(number: float) -> str:
     return f"{number:,.0f}".replace(",", "\u202f")
 
 
+def format_short(number: int) -> str:
+    """A whole number in few characters: 12345 is '12.3k', 2 billion '2G'."""
+    for size, unit, least in (
+        (10**9, "G", 999_500_000),
+        (10**6, "M", 999_500),
+        (10**3, "k", 10**4),
+    ):
+        if number >= least:
+            return f"{number / size:.3g}{unit}"
+    return str(number)
+
+
 def format_percent(fraction: float, digits: int = 1) -> str:
     """A fraction in percent: '95.3 %'; '–' if it is not finite."""
     return f"{100 * fraction:.{digits}f} %" if math.isfinite(fraction) else "–"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Template
 from markupsafe import Markup
 
 from lavaseg.network import Shape
@@ -13,6 +13,8 @@ from lavaseg.report.animation import sprites
 from lavaseg.report.animation.frames import Spikes
 from lavaseg.report.animation.sprites import FITS, Fit, Sprite
 from lavaseg.report.drawings import spread
+from lavaseg.report.plots import class_colours
+from lavaseg.report.templates import environment
 from lavaseg.system.words import counted
 
 LARGEST = 4 * 2**20
@@ -78,14 +80,7 @@ def page(spikes: Spikes, bound: int = LARGEST) -> str:
 
 
 def _template(name: str) -> Template:
-    environment = Environment(
-        loader=PackageLoader("lavaseg.report.animation", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    return environment.get_template(name)
+    return environment().get_template(f"animation/{name}")
 
 
 def _fit(spikes: Spikes, bound: int) -> Fit:
@@ -142,8 +137,5 @@ def _classes(spikes: Spikes) -> list[tuple[str, str]]:
     found = set(np.unique(spikes.predictions).tolist())
     if spikes.truth is not None:
         found |= set(np.unique(spikes.truth).tolist())
-    return [
-        (name, "#{:02x}{:02x}{:02x}".format(*spikes.colours[k]))
-        for k, name in enumerate(spikes.classes)
-        if k in found
-    ]
+    shown = zip(spikes.classes, class_colours(spikes.classes, spikes.colours), strict=True)
+    return [named for k, named in enumerate(shown) if k in found]

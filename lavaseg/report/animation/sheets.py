@@ -10,7 +10,6 @@ import numpy as np
 from lavaseg.errors import LavasegError
 from lavaseg.network import Shape
 from lavaseg.report.sources import Scenes, Source, Wanted, at_the_picture
-from lavaseg.system.words import or_like
 
 AT_ONCE = 256 * 2**20
 """Bytes of spikes that are held at once; what takes more is recorded in several passes."""
@@ -33,28 +32,17 @@ class Sheet:
     fires: bool = True
 
 
-def sheets_of(source: Source) -> list[Sheet]:
-    """The layers of a source that fire, in the order of computation."""
-    levels, shapes = source.view.levels, source.shapes
-    return [Sheet(name, shapes[name], levels.get(name, 1)) for name in source.firing]
-
-
 def chosen_sheets(source: Source, layers: Sequence[str] | None) -> list[Sheet]:
     """All layers that fire, or those that were asked for.
 
     Raises:
         LavasegError: there is no such layer, or none that fires.
     """
-    found = sheets_of(source)
-    known = [sheet.name for sheet in found]
-    for name in layers or ():
-        if name not in known:
-            raise LavasegError(
-                f"{source.title} has no layer {name!r} that fires{or_like(name, known, 'it has')}"
-            )
-    if not found:
+    names = source.chosen_firing(layers)
+    if not names:
         raise LavasegError(f"{source.title} has no layer that fires")
-    return [sheet for sheet in found if layers is None or sheet.name in layers]
+    levels, shapes = source.view.levels, source.shapes
+    return [Sheet(name, shapes[name], levels.get(name, 1)) for name in names]
 
 
 def sent(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from dataclasses import dataclass
 
 import numpy as np
 
 from lavaseg.report.animation.frames import Spikes, Track
+from lavaseg.report.embedding import data_uri
 
 _SHADES = 15
 """Shades of a map; one more colour parts the maps of a sprite."""
@@ -66,7 +66,7 @@ class Sprite:
     @property
     def uri(self) -> str:
         """The file as a data URI."""
-        return f"data:image/png;base64,{base64.b64encode(self.png).decode('ascii')}"
+        return data_uri("image/png", self.png)
 
 
 def heat(level: np.ndarray) -> np.ndarray:

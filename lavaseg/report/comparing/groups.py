@@ -72,17 +72,20 @@ class Group:
             return math.nan
         return 100 * (own.miou - other.miou)
 
-    def class_differences(self) -> tuple[list[Member], np.ndarray]:
-        """IoU of each class: who is shown, and values (classes, members); nan where unknown."""
-        shown = [m for m in self.members if evaluation_of(m.subject, self.whose) is not None]
-        first = evaluation_of(shown[0].subject, self.whose) if shown else None
-        columns = []
-        for member in shown:
-            found = evaluation_of(member.subject, self.whose)
-            assert found is not None
-            comparable = first is not None and same_samples(found, first)
-            columns.append(found.iou if comparable else np.full(len(self.classes), np.nan))
-        return shown, np.stack(columns, 1) if columns else np.zeros((len(self.classes), 0))
+    def class_differences(self) -> tuple[list[Member], np.ndarray, np.ndarray]:
+        """Who is shown, IoU of each class 0 .. 1, and points above the first of those shown.
+
+        Both are (classes, members); nan is what is not known, of points also what other test
+        samples keep from being subtracted.
+        """
+        pairs = [(m, evaluation_of(m.subject, self.whose)) for m in self.members]
+        known = [(member, found) for member, found in pairs if found is not None]
+        if not known:
+            return [], np.zeros((len(self.classes), 0)), np.zeros((len(self.classes), 0))
+        first = known[0][1]
+        iou = np.stack([found.iou for _, found in known], 1)
+        alike = [same_samples(found, first) for _, found in known]
+        return [m for m, _ in known], iou, np.where(alike, 100 * (iou - iou[:, :1]), np.nan)
 
     def notes(self) -> list[str]:
         """What keeps figures of the group from being compared one to one."""

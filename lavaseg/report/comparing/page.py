@@ -11,7 +11,6 @@ import numpy as np
 from lavaseg.report import plots
 from lavaseg.report.comparing.figures import Figures
 from lavaseg.report.comparing.groups import WHOSE, Group, Member
-from lavaseg.report.drawings import own_style
 from lavaseg.report.embedding import embedded
 from lavaseg.report.templates import environment
 from lavaseg.report.wording import energy_range, format_count, format_percent
@@ -27,7 +26,7 @@ NONE = "–"
 def render_comparison(found: Comparison) -> str:
     """The page as one HTML string; everything from users is escaped."""
     page = environment().get_template("compare.html")
-    with own_style():
+    with plots.own_style():
         return page.render(
             found=found,
             groups=[_group(found, group) for group in found.groups],
@@ -69,7 +68,7 @@ def _lava(member: Member) -> str:
 
 def _group(found: Comparison, group: Group) -> dict[str, Any]:
     """All that the page shows of one group."""
-    shown, values = group.class_differences()
+    shown, values, points = group.class_differences()
     return {
         "title": group.title,
         "marks": ", ".join(member.mark for member in group.members),
@@ -81,7 +80,7 @@ def _group(found: Comparison, group: Group) -> dict[str, Any]:
         "whose": WHOSE[group.whose],
         "shown": shown,
         "sorted": len(group.classes) > IN_ORDER,
-        "classes": _classes(group, values),
+        "classes": _classes(group, values, points),
         "figures": _drawn(found, group),
     }
 
@@ -125,36 +124,31 @@ def signed(points: float, digits: int = 2) -> str:
     return f"{points:+.{digits}f}".replace("-", "−")
 
 
-def _classes(group: Group, values: np.ndarray) -> list[dict[str, Any]]:
+def _classes(group: Group, values: np.ndarray, points: np.ndarray) -> list[dict[str, Any]]:
     """A row for each class: IoU of the first, IoU and difference of the others."""
-    order = class_order(values)
     rows = []
-    for index in order:
-        first, cells = values[index, 0] if values.shape[1] else math.nan, []
-        for value in values[index]:
-            points = 100 * (value - first)
-            state = "" if not abs(points) >= 0.05 else "up" if points > 0 else "down"
-            cells.append(
-                {"iou": format_percent(value), "points": signed(points, 1), "state": state}
-            )
+    for index in class_order(points):
+        cells = []
+        for value, above in zip(values[index], points[index], strict=True):
+            state = "" if not abs(above) >= 0.05 else "up" if above > 0 else "down"
+            cells.append({"iou": format_percent(value), "points": signed(above, 1), "state": state})
         rows.append({"name": group.classes[index], "cells": cells})
     return rows
 
 
-def class_order(values: np.ndarray) -> list[int]:
+def class_order(points: np.ndarray) -> list[int]:
     """Classes in the order in which they are shown.
 
     Args:
-        values: IoU (classes, members).
+        points: by which the IoU of each member is above that of the first, (classes, members).
 
     Returns:
         Their own order; of many classes, first those whose IoU differ most.
     """
-    order = list(range(len(values)))
-    if len(values) <= IN_ORDER or values.shape[1] < 2:
+    order = list(range(len(points)))
+    if len(points) <= IN_ORDER or points.shape[1] < 2:
         return order
-    with np.errstate(invalid="ignore"):
-        spread = np.nan_to_num(np.abs(values[:, 1:] - values[:, :1])).max(1)
+    spread = np.nan_to_num(np.abs(points[:, 1:])).max(1)
     return sorted(order, key=lambda index: -spread[index])
 
 

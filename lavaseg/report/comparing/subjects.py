@@ -13,6 +13,7 @@ from lavaseg.models.analog import AnalogModel
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.report.comparing.naming import short_names
 from lavaseg.runs import Artefact, Run, RunFolder
+from lavaseg.runs.run import stopped_early
 
 if TYPE_CHECKING:
     from lavaseg.results.evaluation import Evaluation
@@ -288,8 +289,9 @@ def _trains_only(run: Run) -> str:
 def _note_progress(run: Run, history: Rows, shelf: _Shelf, resume: str) -> None:
     """Say that a training has not come to its end."""
     done = int(history[-1]["epoch"]) if history else 0
-    planned = run.recipe.training.epochs
-    if not run.converted and done < planned:
+    plan = run.recipe.training
+    planned = plan.epochs
+    if not run.converted and done < planned and not stopped_early(history, plan.early_stop):
         shelf.remarks.append(
             f"{done} of {planned} epochs are trained, so all figures are those so far: it is "
             f"still in training, or was interrupted, and `{resume}` goes on"

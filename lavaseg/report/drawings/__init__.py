@@ -1,7 +1,7 @@
 """Kinds of figures: what each takes from its sources, and how it is drawn."""
 
 from lavaseg.report.drawings.activity import activations, coded, rate_code, spike_data, spikes
-from lavaseg.report.drawings.ask import Ask, own_style, spread
+from lavaseg.report.drawings.ask import Ask, spread
 from lavaseg.report.drawings.layers import energy, rates, spike_totals
 from lavaseg.report.drawings.membrane import membrane_data, membrane_epochs, membranes
 from lavaseg.report.drawings.predicting import Predictions, doubled, predicted, predictions
@@ -19,7 +19,6 @@ __all__ = [
     "membrane_data",
     "membrane_epochs",
     "membranes",
-    "own_style",
     "predicted",
     "predictions",
     "rate_code",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -31,17 +30,6 @@ class Ask:
     layers: Sequence[str] | None = None
     steps: tuple[int, ...] = ()
     auxiliary: bool = False
-
-
-@contextmanager
-def own_style() -> Iterator[None]:
-    """While open, no `matplotlibrc` changes figures, and SVG files keep text as text."""
-    import matplotlib
-
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams["svg.hashsalt"] = "lavaseg"
-        yield
 
 
 def spread(items: Sequence[T], most: int = PAGE) -> list[T]:

@@ -11,7 +11,6 @@ from lavaseg.report import plots
 from lavaseg.report.drawings.ask import Ask
 from lavaseg.report.sources import RunSource, Source
 from lavaseg.results.membranes import EDGES, Histogram, binned
-from lavaseg.system.words import or_like
 
 
 def membranes(sources: Sequence[Source], ask: Ask) -> plots.Figure:
@@ -27,13 +26,7 @@ def membranes(sources: Sequence[Source], ask: Ask) -> plots.Figure:
 
 def membrane_data(source: Source, ask: Ask) -> dict[str, Histogram]:
     """Histogram of each population that fires, in units of its threshold."""
-    known = source.firing
-    for name in ask.layers or ():
-        if name not in known:
-            raise LavasegError(
-                f"{source.title} has no layer {name!r} that fires{or_like(name, known, 'it has')}"
-            )
-    names = [name for name in known if ask.layers is None or name in ask.layers]
+    names = source.chosen_firing(ask.layers)
     seen = source.scenes(ask.wanted)
     counts = {name: np.zeros(len(EDGES) - 1, np.int64) for name in names}
     for recording in source.recordings(seen, ask.wanted, names, membranes=True):

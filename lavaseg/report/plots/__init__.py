@@ -28,6 +28,7 @@ from lavaseg.report.plots.style import (
     Figure,
     as_rgb,
     class_colours,
+    own_style,
     without_formulas,
 )
 from lavaseg.results.membranes import Histogram
@@ -56,6 +57,7 @@ __all__ = [
     "membrane_epochs",
     "membrane_histograms",
     "miou_against_operations",
+    "own_style",
     "prediction_grid",
     "rate_code",
     "rate_curve",

@@ -78,7 +78,7 @@ def spike_maps(samples: Sequence[SpikeMaps], unit: str = "spikes") -> Figure:
         row_label(cells[0], labels[row])
         parts = [*groups, range(steps)]
         means = [spikes[list(part)].mean(0) for part in parts]
-        scale = Normalize(0, max(*(float(mean.max()) for mean in means), 1e-9))
+        scale = Normalize(0, max(float(mean.max()) for mean in means) or 1.0)  # silent: 0 to 1
         for axes, part, mean in zip(cells[1:], parts, means, strict=True):
             _overlay(axes, rgb, scale(mean))
             axes.set_xlabel(f"{int(spikes[list(part)].sum()):,}", fontsize=8, color=INK)

@@ -141,7 +141,7 @@ def membrane_epochs(histograms: Mapping[str, Sequence[Histogram]], epochs: Seque
     }
     # the outer bins hold all that lies beyond, often most: they are not what the scale is made for
     most = max(float(share[1:-1].max()) for share in shares.values())
-    norm = PowerNorm(0.6, 0, max(most, 1e-9), clip=True)
+    norm = PowerNorm(0.6, 0, most or 1.0, clip=True)
     places = np.arange(len(epochs) + 1) - 0.5
     for axes, (name, share) in zip(grid.flat, shares.items(), strict=False):
         edges = histograms[name][0].edges

@@ -18,6 +18,7 @@ from lavaseg.report.plots.style import (
     dress,
     without_formulas,
 )
+from lavaseg.report.wording import format_short
 
 _NAMED = 40
 """Most classes whose cells have lines between them and numbers in them."""
@@ -48,7 +49,7 @@ def confusion_matrix(confusion: np.ndarray, classes: Sequence[str]) -> Figure:
             continue
         text = f"{100 * share[row, column]:.1f}"
         if count <= 12:
-            text += f" %\n{_short(int(confusion[row, column]))}"
+            text += f" %\n{format_short(int(confusion[row, column]))}"
         axes.text(
             column + 0.5,
             row + 0.5,
@@ -144,11 +145,3 @@ def rate_curve(
     dress(axes)
     axes.legend(frameon=False, fontsize=8)
     return figure
-
-
-def _short(count: int) -> str:
-    """A pixel count in few characters: 12345 is '12.3k'."""
-    for limit, unit in ((10**6, "M"), (10**4, "k")):
-        if count >= limit:
-            return f"{count / (10**6 if unit == 'M' else 10**3):.3g}{unit}"
-    return str(count)

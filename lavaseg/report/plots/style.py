@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from matplotlib import rc_context, rcdefaults, rcParams
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure as PlainFigure
@@ -33,6 +35,15 @@ class Figure(PlainFigure):
         file = io.BytesIO()
         self.savefig(file, format="png")
         return file.getvalue()
+
+
+@contextmanager
+def own_style() -> Iterator[None]:
+    """While open, no `matplotlibrc` changes figures, and SVG files keep text as text."""
+    with rc_context():
+        rcdefaults()
+        rcParams["svg.hashsalt"] = "lavaseg"
+        yield
 
 
 def class_colours(classes: Sequence[str], colours: np.ndarray | None = None) -> list[str]:

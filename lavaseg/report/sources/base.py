@@ -156,6 +156,20 @@ class Source:
                 )
         return [name for name in known if name in layers]
 
+    def chosen_firing(self, layers: Sequence[str] | None) -> list[str]:
+        """The populations that fire: those that were asked for, or all, in the network's order.
+
+        Raises:
+            LavasegError: one of them is none that fires; names those that do.
+        """
+        known = self.firing
+        for name in layers or ():
+            if name not in known:
+                raise LavasegError(
+                    f"{self.title} has no layer {name!r} that fires{or_like(name, known, 'it has')}"
+                )
+        return [name for name in known if layers is None or name in layers]
+
 
 def sent(layer: LayerRecording) -> np.ndarray:
     """Spikes or messages of a layer, (N, T, C, h, w); of a float relay, the sums that it sends."""
