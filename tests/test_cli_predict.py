@@ -508,3 +508,14 @@ def test_options_of_watching_alone_are_refused(net: IntegerNetwork) -> None:
     assert "--idle says when --watch ends" in refused("a.png", "--idle", "1")
     assert "--watch takes a folder, and a.png is none" in refused("a.png", "--watch")
     assert "--watch takes one folder" in refused("a.png", ".", "--watch")
+
+
+def test_a_class_that_is_there_is_not_shown_as_no_share() -> None:
+    from lavaseg.cli.labelling_shown import _share
+
+    assert [_share(part / 1e6) for part in (1, 49, 50, 123456)] == [
+        "<0.01%",
+        "<0.01%",
+        "0.01%",
+        "12.35%",
+    ]

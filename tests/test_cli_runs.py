@@ -186,9 +186,12 @@ def test_an_artificial_run_is_converted_and_the_rest_of_the_commands_take_it(
     refused(call("export", tmp_path / "soft"), "soft reset", "--reset hard")
 
 
-def test_verify_of_a_run_keeps_its_verdict(run: Path) -> None:
-    result = call("verify", run, "--backend", "lava-inprocess", "--samples", "2")
+@pytest.mark.parametrize("target", [".", "net.net"])
+def test_verify_of_a_run_or_its_network_keeps_the_verdict(run: Path, target: str) -> None:
+    (run / "verify.json").unlink(missing_ok=True)
+    result = call("verify", run / target, "--backend", "lava-inprocess", "--samples", "2")
     assert result.exit_code == 0, result.output
+    assert f"lavaseg predict {run / 'net.net'} " in result.stdout
     verdict = json.loads((run / "verify.json").read_text("utf-8"))
     assert verdict["ok"] is True
     assert verdict["samples"] == 2

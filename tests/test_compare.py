@@ -23,6 +23,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.network import Conv, Input, Network, Population, Projection
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.report.comparing import compare
+from lavaseg.report.comparing.fields import differing_fields
 from lavaseg.report.comparing.naming import short_names
 from lavaseg.report.comparing.page import class_order
 from lavaseg.results.evaluation import Evaluation
@@ -145,6 +146,12 @@ def test_each_run_stands_beside_the_first(three: Path) -> None:
     assert rows["seed1"]["costs_of"] == "floats"
     assert rows["plain"]["training_seconds"] == pytest.approx(5 * PLANNED)
     assert rows["plain"]["parameters"] == 4 * 3 * 9 + 2 * 4
+
+
+def test_a_field_that_is_empty_is_shown_as_an_empty_text() -> None:
+    recipe = recipes.load("demo")
+    begun = recipes.load("demo", ["init.weights=runs/a"])
+    assert differing_fields([recipe, begun])["init.weights"] == ['""', "runs/a"]
 
 
 def test_only_fields_that_differ_are_shown(three: Path) -> None:

@@ -204,6 +204,13 @@ def test_names_and_options_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         draft("foldr", root=str(tmp_path))
 
 
+def test_a_folder_of_another_layout_is_named_with_what_it_holds(tmp_path: Path) -> None:
+    for name in ("images", "masks", ".hidden"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(LavasegError, match=r"no folder \S+pictures; \S+ holds images, masks$"):
+        draft(root=str(tmp_path))
+
+
 def test_a_recipe_that_exists_is_not_overwritten(tmp_path: Path) -> None:
     root, out = write(tmp_path / "mine", [0, 1]), tmp_path / "mine.yaml"
     assert command("recipes", "new", "--root", str(root), "-o", str(out)).exit_code == 0

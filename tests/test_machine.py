@@ -66,22 +66,22 @@ def lavaseg(*words: str) -> Any:
         (("--device", "mps"), "'machine.device': there are no neurons for Apple's GPUs, expected"),
         (
             ("--devices", "0"),
-            "'machine.devices': Input should be greater than or equal to",
+            "'machine.devices': it should be greater than or equal to",
         ),
         (
             ("--threads", "0"),
-            "'machine.threads': Input should be greater than or equal to",
+            "'machine.threads': it should be greater than or equal to",
         ),
-        (("--workers", "-1"), "'machine.workers': Input should be greater than or equal to 0"),
-        (("--precision", "fp8"), "'training.precision': Input should be 'float32', 'bfloat16' or"),
+        (("--workers", "-1"), "'machine.workers': it should be greater than or equal to 0"),
+        (("--precision", "fp8"), "'training.precision': it should be 'float32', 'bfloat16' or"),
         (("--precision", "float16", "--device", "cpu"), "training.precision float16 needs a GPU"),
         (
             ("--accumulate", "0"),
-            "'training.accumulate': Input should be greater than or equal to",
+            "'training.accumulate': it should be greater than or equal to",
         ),
         (("--time-limit", "soon"), "'machine.time_limit': expected a time above 0, such as 90s"),
         (("--time-limit", "0s"), "'machine.time_limit': expected a time above 0, such as 90s"),
-        (("--early-stop", "-2"), "'training.early_stop': Input should be greater than or equal to"),
+        (("--early-stop", "-2"), "'training.early_stop': it should be greater than or equal to"),
         (
             ("--early-stop", "2", "--set", "training.train_on_all=true"),
             "training.early_stop is 2, but with training.train_on_all nothing is validated",

@@ -78,6 +78,12 @@ def test_a_path_where_nothing_is_is_one_sentence(
         (["train", "dmeo"], "did you mean 'demo'"),
         (["evaluate", "a.nt"], "did you mean 'a.net'"),
         (["data", "check", "folder", "res/rmp.csv", "--set", "classes=3"], "'results/rmp.csv'"),
+        (["recipes", "new"], "`lavaseg recipes new` needs --root: the folder of your data"),
+        (
+            ["train", "demo", "--set", "training.epochs=0"],
+            "it should be greater than or equal to 1",
+        ),
+        (["train", "demo", "--set", "training.epochs=a"], "it should be a whole number"),
         (["train", "demo", "--set", "trainin.epochs=1"], "did you mean 'training'"),
         (["train", "mine/pictures/0.jpg"], "did you mean 'mine/pictures/0.png'"),
         (["predict", "a.net", "mine/picture/0.png"], "did you mean 'mine/pictures/0.png'"),

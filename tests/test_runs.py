@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -349,6 +350,21 @@ def test_a_run_without_a_current_export_is_refused(run: Run, call: Callable[[Run
     run.files.net.remove()
     with pytest.raises(LavasegError, match=r"no exported network.*lavaseg export"):
         call(run)
+
+
+def test_commands_that_are_named_take_a_run_whose_path_has_spaces(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "my run"
+    shutil.copytree(run.path, folder)
+    for name in ("net", "weights"):
+        getattr(Run.open(folder).files, name).remove()
+    for ask, words in (
+        (Run.net, ["export", str(folder)]),
+        (lambda run: run.weights, ["train", str(folder / "recipe.yaml"), "--out", str(folder)]),
+    ):
+        with pytest.raises(LavasegError) as refused:
+            ask(Run.open(folder))
+        named = re.findall(r"`lavaseg (.*?)`", str(refused.value))
+        assert [shlex.split(text)[: len(words)] for text in named] == [words]
 
 
 @pytest.mark.parametrize("call", [verified, evaluated])

@@ -119,3 +119,10 @@ def test_quiet_commands_say_results_alone(trained: Path, monkeypatch: pytest.Mon
 def test_files_are_printed_as_they_are(command: str) -> None:
     narrow, wide = (printed(call(*VERBATIM[command].split(), columns=c)) for c in WIDTHS)
     assert narrow == wide
+
+
+def test_help_shows_a_kind_of_value_behind_options_that_take_one_alone() -> None:
+    for name in COMMANDS:
+        shown = printed(call(*name.split(), "--help", columns=WIDE))
+        assert "<bool>" not in shown, name
+    assert "<path>" in printed(call("train", "--help", columns=WIDE))

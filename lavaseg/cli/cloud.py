@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,7 +35,7 @@ from lavaseg.data.inputs import choose_inputs
 from lavaseg.deploy.backends import BACKENDS
 from lavaseg.errors import LavasegError
 from lavaseg.system.progress import line
-from lavaseg.system.words import counted
+from lavaseg.system.words import command, counted
 
 if TYPE_CHECKING:
     from lavaseg.deploy.cloud.collect import Judgement
@@ -131,7 +132,8 @@ def bundle(
     say(f"compared spike for spike: {', '.join(spikes_of) or 'no population'}; read-outs: all")
     if len(spikes_of) < len(manifest["populations"]):
         say("compared neuron by neuron, by counts: all others; --record POPULATION takes more")
-    say(f"Next: `lavaseg submit {out}`, or `unzip {out} -d FOLDER` elsewhere and its README.txt")
+    unpacked = f"unzip {shlex.quote(str(out))} -d FOLDER"
+    say(f"Next: {command('submit', out)}, or `{unpacked}` elsewhere and its README.txt")
 
 
 def submit(
@@ -219,7 +221,7 @@ def submit(
             print_json({"job": job.number, "folder": out})
             return
         say(f"submitted: job {job.number}; `scancel {job.number}` ends it")
-        say(f"Next: `lavaseg collect {out}` when it has ended")
+        say(f"Next: {command('collect', out)} when it has ended")
         return
     judgement = submit_and_follow(prepared, line, leave=leave)
     _show(judgement, out, json)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 from rich.style import Style
 from rich.text import Text
-from typer.core import TyperGroup
+from typer.core import TyperGroup, TyperOption
 
 from lavaseg.cli.usage import hoisted, sentence
 from lavaseg.errors import LavasegError
@@ -85,6 +85,15 @@ def settle_help() -> None:
         if name.startswith("markdown.") and found.color is not None:
             DEFAULT_STYLES[name] = Style.parse(ACCENT)
     rich_utils.COLOR_SYSTEM = None if without_styles() else "auto"
+    setattr(TyperOption, _SHOWN_TYPE.__name__, _type_of_value)
+
+
+_SHOWN_TYPE = TyperOption.display_type_rich
+
+
+def _type_of_value(option: TyperOption, ctx: Any) -> str | None:
+    """What help shows behind an option: nothing behind a flag, which takes no value."""
+    return None if option.is_flag else _SHOWN_TYPE(option, ctx)
 
 
 def _refuse(error: typer.TyperException) -> NoReturn:

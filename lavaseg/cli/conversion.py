@@ -9,6 +9,7 @@ import typer
 
 from lavaseg.cli.console import check_writable, say
 from lavaseg.cli.inputs import open_run, say_repeated
+from lavaseg.system.words import command
 
 
 def convert(
@@ -74,4 +75,4 @@ def convert(
         overrides=set_ or (),
     )
     say(f"converted: {made.path}")
-    say(f"Next: `lavaseg {'evaluate' if reset == 'soft' else 'export'} {made.path}`")
+    say(f"Next: {command('evaluate' if reset == 'soft' else 'export', made.path)}")

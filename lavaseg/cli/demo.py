@@ -83,6 +83,7 @@ def demo(
 def _trained(recipe: Recipe, folder: Path) -> Run:
     """Train, or go on with what an earlier demo left."""
     from lavaseg.runs import RunFolder
+    from lavaseg.system.words import command
     from lavaseg.training import train
 
     try:
@@ -90,7 +91,7 @@ def _trained(recipe: Recipe, folder: Path) -> Run:
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             "interrupted: finished epochs are kept, "
-            f"`lavaseg demo --out {folder}` goes on from there"
+            f"{command('demo', '--out', folder)} goes on from there"
         ) from None
 
 

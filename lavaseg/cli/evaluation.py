@@ -353,9 +353,10 @@ def verify(
     """Compare torch, the simulator and both Lava runtimes, spike for spike.
 
     All run the same pictures; every spike of every population at every step must be equal, and the
-    read-outs, too. A run without net.net is exported first; its verdict is kept in RUN/verify.json.
-    Exit code 1 if anything differs: then the first step, population and neuron are named. A board
-    with Loihi 2 is compared as well where one is named (`--board`), or alone by `--backend loihi2`.
+    read-outs, too. A run without net.net is exported first. The verdict on a run, or on its
+    net.net, is kept in RUN/verify.json. Exit code 1 if anything differs: then the first step,
+    population and neuron are named. A board with Loihi 2 is compared as well where one is named
+    (`--board`), or alone by `--backend loihi2`.
 
     Example: `lavaseg verify runs/demo --samples 4`
     """
@@ -366,8 +367,8 @@ def verify(
             check_used(system, backend)
         everything = COMPARED if system is None else COMPARABLE
         backends = everything if backend == ALL else (backend,)
-        run = _exported(target, set_) if target.is_dir() else None
-        net_path = run.files.net.path if run else target
+        run = _exported(target, set_) if target.is_dir() else run_of(target)
+        net_path = run.files.net.path if run and target.is_dir() else target
         net = run.net() if run else open_net(net_path)
         sources = [] if data is None else [data]
         options = data_options(set_)
@@ -390,7 +391,7 @@ def verify(
     else:
         show_verdict(verdict)
         if verdict.ok:
-            say(f"Next: `{prediction_of(net_path)}`")
+            say(f"Next: {prediction_of(net_path)}")
     if not verdict.ok:
         raise typer.Exit(DIFFERENT)
 

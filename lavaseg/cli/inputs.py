@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.system.faults import reading
 from lavaseg.system.progress import line
 from lavaseg.system.settings import read_yaml
-from lavaseg.system.words import meant_path
+from lavaseg.system.words import command, meant_path
 
 if TYPE_CHECKING:
     from lavaseg.network.integers import IntegerNetwork
@@ -39,7 +38,7 @@ def open_run(path: Path, set_: Iterable[str] | None = None) -> Run:
         set_: words of `--set`, of which `ROOT` is the only field.
     """
     if not path.exists():
-        made = f": `lavaseg train RECIPE --out {path}` makes one"
+        made = f": {command('train', 'RECIPE', '--out', path)} makes one"
         raise LavasegError(f"there is no run folder {path}{meant_path(path) or made}")
     from lavaseg.runs import Run
 
@@ -59,7 +58,7 @@ def open_run(path: Path, set_: Iterable[str] | None = None) -> Run:
 def check_net(path: Path) -> None:
     """LavasegError unless there is a file where a `.net` file is expected."""
     if not path.exists():
-        made = f": `lavaseg export RUN -o {path}` makes one"
+        made = f": {command('export', 'RUN', '-o', path)} makes one"
         raise LavasegError(f"there is no file {path}{meant_path(path) or made}")
     if path.is_dir():
         from lavaseg.runs import RunFolder
@@ -142,7 +141,7 @@ def prediction_of(net: Path) -> str:
         parts = [root / part / "pictures" for part in ("test", "testing", "val", "valid")]
         parts += [root / "validation" / "pictures", root / "pictures"]
         photos = str(next((part for part in parts if part.is_dir()), root))
-    return shlex.join(["lavaseg", "predict", str(net), photos, "--backend", "lava"])
+    return command("predict", net, photos, "--backend", "lava")
 
 
 def run_of(net: Path) -> Run | None:

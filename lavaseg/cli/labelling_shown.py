@@ -76,7 +76,7 @@ def _fit(predictor: Predictor) -> str:
 def _show_classes(predictor: Predictor, tally: Tally) -> None:
     whole = max(1, sum(tally.pixels.values()))
     shown = [
-        (name, "#{:02x}{:02x}{:02x}".format(*colour), percent(tally.pixels[name] / whole))
+        (name, "#{:02x}{:02x}{:02x}".format(*colour), _share(tally.pixels[name] / whole))
         for name, colour in zip(predictor.classes, predictor.colours.tolist(), strict=True)
         if tally.pixels[name]
     ]
@@ -90,8 +90,13 @@ def _show_classes(predictor: Predictor, tally: Tally) -> None:
     )
 
 
+def _share(fraction: float) -> str:
+    """The share of a class that is there, which no rounding makes nothing."""
+    return percent(fraction) if fraction >= 0.00005 else "<0.01%"
+
+
 def _show_times(timings: Timings, *, streamed: bool) -> None:
-    say(f"start-up     {timings.startup:.2f} s, in no other time")
+    say(f"start-up     {timings.startup:.2f} s, not in the times below")
     names = {
         "network": "network" + (" (streamed: a run's time by its samples)" if streamed else ""),
         "whole": "from file to files",

@@ -13,6 +13,7 @@ from lavaseg.cli.inputs import Json, Moved, open_net, open_run, run_of, set_opti
 from lavaseg.cli.limits import say_limits
 from lavaseg.cli.machine import AUTO, Device, Threads
 from lavaseg.errors import LavasegError
+from lavaseg.system.words import command
 
 if TYPE_CHECKING:
     from lavaseg.export.lowering import Choice
@@ -96,7 +97,7 @@ def export(
     say(f"parameters  {parameters_in_words(opened.network, net)}")
     _say_ranges(net)
     say_limits(find_limits(net))
-    say(f"Next: `lavaseg verify {path}`")
+    say(f"Next: {command('verify', path)}")
 
 
 def import_(
@@ -165,7 +166,7 @@ def import_(
     write(net, out_)
     say(f"imported: {out_}")
     say_limits(find_limits(net))
-    say(f"Next: `lavaseg info {out_}`")
+    say(f"Next: {command('info', out_)}")
 
 
 def _extents(text: str) -> tuple[int, int, int]:

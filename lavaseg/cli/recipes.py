@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,6 +11,7 @@ from lavaseg.cli.complete import complete_data, complete_recipes
 from lavaseg.cli.console import print_json, print_table, say
 from lavaseg.cli.inputs import DataOptions, Json, data_options
 from lavaseg.errors import LavasegError
+from lavaseg.system.words import command
 
 app = typer.Typer(rich_markup_mode="markdown")
 
@@ -132,13 +133,15 @@ def new(
 
     Example: `lavaseg recipes new --root ~/mine --classes road,sky,car`
     """
-    from lavaseg.guide.draft import draft
+    from lavaseg.guide.draft import OWN, draft
     from lavaseg.guide.labels import read_names
     from lavaseg.system.progress import bar
 
     options = data_options(set_)
     if root is not None:
         options["root"] = str(root)
+    elif name in OWN and "root" not in options:
+        raise LavasegError("`lavaseg recipes new` needs --root: the folder of your data")
     names: list[str] = []
     if classes is not None and Path(classes).is_file():
         marked = read_names(Path(classes))
@@ -197,7 +200,7 @@ def _write(path: Path, text: str) -> None:
     _write_schema(path.parent / FILE)
     write_atomically(path, f"{line()}\n{HELP}\n{text}")
     say(f"written: {path}, and {FILE} beside it for editors")
-    say(f"Next: `lavaseg train {_quoted(path)}`")
+    say(f"Next: {command('train', path)}")
 
 
 def _write_schema(path: Path) -> None:
@@ -212,9 +215,3 @@ def _write_schema(path: Path) -> None:
 def _check_new(path: Path) -> None:
     if path.exists():
         raise LavasegError(f"--out {path} exists already: give another name")
-
-
-def _quoted(path: Path) -> Any:
-    import shlex
-
-    return shlex.quote(str(path))

@@ -104,9 +104,11 @@ def completion(
 ) -> None:
     """Print what makes your shell complete commands, options, recipes and fields with Tab.
 
-    For good: bash `echo 'eval "$(lavaseg completion bash)"' >> ~/.bashrc`; zsh the same with zsh
-    and ~/.zshrc, after compinit; fish `lavaseg completion fish >
-    ~/.config/fish/completions/lavaseg.fish`.
+    In bash, put `eval "$(lavaseg completion bash)"` into ~/.bashrc.
+
+    In zsh, put `eval "$(lavaseg completion zsh)"` into ~/.zshrc, after compinit.
+
+    In fish, call `lavaseg completion fish > ~/.config/fish/completions/lavaseg.fish` once.
 
     Example: `eval "$(lavaseg completion bash)"`
     """

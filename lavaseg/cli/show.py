@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +12,7 @@ from lavaseg.cli.complete import complete_shown
 from lavaseg.cli.console import check_out, check_writable, say
 from lavaseg.cli.models import sheet
 from lavaseg.errors import LavasegError
-from lavaseg.system.words import counted
+from lavaseg.system.words import command, counted
 
 if TYPE_CHECKING:
     from lavaseg.report.diagram import Shown
@@ -140,8 +139,9 @@ def show(
         drawn.save(target)
         say(f"drawing: {target}")
     if found.run is not None and found.run.files.net.current():
-        run, net = (shlex.quote(str(path)) for path in (found.run.path, found.run.files.net.path))
-        say(f"Next: `lavaseg show {net}`, as exported, or `lavaseg show {run} --picture 0`")
+        run = found.run
+        spikes = command("show", run.path, "--picture", 0)
+        say(f"Next: {command('show', run.files.net.path)}, as exported, or {spikes}")
 
 
 def _check_alone(picture: str, **others: object) -> None:

@@ -154,10 +154,19 @@ def _left_out(folder: Path, endings: Sequence[str]) -> str:
     return f"{others.total():,} other files in {folder} were left out ({kinds})"
 
 
+def _beside(folder: Path) -> str:
+    """The folders beside one that is missing, the end of a sentence, or ''."""
+    found = sorted(p.name for p in folder.parent.glob("[!.]*") if p.is_dir())
+    if not found:
+        return ""
+    more = ", ..." if len(found) > _SHOWN else ""
+    return f"; {folder.parent} holds {', '.join(found[:_SHOWN])}{more}"
+
+
 def _by_stem(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
     """Files by their stems, in composed Unicode: some systems write names decomposed."""
     if not folder.is_dir():
-        raise LavasegError(f"there is no folder {folder}{meant_path(folder)}")
+        raise LavasegError(f"there is no folder {folder}{meant_path(folder) or _beside(folder)}")
     found: dict[str, Path] = {}
     others = 0
     for path in sorted(folder.iterdir()):

@@ -401,7 +401,8 @@ def parse(data: dict[str, Any], source: str = "recipe") -> Recipe:
             elif item["type"] == "missing":
                 lines.append(f"field {where!r} is missing")
             else:
-                what = item["msg"].removeprefix("Value error, ")
+                what = item["msg"].removeprefix("Value error, ").replace("Input", "it", 1)
+                what = what.replace("valid integer", "whole number").partition(", unable")[0]
                 lines.append(f"field {where!r}: {what}, got {one_line(repr(item['input']))}")
         more = f"; and {len(lines) - _NAMED} more" if len(lines) > _NAMED else ""
         raise RecipeError(f"recipe {source}: {'; '.join(lines[:_NAMED])}{more}") from None

@@ -22,6 +22,7 @@ from lavaseg.runs.formats import Rows
 from lavaseg.system.faults import reading
 from lavaseg.system.json_types import fits
 from lavaseg.system.shown import html_table
+from lavaseg.system.words import command
 
 if TYPE_CHECKING:
     import numpy as np
@@ -146,7 +147,7 @@ class Run:
         assert isinstance(self.model, AnalogModel)
         if self.model.name not in RECTIFIED:
             return ""
-        return f", or make it spiking with `lavaseg convert {self.path} --out FOLDER`"
+        return f", or make it spiking with {command('convert', self.path, '--out', 'FOLDER')}"
 
     @property
     def converted(self) -> bool:
@@ -172,7 +173,7 @@ class Run:
             raise LavasegError(f"{weights.path} is missing: convert again, into another folder")
         raise LavasegError(
             f"{self.path} has no trained weights yet: finish its training with "
-            f"`lavaseg train {self.recipe.name} --out {self.path} --resume`"
+            f"{command('train', self.files.recipe.path, '--out', self.path, '--resume')}"
         )
 
     def net(self) -> IntegerNetwork:
@@ -184,12 +185,12 @@ class Run:
         net = self.files.net
         if not net.exists():
             raise LavasegError(
-                f"{self.path} holds no exported network: `lavaseg export {self.path}` makes it"
+                f"{self.path} holds no exported network: {command('export', self.path)} makes it"
             )
         if not net.current():
             raise LavasegError(
                 f"{net.path} is older than the trained weights: make it again with "
-                f"`lavaseg export {self.path}`"
+                f"{command('export', self.path)}"
             )
         state = net.path.stat()
         version = state.st_mtime_ns, state.st_size

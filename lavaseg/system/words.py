@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterable
 from difflib import get_close_matches
 from itertools import islice
@@ -22,6 +23,11 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 def percent(fraction: float, digits: int = 2) -> str:
     """A fraction in percent, '95.30%'; '-' where there is no number, such as of nothing."""
     return f"{fraction:.{digits}%}" if math.isfinite(fraction) else "-"
+
+
+def command(*words: object) -> str:
+    """A call of lavaseg in a sentence, as a shell takes it: "`lavaseg export 'my run'`"."""
+    return f"`{shlex.join(['lavaseg', *map(str, words)])}`"
 
 
 def duration(seconds: float) -> str:

@@ -13,6 +13,7 @@ from lavaseg.recipes import Recipe
 from lavaseg.runs import Run, RunFolder
 from lavaseg.system.progress import line
 from lavaseg.system.versions import versions
+from lavaseg.system.words import command
 
 
 def check_free(folder: RunFolder, recipe: Recipe, resume: bool) -> None:
@@ -26,7 +27,7 @@ def check_free(folder: RunFolder, recipe: Recipe, resume: bool) -> None:
     if folder.conversion.exists():
         raise LavasegError(
             f"{folder.path} holds a converted network, which training would overwrite: give "
-            f"another --out (`lavaseg export {folder.path}` fine-tunes it)"
+            f"another --out ({command('export', folder.path)} fine-tunes it)"
         )
     begun = folder.recipe.exists()
     results = (folder.history, folder.weights, folder.checkpoints)

@@ -18,7 +18,7 @@ from typing import Any
 from lavaseg.errors import LavasegError
 from lavaseg.system.faults import reading
 from lavaseg.system.files import replacing
-from lavaseg.system.words import meant_path
+from lavaseg.system.words import command, meant_path
 
 MANIFEST = "manifest.json"
 """Name of the member that lists the others."""
@@ -106,7 +106,7 @@ def read_archive(path: Path, form: str) -> Archive:
         LavasegError: no such file, another kind of file, or one that was damaged or changed.
     """
     if not path.exists():
-        made = f": `lavaseg bundle NET --out {path}` makes one"
+        made = f": {command('bundle', 'NET', '--out', path)} makes one"
         raise LavasegError(f"there is no bundle {path}{meant_path(path) or made}")
     if path.is_dir():
         raise LavasegError(f"{path} is a folder, expected the archive that `lavaseg bundle` wrote")

@@ -21,6 +21,7 @@ from lavaseg.deploy.slurm.commands import NoSlurm
 from lavaseg.errors import LavasegError
 from lavaseg.system.files import last_line, new_folder
 from lavaseg.system.signals import deferred_signals, signals_interrupt
+from lavaseg.system.words import command
 
 UNPACKED = "bundle"
 """The bundle in the folder of a job, beside `RESULTS` and `LOG`."""
@@ -196,7 +197,7 @@ def follow(
     except KeyboardInterrupt:
         if leave:
             raise KeyboardInterrupt(
-                f"interrupted; job {job.number} goes on: `lavaseg collect {job.folder}` when it "
+                f"interrupted; job {job.number} goes on: {command('collect', job.folder)} when it "
                 f"has ended, `scancel {job.number}` ends it"
             ) from None
         _drop(job)

@@ -13,6 +13,7 @@ from lavaseg.export.lowering.unroll import unroll_currents
 from lavaseg.network import Network, Relay
 from lavaseg.network.levels import refolded
 from lavaseg.results.energy import fires_as, trains_only, uncountable
+from lavaseg.system.words import command
 
 
 def unrolled(network: Network) -> Network:
@@ -99,6 +100,6 @@ def _unseen_relay(
         if measured is not None and name not in measured:
             return (
                 f"{name} sends sums, which an evaluation in floats does not look at; "
-                f"`lavaseg record {run}` counts them"
+                f"{command('record', run)} counts them"
             )
     return None

@@ -55,4 +55,4 @@ def _text(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_text, value))}]"
-    return str(value)
+    return str(value) or '""'

@@ -14,6 +14,7 @@ from lavaseg.network.integers import IntegerNetwork
 from lavaseg.report.comparing.naming import short_names
 from lavaseg.runs import Artefact, Run, RunFolder
 from lavaseg.runs.run import stopped_early
+from lavaseg.system.words import meant_path
 
 if TYPE_CHECKING:
     from lavaseg.results.evaluation import Evaluation
@@ -149,9 +150,9 @@ def _opened(item: Given, number: int) -> tuple[object, Subject]:
         return item.path.resolve(), _of_run(item, item.path)
     path = Path(item)
     if not path.exists():
+        made = ": `lavaseg train` makes runs, `lavaseg export` makes .net files"
         raise LavasegError(
-            f"there is no run folder and no .net file {path}: `lavaseg train` makes runs, "
-            "`lavaseg export` makes .net files"
+            f"there is no run folder and no .net file {path}{meant_path(path) or made}"
         )
     if path.is_dir():
         run = _run_in(path)

@@ -11,7 +11,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.models.analog import AnalogModel
 from lavaseg.network import Input, Network, Shape
 from lavaseg.network.integers import IntegerNetwork
-from lavaseg.system.words import meant, meant_path
+from lavaseg.system.words import command, meant, meant_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -118,7 +118,7 @@ def find_network(what: str | Path, options: Options | None = None) -> Shown:
 
 def _of_file(path: Path) -> Shown:
     if not path.exists():
-        made = f": `lavaseg export RUN -o {path}` makes one"
+        made = f": {command('export', 'RUN', '-o', path)} makes one"
         raise LavasegError(f"there is no file {path}{meant_path(path) or made}")
     from lavaseg.netx import read, read_stock
     from lavaseg.netx.hdf5 import SIGNATURE
