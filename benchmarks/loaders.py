@@ -19,9 +19,9 @@ from lavaseg.errors import LavasegError
 from lavaseg.network import Input
 from lavaseg.recipes import Recipe
 from lavaseg.training.batches import loader
-from lavaseg.training.experiment import first
 from lavaseg.training.loss import segmentation_loss
 from lavaseg.training.network import SpikingNetwork
+from lavaseg.training.preparing import first
 
 TINY = (
     "data.options={train: 16, test: 2}",

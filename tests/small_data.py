@@ -13,6 +13,14 @@ from lavaseg.data.pictures import write_label_map
 
 RNG = np.random.default_rng
 SIZE = (32, 32)
+DEMO = (
+    "data.options={train: 24, test: 4}",
+    "model.options.channels=[4, 4, 4, 4, 4, 4, 4, 4]",
+    "encoder.steps=2",
+    "training.epochs=3",
+    "training.batch_size=8",
+)
+"""Fields with which the recipe demo trains for a second."""
 
 
 def write_picture(path: Path, seed: int, size: tuple[int, int] = SIZE) -> None:

@@ -19,7 +19,7 @@ from lavaseg.network import Input, Network
 from lavaseg.report import write_report
 from lavaseg.runs import Run
 from lavaseg.training import evaluate, train
-from lavaseg.training.experiment import trained_model
+from lavaseg.training.models import trained_model
 
 VOC = Input("input", (3, 64, 64)), 21
 

@@ -309,7 +309,7 @@ def test_export_without_calibration_takes_the_scales_of_the_ranges(
     export.export(copied, finetune=False, progress=False)
     plain = export.export(copied, finetune=False, calibration=0, progress=False)
     assert not copied.files.calibration.exists()
-    from lavaseg.training.experiment import trained
+    from lavaseg.training.models import trained
 
     weighted = lower(WeightedNetwork.from_model(trained(copied)))
     scales = choose_quantisation(weighted)

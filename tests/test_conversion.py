@@ -42,7 +42,8 @@ from lavaseg.runs import Artefact, Run, RunFolder
 from lavaseg.system.files import new_folder
 from lavaseg.training import evaluate, train
 from lavaseg.training.batches import messages
-from lavaseg.training.experiment import trained, trained_model, training_parts
+from lavaseg.training.models import trained, trained_model
+from lavaseg.training.preparing import training_parts
 
 STEPS = 1000
 

@@ -15,7 +15,7 @@ from lavaseg.data import ade20k, camvid, voc
 from lavaseg.data.pictures import write_label_map
 from lavaseg.encoders import Direct
 from lavaseg.errors import LavasegError
-from lavaseg.training.experiment import training_parts
+from lavaseg.training.preparing import training_parts
 
 SIZE = (6, 8)
 RNG = np.random.default_rng

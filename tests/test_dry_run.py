@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from rich.console import Console
+from small_data import DEMO
 from typer.testing import CliRunner, Result
 
 from lavaseg import data, recipes
@@ -20,19 +21,14 @@ from lavaseg.models.analog import AnalogModel
 from lavaseg.runs import Run
 from lavaseg.system import progress
 from lavaseg.system.words import duration
-from lavaseg.training import callbacks, dry_run, train
-from lavaseg.training.experiment import described, training_parts, untrained
+from lavaseg.training import callbacks, dry_run, place, train
 from lavaseg.training.footprint import working_memory
 from lavaseg.training.header import header, learned_delays
+from lavaseg.training.models import untrained
+from lavaseg.training.preparing import described, training_parts
 from lavaseg.training.trial import TIMED
 
-TINY = (
-    "data.options={train: 24, test: 4}",
-    "model.options.channels=[4, 4, 4, 4, 4, 4, 4, 4]",
-    "encoder.steps=2",
-    "training.epochs=2",
-    "training.batch_size=8",
-)
+TINY = (*DEMO, "training.epochs=2")
 MODELS = {
     "binary": (),
     "integer": ("model.options.levels=3", "encoder.steps=1"),
@@ -189,6 +185,22 @@ def test_a_dry_run_of_a_resumed_run_counts_the_epochs_that_are_left(tmp_path: Pa
     assert state(tmp_path) == before
     with pytest.raises(LavasegError, match="holds no run to resume"):
         dry_run(longer, tmp_path / "none", resume=True)
+
+
+def test_a_dry_run_refuses_what_training_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = ("machine.device=cpu", "machine.devices=2")
+    with pytest.raises(LavasegError, match=r"machine\.devices is 2, .*training\.batch_size is 1"):
+        dry_run(recipes.load("demo", [*TINY, *machine, "training.batch_size=1"]), tmp_path / "run")
+
+    def small(needed: int, what: str) -> None:
+        raise LavasegError(f"{what} needs {needed} bytes of shared memory")
+
+    monkeypatch.setattr(place, "check_shared_memory", small)
+    assert dry_run(recipes.load("demo", TINY), tmp_path / "run").timed
+    with pytest.raises(LavasegError, match=r"machine\.workers 2 needs \d+ bytes"):
+        dry_run(recipes.load("demo", [*TINY, "machine.workers=2"]), tmp_path / "run")
 
 
 def test_the_bar_shows_the_loss_and_later_the_time_that_is_left(

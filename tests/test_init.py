@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from test_durable_runs import assert_equal_runs, small
+from test_durable_runs import FIELDS, assert_equal_runs, small
 from typer.testing import CliRunner
 
 from lavaseg import models
@@ -30,10 +31,12 @@ from lavaseg.network.integers import IntegerNetwork
 from lavaseg.network.levels import integer_neurons
 from lavaseg.netx import read, write
 from lavaseg.recipes import Init
+from lavaseg.report.gather import collect
+from lavaseg.report.page import render
 from lavaseg.runs import Run
 from lavaseg.training import SpikingNetwork, evaluate, train
 from lavaseg.training.batches import messages
-from lavaseg.training.experiment import untrained
+from lavaseg.training.models import untrained
 from lavaseg.training.segmenter import Segmenter
 from lavaseg.training.transfer import Begun, begin
 from lavaseg.training.transfer.taking import heads
@@ -478,6 +481,71 @@ def test_the_run_says_where_it_began_and_its_recipe_makes_it_again(
     assert account["epoch"] in (1, 2)
     again = train(run.recipe, tmp_path / "again", progress=False)
     assert_equal_runs(again, run)
+
+
+def test_the_report_and_the_export_say_what_it_began_with_and_what_tuning_does_to_it(
+    base: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train(
+        small("init.frozen=[conv1]", "init.new=readout", epochs=1),
+        tmp_path / "run",
+        init=base,
+        progress=False,
+    )
+    said = collect(run).begun
+    assert said.startswith(f"{base.weights} (epoch ")
+    assert run.recipe.init.sha256[:12] in said
+    assert "8 of 9 layers taken; new: readout (as init.new says)" in said
+    assert said.endswith("kept as they were while training: conv1")
+    assert said in unescape(render(collect(run)))
+    assert collect(base).begun == ""
+    capsys.readouterr()
+    export(run, calibration=0)
+    told = " ".join(capsys.readouterr().err.split())
+    assert "fine-tuning changes all layers, also those that training left as they are" in told
+    assert f"(conv1): with finetune.epochs 0 in {run.files.recipe.path}" in told
+    export(run, calibration=0, finetune=False)
+    assert "fine-tuning changes" not in capsys.readouterr().err
+    run.files.begun.path.write_text('{"taken": 1}')
+    with pytest.raises(LavasegError, match=r"init\.json"):
+        collect(run)
+
+
+def test_no_account_is_left_of_a_training_that_another_one_replaces(
+    base: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> torch.Tensor:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Segmenter, "training_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(small(epochs=1), tmp_path / "run", init=base, progress=False)
+    assert Run.open(tmp_path / "run").files.begun.exists()
+    run = train(small(epochs=1), tmp_path / "run", progress=False)
+    assert not run.files.begun.exists()
+
+
+def test_a_dry_run_goes_on_with_the_run_that_began_with_other_weights(
+    base: Run, tmp_path: Path
+) -> None:
+    fields = [word for field in (*FIELDS, "init.frozen=[conv1]") for word in ("--set", field)]
+    train(small("init.frozen=[conv1]", epochs=1), tmp_path / "run", init=base, progress=False)
+    words = ["train", "demo", "--out", str(tmp_path / "run"), *fields, "--threads", "1"]
+    words += ["--set", "training.epochs=3"]
+    tried = CliRunner().invoke(app, [*words, "--dry-run", "--resume"])
+    assert tried.exit_code == 0, tried.output
+    assert "other settings" not in tried.stdout
+    command = tried.stdout.strip().splitlines()[-1]
+    assert command.endswith(f"--threads 1 --out {tmp_path / 'run'} --resume")
+    began = CliRunner().invoke(
+        app, [*words, "--dry-run", "--init", str(base.path), "--devices", "2", "--device", "cpu"]
+    )
+    assert began.exit_code == 0, began.output
+    command = began.stdout.strip().splitlines()[-1]
+    assert command.endswith(f"--out {tmp_path / 'run-2'} --init {base.path}")
+    assert "--device cpu --devices 2 --threads 1" in command
+    assert "whole ones on one of 2 devices" in began.stdout
 
 
 def test_weights_that_have_changed_since_are_refused(base: Run, tmp_path: Path) -> None:

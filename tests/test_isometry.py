@@ -18,9 +18,9 @@ from lavaseg.network import Input, Network, Population
 from lavaseg.recipes import Surrogate
 from lavaseg.runs import Run
 from lavaseg.studies.measures import measure_named
-from lavaseg.training.experiment import described
 from lavaseg.training.isometry import block_isometries, isometries, isometry, neuron_phi
 from lavaseg.training.network import SpikingNetwork
+from lavaseg.training.preparing import described
 from lavaseg.training.slayer.neurons import FusedNeuron
 
 Map = Callable[[torch.Tensor], torch.Tensor]

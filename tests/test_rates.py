@@ -13,9 +13,10 @@ from PIL import Image
 from test_durable_runs import FIELDS, small
 from typer.testing import CliRunner
 
+from lavaseg import training
 from lavaseg.cli import app
 from lavaseg.errors import LavasegError
-from lavaseg.training import RateTest, try_rates
+from lavaseg.training import RateTest, place, try_rates
 from lavaseg.training.rates import STEPS
 from lavaseg.training.segmenter import Segmenter
 
@@ -50,6 +51,25 @@ def test_the_loss_begins_with_that_of_the_weights_and_rates_rise_step_by_step() 
         try_rates(small(), steps=1)
 
 
+def test_it_takes_the_threads_and_refuses_the_machine_that_training_would(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    honest, seen = Segmenter.training_step, set[int]()
+
+    def counting(self: Segmenter, batch: Any, index: int) -> torch.Tensor:
+        seen.add(torch.get_num_threads())
+        return honest(self, batch, index)
+
+    monkeypatch.setattr(Segmenter, "training_step", counting)
+    monkeypatch.setattr(place, "cores", lambda: 3)
+    before = torch.get_num_threads()
+    try_rates(small("machine.threads=3"), steps=2, progress=False)
+    assert seen == {3}
+    assert torch.get_num_threads() == before
+    with pytest.raises(LavasegError, match="there is no device 'cuda:99'"):
+        try_rates(small("machine.device=cuda:99"), steps=2, progress=False)
+
+
 def test_a_loss_that_diverges_ends_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = Segmenter.training_step
     losses = iter([1.0, 0.5, 5.0, 5.0, 5.0, 5.0, 5.0])
@@ -63,7 +83,7 @@ def test_a_loss_that_diverges_ends_the_test(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_command_writes_a_picture_and_a_table_beside_the_run_and_names_what_is_next(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "runs" / "mine"
     words = ["train", "demo", "--try-rates", "--out", str(run)]
@@ -80,6 +100,16 @@ def test_the_command_writes_a_picture_and_a_table_beside_the_run_and_names_what_
     last = result.stdout.strip().splitlines()[-1]
     assert last.startswith("Next: `lavaseg train demo --set")
     assert f"--out {run} --set training.learning_rate=" in last
+    (run / "metrics.csv").parent.mkdir()
+    for name in ("recipe.yaml", "metrics.csv"):  # of a run that is there by now
+        (run / name).touch()
+    monkeypatch.setattr(training, "try_rates", lambda *_, **__: RateTest(RATES, (0.7,) * STEPS))
+    taken = CliRunner().invoke(app, words)
+    assert f"{run} already holds a run" in taken.stdout.replace("\n", " ")
+    assert (run.parent / "mine-2-rates.png").exists()
+    both = CliRunner().invoke(app, [*words, "--dry-run"])
+    assert both.exit_code == 2
+    assert "leave one of them out" in both.stderr
     refused = CliRunner().invoke(app, [*words, "--resume"])
     assert refused.exit_code == 2
     assert "leave out --resume" in refused.stderr

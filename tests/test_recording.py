@@ -48,7 +48,8 @@ from lavaseg.results.recording import NEAR, joined
 from lavaseg.runs import Run
 from lavaseg.training import SpikingNetwork, evaluate
 from lavaseg.training.batches import messages
-from lavaseg.training.experiment import described, trained_model
+from lavaseg.training.models import trained_model
+from lavaseg.training.preparing import described
 
 EXAMPLES = int(os.environ.get("LAVASEG_FUZZ_EXAMPLES", "25"))
 SMALL: dict[str, dict[str, Any]] = {

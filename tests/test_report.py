@@ -424,7 +424,7 @@ def test_a_browser_without_network_shows_the_page(html: str, tmp_path: Path) -> 
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with random weights, exported without fine-tuning, evaluated on four pictures."""
     from lavaseg import data, deploy, export, recipes
-    from lavaseg.training import SpikingNetwork, experiment
+    from lavaseg.training import SpikingNetwork, preparing
     from lavaseg.training.weights import arrays_of, seed_weights
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"
@@ -437,7 +437,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "encoder={kind: poisson, steps: 2}",
         ],
     )
-    run = experiment.described(recipe, data.load("digits-photos", train=6, test=4), folder)
+    run = preparing.described(recipe, data.load("digits-photos", train=6, test=4), folder)
     run.save()
     seed_weights(0)
     run.files.weights.save(arrays_of(SpikingNetwork(run.network)))

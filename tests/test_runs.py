@@ -183,7 +183,7 @@ def test_opening_a_run_imports_no_torch() -> None:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run with random weights, exported without fine-tuning."""
     from lavaseg.export import export
-    from lavaseg.training import SpikingNetwork, experiment
+    from lavaseg.training import SpikingNetwork, preparing
     from lavaseg.training.weights import arrays_of, seed_weights
 
     recipe = recipes.load(
@@ -195,7 +195,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Run:
         ],
     )
     data = lavaseg.load_data("digits-photos", train=6, test=4)
-    run = experiment.described(recipe, data, tmp_path_factory.mktemp("runs") / "tiny")
+    run = preparing.described(recipe, data, tmp_path_factory.mktemp("runs") / "tiny")
     run.save()
     seed_weights(0)
     run.files.weights.save(arrays_of(SpikingNetwork(run.network)))

@@ -122,6 +122,10 @@ def test_the_key_of_a_run_is_that_of_the_fields_that_matter() -> None:
     assert key_of(renamed) == key_of(recipe)
     assert key_of(load_recipe("demo", ["seed=1"])) != key_of(recipe)
     assert key_of(load_recipe("demo", ["finetune.epochs=9"])) != key_of(recipe)
+    begun = load_recipe("demo", ["init.weights=runs/base"])
+    assert key_of(begun) != key_of(recipe)
+    noted = begun.init.model_copy(update={"sha256": "ab" * 32})  # as the run does that it makes
+    assert key_of(begun.model_copy(update={"init": noted})) == key_of(begun)
 
 
 def test_a_version_replaces_what_it_names_and_says_so(tmp_path: Path) -> None:

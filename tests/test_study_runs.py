@@ -383,7 +383,8 @@ def test_a_converted_network_in_pieces_gives_what_it_gives_at_once(tmp_path: Pat
     from lavaseg.export.conversion import convert
     from lavaseg.recipes import load
     from lavaseg.studies.measuring.conversion import readouts
-    from lavaseg.training.experiment import described, trained_model
+    from lavaseg.training.models import trained_model
+    from lavaseg.training.preparing import described
 
     words = ["model={name: ann_deeplab, options: {channels: [4, 4, 4, 4, 4, 4, 4, 4]}}"]
     words += ["encoder={kind: direct, steps: 1, bits: 8}", "data.options={train: 24, test: 8}"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from small_data import DEMO
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lavaseg import recipes
@@ -16,11 +17,7 @@ from lavaseg.training import train
 from lavaseg.training.curves import LAYERS, PICTURES, SAMPLES, _is_due, _spread, _thinned
 
 FIELDS = (
-    "data.options={train: 24, test: 4}",
-    "model.options.channels=[4, 4, 4, 4, 4, 4, 4, 4]",
-    "encoder.steps=2",
-    "training.epochs=3",
-    "training.batch_size=8",
+    *DEMO,
     "training.max_delay=1",
     "rmp={weight: 0.1, schedule: constant}",
 )
@@ -77,7 +74,7 @@ def test_mean_of_the_classes_iou_is_the_miou_of_each_epoch(
 def test_pictures_labels_and_predictions_are_those_of_the_data_in_its_colours(
     run: Run, shown: EventAccumulator
 ) -> None:
-    from lavaseg.training.experiment import training_parts
+    from lavaseg.training.preparing import training_parts
 
     validation = training_parts(run.recipe, run.data)[1]
     assert validation is not None
@@ -99,7 +96,7 @@ def test_pictures_labels_and_predictions_are_those_of_the_data_in_its_colours(
 def test_histograms_hold_every_membrane_of_the_samples(run: Run, shown: EventAccumulator) -> None:
     firing = {f"membranes/conv{k}" for k in range(1, 9)}
     assert {*shown.Tags()["histograms"]} == firing
-    from lavaseg.training.experiment import training_parts
+    from lavaseg.training.preparing import training_parts
 
     validation = training_parts(run.recipe, run.data)[1]
     assert validation is not None

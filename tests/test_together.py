@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,10 +23,14 @@ from lavaseg import recipes
 from lavaseg.data.base import Samples
 from lavaseg.encoders import Direct
 from lavaseg.errors import LavasegError
+from lavaseg.export import export
+from lavaseg.network import Node
 from lavaseg.recipes import Recipe
 from lavaseg.training import company as company_module
 from lavaseg.training import train
 from lavaseg.training.batches import loader
+from lavaseg.training.callbacks import History
+from lavaseg.training.health import Health
 from lavaseg.training.norm import BatchNormOverTime, StepNorm
 from lavaseg.training.ranks import Rank, norms_together
 from lavaseg.training.segmenter import Segmenter
@@ -103,6 +108,73 @@ def test_two_processes_train_what_one_trains(
     assert {path.name for path in (tmp_path / "two").iterdir()} == names
     events = [*(tmp_path / "two" / "tensorboard").rglob("events*")]
     assert len(events) == len([*(tmp_path / "one" / "tensorboard").rglob("events*")])
+
+
+@pytest.mark.slow
+def test_two_processes_begin_with_the_same_weights_and_keep_frozen_layers(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Norms are frozen, too; what the integers of a `.net` file lack is measured by each."""
+    fields = (
+        "model.options={channels: [4, 4, 4, 4, 4, 4, 4, 4]}",
+        "training.optimiser=adam",
+        "training.weight_decay=0.1",
+        "training.epochs=1",
+    )
+    base = train(small(pictures, *fields, "seed=3"), tmp_path / "base", progress=False)
+    export(base, finetune=False, calibration=0, progress=False)
+    frozen = (*fields, "init.frozen=conv[1-3]")
+    found = {}
+    for name, init, more in (
+        ("one", base.path, ()),
+        ("two", base.path, TWO),
+        ("one of integers", base.files.net.path, ()),
+        ("two of integers", base.files.net.path, TWO),
+    ):
+        found[name] = train(small(pictures, *frozen, *more), tmp_path / name, init=init)
+        said = capsys.readouterr().err
+        assert said.count("frozen: conv1, conv2, conv3") == 1
+        assert said.count("\nparameters ") + said.startswith("parameters ") == 1
+    before = load_file(base.weights)
+    for kind in ("", " of integers"):
+        one, two = (load_file(found[f"{count}{kind}"].weights) for count in ("one", "two"))
+        for name, value in one.items():
+            torch.testing.assert_close(two[name], value, rtol=1e-3, atol=2e-4, msg=name)
+        held = [n for n in before if re.search(r"conv[123]\.|_to_conv[123]\.", n)]
+        assert any("norms." in name for name in held)
+        for name in held if not kind else ():
+            assert torch.equal(two[name], before[name]), name
+        assert not torch.equal(two["norms.conv4.running_mean"], before["norms.conv4.running_mean"])
+        accounts = [found[f"{count}{kind}"].files.begun.load() for count in ("one", "two")]
+        assert accounts[0] == accounts[1]
+
+
+@pytest.mark.slow
+def test_a_time_limit_and_what_one_process_alone_sees_are_those_of_both(
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Here only the first process finds a layer silent and is late, and it alone knows of it."""
+    honest, begins, clock = Health._look, History.on_train_epoch_start, time.monotonic
+
+    def deaf(self: Health, node: Node, spikes: torch.Tensor) -> None:
+        honest(self, node, spikes * (node.name != "conv3"))
+
+    def late(self: History, trainer: Any, module: Any) -> None:
+        begins(self, trainer, module)
+        if trainer.current_epoch == 1:
+            monkeypatch.setattr(time, "monotonic", lambda: clock() + 1e6)
+
+    monkeypatch.setattr(Health, "_look", deaf)
+    monkeypatch.setattr(History, "on_train_epoch_start", late)
+    recipe = small(pictures, *SPIKING, *TWO, "machine.time_limit=1h")
+    run = train(recipe, tmp_path / "run")
+    said = capsys.readouterr().err
+    assert "time limit 1h: 1 of 2 batches of epoch 2 are given up" in said
+    assert "conv3 sent no spike" not in said
+    assert len(run.history()) == 1
 
 
 class Numbered(Samples):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,26 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from small_data import DEMO
 
 from lavaseg import recipes
 from lavaseg.errors import LavasegError
+from lavaseg.network import Population
 from lavaseg.recipes import Recipe
 from lavaseg.runs import Run
 from lavaseg.training import SpikingNetwork, experiment, train
-from lavaseg.training.health import SATURATED
+from lavaseg.training.health import SATURATED, Health, check_finite
 from lavaseg.training.segmenter import Segmenter
-
-FIELDS = (
-    "data.options={train: 24, test: 4}",
-    "model.options.channels=[4, 4, 4, 4, 4, 4, 4, 4]",
-    "encoder.steps=2",
-    "training.epochs=3",
-    "training.batch_size=8",
-)
 
 
 def small(*more: str) -> Recipe:
-    return recipes.load("demo", [*FIELDS, *more])
+    return recipes.load("demo", [*DEMO, *more])
 
 
 def warnings_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -38,7 +33,7 @@ def warnings_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 def begin_with(monkeypatch: pytest.MonkeyPatch, change: Callable[[SpikingNetwork], None]) -> None:
     """Let trainings begin with a network that was changed."""
-    honest = experiment.untrained
+    honest = experiment.drawn
 
     def changed(run: Run) -> Any:
         model = honest(run)
@@ -47,7 +42,7 @@ def begin_with(monkeypatch: pytest.MonkeyPatch, change: Callable[[SpikingNetwork
             change(model)
         return model
 
-    monkeypatch.setattr(experiment, "untrained", changed)
+    monkeypatch.setattr(experiment, "drawn", changed)
 
 
 def shift(model: SpikingNetwork, layer: str, value: float) -> None:
@@ -100,8 +95,6 @@ def test_one_class_that_takes_all_pixels_is_named_once_with_a_remedy(
 
 
 def test_a_rare_class_of_which_something_is_found_is_not_dominated() -> None:
-    from lavaseg.training.health import Health
-
     told: list[str] = []
     health = Health(("road", "post"), told.append, "training")
     module = Segmenter.__new__(Segmenter)
@@ -115,6 +108,25 @@ def test_a_rare_class_of_which_something_is_found_is_not_dominated() -> None:
         health._tell_dominated(module, np.array([[100_000, 0], [100, 0]]), epoch)
     assert len(told) == 1
     assert "training.class_weights=median_frequency" in told[0]
+
+
+def test_remedies_of_fine_tuning_are_fields_of_fine_tuning(tmp_path: Path) -> None:
+    told: list[str] = []
+    health = Health(("road", "post"), told.append, "finetune")
+    layers = [Population("a"), Population("b")]
+    health.silent, health.rates = {"a"}, {"b": 1.0}
+    health._tell_silent(layers, 1)
+    health._tell_saturated(layers, 1)
+    module = Segmenter.__new__(Segmenter)
+    object.__setattr__(module, "plan", type("Plan", (), {"class_weights": None}))
+    for epoch in (1, 2):
+        health._tell_dominated(module, np.array([[9, 0], [9, 0]]), epoch)
+    with pytest.raises(LavasegError, match="loss is no longer finite numbers") as caught:
+        check_finite(torch.nn.Linear(1, 1), 1, torch.tensor(torch.nan), "finetune")
+    assert len(told) == 3
+    for text in (*told, str(caught.value)):
+        assert "finetune.learning_rate" in text
+        assert not re.search(r"\b(training|model)\.", text), text
 
 
 @pytest.mark.parametrize("recipe", ["demo", "demo-levels"])

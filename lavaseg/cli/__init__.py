@@ -33,6 +33,7 @@ from lavaseg.cli import (
     show,
     study,
     training,
+    verification,
 )
 from lavaseg.cli.console import Commands, print_anything
 from lavaseg.errors import LavasegError
@@ -64,7 +65,7 @@ app.command(rich_help_panel=PIPELINE)(training.train)
 app.command(rich_help_panel=PIPELINE)(conversion.convert)
 app.command(rich_help_panel=PIPELINE)(nets.export)
 app.command("import", rich_help_panel=PIPELINE)(nets.import_)
-app.command(rich_help_panel=PIPELINE)(evaluation.verify)
+app.command(rich_help_panel=PIPELINE)(verification.verify)
 app.command(rich_help_panel=PIPELINE)(inference.predict)
 app.command(rich_help_panel=PIPELINE)(inference.simulate)
 app.command(rich_help_panel=PIPELINE)(inference.run)

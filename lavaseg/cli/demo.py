@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lavaseg.cli.console import DIFFERENT, check_writable, say
-from lavaseg.cli.evaluation import show_verdict
 from lavaseg.cli.machine import AUTO, Device, Threads, fields
+from lavaseg.cli.verification import show_verdict
 
 if TYPE_CHECKING:
     from lavaseg.recipes import Recipe

@@ -12,7 +12,7 @@ from lavaseg.cli import machine
 from lavaseg.cli.complete import complete_fields, complete_recipes
 from lavaseg.cli.console import check_writable, say
 from lavaseg.cli.inputs import say_repeated
-from lavaseg.cli.training_shown import say_chip, try_steps
+from lavaseg.cli.training_shown import free_folder, say_chip, try_steps
 from lavaseg.errors import LavasegError
 
 
@@ -101,6 +101,8 @@ def train(
         words = ["lavaseg", "train", recipe, *changes, "--out", str(folder)]
         return shlex.join([*words, *(["--resume"] if resume else begun)])
 
+    if dry_run and rates:
+        raise LavasegError("--dry-run and --try-rates are two trials: leave one of them out")
     if dry_run:
         try_steps(checked, folder, resume, command, init)
         return
@@ -109,6 +111,7 @@ def train(
 
         if resume:
             raise LavasegError("--try-rates looks for a rate to begin with: leave out --resume")
+        folder = free_folder(folder, checked)
         try_rates(checked, folder, shlex.split(command(folder, False)), init)
         return
 

@@ -36,9 +36,7 @@ def try_steps(
         command: that trains into a folder, or resumes there.
         init: weights to begin with.
     """
-    from lavaseg.runs import RunFolder
     from lavaseg.training import dry_run
-    from lavaseg.training.resuming import check_free
 
     found = dry_run(
         recipe,
@@ -48,19 +46,33 @@ def try_steps(
         tell=say,
         described_as=lambda run: say_chip(run, say),
     )
-    for text in trial_lines(found):
+    for text in trial_lines(found, recipe.machine.devices):
         say(text)
-    try:
-        check_free(RunFolder(folder), recipe, resume)
-    except LavasegError as error:
-        say(f"{'folder':<12}{error}")
-        folder = next(f for n in count(2) if not (f := Path(f"{folder}-{n}")).exists())
+    if not resume:  # a run to resume has been checked
+        folder = free_folder(folder, recipe)
     say("\nNothing was written. What trains it:")
     typer.echo(f"  {command(folder, resume)}")  # in one line, to be copied
 
 
-def trial_lines(found: Trial) -> list[str]:
-    """What the steps of a trial took, in lines of the style of what training begins with."""
+def free_folder(folder: Path, recipe: Recipe) -> Path:
+    """The folder, if a run can start there; else one of a similar name, after saying why."""
+    from lavaseg.runs import RunFolder
+    from lavaseg.training.resuming import check_free
+
+    try:
+        check_free(RunFolder(folder), recipe, False)
+    except LavasegError as error:
+        say(f"{'folder':<12}{error}")
+        return next(f for n in count(2) if not (f := Path(f"{folder}-{n}")).exists())
+    return folder
+
+
+def trial_lines(found: Trial, devices: int = 1) -> list[str]:
+    """What the steps of a trial took, in lines of the style of what training begins with.
+
+    Args:
+        devices: that shall train together; one of them took the steps.
+    """
     batch, epoch, whole = (duration(s) for s in (found.batch, found.epoch, found.whole))
     names = (*found.classes, "not counted")
     shares = sorted(zip(found.labels.tolist(), names, strict=True), reverse=True)
@@ -69,10 +81,11 @@ def trial_lines(found: Trial) -> list[str]:
     memory = "not told by this system"
     if found.memory is not None:
         memory = f"{gigabytes(found.memory)} at peak ({found.where})"
+    alone = f"; whole ones on one of {devices} devices" if devices > 1 else ""
     validated = ", validation included" if found.batches[1] else ""
     facts = {
         "labels": f"{', '.join(named[:_NAMED])}{more} (of {counted(found.samples, 'sample')})",
-        "measured": f"{counted(found.timed, 'batch', 'batches')}, after others to warm up",
+        "measured": f"{counted(found.timed, 'batch', 'batches')}, after others to warm up{alone}",
         "memory": memory,
         "time": f"{batch} a batch, {epoch} an epoch{validated}, {whole} for "
         f"{counted(found.epochs, 'epoch')}",

@@ -31,7 +31,8 @@ from lavaseg.recipes import Finetune, Recipe
 from lavaseg.runs import Run, RunFolder
 from lavaseg.system.files import new_folder
 from lavaseg.training.batches import messages
-from lavaseg.training.experiment import first, trained_model, training_parts
+from lavaseg.training.models import trained_model
+from lavaseg.training.preparing import first, training_parts
 from lavaseg.training.slayer.neurons import FLOAT_SCALE
 from lavaseg.training.weights import arrays_of
 

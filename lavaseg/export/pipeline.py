@@ -38,10 +38,11 @@ from lavaseg.system.lock import locked
 from lavaseg.system.progress import line, track
 from lavaseg.training import SpikingNetwork
 from lavaseg.training.batches import loader, messages
-from lavaseg.training.experiment import trained, training_parts, weights_of_classes
 from lavaseg.training.fit import fit
+from lavaseg.training.models import trained
 from lavaseg.training.place import Place
 from lavaseg.training.plan import Plan
+from lavaseg.training.preparing import training_parts, weights_of_classes
 from lavaseg.training.weights import arrays_of, restore
 
 CALIBRATION = 16
@@ -114,6 +115,8 @@ def _exported(
     weighted = fitted(weighted, quantisation.scales, fits)
     encoder = run.recipe.encoder_object
     if tunes:
+        if progress and run.recipe.init.frozen:
+            line(_tuned_though_frozen(run))
         start = rounded(weighted, quantisation, encoder, run.classes)
         weighted = _finetune(run, start, weighted, quantisation, fits, place, progress)
     net = quantise(weighted, quantisation, encoder, run.classes, levels)
@@ -123,6 +126,14 @@ def _exported(
     check_loops(net)
     write(net, path)
     return net
+
+
+def _tuned_though_frozen(run: Run) -> str:
+    layers = ", ".join(run.recipe.init.frozen)
+    return (
+        f"fine-tuning changes all layers, also those that training left as they are ({layers}): "
+        f"with finetune.epochs 0 in {run.files.recipe.path} they are only rounded"
+    )
 
 
 def _quantisation(

@@ -14,7 +14,7 @@ from lavaseg.kernels.devices_torch import found_device
 from lavaseg.network import Current, Node
 from lavaseg.runs import Run
 from lavaseg.training.batches import messages
-from lavaseg.training.experiment import trained_model
+from lavaseg.training.models import trained_model
 from lavaseg.training.network import SpikingNetwork
 
 

@@ -85,6 +85,7 @@ class ReportData:
         prediction: its time and energy there, from the spikes on the test set.
         history: one row an epoch, as in metrics.csv.
         recipe: as YAML.
+        begun: the weights that training began with, in a sentence; "" if all were drawn.
         environment: name -> version or value.
         notes: sentences on parts that were left out, and why; shown at the top.
     """
@@ -119,6 +120,7 @@ class ReportData:
     prediction: Prediction | None = None
     history: Sequence[Mapping[str, float]] = ()
     recipe: str = ""
+    begun: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
     colours: np.ndarray | None = None

@@ -24,10 +24,12 @@ from lavaseg.report.contents import Examples, ReportData
 from lavaseg.report.costs import counted_network, described_network
 from lavaseg.report.page import render
 from lavaseg.report.sources import NetSource, RunSource, Wanted
+from lavaseg.report.wording import begun_in_words
 from lavaseg.results.membranes import Histogram
 from lavaseg.results.metrics import predict
 from lavaseg.results.rounding import Calibrated, scales_as_trained
 from lavaseg.runs import Run
+from lavaseg.system.faults import reading
 from lavaseg.system.files import write_atomically
 from lavaseg.system.versions import versions
 
@@ -112,6 +114,7 @@ def collect(run: Run) -> ReportData:
         prediction=_prediction(net, chip, exported),
         history=run.history(),
         recipe=recipes.dump(run.recipe),
+        begun=_begun(run),
         environment=environment(),
         notes=tuple(notes),
     )
@@ -187,6 +190,15 @@ def _data(run: Run, notes: list[str]) -> DataSet | None:
 def _first(data: DataSet) -> list[tuple[Stimulus, np.ndarray]]:
     """The first test pictures or recordings, and labels (H, W)."""
     return [data.test[index] for index in range(min(EXAMPLES, len(data.test)))]
+
+
+def _begun(run: Run) -> str:
+    """The weights that a run began with, in a sentence; "" if all were drawn."""
+    account = run.files.begun
+    if not account.exists():
+        return ""
+    with reading(account.path, "is damaged"):
+        return begun_in_words(account.load())
 
 
 def _parameters(run: Run, net: IntegerNetwork | None) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from lavaseg.results.energy import Estimate, format_energy
+from lavaseg.system.words import counted
 
 
 def format_count(number: float) -> str:
@@ -33,6 +35,23 @@ def format_percent(fraction: float, digits: int = 1) -> str:
 def format_points(points: float) -> str:
     """A difference of percentages: '0.31 points'."""
     return f"{points:.2f} points".replace("-", "−")
+
+
+def begun_in_words(account: Mapping[str, Any]) -> str:
+    """Where the weights come from that a run began with, and which layers took them.
+
+    Args:
+        account: as the run keeps it (`lavaseg.training.transfer.Begun.to_dict`).
+    """
+    epoch = "" if account["epoch"] is None else f"epoch {account['epoch']}, "
+    taken, new = account["taken"], account["new"]
+    parts = [f"{account['weights']} ({epoch}sha256 {account['sha256'][:12]}…)"]
+    parts.append(f"{len(taken)} of {counted(len(taken) + len(new), 'layer')} taken")
+    if new:
+        parts.append(f"new: {', '.join(f'{name} ({why})' for name, why in new.items())}")
+    if account["frozen"]:
+        parts.append(f"kept as they were while training: {', '.join(account['frozen'])}")
+    return "; ".join(parts)
 
 
 def energy_range(estimate: Estimate) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 from lavaseg import recipes
 from lavaseg.errors import LavasegError
@@ -71,7 +72,9 @@ def key_of(recipe: Recipe) -> str:
     Fields at their defaults do not count, so that a field that a later version adds does not make
     every run another one.
     """
-    fields = recipe.model_dump(mode="json", exclude={*UNIMPORTANT}, exclude_defaults=True)
+    # the digest of the weights that it began with is noted by the run
+    unimportant: Any = {**dict.fromkeys(UNIMPORTANT, True), "init": {"sha256": True}}
+    fields = recipe.model_dump(mode="json", exclude=unimportant, exclude_defaults=True)
     text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -41,6 +41,7 @@ class History(pl.Callback):
     Args:
         table: takes one row an epoch.
         weights: takes the best weights.
+        section: of the recipe, whose learning rate it is.
         writes: whether this process, of several that train together, writes them.
     """
 
@@ -48,9 +49,9 @@ class History(pl.Callback):
     """Why training ended before its last epoch; empty if it did not."""
 
     def __init__(
-        self, table: Artefact[Rows], weights: Artefact[Arrays], *, writes: bool = True
+        self, table: Artefact[Rows], weights: Artefact[Arrays], section: str, *, writes: bool = True
     ) -> None:
-        self.table, self.weights, self.writes = table, weights, writes
+        self.table, self.weights, self.section, self.writes = table, weights, section, writes
         self.rows: list[dict[str, float]] = []
         self.started = time.monotonic()
 
@@ -66,7 +67,8 @@ class History(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, Segmenter)
         any_of(False, module.device)  # all processes have come so far, or this fails
-        check_finite(module.model, trainer.current_epoch + 1, trainer.callback_metrics.get("loss"))
+        loss = trainer.callback_metrics.get("loss")
+        check_finite(module.model, trainer.current_epoch + 1, loss, self.section)
         measured = {k: float(v) for k, v in trainer.callback_metrics.items()}
         row = {"epoch": trainer.current_epoch + 1, **measured}
         row["learning_rate"] = float(trainer.optimizers[0].param_groups[0]["lr"])

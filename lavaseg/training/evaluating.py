@@ -26,9 +26,10 @@ from lavaseg.results.levels import LevelView
 from lavaseg.runs import Run
 from lavaseg.system.progress import track
 from lavaseg.training.batches import loader, messages
-from lavaseg.training.experiment import first, trained_model, training_parts
 from lavaseg.training.loss import segmentation_loss
+from lavaseg.training.models import trained_model
 from lavaseg.training.network import Carried, SpikingNetwork, spikes_sent
+from lavaseg.training.preparing import first, training_parts
 from lavaseg.training.slayer.neurons import FLOAT_SCALE
 
 _FLOAT_BYTES = 4

@@ -8,23 +8,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from lavaseg import data, models
-from lavaseg.data.base import DataSet, Samples
+from lavaseg import data
+from lavaseg.data.base import Samples
 from lavaseg.data.labelled import check_labelled
-from lavaseg.data.split import Joined, Subset, hold_out
-from lavaseg.errors import LavasegError
 from lavaseg.kernels.devices_torch import Devices
 from lavaseg.models.analog import AnalogModel
 from lavaseg.models.analog.network_torch import AnalogNetwork
-from lavaseg.models.delays import learning_delays
-from lavaseg.network import Input, Network
 from lavaseg.network.reach import beyond_in_words
 from lavaseg.recipes import Recipe
 from lavaseg.runs import Run, RunFolder
 from lavaseg.runs.run import make_folder
-from lavaseg.system.limits import check_memory
 from lavaseg.system.lock import locked
 from lavaseg.system.progress import line
 from lavaseg.system.threads import limited_threads
@@ -32,18 +25,21 @@ from lavaseg.training.callbacks import History
 from lavaseg.training.company import company
 from lavaseg.training.fit import fit, going_on
 from lavaseg.training.header import header
-from lavaseg.training.loss import class_weights
+from lavaseg.training.models import drawn
 from lavaseg.training.network import SpikingNetwork
 from lavaseg.training.place import Place, check_workers, threads_of
 from lavaseg.training.plan import Plan
+from lavaseg.training.preparing import (
+    check_memory_of,
+    described,
+    plan_of,
+    training_parts,
+)
 from lavaseg.training.ranks import Rank, check_shares
 from lavaseg.training.resuming import check_free, note_surroundings
 from lavaseg.training.segmenter import check_plan
-from lavaseg.training.transfer import Begun, begin, frozen_layers, settled
+from lavaseg.training.transfer import Begun, begin, settled
 from lavaseg.training.trial import Trial, trial
-from lavaseg.training.weights import Module, draw_weights, restore, seed_weights
-
-_FLOAT_BYTES = 4
 
 
 def train(
@@ -83,8 +79,6 @@ def train(
         finished = len(folder.history.load()) if resume and folder.history.exists() else 0
         tell = line if progress else None
         prepared = _prepared(recipe, folder.path, tell, described_as, finished)
-        check_shares(len(prepared.training), recipe.training.batch_size, recipe.machine.devices)
-        check_workers(prepared.run)
         begun = None if resume else _begin(prepared, progress)
         if begun is not None:
             recipe = begun.noted(recipe)
@@ -98,6 +92,8 @@ def train(
             prepared.run.save()
             if begun is not None:
                 folder.begun.save(begun.to_dict())
+            elif not resume:  # an earlier training that finished no epoch may have left one
+                folder.begun.remove()
             note_surroundings(folder, place.devices, resume)
             with company(recipe, folder.path, place.devices, threads, start) as rank:
                 history = _fit(prepared, replace(place, rank=rank), start, progress)
@@ -205,6 +201,8 @@ def _prepared(
     check_labelled(data_set.test, "test", data_set.ignore_index, recipe.encoder_object)
     run = described(recipe, data_set, path)
     check_memory_of(run)
+    check_shares(len(training), recipe.training.batch_size, recipe.machine.devices)
+    check_workers(run)
     for text in header(run, data_set, training, validation, finished):
         tell(text)
     if beyond := _beyond(run):
@@ -238,24 +236,6 @@ def _fit(prepared: _Prepared, place: Place, start: Path | None, progress: bool) 
     )
 
 
-def plan_of(
-    recipe: Recipe, data_set: DataSet, training: Samples, model: SpikingNetwork | AnalogNetwork
-) -> Plan:
-    """Everything that the training of a recipe depends on besides model and data."""
-    encoder = recipe.encoder_object
-    return Plan(
-        recipe.training,
-        encoder,
-        recipe.seed,
-        float(encoder.steps),
-        recipe.rmp,
-        data_set.ignore_index,
-        recipe.augment,
-        weights_of_classes(recipe, data_set, training),
-        frozen_layers(model, recipe.init.frozen) if recipe.init.frozen else (),
-    )
-
-
 def _begin(prepared: _Prepared, progress: bool) -> Begun | None:
     """Give a drawn model the weights that its run begins with, and say which fit."""
     run = prepared.run
@@ -269,126 +249,3 @@ def _beyond(run: Run) -> str:
     """What dilations that reach beyond their sheet do to the network; empty if none does."""
     network = run.model.description if isinstance(run.model, AnalogModel) else run.model
     return "" if network is None else beyond_in_words(network)
-
-
-def check_memory_of(run: Run) -> None:
-    """Refuse a network that no training step on this machine can hold.
-
-    Raises:
-        LavasegError: says what it would take, at least: each number as weight, gradient and two
-            moments of the optimiser, and the spikes of a batch.
-    """
-    recipe, steps = run.recipe, run.recipe.encoder_object.steps
-    needed = _FLOAT_BYTES * 4 * run.model.parameter_count(steps)
-    if isinstance(run.model, Network):
-        neurons = sum(run.model.neurons(name) for name in run.model.shapes)
-        needed += _FLOAT_BYTES * neurons * steps * recipe.training.batch_size
-    remedy = "take a narrower model (model.options), smaller pictures or a smaller batch_size"
-    check_memory(needed, f"training {recipe.name!r}", remedy)
-
-
-def described(recipe: Recipe, data_set: DataSet, folder: Path) -> Run:
-    """The run that a recipe describes on a data set, not yet on disk."""
-    encoder = recipe.encoder_object
-    sheet = Input("input", encoder.shape(data_set.picture_shape), encoder.message_bits)
-    model = models.build(recipe.model.name, sheet, len(data_set.classes), **recipe.model.options)
-    longest = recipe.training.max_delay
-    if isinstance(model, Network):
-        model = learning_delays(model, longest)
-    elif longest:
-        raise LavasegError(
-            f"training.max_delay is {longest}, but {recipe.model.name!r} sends no spikes to delay: "
-            "expected 0, or a spiking model"
-        )
-    return Run(
-        folder,
-        recipe,
-        model,
-        tuple(data_set.classes),
-        data_set.ignore_index,
-        data_set.picture_shape,
-    )
-
-
-def weights_of_classes(
-    recipe: Recipe, data_set: DataSet, training: Samples
-) -> tuple[float, ...] | None:
-    """The weight of each class in the loss, as the recipe asks for, or None."""
-    return class_weights(
-        recipe.training.class_weights, training, len(data_set.classes), data_set.ignore_index
-    )
-
-
-def training_parts(recipe: Recipe, data_set: DataSet) -> tuple[Samples, Samples | None]:
-    """Training and validation samples; the official validation part, or one held out.
-
-    With `training.train_on_all` everything trains, and there are no validation samples.
-
-    Raises:
-        LavasegError: no pixel of one of them has a class.
-    """
-    parts: tuple[Samples, Samples | None]
-    if recipe.training.train_on_all:
-        held = data_set.validation
-        parts = data_set.train if held is None else Joined((data_set.train, held)), None
-    elif data_set.validation is not None:
-        parts = data_set.train, data_set.validation
-    else:
-        parts = hold_out(data_set.train, recipe.training.validation_fraction, recipe.seed)
-    for part, name in zip(parts, ("training", "validation"), strict=True):
-        if part is not None:
-            check_labelled(part, name, data_set.ignore_index, recipe.encoder_object)
-    return parts
-
-
-def trained(run: Run) -> SpikingNetwork:
-    """The spiking float network with its best weights, in eval mode.
-
-    Raises:
-        LavasegError: no weights yet, a damaged file, or an artificial network.
-    """
-    return _with_weights(_spiking(run, run.network), run)
-
-
-def trained_model(run: Run) -> SpikingNetwork | AnalogNetwork:
-    """The float network of any run, spiking or artificial, as `trained` gives it."""
-    return _with_weights(_fresh(run), run)
-
-
-def untrained(run: Run) -> SpikingNetwork | AnalogNetwork:
-    """The float network of any run as training begins with it, in training mode."""
-    model = drawn(run)
-    begin(model, run.recipe, run.classes, lambda: training_parts(run.recipe, run.data)[0])
-    return model
-
-
-def drawn(run: Run) -> SpikingNetwork | AnalogNetwork:
-    """The float network of any run with the weights that its seed draws, in training mode."""
-    seed_weights(run.recipe.seed)
-    model = _fresh(run)
-    draw_weights(model, run.recipe.training)
-    return model
-
-
-def _fresh(run: Run) -> SpikingNetwork | AnalogNetwork:
-    """The run's model with initial weights."""
-    if isinstance(run.model, AnalogModel):
-        return run.model.module()
-    return _spiking(run, run.model)
-
-
-def _spiking(run: Run, network: Network) -> SpikingNetwork:
-    recipe = run.recipe
-    return SpikingNetwork(network, recipe.training.surrogate, steps=recipe.encoder_object.steps)
-
-
-def _with_weights(model: Module, run: Run) -> Module:
-    """The model with the run's best weights, in eval mode."""
-    _ = run.weights  # names what to do if there are none
-    return restore(model, run.files.weights).eval()
-
-
-def first(samples: Samples, limit: int | None) -> Samples:
-    """The first `limit` samples, or all."""
-    count = len(samples) if limit is None else min(limit, len(samples))
-    return Subset(samples, np.arange(count))

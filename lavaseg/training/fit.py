@@ -24,7 +24,7 @@ from lavaseg.training.batches import loader
 from lavaseg.training.callbacks import EpochLines, History
 from lavaseg.training.checkpoints import WholeCheckpoints, newest
 from lavaseg.training.curves import Curves
-from lavaseg.training.health import FiniteGradients, Health
+from lavaseg.training.health import TRAINING, FiniteGradients, Health
 from lavaseg.training.histograms import MembraneHistograms
 from lavaseg.training.memory import keep_freed_memory
 from lavaseg.training.network import SpikingNetwork
@@ -93,20 +93,21 @@ def fit(
     keep_freed_memory()
     place = place or Place()
     rank = place.rank
-    history = History(table, weights, writes=rank.number == 0)
+    first, section = rank.number == 0, TRAINING if title == "train" else title
+    history = History(table, weights, section, writes=first)
     name = table.path.stem
     checkpoint = checkpoint_of(folder, table)
     looked_at = train if validation is None else validation
-    first = rank.number == 0
-    section = "training" if title == "train" else title
-    watching: list[pl.Callback] = [FiniteGradients()]
+    watching: list[pl.Callback] = [FiniteGradients(section)]
     if together():
         watching.append(SameStart())
     if membranes is not None and first:
         watching.append(MembraneHistograms(membranes, looked_at, plan))
     told: list[pl.Callback] = [Curves(looked_at, plan, classes, colours)] if first else []
     if progress and first:
-        told += [EpochLines(history, title), Health(classes, line, section)]
+        told.append(EpochLines(history, title))
+    if progress or together():
+        told.append(Health(classes, line if progress and first else None, section))
     told.append(EarlyStop(history, plan.optimisation.early_stop))
     if place.limit is not None:
         told.append(TimeLimit(history, weights, place))

@@ -16,6 +16,7 @@ from lavaseg.errors import LavasegError
 from lavaseg.models.logic import is_gate
 from lavaseg.network import Network, Node, Population
 from lavaseg.system.words import percent
+from lavaseg.training.ranks import summed, together
 from lavaseg.training.segmenter import Segmenter, SpikingSegmenter
 from lavaseg.training.surroundings import pl
 
@@ -28,12 +29,17 @@ anything of the others finds more than a hundredth of their pixels, however rare
 PATIENCE = 2
 """Epochs in a row with such a class. After the first one it is usual: the most frequent class is
 what a network learns before all others."""
+TRAINING = "training"
+"""The section of a recipe whose learning rate it is, unless the network is fine-tuned."""
 _NAMED = 4
 """Layers that one sentence names."""
 
 
-def check_finite(model: nn.Module, epoch: int, loss: torch.Tensor | None) -> None:
+def check_finite(model: nn.Module, epoch: int, loss: torch.Tensor | None, section: str) -> None:
     """Refuse to go on with numbers that are none.
+
+    Args:
+        section: of the recipe, whose learning rate it is.
 
     Raises:
         LavasegError: names the epoch, and the first layer whose values are not finite.
@@ -43,10 +49,17 @@ def check_finite(model: nn.Module, epoch: int, loss: torch.Tensor | None) -> Non
     if layer is None and (loss is None or torch.isfinite(loss)):
         return
     where = "the loss is" if layer is None else f"values of {layer} are"
-    raise LavasegError(_stopped(f"epoch {epoch}: {where} no longer finite numbers", epoch))
+    what = f"epoch {epoch}: {where} no longer finite numbers"
+    raise LavasegError(_stopped(what, epoch, section))
 
 
-def _stopped(what: str, epoch: int) -> str:
+def _stopped(what: str, epoch: int, section: str) -> str:
+    if section != TRAINING:
+        return (
+            f"{what}, so fine-tuning stops: export again with a lower {section}.learning_rate in "
+            "the run's recipe.yaml, or with epochs 0 there, which rounds the weights and leaves it "
+            "at that"
+        )
     kept = "weights and checkpoint of the epochs before are kept" if epoch > 1 else (
         "no epoch has finished, so there is nothing to keep"
     )  # fmt: skip
@@ -61,7 +74,13 @@ class FiniteGradients(pl.Callback):
 
     A loss that is not finite has no finite gradients either. With a precision whose gradients are
     scaled, such a step is left out anyway, and the scale is lowered.
+
+    Args:
+        section: of the recipe, whose learning rate it is.
     """
+
+    def __init__(self, section: str) -> None:
+        self.section = section
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, module: pl.LightningModule, optimizer: torch.optim.Optimizer
@@ -83,25 +102,28 @@ class FiniteGradients(pl.Callback):
             broken = [name for (name, gradient) in found if not torch.isfinite(gradient).all()]
             layer = broken[-1] if broken else found[-1][0]
             where = f"gradients of {layer.removeprefix('model.')} are no longer finite numbers"
-        raise LavasegError(
-            _stopped(f"epoch {epoch}, step {trainer.global_step + 1}: {where}", epoch)
-        )
+        what = f"epoch {epoch}, step {trainer.global_step + 1}: {where}"
+        raise LavasegError(_stopped(what, epoch, self.section))
 
 
 class Health(pl.Callback):
     """Looks at the spikes and predictions of each epoch, and warns once of each sign.
 
     A layer is silent if none of its neurons spiked for any sample of the epoch; looking for that
-    ends with its first spike. Rates are those of the last batch.
+    ends with its first spike. Rates are those of the last batch. Of several processes each looks at
+    its own samples, and what they saw is put together.
 
     Args:
         classes: class names.
-        tell: takes each warning, a sentence.
+        tell: takes each warning, a sentence; None: this process leaves it to another one.
         section: of the recipe, whose learning rate it is.
     """
 
-    def __init__(self, classes: Sequence[str], tell: Callable[[str], None], section: str) -> None:
-        self.classes, self.tell, self.section = classes, tell, section
+    def __init__(
+        self, classes: Sequence[str], tell: Callable[[str], None] | None, section: str
+    ) -> None:
+        self.classes, self.section = classes, section
+        self.tell = tell or (lambda _: None)
         self.silent: set[str] = set()
         self.rates: dict[str, float] = {}
         self.told: set[str] = set()
@@ -132,10 +154,25 @@ class Health(pl.Callback):
         epoch = trainer.current_epoch + 1
         if isinstance(module, SpikingSegmenter):
             module.watched = None
+            self._put_together(firing(module.model.network), module.device)
             self._tell_silent(firing(module.model.network), epoch)
             self._tell_saturated(firing(module.model.network), epoch)
         if module.measured is not None:
             self._tell_dominated(module, module.measured, epoch)
+
+    def _training(self, words: str) -> str:
+        """A remedy that means another training; empty where the network is only fine-tuned."""
+        return words if self.section == TRAINING else ""
+
+    def _put_together(self, layers: Sequence[Population], device: torch.device) -> None:
+        """Silent is what was silent in all processes; rates are their mean."""
+        if not layers or not together():
+            return
+        own = [(p.name not in self.silent, self.rates.get(p.name, 0.0), 1.0) for p in layers]
+        spoke, rates, count = summed(torch.tensor(own, device=device)).T.tolist()
+        self.silent = {p.name for p, found in zip(layers, spoke, strict=True) if not found}
+        means = (rate / processes for rate, processes in zip(rates, count, strict=True))
+        self.rates = {p.name: mean for p, mean in zip(layers, means, strict=True)}
 
     def _tell_silent(self, layers: Sequence[Population], epoch: int) -> None:
         names = [p.name for p in layers if p.name in self.silent and p.name not in self.told]
@@ -145,8 +182,8 @@ class Health(pl.Callback):
         more = f" (nor did {_several(names[1:])})" if names[1:] else ""
         self.tell(
             f"warning: {names[0]} sent no spike for any sample of epoch {epoch}{more}, so nothing "
-            f"passes it and it learns nothing: lower model.options.threshold or "
-            f"{self.section}.learning_rate"
+            f"passes it and it learns nothing: lower "
+            f"{self._training('model.options.threshold or ')}{self.section}.learning_rate"
         )
 
     def _tell_saturated(self, layers: Sequence[Population], epoch: int) -> None:
@@ -156,13 +193,14 @@ class Health(pl.Callback):
                 continue
             self.told.add(layer.name)
             most = f"spikes at {percent(rate, 0)} of all steps"
-            remedy = "raise model.options.threshold"
+            remedy = "model.options.threshold"
             if layer.levels is not None:
                 most = f"sends {rate * layer.levels:.2f} of {layer.levels} levels"
-                remedy = "raise model.options.levels"
+                remedy = "model.options.levels"
             self.tell(
                 f"warning: {layer.name} {most} on average at the end of epoch {epoch}, so what it "
-                f"sends tells next to nothing of the picture: {remedy}, or lower "
+                f"sends tells next to nothing of the picture: "
+                f"{self._training(f'raise {remedy}, or ')}lower "
                 f"{self.section}.learning_rate"
             )
 
@@ -184,7 +222,8 @@ class Health(pl.Callback):
         self.tell(
             f"warning: after epoch {epoch}, {percent(float(share[number]), 1)} of the validation "
             f"pixels of all other classes are labelled {self.classes[number]!r}, which "
-            f"{percent(float(labelled), 1)} of the pixels are: {remedy}, or raise "
+            f"{percent(float(labelled), 1)} of the pixels are: "
+            f"{self._training(f'{remedy}, or ')}raise "
             f"{self.section}.learning_rate or epochs"
         )
 

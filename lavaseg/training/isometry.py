@@ -34,7 +34,7 @@ from lavaseg.kernels.operators_torch import apply_operator
 from lavaseg.models.residual import ResidualBlock, inner_nodes, residual_blocks
 from lavaseg.network import DECAY_UNITY, Node, Population, Projection
 from lavaseg.runs import Run
-from lavaseg.training import experiment
+from lavaseg.training import models, preparing
 from lavaseg.training.batches import messages as messages_of
 from lavaseg.training.network import SpikingNetwork
 from lavaseg.training.slayer.neurons import leak_factors, time_first
@@ -193,9 +193,9 @@ def isometries(
     if samples < 1:
         raise LavasegError(f"isometry: samples must be at least 1, got {samples}")
     run.network  # noqa: B018  refuses an artificial one
-    model = experiment.trained(run) if trained else experiment.untrained(run)
+    model = models.trained(run) if trained else models.untrained(run)
     assert isinstance(model, SpikingNetwork)
-    chosen = experiment.first(experiment.training_parts(run.recipe, run.data)[0], samples)
+    chosen = preparing.first(preparing.training_parts(run.recipe, run.data)[0], samples)
     stimuli = [chosen[index][0] for index in range(len(chosen))]
     encoded = messages_of(stimuli, run.recipe.encoder_object, run.recipe.seed, range(len(stimuli)))
     return block_isometries(model, encoded, probes=probes, seed=seed, stages=stages)

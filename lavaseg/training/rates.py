@@ -21,11 +21,13 @@ from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.recipes import Recipe
 from lavaseg.runs import Run, RunFolder
 from lavaseg.system.progress import Report, bar, line
-from lavaseg.training.experiment import check_memory_of, described, drawn, plan_of, training_parts
+from lavaseg.system.threads import limited_threads
 from lavaseg.training.fit import batches, quiet, trainer_of
 from lavaseg.training.memory import keep_freed_memory
+from lavaseg.training.models import drawn
 from lavaseg.training.network import SpikingNetwork
-from lavaseg.training.place import Place
+from lavaseg.training.place import Place, check_workers, threads_of
+from lavaseg.training.preparing import check_memory_of, described, plan_of, training_parts
 from lavaseg.training.segmenter import check_plan, segmenter
 from lavaseg.training.slayer.delays import ChannelDelays
 from lavaseg.training.surroundings import alone, pl
@@ -114,12 +116,18 @@ def try_rates(
     """
     if steps < 2:
         raise LavasegError(f"steps must be 2 or more, got {steps}")
-    nowhere, place = RunFolder(Path()), Place.of(recipe).alone
-    recipe = settled(recipe, init, nowhere, resume=False)
+    recipe = settled(recipe, init, RunFolder(Path()), resume=False)
+    place = Place.of(recipe).alone
+    with limited_threads(threads_of(recipe)):
+        return _swept(recipe, place, steps, progress)
+
+
+def _swept(recipe: Recipe, place: Place, steps: int, progress: bool) -> RateTest:
     data_set = data.load(recipe.data.name, **recipe.data.options)
     training, _ = training_parts(recipe, data_set)
-    run = described(recipe, data_set, nowhere.path)
+    run = described(recipe, data_set, Path())
     check_memory_of(run)
+    check_workers(run)
     model = drawn(run)
     plan = plan_of(recipe, data_set, training, model)
     check_plan(model, plan)

@@ -16,7 +16,7 @@ from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.training.batches import Batch
 from lavaseg.training.fit import batches, quiet, trainer_of
 from lavaseg.training.footprint import measured_memory
-from lavaseg.training.health import FiniteGradients
+from lavaseg.training.health import TRAINING, FiniteGradients
 from lavaseg.training.memory import keep_freed_memory
 from lavaseg.training.network import SpikingNetwork
 from lavaseg.training.place import Place
@@ -152,7 +152,7 @@ def trial(
         trainer = trainer_of(
             plan,
             place,
-            callbacks=[watch, FiniteGradients()],
+            callbacks=[watch, FiniteGradients(TRAINING)],
             max_epochs=-(-wanted // len(training)),
             limit_train_batches=min(wanted, len(training)),
             limit_val_batches=1,

@@ -28,7 +28,7 @@ from lavaseg.system.progress import track
 from lavaseg.system.words import or_like
 from lavaseg.training import SpikingNetwork
 from lavaseg.training.evaluating import encoder_at
-from lavaseg.training.experiment import trained, trained_model
+from lavaseg.training.models import trained, trained_model
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -27,8 +27,9 @@ from lavaseg.studies import options as o
 from lavaseg.studies.measures import Row, row
 from lavaseg.training import SpikingNetwork
 from lavaseg.training.batches import messages
-from lavaseg.training.experiment import first, trained_model, training_parts
+from lavaseg.training.models import trained_model
 from lavaseg.training.network import Carried
+from lavaseg.training.preparing import first, training_parts
 
 if TYPE_CHECKING:
     from lavaseg.data.base import Samples

@@ -12,8 +12,9 @@ import torch
 
 from lavaseg.runs import Run
 from lavaseg.training.batches import Batch, loader
-from lavaseg.training.experiment import trained_model, training_parts, weights_of_classes
+from lavaseg.training.models import trained_model
 from lavaseg.training.plan import Plan
+from lavaseg.training.preparing import training_parts, weights_of_classes
 from lavaseg.training.segmenter import Segmenter, segmenter
 
 
