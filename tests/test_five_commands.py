@@ -44,11 +44,11 @@ def test_a_script_goes_from_photos_to_overlays_on_lava_by_what_each_command_name
     sizes = {}
     for photo in photos:
         for part, folder in (("pictures", "val"), ("labels", "valannot")):
-            (tmp_path / "drive" / part).mkdir(parents=True, exist_ok=True)
-            shutil.copy(source / folder / photo.name, tmp_path / "drive" / part)
+            (tmp_path / "my drive" / part).mkdir(parents=True, exist_ok=True)
+            shutil.copy(source / folder / photo.name, tmp_path / "my drive" / part)
         with Image.open(photo) as image:
             sizes[photo.stem] = image.size
-    words = ["recipes", "new", "--root", "drive", "--set", "size=[36, 48]"]
+    words = ["recipes", "new", "--root", "my drive", "--set", "size=[36, 48]"]
     commands = []
     while True:
         commands.append(words[0])
@@ -67,5 +67,5 @@ def test_a_script_goes_from_photos_to_overlays_on_lava_by_what_each_command_name
             shown = np.asarray(overlay).astype(int)
         with Image.open(tmp_path / "predictions" / f"{stem}-labels.png") as labels:
             assert labels.size == size
-        photo = np.asarray(Image.open(tmp_path / "drive/pictures" / f"{stem}.png").convert("RGB"))
+        photo = np.asarray(Image.open(tmp_path / "my drive/pictures" / f"{stem}.png").convert("RGB"))
         assert np.corrcoef(shown.ravel(), photo.ravel())[0, 1] > 0.5  # it is seen below the colours

@@ -14,6 +14,7 @@ from lavaseg.cli.console import check_writable, say
 from lavaseg.cli.inputs import say_repeated
 from lavaseg.cli.training_shown import free_folder, say_chip, try_steps
 from lavaseg.errors import LavasegError
+from lavaseg.system.words import command
 
 
 def train(
@@ -81,7 +82,8 @@ def train(
     --dry-run trains a few steps, says how much memory and time all of it takes, and writes nothing.
 
     Example: `lavaseg train demo --set training.epochs=3 -o runs/short`
-    In the time that there is: `lavaseg train voc --device cuda:1 --workers 4 --time-limit 2h`
+
+    Example: `lavaseg train voc --device cuda:1 --workers 4 --time-limit 2h`
     """
     from lavaseg.recipes import load
 
@@ -97,14 +99,14 @@ def train(
     changes += machine.words(**asked)
     begun = ["--init", str(init)] if init else []
 
-    def command(folder: Path, resume: bool) -> str:
+    def again(folder: Path, resume: bool) -> str:
         words = ["lavaseg", "train", recipe, *changes, "--out", str(folder)]
         return shlex.join([*words, *(["--resume"] if resume else begun)])
 
     if dry_run and rates:
         raise LavasegError("--dry-run and --try-rates are two trials: leave one of them out")
     if dry_run:
-        try_steps(checked, folder, resume, command, init)
+        try_steps(checked, folder, resume, again, init)
         return
     if rates:
         from lavaseg.cli.rates import try_rates
@@ -112,7 +114,7 @@ def train(
         if resume:
             raise LavasegError("--try-rates looks for a rate to begin with: leave out --resume")
         folder = free_folder(folder, checked)
-        try_rates(checked, folder, shlex.split(command(folder, False)), init)
+        try_rates(checked, folder, shlex.split(again(folder, False)), init)
         return
 
     from lavaseg.models.analog import RECTIFIED, AnalogModel
@@ -126,15 +128,16 @@ def train(
         run = train_recipe(checked, folder, init=init, resume=resume, described_as=say_chip)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"interrupted: finished epochs are kept, `{command(folder, True)}` goes on from there"
+            f"interrupted: finished epochs are kept, `{again(folder, True)}` goes on from there"
         ) from None
     kept = " (on all samples; the last epoch is kept)" if checked.training.train_on_all else ""
     say(f"trained: {run.path}{kept}")
     if not run.finished:
-        say(f"To go on: `{command(folder, True)}`")
+        say(f"To go on: `{again(folder, True)}`")
     if not isinstance(run.model, AnalogModel):
-        say(f"Next: `lavaseg export {run.path}`")
+        say(f"Next: {command('export', run.path)}")
         return
-    say(f"Next: `lavaseg evaluate {run.path}`")
+    say(f"Next: {command('evaluate', run.path)}")
     if run.model.name in RECTIFIED:
-        say(f"Or make it spiking: `lavaseg convert {run.path} --out {run.path}-converted`")
+        made = command("convert", run.path, "--out", f"{run.path}-converted")
+        say(f"Or make it spiking: {made}")

@@ -36,7 +36,8 @@ def header(
     more = f", {finished} of them done" if finished else ""
     chosen = devices_of(run.recipe.machine.device, run.recipe.machine.devices)
     device = surroundings(chosen)
-    threads = f"{counted(device['threads'], 'thread')}"
+    each = " each" if run.recipe.machine.devices > 1 else ""
+    threads = f"{counted(device['threads'], 'thread')}{each}"
     where = f"{device['device'].replace('cpu', 'CPU')}, {threads}"
     facts = {
         "network": _network(run),
