@@ -296,7 +296,7 @@ def test_demo_goes_through_every_stage_and_again(
 ) -> None:
     small = recipes.load("demo", TINY)
     load = recipes.load
-    chosen = lambda name: small if name == "demo-levels" else load(name)  # noqa: E731
+    chosen = lambda name, *_: small if name == "demo-levels" else load(name)  # noqa: E731
     monkeypatch.setattr(recipes, "load", chosen)
     monkeypatch.setattr("lavaseg.cli.demo.SAMPLES", 2)
     for _ in range(2):

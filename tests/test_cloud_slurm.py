@@ -342,7 +342,7 @@ def test_lavas_own_names_of_boards_and_variables_are_those_that_a_job_gets(
         check_place(System(board="board-2"))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_bundle_through_slurm_on_the_double_of_a_board_is_equal_and_profiled(
     bundle: Bundle, out: Path, extension: Path
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.style import Style
 from terminal_calls import COMMANDS, LIGHT, call, furnish, invoked
 from typer import rich_utils
 
@@ -47,6 +48,7 @@ def test_every_colour_is_legible_on_light_and_on_dark_grounds(
 ) -> None:
     monkeypatch.chdir(place)
     monkeypatch.setattr(rich_utils, "FORCE_TERMINAL", True)
+    Style.parse.cache_clear()  # styles keep the codes of the terminal that they first met
     texts = [call(*name.split(), "--help", columns=80).output for name in COMMANDS]
     texts += [call(*LIGHT[name].split()).output for name in ("help", "info", "map", "data check")]
     found = {code for text in texts for code in SGR.findall(text)}

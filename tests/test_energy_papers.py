@@ -210,10 +210,10 @@ def test_an_exported_network_is_counted_as_the_description_it_was_trained_as() -
     measured = counts_of(deployed)
     assert described(deployed, trained, measured) == (without, "")
     found, remark = described(deployed, None, measured)
-    assert found is deployed
+    assert found == deployed
     assert "not beside it" in remark
     renamed = {f"other_{name}": count for name, count in measured.items()}
-    assert described(deployed, trained, renamed)[0] is deployed  # another network's description
+    assert described(deployed, trained, renamed)[0] == deployed  # another network's description
 
 
 # -- printed figures -----------------------------------------------------------------------------

@@ -67,5 +67,7 @@ def test_a_script_goes_from_photos_to_overlays_on_lava_by_what_each_command_name
             shown = np.asarray(overlay).astype(int)
         with Image.open(tmp_path / "predictions" / f"{stem}-labels.png") as labels:
             assert labels.size == size
-        photo = np.asarray(Image.open(tmp_path / "my drive/pictures" / f"{stem}.png").convert("RGB"))
+        photo = np.asarray(
+            Image.open(tmp_path / "my drive/pictures" / f"{stem}.png").convert("RGB")
+        )
         assert np.corrcoef(shown.ravel(), photo.ravel())[0, 1] > 0.5  # it is seen below the colours

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from fuzzing import EXAMPLES, Networks, Spikes, relaxed
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ def assert_equal(net: IntegerNetwork, expected: Activity, found: Activity) -> No
     assert differing == 0, str(first_difference(net, "period", expected, found))
 
 
+@pytest.mark.full
 @relaxed
 @given(data=st.data())
 def test_padding_steps_change_no_spike_and_no_readout(

@@ -118,7 +118,7 @@ def test_the_simulator_of_other_devices_is_the_cpus_with_levels(
     np.testing.assert_array_equal(expected.readout, found.readout)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.usefixtures("chip")
 def test_the_double_of_a_chip_gives_the_simulators_spikes_with_levels(
     random_spikes: Spikes,

@@ -82,7 +82,7 @@ def test_the_chip_gives_the_simulators_spikes_on_random_graphs_with_any_lags(
     assert said.split("\n")[:-1] == [f"compared {next(drawn)}"]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.usefixtures("chip")
 def test_whatever_steps_adapters_take_the_spikes_are_the_same(
     monkeypatch: pytest.MonkeyPatch, random_spikes: Spikes

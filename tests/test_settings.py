@@ -115,7 +115,7 @@ def test_of_a_field_that_is_set_twice_the_last_value_holds_and_that_is_said(
         ("training.epochs=yes", "expected a number, got True"),
         ("rmp.weight=on", "expected a number, got True"),
         ("augment.scale=[yes, 2]", "expected numbers, got"),
-        ("training.epochs=1:30", "integer"),
+        ("training.epochs=1:30", "whole number"),
         ("name=../elsewhere", "without slashes"),
         ("name=..", "without slashes"),
         ("name=''", "without slashes"),

@@ -183,7 +183,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no value of a condition": (
         {"claims": [{**OWN["claims"][0], "of": {"RMP": "all", "sigma": 0.2}}]},
-        "condition 'sigma' has no label '0.2'; it has 0, 0.1",
+        "condition 'sigma' has no label '0.2': did you mean '0.1'?",
     ),
     "amount twice": (
         {"measure": ["test", {"noise": {"sigma": [0.1, 0.1000000001]}}]},

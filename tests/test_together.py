@@ -110,7 +110,7 @@ def test_two_processes_train_what_one_trains(
     assert len(events) == len([*(tmp_path / "one" / "tensorboard").rglob("events*")])
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_two_processes_begin_with_the_same_weights_and_keep_frozen_layers(
     pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -149,7 +149,7 @@ def test_two_processes_begin_with_the_same_weights_and_keep_frozen_layers(
         assert accounts[0] == accounts[1]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_time_limit_and_what_one_process_alone_sees_are_those_of_both(
     pictures: Path,
     tmp_path: Path,
@@ -263,7 +263,7 @@ def _passed(samples: slice) -> dict[str, torch.Tensor]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_norms_take_the_statistics_of_all_processes(tmp_path: Path) -> None:
     words = [sys.executable, __file__, str(tmp_path / "store"), str(tmp_path)]
     others = [subprocess.Popen([*words, str(number)]) for number in range(2)]
@@ -292,7 +292,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     return handles
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_process_that_dies_is_named_and_the_run_goes_on_without_it(
     pictures: Path,
     tmp_path: Path,
@@ -345,7 +345,7 @@ def test_a_failure_of_another_process_is_told_in_its_words(
         train(small(pictures, *SPIKING, *TWO), tmp_path / "run", progress=False)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_no_process_is_left_when_the_first_one_is_killed(pictures: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(recipes.dump(small(pictures, *SPIKING, *TWO, "training.epochs=1000")))

@@ -11,11 +11,11 @@ from packaging.utils import canonicalize_name
 import lavaseg
 from lavaseg.system.extras import LAVA
 
-_SUFFIXES = frozenset((".py", ".yaml", ".html", ".sbatch", ".typed"))
+_SUFFIXES = frozenset((".py", ".yaml", ".html", ".css", ".js", ".sbatch", ".typed"))
 """Files that a package of ours consists of; what Python or Numba compiled is left out."""
 PLAIN = (
-    "numpy", "numba", "llvmlite", "h5py", "pillow", "matplotlib", "jinja2", "pydantic", "pyyaml",
-    "typer", "rich", "docstring-parser", "packaging",
+    "numpy", "numba", "llvmlite", "h5py", "pillow", "matplotlib", "graphlay", "jinja2",
+    "pydantic", "pyyaml", "typer", "rich", "docstring-parser", "packaging",
 )  # fmt: skip
 """Packages of a plain installation, as pyproject.toml declares them."""
 ON_LAVA = ("asteval", "networkx", "scipy", "threadpoolctl")
