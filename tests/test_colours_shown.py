@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.style import Style
-from terminal_calls import COMMANDS, LIGHT, call, furnish, invoked
+from terminal_calls import call, furnish, invoked
 from typer import rich_utils
 
+import lavaseg
 from lavaseg.system import styles
 
 
@@ -43,15 +46,30 @@ def contrast(number: int, ground: float) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def test_every_colour_is_legible_on_light_and_on_dark_grounds(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(place)
-    monkeypatch.setattr(rich_utils, "FORCE_TERMINAL", True)
-    Style.parse.cache_clear()  # styles keep the codes of the terminal that they first met
-    texts = [call(*name.split(), "--help", columns=80).output for name in COMMANDS]
-    texts += [call(*LIGHT[name].split()).output for name in ("help", "info", "map", "data check")]
-    found = {code for text in texts for code in SGR.findall(text)}
+RENDER = """
+import sys
+from terminal_calls import COMMANDS, LIGHT, call
+from typer import rich_utils
+rich_utils.FORCE_TERMINAL = True
+for name in COMMANDS:
+    sys.stdout.write(call(*name.split(), "--help", columns=80).output)
+for name in ("help", "info", "map", "data check"):
+    sys.stdout.write(call(*LIGHT[name].split()).output)
+"""
+"""In a process of its own: styles keep the codes of the terminal that they first met."""
+
+
+def test_every_colour_is_legible_on_light_and_on_dark_grounds(place: Path) -> None:
+    paths = os.pathsep.join(map(str, (Path(__file__).parent, Path(lavaseg.__file__).parents[1])))
+    text = subprocess.run(
+        [sys.executable, "-c", RENDER],
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": paths, "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    ).stdout
+    found = {*SGR.findall(text)}
     used = {int(c) for code in found for c in re.findall(r"38;5;(\d+)", code)}
     for code in found:
         rest = {*re.sub(r"38;5;\d+", "", code).split(";")} - {""}
