@@ -169,7 +169,7 @@ def test_power_of_any_board_of_a_partition_is_refused_before_the_run(net_file: P
     assert not labels.exists()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.usefixtures("chip")
 def test_the_command_runs_and_profiles_on_a_board(net_file: Path) -> None:
     sheet, labels = net_file.with_name("sheet.npy"), net_file.with_name("labels.png")
