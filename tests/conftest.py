@@ -55,6 +55,16 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a network, photos of one's own, and results of a study."""
+    from terminal_calls import furnish
+
+    folder = tmp_path_factory.mktemp("terminal")
+    furnish(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def slurm_conf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Configuration of a real Slurm with two boards; skips where Slurm is not installed."""

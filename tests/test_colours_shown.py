@@ -10,20 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from terminal_calls import call, furnish, invoked
+from terminal_calls import call, invoked
 from typer import rich_utils
 
 import lavaseg
 from lavaseg.system import styles
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a network, photos of one's own, and results of a study."""
-    folder = tmp_path_factory.mktemp("terminal")
-    furnish(folder)
-    return folder
-
 
 SGR = re.compile(r"\x1b\[([0-9;]*)m")
 LIGHTEST, DARKEST = 1.0, 0.0

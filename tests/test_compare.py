@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from terminal_calls import ANSI
 from typer.testing import CliRunner
 
 import lavaseg
@@ -30,7 +31,6 @@ from lavaseg.results.evaluation import Evaluation
 from lavaseg.runs import Run
 
 CLASSES = ("ground", "digit")
-ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def network(classes: int, channels: int = 4) -> Network:

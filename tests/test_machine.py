@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from small_data import DEMO
 from typer.testing import CliRunner
 
 from lavaseg import recipes
@@ -37,17 +38,7 @@ from lavaseg.training.trainers import on
 
 def small(*fields: str) -> Recipe:
     """The demo at toy size: a few batches in each of three epochs."""
-    return recipes.load(
-        "demo",
-        [
-            "data.options={train: 24, test: 4}",
-            "model.options.channels=[4, 4, 4, 4, 4, 4, 4, 4]",
-            "encoder={kind: direct, steps: 2, bits: 6}",
-            "training.epochs=3",
-            "training.batch_size=8",
-            *fields,
-        ],
-    )
+    return recipes.load("demo", [*DEMO, *fields])
 
 
 def rows_of(run: Run) -> list[dict[str, float]]:

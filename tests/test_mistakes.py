@@ -5,17 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from terminal_calls import ANSI, COMMANDS, LIGHT, WITH_RUN, call, furnish, invoked, printed
+from terminal_calls import ANSI, COMMANDS, LIGHT, WITH_RUN, call, invoked, printed
 
 from lavaseg.cli.usage import EVERYWHERE
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a network, photos of one's own, and results of a study."""
-    folder = tmp_path_factory.mktemp("terminal")
-    furnish(folder)
-    return folder
 
 
 def refused(*words: str) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from rich.cells import cell_len
+from terminal_calls import ANSI
 
 from lavaseg.cli.console import print_table
 from lavaseg.system.wrapping import flowing
 
-ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 FRAMES = re.compile(r"[─━╭╮╰╯│┃╸╺╌]+")
 
 

@@ -13,8 +13,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from lavaseg import recipes
 from lavaseg.runs import Run
+from lavaseg.system.shown import spread
 from lavaseg.training import train
-from lavaseg.training.curves import LAYERS, PICTURES, SAMPLES, _is_due, _spread, _thinned
+from lavaseg.training.curves import LAYERS, PICTURES, SAMPLES, _is_due, _thinned
 
 FIELDS = (
     *DEMO,
@@ -122,9 +123,9 @@ def test_the_file_is_small_and_pictures_are_few_however_long_the_training(run: R
         assert len(due) >= min(epochs, PICTURES // 2)
     assert max(_thinned(np.zeros((3, 1000, 700))).shape) <= 256
     names = [f"layer{k}" for k in range(100)]
-    kept = [*_spread(names, LAYERS)]
+    kept = [*spread(names, LAYERS)]
     assert (kept[0], kept[-1], len(kept)) == ("layer0", "layer99", LAYERS)
-    assert [*_spread([], LAYERS)] == []
+    assert [*spread([], LAYERS)] == []
 
 
 def test_an_artificial_network_without_validation_has_pictures_and_no_membranes(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
-from terminal_calls import COMMANDS, LIGHT, UNUSED, VERBATIM, WITH_RUN, call, furnish, printed
+from terminal_calls import COMMANDS, LIGHT, UNUSED, VERBATIM, WITH_RUN, call, printed
 
 WIDTHS = NARROW, WIDE = 80, 120
 FRAMES = re.compile(r"[─━╭╮╰╯│┃╸╺╌]+")
@@ -45,14 +45,6 @@ def use(words: str) -> None:
         text = printed(call(*words.replace("FRESH", fresh).split(), columns=columns))
         texts[columns] = text.replace(fresh, "fresh")
     check_whole(texts)
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a network, photos of one's own, and results of a study."""
-    folder = tmp_path_factory.mktemp("terminal")
-    furnish(folder)
-    return folder
 
 
 RECIPE = """\

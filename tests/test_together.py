@@ -114,7 +114,7 @@ def test_two_processes_train_what_one_trains(
 def test_two_processes_begin_with_the_same_weights_and_keep_frozen_layers(
     pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Norms are frozen, too; what the integers of a `.net` file lack is measured by each."""
+    """Norms are frozen, too; what the integers of a `.net` file lack is measured by the first."""
     fields = (
         "model.options={channels: [4, 4, 4, 4, 4, 4, 4, 4]}",
         "training.optimiser=adam",

@@ -24,7 +24,6 @@ from lavaseg.cli.console import (
 from lavaseg.cli.inputs import (
     DataOptions,
     Json,
-    check_exists,
     data_beside,
     data_options,
     open_net,
@@ -34,6 +33,7 @@ from lavaseg.cli.inputs import (
 from lavaseg.data.inputs import choose_inputs
 from lavaseg.deploy.backends import BACKENDS
 from lavaseg.errors import LavasegError
+from lavaseg.system.faults import check_target
 from lavaseg.system.progress import line
 from lavaseg.system.words import command, counted
 
@@ -88,7 +88,7 @@ def bundle(
 
     Example: `lavaseg bundle runs/demo --samples 4 -o demo.zip`
     """
-    check_exists(target)
+    check_target(target)
     with only_json(json):
         run = open_run(target) if target.is_dir() else None
         path = run.files.net.path if run else target

@@ -18,7 +18,7 @@ from lavaseg.cli.console import (
 )
 from lavaseg.cli.inputs import Json
 from lavaseg.system.progress import line
-from lavaseg.system.words import percent
+from lavaseg.system.words import percent, shortened
 
 if TYPE_CHECKING:
     from lavaseg.report.comparing import Comparison
@@ -89,17 +89,15 @@ def _show_results(found: Comparison, group: Group) -> None:
     for member in group.members:
         figures = found.figures[member.number - 1]
         cost, subject = figures.cost, member.subject
-        against, of_floats = group.against(member, "exported"), ""
-        if math.isnan(against):
-            against, of_floats = group.against(member, "trained"), "*"
+        above, of_floats = group.above(member)
         floats = "*" if figures.costs_of == "floats" and not subject.artificial else ""
         rows.append(
             (
                 member.mark,
-                shortened(subject.title),
+                shortened(subject.title, _NAME),
                 percent(figures.trained),
                 percent(figures.exported),
-                signed(against) + (of_floats if math.isfinite(against) else ""),
+                signed(above) + ("*" if of_floats else ""),
                 _count(cost.operations, floats),
                 _energy(cost.picojoules),
                 NONE if cost.rate is None else percent(cost.rate),
@@ -186,14 +184,6 @@ def _show_missing(found: Comparison) -> None:
     for member, part in found.missing:
         command = f": `{part.command}`" if part.command else ""
         say(f"{member.mark}  {part.what}{command}")
-
-
-def shortened(name: str) -> str:
-    """A name without its middle, if it is long."""
-    if len(name) <= _NAME:
-        return name
-    half = (_NAME - 1) // 2
-    return f"{name[:half]}…{name[-(_NAME - 1 - half) :]}"
 
 
 def signed(points: float, digits: int = 2) -> str:

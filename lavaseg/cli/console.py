@@ -158,10 +158,10 @@ PIPE_WIDTH = 160
 """Columns that a file or a pipe gets, which have no width."""
 
 
-def width() -> int:
-    """Columns of the terminal at stdout."""
+def width(piped: int = PIPE_WIDTH) -> int:
+    """Columns of the terminal at stdout; `piped` of a file or a pipe."""
     console = terminal()
-    return console.width if console.is_terminal else PIPE_WIDTH
+    return console.width if console.is_terminal else piped
 
 
 def is_narrow() -> bool:

@@ -27,7 +27,6 @@ from lavaseg.cli.console import (
 from lavaseg.cli.inputs import (
     DataOptions,
     Json,
-    check_exists,
     data_beside,
     data_options,
     open_net,
@@ -39,6 +38,7 @@ from lavaseg.data.inputs import check_fits, load_data
 from lavaseg.deploy.backends import REFERENCE
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import AnalogModel
+from lavaseg.system.faults import check_target
 from lavaseg.system.words import counted, percent
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def evaluate(
 
     Example: `lavaseg evaluate runs/demo/net.net --limit 100`
     """
-    check_exists(target)
+    check_target(target)
     conditions = Conditions.of(noise, noise_seed, steps)
     at_labels = check_at(at, conditions)
     with only_json(json):
@@ -256,7 +256,7 @@ def _show_classes(target: Path, result: Evaluation) -> None:
 
 
 def _show_activity(result: Evaluation, account: EnergyAccount | None) -> None:
-    view = result.view
+    view, per_step = result.view, result.rates_per_step
     print_table(
         f"Spikes in {counted(result.steps, 'step')}",
         ["population", ">per neuron", ">per neuron and step", ">synaptic operations into it"],
@@ -264,7 +264,7 @@ def _show_activity(result: Evaluation, account: EnergyAccount | None) -> None:
             (
                 name,
                 f"{rate:.4f}",
-                f"{result.rates_per_step[name]:.4f}",
+                f"{per_step[name]:.4f}",
                 f"{view.operations_into(account, name):,.0f}" if account else "-",
             )
             for name, rate in result.rates.items()
@@ -278,7 +278,7 @@ def _show_activity(result: Evaluation, account: EnergyAccount | None) -> None:
             (
                 (
                     name,
-                    f"{result.rates_per_step[name]:.4f}",
+                    f"{per_step[name]:.4f}",
                     *(f"{100 * share:.1f}" for share in found),
                     *["-"] * (most - len(found)),
                 )

@@ -10,7 +10,7 @@ import typer
 from lavaseg.cli.backends import backend_option, choice_option
 from lavaseg.cli.boards import Board, Generation, Host, Partition, check_used, system_of
 from lavaseg.cli.console import complain, only_json, print_json, warn_if_silent
-from lavaseg.cli.inputs import DataOptions, Json, check_exists, check_net, data_options
+from lavaseg.cli.inputs import DataOptions, Json, check_net, data_options
 from lavaseg.cli.labelling import Job, Tally, carry_out
 from lavaseg.cli.labelling_shown import describe, show, show_activity
 from lavaseg.cli.limits import say_remarks
@@ -18,6 +18,7 @@ from lavaseg.cli.machine import Device, Threads
 from lavaseg.cli.profiles import profile_on_chip, show_profile
 from lavaseg.deploy.backends import BACKENDS, REFERENCE, RUNTIMES
 from lavaseg.errors import LavasegError
+from lavaseg.system.faults import check_target
 from lavaseg.system.words import counted
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def predict(
     On Lava: `lavaseg predict runs/demo/net.net photo.jpg --backend lava`
     A camera: `ffmpeg -i /dev/video0 -f image2pipe -c:v ppm - | lavaseg predict net.net -`
     """
-    check_exists(target)
+    check_target(target)
     if backend is None:
         backend = FLOAT if target.is_dir() else REFERENCE
     system = system_of(board, partition, host, loihi_gen)

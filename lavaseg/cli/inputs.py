@@ -75,15 +75,6 @@ def open_net(path: Path) -> IntegerNetwork:
     return read(path)
 
 
-def check_exists(target: Path) -> None:
-    """LavasegError unless a command's RUN|NET is a folder or a file."""
-    if not target.exists():
-        made = ": `lavaseg train` makes runs, `lavaseg export` makes .net files"
-        raise LavasegError(
-            f"there is no run folder and no .net file {target}{meant_path(target) or made}"
-        )
-
-
 def say_repeated(items: Sequence[str]) -> None:
     """Say on stderr which fields several words of `--set` give: the last one holds."""
     count = Counter(item.partition("=")[0] for item in items)

@@ -18,7 +18,6 @@ from lavaseg.cli.console import (
 from lavaseg.cli.inputs import (
     DataOptions,
     Json,
-    check_exists,
     data_beside,
     data_options,
     open_net,
@@ -26,6 +25,7 @@ from lavaseg.cli.inputs import (
 )
 from lavaseg.data.inputs import Trained, choose_inputs
 from lavaseg.errors import LavasegError
+from lavaseg.system.faults import check_target
 from lavaseg.system.words import counted, percent
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def record(
 
     Example: `lavaseg record runs/demo --samples 2 --layers conv1,conv8 -o record.npz`
     """
-    check_exists(target)
+    check_target(target)
     if out_.suffix.lower() != ".npz":
         raise LavasegError(f"recordings are written as .npz: --out {out_} must end in .npz")
     check_writable(out_.parent)

@@ -10,6 +10,7 @@ import typer
 
 from lavaseg.cli.complete import complete_shown
 from lavaseg.cli.console import check_out, check_writable, say
+from lavaseg.cli.console import width as console_width
 from lavaseg.cli.models import sheet
 from lavaseg.errors import LavasegError
 from lavaseg.system.words import command, counted
@@ -132,7 +133,7 @@ def show(
     if text and out_ is not None:
         raise LavasegError(f"--text writes no file: leave out --out {out_}")
     drawn = diagram(found, slots=slots)
-    typer.echo(drawn.text(_columns(), ascii_only=_is_ascii()))
+    typer.echo(drawn.text(console_width(COLUMNS), ascii_only=_is_ascii()))
     if found.remark:
         say(found.remark)
     if target is not None:
@@ -166,13 +167,6 @@ def _target(what: str, found: Shown, out: Path | None) -> Path:
     check_out(out, [*kept, *([path] if path.is_file() else [])])
     check_writable(out.parent)
     return out
-
-
-def _columns() -> int:
-    from lavaseg.cli.console import PIPE_WIDTH, width
-
-    found = width()
-    return COLUMNS if found == PIPE_WIDTH else found
 
 
 def _is_ascii() -> bool:

@@ -12,7 +12,7 @@ import typer
 from lavaseg.cli.console import say
 from lavaseg.errors import LavasegError
 from lavaseg.system.limits import gigabytes
-from lavaseg.system.words import counted, duration, percent
+from lavaseg.system.words import counted, duration, percent, several
 
 if TYPE_CHECKING:
     from lavaseg.recipes import Recipe
@@ -77,14 +77,13 @@ def trial_lines(found: Trial, devices: int = 1) -> list[str]:
     names = (*found.classes, "not counted")
     shares = sorted(zip(found.labels.tolist(), names, strict=True), reverse=True)
     named = [f"{name} {percent(share, 1)}" for share, name in shares if share]
-    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
     memory = "not told by this system"
     if found.memory is not None:
         memory = f"{gigabytes(found.memory)} at peak ({found.where})"
     alone = f"; whole ones on one of {devices} devices" if devices > 1 else ""
     validated = ", validation included" if found.batches[1] else ""
     facts = {
-        "labels": f"{', '.join(named[:_NAMED])}{more} (of {counted(found.samples, 'sample')})",
+        "labels": f"{several(named, _NAMED)} (of {counted(found.samples, 'sample')})",
         "measured": f"{counted(found.timed, 'batch', 'batches')}, after others to warm up{alone}",
         "memory": memory,
         "time": f"{batch} a batch, {epoch} an epoch{validated}, {whole} for "

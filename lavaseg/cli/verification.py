@@ -22,7 +22,6 @@ from lavaseg.cli.inputs import (
     ROOT,
     DataOptions,
     Json,
-    check_exists,
     data_beside,
     data_options,
     open_net,
@@ -34,6 +33,7 @@ from lavaseg.cli.limits import say_remarks
 from lavaseg.cli.machine import Threads
 from lavaseg.data.inputs import choose_inputs
 from lavaseg.deploy.backends import BACKENDS, COMPARABLE, COMPARED
+from lavaseg.system.faults import check_target
 from lavaseg.system.styles import BAD, GOOD
 from lavaseg.system.words import counted
 
@@ -78,7 +78,7 @@ def verify(
 
     Example: `lavaseg verify runs/demo --samples 4`
     """
-    check_exists(target)
+    check_target(target)
     with only_json(json):
         system = system_of(board, partition, host, loihi_gen)
         if backend != ALL:

@@ -48,6 +48,20 @@ def class_colours(classes: Sequence[str], *given: Colours) -> np.ndarray:
     return found
 
 
+def label_table(colours: np.ndarray, ignore_index: int | None = None) -> np.ndarray:
+    """The colour of each label, uint8 (256, 3); what is no class, or does not count, is white.
+
+    Args:
+        colours: of the classes, uint8 (K, 3).
+        ignore_index: label that does not count.
+    """
+    found = np.full((256, 3), 255, np.uint8)
+    found[: len(colours)] = colours
+    if ignore_index is not None:
+        found[ignore_index] = 255
+    return found
+
+
 def data_colours(data: Choice | None) -> Colours:
     """The colours that a data set gives its classes; none if it has none of its own.
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from lavaseg.data.base import DataSet, Samples
-from lavaseg.data.colours import class_colours, data_colours
+from lavaseg.data.colours import class_colours, data_colours, label_table
 from lavaseg.errors import LavasegError
 from lavaseg.events import preview
 from lavaseg.recipes import Choice
@@ -15,8 +15,6 @@ from lavaseg.system.shown import by, html_picture, html_table
 
 _SHOWN = 4
 """Samples that are shown."""
-_IGNORED = (255, 255, 255)
-"""Colour of pixels that do not count."""
 _LONGEST = 320
 """Pixels of a picture's longer side that are shown; of larger pictures some are left out."""
 
@@ -37,11 +35,8 @@ def _sample(data: DataSet, index: int) -> str:
         return ""
     picture = preview(stimulus)
     step = max(1, -(-max(label.shape) // _LONGEST))
-    colours = np.full((256, 3), _IGNORED, np.uint8)
-    own = data_colours(Choice(name=data.name))
-    colours[: len(data.classes)] = class_colours(data.classes, own)
-    if data.ignore_index is not None:
-        colours[data.ignore_index] = _IGNORED
+    own = class_colours(data.classes, data_colours(Choice(name=data.name)))
+    colours = label_table(own, data.ignore_index)
     about = f"train {index}, {by(stimulus.shape)}"
     shown = np.moveaxis(picture[:3] if len(picture) >= 3 else picture[:1].repeat(3, 0), 0, -1)
     both = (shown[::step, ::step], colours[label][::step, ::step])

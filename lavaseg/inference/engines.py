@@ -18,7 +18,7 @@ from lavaseg.network.integers import IntegerNetwork
 from lavaseg.netx import read
 from lavaseg.runs import Run, RunFolder
 from lavaseg.system.extras import optional
-from lavaseg.system.words import meant_path
+from lavaseg.system.faults import check_target
 
 if TYPE_CHECKING:
     from lavaseg.data.inputs import Taker
@@ -111,11 +111,7 @@ class Target:
     def _opened(cls, path: Path, backend: str | None) -> Target:
         if path.is_dir():
             return cls.of(Run.open(path), backend)
-        if not path.exists():
-            made = ": `lavaseg train` makes runs, `lavaseg export` makes .net files"
-            raise LavasegError(
-                f"there is no run folder and no .net file {path}{meant_path(path) or made}"
-            )
+        check_target(path)
         net = read(path)
         cls.of(net, backend)
         recipe = RunFolder(path.resolve().parent).recipe

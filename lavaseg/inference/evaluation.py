@@ -11,7 +11,6 @@ from lavaseg.data.labelled import check_labelled
 from lavaseg.data.split import Subset
 from lavaseg.errors import LavasegError
 from lavaseg.inference.engines import Target, engine
-from lavaseg.models.analog import AnalogModel
 from lavaseg.network.integers import IntegerNetwork
 from lavaseg.results import metrics
 from lavaseg.results.evaluation import Evaluation, Meter
@@ -93,6 +92,4 @@ def _view(target: Target) -> LevelView:
     """Which populations of a target send integers."""
     if target.net is not None:
         return LevelView.of(target.net.network, target.net.weights)
-    if target.run is None or isinstance(target.run.model, AnalogModel):
-        return LevelView()
-    return LevelView.of(target.run.model)
+    return LevelView() if target.run is None else LevelView.of(target.run.model)

@@ -13,7 +13,6 @@ from lavaseg.results.energy import (
     EnergyAccount,
     Estimate,
     account,
-    artificial,
     describe,
     estimates,
     uncountable,
@@ -49,10 +48,8 @@ class Cost:
         return self.estimates[0].picojoules if self.estimates else None
 
 
-def cost(
-    network: Network | AnalogModel, found: Evaluation, run: Run | None, *, exported: bool
-) -> Cost:
-    """The cost of an evaluated network.
+def cost(network: Network, found: Evaluation, run: Run | None, *, exported: bool) -> Cost:
+    """The cost of an evaluated spiking network.
 
     Args:
         network: the one that was evaluated: as trained, or as exported.
@@ -62,8 +59,6 @@ def cost(
     Raises:
         LavasegError: the evaluation is of another network.
     """
-    if isinstance(network, AnalogModel):
-        return Cost(estimates=(artificial(network.kim_macs()),))
     where, reason = counted_network(run, network, found)
     exact: EnergyAccount | None = None
     if where is not None and not uncountable(where):

@@ -31,6 +31,7 @@ from lavaseg.results.rounding import Calibrated, scales_as_trained
 from lavaseg.runs import Run
 from lavaseg.system.faults import reading
 from lavaseg.system.files import write_atomically
+from lavaseg.system.shown import spread
 from lavaseg.system.versions import versions
 
 if TYPE_CHECKING:
@@ -255,7 +256,7 @@ def _activity(
     if net is None and _recordings(notes, "spike maps of a network that is not exported") is None:
         return {}
     source = RunSource(run) if net is None else NetSource(net, run=run)
-    layers = drawings.spread(source.firing, MAPS)
+    layers = spread(source.firing, MAPS)
     found: dict[str, Any] = {"maps": drawings.spike_data(source, layers, Wanted(samples=1))}
     found["animation"] = recorded(source, Wanted(samples=1), most=ANIMATED)
     if run.recipe.encoder["kind"] in ("poisson", "onoff_poisson"):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lavaseg.report.wording import cell, format_count, format_percent, format_points
 
 
+@cache
 def environment() -> Environment:
     """What renders the templates in this folder and those below it."""
     found = Environment(

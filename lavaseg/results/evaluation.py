@@ -9,6 +9,7 @@ import warnings
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ class Evaluation:
         """
         return (clean.miou - self.miou) / clean.miou if clean.miou else math.nan
 
-    @property
+    @cached_property
     def spikes(self) -> dict[str, np.ndarray]:
         """`counts` by population: of integer neurons the spikes of all slots."""
         return self.view.spikes(self.counts)

@@ -13,6 +13,7 @@ from lavaseg.network import MOST_LEVELS, Network
 from lavaseg.network.levels import IntegerNeurons, forms_in_words, integer_neurons
 
 if TYPE_CHECKING:
+    from lavaseg.models.analog import AnalogModel
     from lavaseg.results.energy import EnergyAccount
 
 
@@ -29,12 +30,16 @@ class LevelView:
     sheets: Mapping[str, IntegerNeurons] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, network: Network, weights: Mapping[str, np.ndarray] | None = None) -> LevelView:
-        """The view of a network, as described or in integers.
+    def of(
+        cls, network: Network | AnalogModel, weights: Mapping[str, np.ndarray] | None = None
+    ) -> LevelView:
+        """The view of a network, as described or in integers; an artificial one sends none.
 
         Args:
             weights: of its projections, as of `integer_neurons`.
         """
+        if not isinstance(network, Network):
+            return cls()
         levels = {p.name: p.levels for p in network.populations if p.levels is not None}
         sheets: dict[str, IntegerNeurons] = {}
         for sheet in integer_neurons(network, weights):

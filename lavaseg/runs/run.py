@@ -142,6 +142,11 @@ class Run:
         return self.model
 
     @property
+    def description(self) -> Network | None:
+        """What the model interprets; None of an artificial one that is a torch module."""
+        return self.model.description if isinstance(self.model, AnalogModel) else self.model
+
+    @property
     def _or(self) -> str:
         """Advice on how an artificial network gets its spikes, if it can."""
         assert isinstance(self.model, AnalogModel)
@@ -228,14 +233,31 @@ def _checked(stored: Mapping[str, Any], field: str, hint: Any) -> Any:
     return stored[field]
 
 
+def best_epoch(rows: Rows) -> int | None:
+    """The epoch whose weights are kept: the first of the best, or the last where none is judged.
+
+    None where there is no epoch.
+    """
+    if not rows:
+        return None
+    scores = _scores(rows)
+    best = max(scores)
+    return int(rows[-1 if best < 0 else scores.index(best)]["epoch"])
+
+
+def _scores(rows: Rows) -> list[float]:
+    """Validation mIoU of each epoch; -1 where there is none."""
+    found = [row.get("val_miou", math.nan) for row in rows]
+    return [-1.0 if math.isnan(miou) else miou for miou in found]
+
+
 def stopped_early(rows: Rows, patience: int) -> bool:
     """Whether the last `patience` epochs gave no better validation mIoU than those before; 0: no.
 
     Args:
         rows: one an epoch; of the first one, whatever it has counts.
     """
-    found = [row.get("val_miou", math.nan) for row in rows]
-    scores = [-1.0 if math.isnan(miou) else miou for miou in found]
+    scores = _scores(rows)
     return 0 < patience < len(rows) and max(scores[-patience:]) <= max(scores[:-patience])
 
 

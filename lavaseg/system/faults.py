@@ -195,6 +195,15 @@ def writing_in_threads(path: str | Path) -> Iterator[None]:
         threading.excepthook = before
 
 
+def check_target(path: Path) -> None:
+    """LavasegError unless there is a folder or a file, which may be a run or a `.net` file."""
+    if not path.exists():
+        made = ": `lavaseg train` makes runs, `lavaseg export` makes .net files"
+        raise LavasegError(
+            f"there is no run folder and no .net file {path}{meant_path(path) or made}"
+        )
+
+
 @contextmanager
 def reading(
     path: str | Path,

@@ -1,4 +1,4 @@
-"""How objects show themselves in notebooks: small tables and pictures in HTML."""
+"""How much of things is shown, and how objects show themselves in notebooks: in small HTML."""
 
 from __future__ import annotations
 
@@ -6,14 +6,23 @@ import base64
 import io
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 _SIDE = 160
 """Pixels that the longer side of a small picture is enlarged to, if it is shorter."""
 _LARGEST = 640
 """Pixels that the longer side of a large picture is made smaller to."""
+
+
+def spread(items: Sequence[T], most: int) -> list[T]:
+    """At most `most` items, the first and the last among them, as evenly apart as can be."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(k * (len(items) - 1) / (most - 1))] for k in range(most)]
 
 
 def html_table(title: str, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:

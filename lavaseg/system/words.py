@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
@@ -25,9 +25,27 @@ def percent(fraction: float, digits: int = 2) -> str:
     return f"{fraction:.{digits}%}" if math.isfinite(fraction) else "-"
 
 
+def call(*words: object) -> str:
+    """A call of lavaseg as a shell takes it: "lavaseg export 'my run'"."""
+    return shlex.join(["lavaseg", *map(str, words)])
+
+
 def command(*words: object) -> str:
-    """A call of lavaseg in a sentence, as a shell takes it: "`lavaseg export 'my run'`"."""
-    return f"`{shlex.join(['lavaseg', *map(str, words)])}`"
+    """The same in a sentence: "`lavaseg export 'my run'`"."""
+    return f"`{call(*words)}`"
+
+
+def several(names: Sequence[str], most: int) -> str:
+    """The first few names, and how many more there are: 'a, b and 3 more'."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def shortened(name: str, most: int) -> str:
+    """A name, its middle left out where it has more than `most` letters."""
+    if len(name) <= most:
+        return name
+    return f"{name[: most // 2 - 1]}…{name[-(most - most // 2) :]}"
 
 
 def duration(seconds: float) -> str:

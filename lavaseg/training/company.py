@@ -34,7 +34,8 @@ from lavaseg.training.ranks import ALONE, Rank
 
 BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
 """What carries sums between processes, by the kind of their devices."""
-_HOST = "127.0.0.1"
+HOST = "127.0.0.1"
+"""The machine itself, where processes find each other."""
 _PATIENCE = timedelta(hours=2)
 """How long a process waits for another one within an epoch."""
 _LOOK = 0.05
@@ -83,10 +84,10 @@ def company(
         yield ALONE
         return
     # bound here: nobody can take the port before the others know it
-    listener = socket.create_server((_HOST, 0), backlog=count)
+    listener = socket.create_server((HOST, 0), backlog=count)
     port = listener.getsockname()[1]
     store = distributed.TCPStore(
-        _HOST,
+        HOST,
         port,
         count,
         is_master=True,

@@ -6,16 +6,18 @@ labels and predictions, and histograms of membranes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from lavaseg.data.base import Samples
+from lavaseg.data.colours import label_table
 from lavaseg.events import preview
 from lavaseg.results.membranes import EDGES
 from lavaseg.results.metrics import iou, predict
+from lavaseg.system.shown import spread
 from lavaseg.training.histograms import look
 from lavaseg.training.network import SpikingNetwork
 from lavaseg.training.plan import Plan
@@ -33,8 +35,6 @@ EVERY = 50
 """Steps from one learning rate to the next."""
 LAYERS = 24
 """Layers whose membranes are kept, spread over the network, where it has more."""
-_IGNORED = (255, 255, 255)
-"""Colour of pixels that do not count."""
 
 
 class Curves(pl.Callback):
@@ -55,10 +55,7 @@ class Curves(pl.Callback):
         self, samples: Samples, plan: Plan, classes: Sequence[str], colours: np.ndarray
     ) -> None:
         self.samples, self.plan, self.classes = samples, plan, classes
-        self.table = np.full((256, 3), _IGNORED, np.uint8)
-        self.table[: len(colours)] = colours
-        if plan.ignore_index is not None:
-            self.table[plan.ignore_index] = _IGNORED
+        self.table = label_table(colours, plan.ignore_index)
         self.sums: dict[str, torch.Tensor] = {}
         self.batches = 0
         self.begun = False
@@ -116,7 +113,7 @@ class Curves(pl.Callback):
                 writer.add_image(f"sample {number}/2 label", self._drawn(label), step)
             writer.add_image(f"sample {number}/3 prediction", self._drawn(predicted), step)
         self.begun = self.begun or pictures
-        for name in _spread(list(counts), LAYERS):
+        for name in spread(list(counts), LAYERS):
             _add_histogram(writer, f"membranes/{name}", counts[name], step)
 
     def _drawn(self, label: np.ndarray) -> np.ndarray:
@@ -153,12 +150,6 @@ def _rgb(picture: np.ndarray) -> np.ndarray:
         thin = (127.5 * (1 + signed))[None]
     grey = thin.mean(0).astype(np.uint8)
     return np.repeat(grey[None], 3, 0)
-
-
-def _spread(names: Sequence[str], most: int) -> Iterable[str]:
-    """At most so many names, the first and the last among them."""
-    places = np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int)
-    return [names[place] for place in dict.fromkeys(places.tolist())]
 
 
 def _add_histogram(writer: Any, tag: str, counts: np.ndarray, step: int) -> None:

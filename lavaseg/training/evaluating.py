@@ -90,7 +90,7 @@ def evaluate(
         encoder.steps,
         run.ignore_index,
         None if noise is None else str(noise),
-        view=LevelView.of(model.network) if isinstance(model, SpikingNetwork) else LevelView(),
+        view=LevelView.of(run.model),
     )
     started = time.monotonic()
     model.to(device)

@@ -12,7 +12,6 @@ from lavaseg import data
 from lavaseg.data.base import Samples
 from lavaseg.data.labelled import check_labelled
 from lavaseg.kernels.devices_torch import Devices
-from lavaseg.models.analog import AnalogModel
 from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.network.reach import beyond_in_words
 from lavaseg.recipes import Recipe
@@ -78,8 +77,8 @@ def train(
     with limited_threads(threads):
         finished = len(folder.history.load()) if resume and folder.history.exists() else 0
         tell = line if progress else None
-        prepared = _prepared(recipe, folder.path, tell, described_as, finished)
-        begun = None if resume else _begin(prepared, progress)
+        prepared = prepare(recipe, folder.path, tell, described_as, finished)
+        begun = None if resume else begin_with(prepared, tell)
         if begun is not None:
             recipe = begun.noted(recipe)
             prepared = replace(prepared, run=replace(prepared.run, recipe=recipe))
@@ -88,7 +87,7 @@ def train(
             check_free(folder, recipe, resume)  # another command may have written meanwhile
             start = going_on(folder, folder.history) if resume else None
             if resume and start is None:  # no epoch was finished
-                begun = _begin(prepared, progress)
+                begun = begin_with(prepared, tell)
             prepared.run.save()
             if begun is not None:
                 folder.begun.save(begun.to_dict())
@@ -113,9 +112,7 @@ def with_others(
         rank: of this one.
         start: the checkpoint to go on from.
     """
-    prepared = _prepared(recipe, folder, None, None, 0)
-    if start is None:
-        _begin(prepared, False)
+    prepared = prepare(recipe, folder)
     place = replace(Place.of(recipe), devices=devices, rank=rank)
     return partial(_fit, prepared, place, start, False)
 
@@ -149,10 +146,9 @@ def dry_run(
         finished = len(Run.open(folder.path).history())
     place = Place.of(recipe).alone
     with limited_threads(threads_of(recipe)):
-        prepared = _prepared(recipe, folder.path, tell, described_as, finished)
-        begun = None if resume else _begin(prepared, False)
-        if begun is not None and tell is not None:
-            tell(str(begun))
+        prepared = prepare(recipe, folder.path, tell, described_as, finished)
+        if not resume:
+            begin_with(prepared, tell)
         return trial(
             prepared.model,
             prepared.plan,
@@ -165,7 +161,7 @@ def dry_run(
 
 
 @dataclass(frozen=True)
-class _Prepared:
+class Prepared:
     """All that a training begins with."""
 
     run: Run
@@ -175,16 +171,19 @@ class _Prepared:
     validation: Samples | None
 
 
-def _prepared(
+def prepare(
     recipe: Recipe,
     path: Path,
-    tell: Callable[[str], None] | None,
-    described_as: Callable[[Run], None] | None,
-    finished: int,
-) -> _Prepared:
+    tell: Callable[[str], None] | None = None,
+    described_as: Callable[[Run], None] | None = None,
+    finished: int = 0,
+) -> Prepared:
     """Read the data, check all that can be checked, and say what will be trained.
 
     Args:
+        path: of the run's folder, which need not exist.
+        tell: takes the lines; None: they are not shown.
+        described_as: called with the run, before its model is made.
         finished: epochs that the run in `path` has already.
     """
     tell = tell or (lambda _: None)
@@ -205,17 +204,18 @@ def _prepared(
     check_workers(run)
     for text in header(run, data_set, training, validation, finished):
         tell(text)
-    if beyond := _beyond(run):
+    network = run.description
+    if beyond := beyond_in_words(network) if network is not None else "":
         tell(f"warning: {beyond}")
     if described_as is not None:
         described_as(run)
     model = drawn(run)
     plan = plan_of(recipe, data_set, training, model)
     check_plan(model, plan)
-    return _Prepared(run, model, plan, training, validation)
+    return Prepared(run, model, plan, training, validation)
 
 
-def _fit(prepared: _Prepared, place: Place, start: Path | None, progress: bool) -> History:
+def _fit(prepared: Prepared, place: Place, start: Path | None, progress: bool) -> History:
     run = prepared.run
     histograms = run.recipe.training.membrane_histograms
     return fit(
@@ -236,16 +236,10 @@ def _fit(prepared: _Prepared, place: Place, start: Path | None, progress: bool) 
     )
 
 
-def _begin(prepared: _Prepared, progress: bool) -> Begun | None:
+def begin_with(prepared: Prepared, tell: Callable[[str], None] | None) -> Begun | None:
     """Give a drawn model the weights that its run begins with, and say which fit."""
     run = prepared.run
     begun = begin(prepared.model, run.recipe, run.classes, lambda: prepared.training)
-    if begun is not None and progress:
-        line(str(begun))
+    if begun is not None and tell is not None:
+        tell(str(begun))
     return begun
-
-
-def _beyond(run: Run) -> str:
-    """What dilations that reach beyond their sheet do to the network; empty if none does."""
-    network = run.model.description if isinstance(run.model, AnalogModel) else run.model
-    return "" if network is None else beyond_in_words(network)

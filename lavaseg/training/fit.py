@@ -127,7 +127,8 @@ def fit(
             stack.enter_context(norms_together(model))
             stack.enter_context(only_interrupted(trainer))
         try:
-            trainer.fit(
+            run(
+                trainer,
                 segmenter(model, plan, len(classes)),
                 batches(plan, train, place, shuffle=True),
                 None if validation is None else batches(plan, validation, place, shuffle=False),
@@ -136,12 +137,17 @@ def fit(
             )
         except TimeUp as reached:
             history.ended = str(reached)
-            return history
-        except SystemExit:  # lightning turns Ctrl-C into an exit
-            raise KeyboardInterrupt from None
+    return history
+
+
+def run(trainer: pl.Trainer, *arguments: Any, **options: Any) -> None:
+    """What `trainer.fit` does; Ctrl-C, of which lightning makes an exit or a mark, interrupts."""
+    try:
+        trainer.fit(*arguments, **options)
+    except SystemExit:
+        raise KeyboardInterrupt from None
     if trainer.interrupted:
         raise KeyboardInterrupt
-    return history
 
 
 def trainer_of(

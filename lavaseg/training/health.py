@@ -15,7 +15,7 @@ from torch import nn
 from lavaseg.errors import LavasegError
 from lavaseg.models.logic import is_gate
 from lavaseg.network import Network, Node, Population
-from lavaseg.system.words import percent
+from lavaseg.system.words import percent, several
 from lavaseg.training.ranks import summed, together
 from lavaseg.training.segmenter import Segmenter, SpikingSegmenter
 from lavaseg.training.surroundings import pl
@@ -179,7 +179,7 @@ class Health(pl.Callback):
         if not names:
             return
         self.told |= {*names}
-        more = f" (nor did {_several(names[1:])})" if names[1:] else ""
+        more = f" (nor did {several(names[1:], _NAMED)})" if names[1:] else ""
         self.tell(
             f"warning: {names[0]} sent no spike for any sample of epoch {epoch}{more}, so nothing "
             f"passes it and it learns nothing: lower "
@@ -238,9 +238,3 @@ def firing(network: Network) -> list[Population]:
         and node.threshold is not None
         and not is_gate(network, node)
     ]
-
-
-def _several(names: Sequence[str]) -> str:
-    """Some names, and how many more there are."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

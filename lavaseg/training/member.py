@@ -26,7 +26,7 @@ def main(job: dict[str, Any]) -> None:
 
     from lavaseg import recipes
     from lavaseg.kernels.devices_torch import Devices
-    from lavaseg.training.company import joined, ready
+    from lavaseg.training.company import HOST, joined, ready
     from lavaseg.training.experiment import with_others
     from lavaseg.training.ranks import Rank
 
@@ -34,7 +34,7 @@ def main(job: dict[str, Any]) -> None:
     rank = Rank(job["number"], len(devices.numbers))
     recipe = recipes.parse(job["recipe"])
     start = None if job["start"] is None else Path(job["start"])
-    store = distributed.TCPStore("127.0.0.1", job["port"], rank.count, is_master=False)
+    store = distributed.TCPStore(HOST, job["port"], rank.count, is_master=False)
     train = with_others(recipe, Path(job["folder"]), devices, rank, start)
     ready(store, rank.number)
     with joined(store, rank, devices):

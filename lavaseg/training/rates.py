@@ -15,23 +15,21 @@ from typing import Any
 
 import numpy as np
 
-from lavaseg import data
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.recipes import Recipe
 from lavaseg.runs import Run, RunFolder
 from lavaseg.system.progress import Report, bar, line
 from lavaseg.system.threads import limited_threads
-from lavaseg.training.fit import batches, quiet, trainer_of
+from lavaseg.training.experiment import Prepared, begin_with, prepare
+from lavaseg.training.fit import batches, quiet, run, trainer_of
 from lavaseg.training.memory import keep_freed_memory
-from lavaseg.training.models import drawn
 from lavaseg.training.network import SpikingNetwork
-from lavaseg.training.place import Place, check_workers, threads_of
-from lavaseg.training.preparing import check_memory_of, described, plan_of, training_parts
-from lavaseg.training.segmenter import check_plan, segmenter
+from lavaseg.training.place import Place, threads_of
+from lavaseg.training.segmenter import segmenter
 from lavaseg.training.slayer.delays import ChannelDelays
 from lavaseg.training.surroundings import alone, pl
-from lavaseg.training.transfer import begin, settled
+from lavaseg.training.transfer import settled
 
 STEPS = 100
 """Steps of a range test, unless told otherwise."""
@@ -119,28 +117,20 @@ def try_rates(
     recipe = settled(recipe, init, RunFolder(Path()), resume=False)
     place = Place.of(recipe).alone
     with limited_threads(threads_of(recipe)):
-        return _swept(recipe, place, steps, progress)
+        prepared = prepare(recipe, Path())
+        begin_with(prepared, line if progress else None)
+        return _swept(prepared, place, steps, progress)
 
 
-def _swept(recipe: Recipe, place: Place, steps: int, progress: bool) -> RateTest:
-    data_set = data.load(recipe.data.name, **recipe.data.options)
-    training, _ = training_parts(recipe, data_set)
-    run = described(recipe, data_set, Path())
-    check_memory_of(run)
-    check_workers(run)
-    model = drawn(run)
-    plan = plan_of(recipe, data_set, training, model)
-    check_plan(model, plan)
-    begun = begin(model, recipe, run.classes, lambda: training)
-    if begun is not None and progress:
-        line(str(begun))
-    _hold_delays(model)
+def _swept(prepared: Prepared, place: Place, steps: int, progress: bool) -> RateTest:
+    recipe = prepared.run.recipe
+    _hold_delays(prepared.model)
     least, largest = RANGES.get(recipe.training.optimiser, RANGE)
     keep_freed_memory()
     with bar("try rates", show=progress) as report, quiet(), alone():
         sweep = _Sweep(np.geomspace(least, largest, steps).tolist(), report)
         trainer = trainer_of(
-            plan,
+            prepared.plan,
             place,
             callbacks=[sweep],
             max_epochs=-1,
@@ -148,15 +138,11 @@ def _swept(recipe: Recipe, place: Place, steps: int, progress: bool) -> RateTest
             logger=False,
             enable_checkpointing=False,
         )
-        try:
-            trainer.fit(
-                segmenter(model, plan, len(run.classes)),
-                batches(plan, training, place, shuffle=True),
-            )
-        except SystemExit:  # lightning turns Ctrl-C into an exit
-            raise KeyboardInterrupt from None
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        run(
+            trainer,
+            segmenter(prepared.model, prepared.plan, len(prepared.run.classes)),
+            batches(prepared.plan, prepared.training, place, shuffle=True),
+        )
     return RateTest(tuple(sweep.rates[: len(sweep.losses)]), tuple(sweep.losses))
 
 

@@ -14,7 +14,7 @@ import torch
 from lavaseg.data.base import Samples
 from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.training.batches import Batch
-from lavaseg.training.fit import batches, quiet, trainer_of
+from lavaseg.training.fit import batches, quiet, run, trainer_of
 from lavaseg.training.footprint import measured_memory
 from lavaseg.training.health import TRAINING, FiniteGradients
 from lavaseg.training.memory import keep_freed_memory
@@ -159,12 +159,7 @@ def trial(
             logger=False,
             enable_checkpointing=False,
         )
-        try:
-            trainer.fit(segmenter(model, plan, len(classes)), training, validating)
-        except SystemExit:  # lightning turns Ctrl-C into an exit
-            raise KeyboardInterrupt from None
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        run(trainer, segmenter(model, plan, len(classes)), training, validating)
     memory, where = measured_memory(trainer.strategy.root_device)
     timed = watch.batches[WARM_UP:]
     return Trial(

@@ -9,11 +9,11 @@ import numpy as np
 
 from lavaseg.events import Stimulus
 from lavaseg.report.animation.sheets import Sheet, chosen_sheets, sent
-from lavaseg.report.drawings import spread
 from lavaseg.report.drawings.activity import encoder_of
 from lavaseg.report.plots.style import as_rgb, step_groups, steps_named
 from lavaseg.report.sources import NetSource, RunSource, Scenes, Source, Wanted
 from lavaseg.results.metrics import predict
+from lavaseg.system.shown import spread
 
 CHANNELS = 4
 """Channels of a layer that are kept: those with most spikes."""

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lavaseg.data.colours import label_table
 from lavaseg.report.animation import sprites
 from lavaseg.report.animation.frames import Spikes
 from lavaseg.report.animation.playing import zoom_to
 from lavaseg.report.animation.sprites import Fit
-from lavaseg.report.drawings import spread
 from lavaseg.system.files import replacing
+from lavaseg.system.shown import spread
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -93,7 +94,7 @@ def _tiles(spikes: Spikes) -> list[list[_Tile]]:
     if len(predicted) != len(spikes.frames) - 1:
         predicted = predicted[-1:]
     predicted = np.concatenate([predicted, predicted[-1:]])
-    colours = sprites.label_colours(spikes)
+    colours = label_table(spikes.colours, spikes.ignore_index)
     scene = [_Tile(_plain(spikes.sample), _large(spikes.picture[None], _PICTURE))]
     if spikes.truth is not None:
         scene.append(_Tile("label", _large(colours[spikes.truth[None]], _PICTURE)))
@@ -101,8 +102,7 @@ def _tiles(spikes: Spikes) -> list[list[_Tile]]:
     layers = []
     for track in spread(spikes.tracks, LAYERS + 1):
         frames = sprites.shades()[sprites.shaded(track, _FIT)]
-        alone = sprites.shaded(track, Fit(1, 0, _FIT.side)).shape[2]
-        zoom = zoom_to(frames.shape[1], alone, _MAP)
+        zoom = zoom_to(*sprites.extent(track, _FIT.side), _MAP)
         words = f"{track.name} {'x'.join(map(str, track.shape))}"
         layers.append(_Tile(_plain(words), _enlarged(frames, zoom)))
     return [scene, layers]

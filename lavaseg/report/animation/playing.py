@@ -12,9 +12,9 @@ from lavaseg.network import Shape
 from lavaseg.report.animation import sprites
 from lavaseg.report.animation.frames import Spikes
 from lavaseg.report.animation.sprites import FITS, Fit, Sprite
-from lavaseg.report.drawings import spread
 from lavaseg.report.plots import class_colours
 from lavaseg.report.templates import environment
+from lavaseg.system.shown import spread
 from lavaseg.system.words import counted
 
 LARGEST = 4 * 2**20
@@ -57,7 +57,7 @@ def player(spikes: Spikes, bound: int = LARGEST) -> Markup:
         bound: bytes of its sprites at most, as text. Layers, channels, places and at last steps
             are left out until it is kept.
     """
-    fit = _fit(spikes, bound)
+    fit, scene, layers = _fitted(spikes, bound)
     frames = spikes.frames if fit.frames else spikes.frames[-1:]
     return Markup(
         _template("player.html").render(
@@ -65,8 +65,8 @@ def player(spikes: Spikes, bound: int = LARGEST) -> Markup:
             frames=frames,
             moving=len(frames) > 1,
             seconds=_SECONDS * (len(frames) - 1),
-            scene=_scene(spikes, fit),
-            layers=_layers(spikes, fit),
+            scene=scene,
+            layers=layers,
             classes=_classes(spikes),
             left_out=spikes.left_out + max(len(spikes.tracks) - fit.layers - 1, 0),
             channels=fit.channels,
@@ -83,13 +83,13 @@ def _template(name: str) -> Template:
     return environment().get_template(f"animation/{name}")
 
 
-def _fit(spikes: Spikes, bound: int) -> Fit:
-    """The largest of `FITS` whose sprites keep the bound; the smallest if none does."""
-    for fit in FITS[:-1]:
-        cards = [*_scene(spikes, fit), *_layers(spikes, fit)]
-        if sum(len(card.sprite.uri) for card in cards) <= bound:
-            return fit
-    return FITS[-1]
+def _fitted(spikes: Spikes, bound: int) -> tuple[Fit, list[Card], list[Card]]:
+    """The largest of `FITS` whose sprites keep the bound, the smallest if none does; its cards."""
+    for fit in FITS:
+        scene, layers = _scene(spikes, fit), _layers(spikes, fit)
+        if sum(len(card.sprite.uri) for card in (*scene, *layers)) <= bound:
+            break
+    return fit, scene, layers
 
 
 def _scene(spikes: Spikes, fit: Fit) -> list[Card]:
@@ -111,11 +111,18 @@ def _layers(spikes: Spikes, fit: Fit) -> list[Card]:
     cards = []
     for track in spread(spikes.tracks, fit.layers + 1):
         sprite = sprites.sprite_of(track, fit)
-        height, width = sprites.shaded(track, Fit(1, 0, fit.side)).shape[1:]
         shown = track.channels[: fit.channels]
         note = f"{_by(track.shape)}, {_spikes(track.counts[-1], track.levels)}"
         note += f"; all channels, and {', '.join(map(str, shown))}" if shown else ""
-        cards.append(Card(track.name, note, sprite, zoom_to(height, width, _SHOWN), fit.frames))
+        cards.append(
+            Card(
+                track.name,
+                note,
+                sprite,
+                zoom_to(*sprites.extent(track, fit.side), _SHOWN),
+                fit.frames,
+            )
+        )
     return cards
 
 

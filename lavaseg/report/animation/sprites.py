@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lavaseg.data.colours import label_table
 from lavaseg.report.animation.frames import Spikes, Track
 from lavaseg.report.embedding import data_uri
 
@@ -111,6 +112,13 @@ def _within(maps: np.ndarray, side: int) -> np.ndarray:
     return both / np.outer(*ones).astype(np.float32)
 
 
+def extent(track: Track, side: int) -> tuple[int, int]:
+    """Height and width of one map of a layer, of at most `side` pixels."""
+    height, width = track.total.shape[-2:]
+    factor = -(-max(height, width) // side)
+    return -(-height // factor), -(-width // factor)
+
+
 def sprite_of(track: Track, fit: Fit) -> Sprite:
     """The sprite of a layer."""
     frames = shaded(track, fit)
@@ -145,17 +153,13 @@ def picture(spikes: Spikes) -> Sprite:
     return Sprite(file.getvalue(), width, height, f"picture {spikes.sample}")
 
 
-def label_colours(spikes: Spikes) -> np.ndarray:
-    """Colour of each label, uint8 (256, 3); what does not count is white."""
-    found = np.full((256, 3), 255, np.uint8)
-    found[: len(spikes.colours)] = spikes.colours
-    if spikes.ignore_index is not None:
-        found[spikes.ignore_index] = 255
-    return found
-
-
 def _labels(maps: np.ndarray, spikes: Spikes, about: str) -> Sprite:
-    return Sprite(_png(maps, label_colours(spikes), 8), maps.shape[2], maps.shape[1], about)
+    return Sprite(
+        _png(maps, label_table(spikes.colours, spikes.ignore_index), 8),
+        maps.shape[2],
+        maps.shape[1],
+        about,
+    )
 
 
 def _png(frames: np.ndarray, colours: np.ndarray, bits: int) -> bytes:

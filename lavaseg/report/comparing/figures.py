@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lavaseg.errors import LavasegError
@@ -11,6 +10,8 @@ from lavaseg.models.analog import AnalogModel
 from lavaseg.netx import stored_parameters
 from lavaseg.report.comparing.subjects import Subject
 from lavaseg.report.costs import Cost, cost
+from lavaseg.results.energy import artificial
+from lavaseg.runs.formats import Rows
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,9 @@ def figures_of(subject: Subject) -> Figures:
     )
 
 
-def finite(history: Sequence[object], column: str) -> list[float]:
+def finite(history: Rows, column: str) -> list[float]:
     """The numbers of a column of the table of epochs, without those that are none."""
-    values = (row.get(column, math.nan) for row in history)  # type: ignore[attr-defined]
+    values = (row.get(column, math.nan) for row in history)
     return [value for value in values if math.isfinite(value)]
 
 
@@ -84,14 +85,11 @@ def _cost(subject: Subject) -> tuple[Cost, str, tuple[str, ...]]:
     """The cost, whose it is, and remarks."""
     run, net = subject.run, subject.net
     if run is not None and isinstance(run.model, AnalogModel):
-        macs = run.model.kim_macs()
-        from lavaseg.results.energy import artificial
-
-        return Cost(estimates=(artificial(macs),)), "floats", ()
+        return Cost(estimates=(artificial(run.model.kim_macs()),)), "floats", ()
     remarks: list[str] = []
     candidates = [
         ("integers", subject.exported, None if net is None else net.network),
-        ("floats", subject.trained, None if run is None else run.model),
+        ("floats", subject.trained, None if run is None else run.network),
     ]
     for whose, found, network in candidates:
         if found is None or network is None:
@@ -102,6 +100,6 @@ def _cost(subject: Subject) -> tuple[Cost, str, tuple[str, ...]]:
             remarks.append(f"the evaluation of its {whose} does not fit its network: {error}")
     network = next((n for _, _, n in reversed(candidates) if n is not None), None)
     neurons = 0
-    if network is not None and not isinstance(network, AnalogModel):
+    if network is not None:
         neurons = sum(network.neurons(p.name) for p in network.populations)
     return Cost(neurons=neurons), "", tuple(remarks)

@@ -72,6 +72,17 @@ class Group:
             return math.nan
         return 100 * (own.miou - other.miou)
 
+    def above(self, member: Member) -> tuple[float, bool]:
+        """mIoU points above the reference, and whether they are those of the float networks.
+
+        They are those of the integers where both have them.
+        """
+        points = self.against(member, "exported")
+        if math.isfinite(points):
+            return points, False
+        points = self.against(member, "trained")
+        return points, math.isfinite(points)
+
     def class_differences(self) -> tuple[list[Member], np.ndarray, np.ndarray]:
         """Who is shown, IoU of each class 0 .. 1, and points above the first of those shown.
 

@@ -90,16 +90,14 @@ def _row(group: Group, member: Member, figures: Figures) -> dict[str, str]:
     cost, subject = figures.cost, member.subject
     labels = subject.exported_at_labels or subject.trained_at_labels
     float_costs = figures.costs_of == "floats" and not subject.artificial
-    against, of_floats = group.against(member, "exported"), ""
-    if math.isnan(against):
-        against, of_floats = group.against(member, "trained"), "*"
+    above, of_floats = group.above(member)
     return {
         "mark": member.mark,
         "title": subject.title,
         "trained": format_percent(figures.trained, 2),
         "exported": format_percent(figures.exported, 2),
         "rounding": signed(-figures.rounding),
-        "against": signed(against) + (of_floats if math.isfinite(against) else ""),
+        "against": signed(above) + ("*" if of_floats else ""),
         "at_labels": NONE if labels is None else format_percent(labels.miou, 2),
         "operations": _count(cost.operations) + ("*" if float_costs and cost.operations else ""),
         "uncounted": cost.uncounted,

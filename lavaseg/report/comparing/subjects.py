@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +13,8 @@ from lavaseg.network.integers import IntegerNetwork
 from lavaseg.report.comparing.naming import short_names
 from lavaseg.runs import Artefact, Run, RunFolder
 from lavaseg.runs.run import stopped_early
-from lavaseg.system.words import meant_path
+from lavaseg.system.faults import check_target
+from lavaseg.system.words import call, counted
 
 if TYPE_CHECKING:
     from lavaseg.results.evaluation import Evaluation
@@ -149,11 +149,7 @@ def _opened(item: Given, number: int) -> tuple[object, Subject]:
     if isinstance(item, Run):
         return item.path.resolve(), _of_run(item, item.path)
     path = Path(item)
-    if not path.exists():
-        made = ": `lavaseg train` makes runs, `lavaseg export` makes .net files"
-        raise LavasegError(
-            f"there is no run folder and no .net file {path}{meant_path(path) or made}"
-        )
+    check_target(path)
     if path.is_dir():
         run = _run_in(path)
         return run.path.resolve(), _of_run(run, path)
@@ -166,9 +162,7 @@ def _opened(item: Given, number: int) -> tuple[object, Subject]:
         net = read(path)
     except LavasegError as error:
         raise _Damaged(str(error)) from None
-    measured = Missing(
-        f"{_NOT_KEPT.what}; it is shown by", f"{_command('evaluate', path)} --data NAME"
-    )
+    measured = Missing(f"{_NOT_KEPT.what}; it is shown by", f"{call('evaluate', path)} --data NAME")
     return path.resolve(), Subject(str(path), path, net=net, missing=(measured,))
 
 
@@ -184,10 +178,6 @@ def _run_in(path: Path) -> Run:
         return Run.open(path)
     except LavasegError as error:
         raise _Damaged(str(error)) from None
-
-
-def _command(*words: object) -> str:
-    return shlex.join(["lavaseg", *map(str, words)])
 
 
 class _Shelf:
@@ -228,7 +218,7 @@ def _of_run(run: Run, given: Path) -> Subject:
     """A run with all that its folder keeps."""
     shelf, files = _Shelf(), run.files
     history = (shelf.read(files.history) or []) if files.history.exists() else []
-    resume = _command("train", files.recipe.path, "--out", run.path, "--resume")
+    resume = call("train", files.recipe.path, "--out", run.path, "--resume")
     _note_progress(run, history, shelf, resume)
     surroundings = shelf.further(files.surroundings) or {}
     found: dict[str, Any] = {}
@@ -237,7 +227,7 @@ def _of_run(run: Run, given: Path) -> Subject:
         what = f"weights: {remedy}" if remedy else "weights: no epoch has finished"
         shelf.missing.append(Missing(what, "" if remedy else resume))
     else:
-        evaluate = _command("evaluate", run.path)
+        evaluate = call("evaluate", run.path)
         found["trained"] = shelf.value(files.evaluation, "mIoU of the float network", evaluate)
         found["trained_at_labels"] = shelf.further(files.labels_evaluation)
     if not isinstance(run.model, AnalogModel):
@@ -263,11 +253,11 @@ def _exported(run: Run, shelf: _Shelf) -> dict[str, Any]:
         return {}
     if not files.net.exists() and not files.weights.exists():
         return {}
-    net = shelf.value(files.net, "network in integers", _command("export", run.path))
+    net = shelf.value(files.net, "network in integers", call("export", run.path))
     if net is None:
         return {}
-    evaluate = _command("evaluate", files.net.path)
-    verify = _command("verify", run.path)
+    evaluate = call("evaluate", files.net.path)
+    verify = call("verify", run.path)
     return {
         "net": net,
         "exported": shelf.value(files.net_evaluation, "mIoU of the integers", evaluate),
@@ -306,4 +296,4 @@ def _device(found: Mapping[str, Any]) -> str:
         return ""
     if device != "cpu" or not isinstance(threads, int):
         return device
-    return f"cpu, {threads} thread{'' if threads == 1 else 's'}"
+    return f"cpu, {counted(threads, 'thread')}"

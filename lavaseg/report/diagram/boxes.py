@@ -20,7 +20,7 @@ from lavaseg.report.diagram.words import (
     other_words,
     usual,
 )
-from lavaseg.system.words import counted
+from lavaseg.system.words import counted, shortened
 
 Kind = Literal["input", "spikes", "integers", "rectified", "readout", "auxiliary", "sum", "relay"]
 KINDS: dict[Kind, str] = {
@@ -40,6 +40,8 @@ _ONE_LINE = 44
 """Letters that a line with operator and neurons has at most."""
 _LONGEST = 32
 """Letters of a name that are shown."""
+_SOURCE = 20
+"""The same of a source that a line names."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Box:
     @property
     def label(self) -> str:
         """The name, its middle left out where it is long."""
-        return short(self.name)
+        return shortened(self.name, _LONGEST)
 
 
 @dataclass(frozen=True)
@@ -107,13 +109,6 @@ class Scheme:
         """The kinds of boxes that there are, in the order of a legend."""
         there = {box.kind for box in self.boxes}
         return tuple(kind for kind in KINDS if kind in there)
-
-
-def short(name: str, most: int = _LONGEST) -> str:
-    """A name, its middle left out where it has more than `most` letters."""
-    if len(name) <= most:
-        return name
-    return f"{name[: most // 2 - 1]}…{name[-(most - most // 2) :]}"
 
 
 def scheme(
@@ -242,10 +237,10 @@ class _Maker:
         if group[0].recurrent:
             words += f" of itself, {delay_words(group[0])}"
         elif several:
-            words += f" of {_listed([short(name, 20) for name in sources])}"
+            words += f" of {_listed([shortened(name, _SOURCE) for name in sources])}"
         own = [p for p in group if self.network.weight_shape(p) is not None]
         count = sum(self.network.synapse_count(p) for p in own if p.shares is None)
-        shared = [short(p.stored_as, 20) for p in own if p.shares is not None]
+        shared = [shortened(p.stored_as, _SOURCE) for p in own if p.shares is not None]
         if shared and not count:
             return f"{words}, weights of {shared[0]}"
         return f"{words}, {count:,} weights" if own else words

@@ -6,8 +6,9 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from lavaseg.report.diagram.boxes import KINDS, Arrow, Box, Kind, Scheme, short
+from lavaseg.report.diagram.boxes import KINDS, Arrow, Box, Kind, Scheme
 from lavaseg.report.diagram.placing import letters
+from lavaseg.system.words import shortened
 
 MARKS: dict[Kind, str] = {
     "input": "◇",
@@ -67,7 +68,7 @@ class _Row:
 
 
 def _name(box: Box) -> str:
-    return short(box.name, _NAME)
+    return shortened(box.name, _NAME)
 
 
 def _lines(row: _Row, rails: int, name: int, shape: int, columns: int) -> Iterator[str]:
@@ -84,7 +85,7 @@ def _lines(row: _Row, rails: int, name: int, shape: int, columns: int) -> Iterat
 def _late(arrow: Arrow, row: _Row) -> str:
     """How late an arrow is; which one, if the node reads several."""
     alone = len(row.late) == 1
-    return arrow.late if alone else f"{short(arrow.source, _NAME)} {arrow.late}"
+    return arrow.late if alone else f"{shortened(arrow.source, _NAME)} {arrow.late}"
 
 
 def _rows(scheme: Scheme) -> list[_Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from lavaseg.report.diagram.boxes import KINDS, Kind, Scheme, short
+from lavaseg.report.diagram.boxes import KINDS, Kind, Scheme
 from lavaseg.report.diagram.placing import (
     LABEL,
     LETTER,
@@ -17,6 +17,7 @@ from lavaseg.report.diagram.placing import (
     letters,
     place,
 )
+from lavaseg.system.words import shortened
 
 _Entry = tuple[str, str, float, float]
 """Kind, words, left and right of an entry of the legend."""
@@ -79,7 +80,7 @@ def _boxes(colours: dict[str, tuple[str, str]]) -> Iterator[str]:
 def svg(scheme: Scheme) -> str:
     """The drawing of a scheme, the same bytes for the same network."""
     placed = place(scheme)
-    heading = [short(scheme.title, _TITLE), scheme.summary]
+    heading = [shortened(scheme.title, _TITLE), scheme.summary]
     heading += [scheme.remark] if scheme.remark else []
     legend = _legend(scheme.kinds, any(arrow.late or arrow.back for arrow in scheme.arrows))
     widest = max([1.2 * LETTER * letters(heading[0]), *(SMALL * letters(h) for h in heading[1:])])

@@ -1,7 +1,7 @@
 """Kinds of figures: what each takes from its sources, and how it is drawn."""
 
 from lavaseg.report.drawings.activity import activations, coded, rate_code, spike_data, spikes
-from lavaseg.report.drawings.ask import Ask, spread
+from lavaseg.report.drawings.ask import Ask
 from lavaseg.report.drawings.layers import energy, rates, spike_totals
 from lavaseg.report.drawings.membrane import membrane_data, membrane_epochs, membranes
 from lavaseg.report.drawings.predicting import Predictions, doubled, predicted, predictions
@@ -26,5 +26,4 @@ __all__ = [
     "spike_data",
     "spike_totals",
     "spikes",
-    "spread",
 ]

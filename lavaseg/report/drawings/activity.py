@@ -11,7 +11,7 @@ from lavaseg.encoders import Encoder
 from lavaseg.errors import LavasegError
 from lavaseg.models.analog import AnalogModel
 from lavaseg.report import plots
-from lavaseg.report.drawings.ask import Ask, is_artificial, spread
+from lavaseg.report.drawings.ask import PAGE, Ask, is_artificial
 from lavaseg.report.sources import (
     NetSource,
     RecordedSource,
@@ -21,13 +21,14 @@ from lavaseg.report.sources import (
     Wanted,
     at_the_picture,
 )
+from lavaseg.system.shown import spread
 from lavaseg.system.words import or_like
 
 
 def spikes(sources: Sequence[Source], ask: Ask) -> plots.Figure:
     """Spike counts over the picture and over the steps."""
     (source,) = sources
-    names = source.chosen(ask.layers, spread(source.firing))
+    names = source.chosen(ask.layers, spread(source.firing, PAGE))
     return plots.spike_maps(spike_data(source, names, ask.wanted))
 
 
@@ -116,10 +117,12 @@ def activations(sources: Sequence[Source], ask: Ask) -> plots.Figure:
                 values = recording[name].values
                 assert values is not None
                 add(name, np.maximum(values, 0).max(0))
-        names = list(largest) if ask.layers is not None else spread(_rectified(source, largest))
+        names = (
+            list(largest) if ask.layers is not None else spread(_rectified(source, largest), PAGE)
+        )
         what = "activation"
     else:
-        names = source.chosen(ask.layers, spread(source.firing))
+        names = source.chosen(ask.layers, spread(source.firing, PAGE))
         for sheets in source.spikes(names, seen, ask.wanted):
             for name, sheet in sheets.items():
                 add(name, source.fired(name, sheet).sum(0, dtype=np.float64))

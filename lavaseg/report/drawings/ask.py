@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from lavaseg.models.analog import AnalogModel
 from lavaseg.report.sources import RecordedSource, RunSource, Source, Wanted
-
-T = TypeVar("T")
 
 PAGE = 6
 """Layers that a figure of maps shows unless some are chosen."""
@@ -30,13 +27,6 @@ class Ask:
     layers: Sequence[str] | None = None
     steps: tuple[int, ...] = ()
     auxiliary: bool = False
-
-
-def spread(items: Sequence[T], most: int = PAGE) -> list[T]:
-    """At most `most` items, the first and the last among them, as evenly apart as can be."""
-    if len(items) <= most:
-        return list(items)
-    return [items[round(k * (len(items) - 1) / (most - 1))] for k in range(most)]
 
 
 def is_artificial(source: Source) -> bool:

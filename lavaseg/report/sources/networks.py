@@ -87,7 +87,7 @@ class RunSource(Source):
             )
         return self.run.model
 
-    @property
+    @cached_property
     def view(self) -> LevelView:
         return LevelView.of(self.network)
 

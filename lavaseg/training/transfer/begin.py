@@ -11,7 +11,7 @@ from lavaseg.data.base import Samples
 from lavaseg.errors import LavasegError
 from lavaseg.recipes import Init, Recipe
 from lavaseg.runs import Run, RunFolder
-from lavaseg.system.words import counted
+from lavaseg.system.words import counted, several
 from lavaseg.training.network import SpikingNetwork
 from lavaseg.training.transfer.given import Given, opened
 from lavaseg.training.transfer.layers import Model, frozen_layers, layers_of, matching
@@ -44,16 +44,16 @@ class Begun:
         ends = f"{taken.layers[0]} to {taken.layers[-1]}"
         parts = [f"all {counted(layers, 'layer')} taken, {ends}"]
         if taken.new:
+            new = [f"{name} ({why})" for name, why in taken.new.items()]
             of = f"{len(taken.layers)} of {counted(layers, 'layer')} taken"
-            parts = [f"{of} ({_names(taken.layers)})"]
-        if taken.new:
-            parts.append(f"new: {_names([f'{n} ({why})' for n, why in taken.new.items()])}")
+            parts = [f"{of} ({several(taken.layers, _NAMED)})", f"new: {several(new, _NAMED)}"]
         if taken.partly:
-            parts.append(_names([f"{name} {what}" for name, what in taken.partly.items()]))
+            partly = [f"{name} {what}" for name, what in taken.partly.items()]
+            parts.append(several(partly, _NAMED))
         if taken.unused:
-            parts.append(f"left unused: {_names(taken.unused)}")
+            parts.append(f"left unused: {several(taken.unused, _NAMED)}")
         if self.frozen:
-            parts.append(f"frozen: {_names(self.frozen)}")
+            parts.append(f"frozen: {several(self.frozen, _NAMED)}")
         if self.measured:
             samples = counted(self.measured, "training sample")
             parts.append(f"norms, which are folded there, begin with statistics of {samples}")
@@ -153,10 +153,3 @@ def begin(
 
 def _with_init(recipe: Recipe, **fields: Any) -> Recipe:
     return recipe.model_copy(update={"init": recipe.init.model_copy(update=fields)})
-
-
-def _names(names: Any) -> str:
-    """Names in a sentence, the first few of many."""
-    shown = list(names)
-    more = f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else ""
-    return ", ".join(shown[:_NAMED]) + more

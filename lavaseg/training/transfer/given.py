@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,11 +13,11 @@ import numpy as np
 import torch
 
 from lavaseg.errors import LavasegError
-from lavaseg.models.analog import AnalogModel
 from lavaseg.models.analog.network_torch import AnalogNetwork
 from lavaseg.network import Network
 from lavaseg.netx import read as read_net
 from lavaseg.runs import Run
+from lavaseg.runs.run import best_epoch
 from lavaseg.system.faults import DAMAGED, reading
 from lavaseg.training.transfer.integers import values_of
 from lavaseg.training.transfer.layers import Key, Model, key_of
@@ -109,29 +108,16 @@ def digest(path: Path) -> str:
 
 
 def _of_run(source: str, run: Run) -> Given:
-    file, epoch = run.weights, _best_epoch(run)
-    network = run.model.description if isinstance(run.model, AnalogModel) else run.model
+    file, epoch = run.weights, best_epoch(run.history())
     return Given(
         source if epoch is None else f"{source} (epoch {epoch})",
         file,
         digest(file),
         _keyed(file, run.files.weights.load()),
-        network,
+        run.description,
         run.classes,
         epoch,
     )
-
-
-def _best_epoch(run: Run) -> int | None:
-    """The epoch whose weights a run has kept; None where it was not trained."""
-    rows = run.history()
-    if not rows:
-        return None
-    scores = [row.get("val_miou", math.nan) for row in rows]
-    if all(math.isnan(score) for score in scores):  # nothing selected one
-        return int(rows[-1]["epoch"])
-    best = max(range(len(rows)), key=lambda k: -1.0 if math.isnan(scores[k]) else scores[k])
-    return int(rows[best]["epoch"])
 
 
 def _of_net(source: str, path: Path, model: Model) -> Given:
